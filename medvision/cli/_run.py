@@ -1,0 +1,210 @@
+"""What every command of a study shares: its options, and the record of its step."""
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import click
+
+from medvision import __version__
+from medvision.cli.main import set_up_logging
+from medvision.config.model import Study, load_study
+from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
+from medvision.errors import StaleOutputError
+from medvision.layout import Layout
+from medvision.runtime.files import hash_file, read_json, storage_faults, write_json
+
+_SOFTWARE = ("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors")
+
+StudyBody = Callable[..., None]
+
+
+def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody], click.Command]:
+    """Make a command of a function `(study, layout, **own options)`.
+
+    Args:
+        name: The command's name.
+        help: One or two sentences.
+        example: A command line that works, shown below the help.
+    """
+
+    def decorate(body: StudyBody) -> click.Command:
+        def callback(
+            config: str | None, overrides: tuple[str, ...], quiet: bool, **options: object
+        ) -> None:
+            set_up_logging(quiet=quiet)
+            study = load_study(config, overrides=overrides)
+            body(study, Layout(study.output.path), **options)
+
+        return click.Command(
+            name,
+            callback=callback,
+            params=[*_common_options(), *getattr(body, "__click_params__", [])[::-1]],
+            help=f"{help}\n\n\b\nExample:\n  {example}",
+        )
+
+    return decorate
+
+
+def _common_options() -> list[click.Parameter]:
+    """The options that every command of a study takes."""
+    return [
+        click.Option(
+            ["--config", "-c"],
+            metavar="FILE",
+            help="YAML file (or a JSON object as text); the defaults when omitted.",
+        ),
+        click.Option(
+            ["--set", "overrides"],
+            multiple=True,
+            metavar="SECTION.FIELD=VALUE",
+            help="Override one value; may be repeated.",
+        ),
+        click.Option(["--quiet", "-q"], is_flag=True, help="Show warnings and errors only."),
+    ]
+
+
+@dataclass
+class Step:
+    """A step while it runs: collects what its record will say."""
+
+    name: str
+    study: Study
+    layout: Layout
+    upstream: tuple[str, ...]
+    seed: int | None = None
+    device: str = "cpu"
+    facts: dict[str, JsonValue] = field(default_factory=dict)
+    _reads: set[Path] = field(default_factory=set)
+    _writes: set[Path] = field(default_factory=set)
+    _sources: dict[str, Path] = field(default_factory=dict)
+
+    def read(self, path: Path) -> Path:
+        """Register a file of an earlier step that this step reads."""
+        self._reads.add(path)
+        return path
+
+    def write(self, path: Path) -> Path:
+        """Register a file that this step writes, and make its folder."""
+        with storage_faults(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._writes.add(path)
+        return path
+
+    def source(self, name: str, path: Path) -> Path:
+        """Register a file from outside the output folder."""
+        self._sources[name] = path
+        return path
+
+    def close(self) -> None:
+        """Hash what was read and written, and write the record, last of all."""
+        reads = {self._relative(path): hash_file(path) for path in sorted(self._reads)}
+        self._check_reads(reads)
+        for name, path in sorted(self._sources.items()):
+            reads[SOURCE_PREFIX + name] = hash_file(path)
+        record = Record(
+            step=self.name,
+            version=__version__,
+            parameters=self.study.settings(self.name),
+            reads=reads,
+            writes={self._relative(path): hash_file(path) for path in sorted(self._writes)},
+            seed=self.seed,
+            device=self.device,
+            software=_list_software(),
+            facts=self.facts,
+        )
+        write_json(self.layout.record(self.name), record.as_dict())
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.layout.root).as_posix()
+
+    def _check_reads(self, reads: dict[str, str]) -> None:
+        """Refuse a file that is not what the earlier step wrote."""
+        written: dict[str, str] = {}
+        for name in self.upstream:
+            record = cast(dict[str, JsonValue], read_json(self.layout.record(name)))
+            written |= cast(dict[str, str], record["writes"])
+        for path, digest in reads.items():
+            if written.get(path) != digest:
+                raise StaleOutputError(
+                    f"{path}: file must be as an earlier step wrote it, got other bytes.",
+                    f"run the step {path.partition('/')[0]} again.",
+                )
+
+
+@contextmanager
+def open_step(name: str, study: Study, *, upstream: Sequence[str] = ()) -> Iterator[Step]:
+    """Run a step: check what it stands on, then record what it did.
+
+    The stale record is removed first and the new one written last, so that a step which was
+    interrupted anywhere has no record and nothing downstream uses its files.
+
+    Args:
+        name: Step name, such as `cohort` or `train/transfer/fold-0`.
+        study: The configuration in force.
+        upstream: Steps whose files this step reads.
+
+    Raises:
+        StaleOutputError: An earlier step is missing, or was run with other settings.
+    """
+    layout = Layout(study.output.path)
+    for earlier in upstream:
+        _check_upstream(layout, study, earlier=earlier)
+    record = layout.record(name)
+    with storage_faults(record):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)
+    step = Step(name, study, layout, tuple(upstream))
+    with storage_faults(record):
+        yield step
+    step.close()
+
+
+def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
+    """Refuse an earlier step that did not finish or belongs to another configuration."""
+    path = layout.record(earlier)
+    command = earlier.partition("/")[0]
+    if not path.is_file():
+        raise StaleOutputError(
+            f"{layout.root.name}: step {earlier} must be complete, got no record of it.",
+            f"run `medvision {command}` first, or the whole workflow with snakemake.",
+        )
+    record = cast(dict[str, JsonValue], read_json(path))
+    if record["version"] != __version__:
+        raise StaleOutputError(
+            f"{layout.root.name}: step {earlier} must be of version {__version__}, "
+            f"got {record['version']}.",
+        )
+    settings = study.settings(earlier)
+    for section, values in settings.items():
+        held = cast(dict[str, JsonValue], record["parameters"]).get(section)
+        if held != values:
+            raise StaleOutputError(_describe_difference(layout, earlier, section, held, values))
+
+
+def _describe_difference(
+    layout: Layout, earlier: str, section: str, held: JsonValue, values: JsonValue
+) -> str:
+    """Name the first setting in which the output folder and the configuration differ."""
+    old = held if isinstance(held, dict) else {}
+    new = values if isinstance(values, dict) else {}
+    name = next(key for key in [*new, *old] if old.get(key) != new.get(key))
+    return (
+        f"{layout.root.name}: step {earlier} must have {section}.{name} {new.get(name)}, "
+        f"got {old.get(name)} (the folder holds another configuration)."
+    )
+
+
+def _list_software() -> dict[str, str]:
+    """Return the versions of what the results depend on."""
+    software = {"python": platform.python_version()}
+    for name in _SOFTWARE:
+        try:
+            software[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return software

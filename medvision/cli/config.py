@@ -1,0 +1,24 @@
+"""`medvision config`: the configuration in force, checked and complete."""
+
+import click
+import yaml
+
+from medvision.cli._run import study_command
+from medvision.config.model import Study
+from medvision.layout import Layout
+from medvision.runtime.files import write_text
+
+
+@study_command(
+    "config",
+    help="Show the configuration in force: checked, with all defaults filled in.",
+    example="medvision config --config config/config.yaml --set train.epochs=5",
+)
+@click.option("--output", metavar="FILE", help="Write it to a file instead.")
+def command(study: Study, layout: Layout, *, output: str | None) -> None:
+    """Print or write the resolved configuration."""
+    text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_text(layout.root.__class__(output), text)

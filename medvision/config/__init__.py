@@ -1,0 +1,1 @@
+"""The configuration: typed sections, one model of the whole, generated documents."""

@@ -1,0 +1,205 @@
+"""The whole configuration, and its one way in: YAML or JSON, overrides, clear errors."""
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self, cast
+
+import yaml
+from pydantic import ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from medvision.config.sections import (
+    AuditSection,
+    AugmentSection,
+    CohortSection,
+    ComputeSection,
+    DataSection,
+    EvaluateSection,
+    ExplainSection,
+    IngestSection,
+    ModelSection,
+    OutputSection,
+    PhantomSection,
+    PreprocessSection,
+    PretrainSection,
+    ReportSection,
+    Section,
+    TrainSection,
+)
+from medvision.domain.record import JsonValue
+from medvision.errors import ConfigError
+from medvision.runtime.files import hash_bytes
+
+Arm = Literal["transfer", "scratch"]
+
+STEP_SECTIONS: dict[str, tuple[str, ...]] = {
+    "phantom": ("phantom",),
+    "ingest": ("data", "ingest"),
+    "cohort": ("data", "cohort"),
+    "preprocess": ("data", "preprocess"),
+    "pretrain": ("model", "pretrain", "preprocess", "compute"),
+    "train": ("model", "augment", "train", "compute"),
+    "predict": ("model", "train", "compute"),
+    "evaluate": ("evaluate",),
+    "explain": ("explain", "compute"),
+    "report": ("report",),
+    "audit": ("audit",),
+}
+"""The sections that each step obeys; a change in another section does not concern it."""
+
+
+class Study(Section):
+    """All sections of one study."""
+
+    data: DataSection = DataSection()
+    output: OutputSection = OutputSection()
+    phantom: PhantomSection = PhantomSection()
+    ingest: IngestSection = IngestSection()
+    cohort: CohortSection = CohortSection()
+    preprocess: PreprocessSection = PreprocessSection()
+    model: ModelSection = ModelSection()
+    pretrain: PretrainSection = PretrainSection()
+    augment: AugmentSection = AugmentSection()
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    explain: ExplainSection = ExplainSection()
+    report: ReportSection = ReportSection()
+    audit: AuditSection = AuditSection()
+    compute: ComputeSection = ComputeSection()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        """Rules that bind two fields."""
+        if self.data.kind == "phantom" and (self.data.path or self.data.labels):
+            raise ValueError("data.path and data.labels must be empty for kind phantom")
+        if self.data.kind != "phantom" and not (self.data.path and self.data.labels):
+            raise ValueError(f"data.path and data.labels must be given for kind {self.data.kind}")
+        for name in ("window", "percentiles"):
+            low, high = getattr(self.preprocess, name)
+            if not low < high:
+                raise ValueError(f"preprocess.{name} must rise, got {low} to {high}")
+        return self
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The networks trained on each fold: transfer, scratch, or both."""
+        if self.model.weights == "none":
+            return ("scratch",)
+        return ("transfer", "scratch") if self.train.compare_scratch else ("transfer",)
+
+    def settings(self, step: str) -> dict[str, JsonValue]:
+        """Return the sections that a step obeys, as plain JSON types."""
+        names = set(STEP_SECTIONS[step.partition("/")[0]])
+        dumped = self.model_dump(include=names)
+        return cast(dict[str, JsonValue], _make_plain(dumped))
+
+
+def _make_plain(value: object) -> object:
+    """Return JSON types; a path becomes a digest, since its folders may name people."""
+    if isinstance(value, dict):
+        return {key: _make_plain(held) for key, held in value.items()}
+    if isinstance(value, tuple):
+        return [_make_plain(held) for held in value]
+    if isinstance(value, Path) or (isinstance(value, str) and "/" in value):
+        return f"path-{hash_bytes(str(value).encode())[:12]}"
+    return value
+
+
+def load_study(source: str | Path | None, *, overrides: Sequence[str] = ()) -> Study:
+    """Read and check a configuration.
+
+    Args:
+        source: A YAML file, a JSON object as text, or nothing for the defaults.
+        overrides: `section.field=value` texts, the value in YAML.
+
+    Raises:
+        ConfigError: A key is unknown, a value breaks its rule, or the file cannot be read.
+    """
+    values = _read_source(source)
+    for text in overrides:
+        _apply_override(values, text)
+    return build_study(values)
+
+
+def build_study(values: Mapping[str, object]) -> Study:
+    """Check plain values (as Snakemake holds them) against the models.
+
+    Raises:
+        ConfigError: As `load_study`.
+    """
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(detail) for detail in error.errors())) from error
+
+
+def _read_source(source: str | Path | None) -> dict[str, object]:
+    """Return the plain values of a file or of JSON text."""
+    if source is None:
+        return {}
+    text = str(source)
+    try:
+        if text.lstrip().startswith("{"):
+            values = json.loads(text)
+        else:
+            values = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"config: file must be readable YAML, got {error}.") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"config: file must hold sections, got {type(values).__name__}.")
+    return values
+
+
+def _apply_override(values: dict[str, object], text: str) -> None:
+    """Set `section.field=value` in place (the dict is this module's own)."""
+    key, equals, value = text.partition("=")
+    section, dot, field = key.strip().partition(".")
+    if not (equals and dot and field):
+        raise ConfigError(f"--set: override must be section.field=value, got {text}.")
+    held = values.setdefault(section, {})
+    if not isinstance(held, dict):
+        raise ConfigError(f"--set {section}: section must hold fields, got {held}.")
+    try:
+        held[field] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {key}: value must be YAML, got {value}.") from error
+
+
+def _describe(detail: ErrorDetails) -> str:
+    """Return one line per fault: where, the rule, what was found, what was meant."""
+    where = ".".join(str(part) for part in detail["loc"]) or "config"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: key must be known, got {detail['loc'][-1]}.{_did_you_mean(detail)}"
+    if detail["type"] == "value_error":
+        return f"config: {detail['msg'].removeprefix('Value error, ')}."
+    rule = detail["msg"].removeprefix("Input should be ")
+    return f"{where}: value must be {rule}, got {detail['input']!r}."
+
+
+def _did_you_mean(detail: ErrorDetails) -> str:
+    """Name the nearest known key at the place of an unknown one."""
+    *above, last = [str(part) for part in detail["loc"]]
+    model: type[Section] = Study
+    for part in above:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+            return ""
+        model = annotation
+    close = difflib.get_close_matches(last, list(model.model_fields), n=1)
+    if close:
+        return f" Did you mean {close[0]}?"
+    elsewhere = [n for n, f in Study.model_fields.items() if _holds(f.annotation, last)]
+    return f" It belongs to section {elsewhere[0]}." if elsewhere else ""
+
+
+def _holds(annotation: object, key: str) -> bool:
+    """Tell whether a section has a field of this name."""
+    return (
+        isinstance(annotation, type)
+        and issubclass(annotation, Section)
+        and key in annotation.model_fields
+    )

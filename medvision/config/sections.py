@@ -1,0 +1,241 @@
+"""The sections of the configuration: typed, strict, each field described once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Triple = tuple[Positive, Positive, Positive]
+SpacingMm = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """What goes in: images and the table of labels."""
+
+    kind: Literal["dicom", "nifti", "phantom"] = Field(
+        "phantom", description="Kind of input; phantom generates the embedded default cohort."
+    )
+    path: Path | None = Field(None, description="Folder with the images; not for phantom.")
+    labels: Path | None = Field(
+        None,
+        description="CSV or TSV with subject and label, optionally image, mask, split and any "
+        "further columns, which are kept as subgroup variables.",
+    )
+    positive: str | None = Field(
+        None, description="Label counted as positive; the last in sorted order when omitted."
+    )
+    dimensions: Literal["auto", 2, 3] = Field(
+        "auto", description="2 for single images, 3 for volumes; auto is told by the data."
+    )
+
+
+class OutputSection(Section):
+    """What comes out."""
+
+    path: Path = Field(Path("results"), description="Output folder of this study.")
+
+
+class PhantomSection(Section):
+    """The embedded default cohort: chest-CT-like subjects with known answers."""
+
+    seed: Seed = Field(7, description="Same seed, same bytes.")
+    subjects: Annotated[int, Field(ge=6)] = Field(72, description="Number of subjects.")
+    prevalence: Fraction = Field(0.5, description="Share of subjects with a nodule.")
+    size: Triple = Field((64, 64, 24), description="Voxels (i, j, k) of a typical scan.")
+    nifti_fraction: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="Share of subjects handed over as NIfTI instead of DICOM."
+    )
+    faults: bool = Field(
+        True, description="Plant the known faults that ingestion and cohort must find."
+    )
+
+
+class IngestSection(Section):
+    """How raw files become checked, de-identified volumes."""
+
+    key: Path | None = Field(
+        None,
+        description="Secret of the pseudonyms (mode 0600). Made at random under the output "
+        "folder when omitted; the phantom cohort brings a published one.",
+    )
+    gap_tolerance: Fraction = Field(
+        0.1, description="Largest deviation of a slice step, as a share of the slice spacing."
+    )
+    workers: Positive = Field(2, description="Processes that read in parallel.")
+
+
+class CohortSection(Section):
+    """How subjects are split, and what happens when a split would leak."""
+
+    folds: Annotated[int, Field(ge=2)] = Field(
+        3, description="Each subject is tested in exactly one fold (ignored with a given split)."
+    )
+    validation_fraction: Fraction = Field(
+        0.25, description="Share of a fold's remaining subjects used for validation."
+    )
+    seed: Seed = Field(1, description="Seed of the split.")
+    on_leakage: Literal["group", "stop", "report"] = Field(
+        "group",
+        description="Equal images under two subjects: group keeps them in one split, stop ends "
+        "the run, report goes on and says so on the report's first page.",
+    )
+
+
+class PreprocessSection(Section):
+    """One deterministic MONAI pipeline, the same for every image."""
+
+    orientation: Annotated[str, Field(pattern="^[LR][AP][SI]$")] | None = Field(
+        "RAS", description="Axis codes of volumes; null keeps the source's. Not for 2D."
+    )
+    spacing_mm: SpacingMm | None = Field(
+        (3.0, 3.0, 5.0), description="Voxel size (i, j, k); null keeps the source's. Not for 2D."
+    )
+    intensity: Literal["window", "percentile", "zscore", "none"] = Field(
+        "window", description="How intensities are scaled."
+    )
+    window: tuple[float, float] = Field(
+        (-1000.0, 200.0), description="Intensities mapped to 0 and 1 by window (HU for CT)."
+    )
+    percentiles: tuple[float, float] = Field(
+        (0.5, 99.5), description="Percentiles mapped to 0 and 1 by percentile."
+    )
+    crop_foreground: bool = Field(
+        False, description="Crop to the voxels above foreground_above before sizing."
+    )
+    foreground_above: float = Field(
+        0.05, description="Threshold of the foreground, after intensity scaling."
+    )
+    sizing: Literal["pad", "resize"] = Field(
+        "pad", description="Reach size by centred padding and cropping, or by resampling."
+    )
+    size: Triple = Field((64, 64, 24), description="Array size (i, j, k); 2D uses i and j.")
+
+
+class ModelSection(Section):
+    """The network, its starting weights, and what of it is trained."""
+
+    backbone: Literal["small", "densenet121", "resnet18", "resnet50", "efficientnet_b0"] = Field(
+        "small", description="Network; small is fit for CPUs."
+    )
+    weights: str = Field(
+        "pretrain",
+        description="none, pretrain (the source task below), a .safetensors or .pt file, or "
+        "another study's output folder.",
+    )
+    policy: Literal["full", "partial", "linear"] = Field(
+        "full", description="Train all, all but the first blocks, or the head only."
+    )
+    frozen_blocks: Positive = Field(1, description="Blocks kept frozen by policy partial.")
+    minimum_match: Fraction = Field(
+        0.5, description="Smallest share of backbone tensors that must be loaded."
+    )
+
+
+class PretrainSection(Section):
+    """The source task that starting weights are trained on, made of synthetic phantoms."""
+
+    seed: Seed = Field(11, description="Seed of the source images and of the training.")
+    images: Annotated[int, Field(ge=16)] = Field(640, description="Number of source images.")
+    epochs: Positive = Field(8, description="Passes over the source images.")
+    batch_size: Annotated[int, Field(ge=2)] = Field(16, description="Images a step.")
+    learning_rate: PositiveFloat = Field(0.002, description="Peak learning rate.")
+
+
+class AugmentSection(Section):
+    """Random changes of training batches, drawn from the training seed."""
+
+    flip_axes: tuple[Annotated[int, Field(ge=0, le=2)], ...] = Field(
+        (), description="Axes that may be flipped; leave out those where side matters."
+    )
+    shift_voxels: Annotated[int, Field(ge=0)] = Field(0, description="Largest shift along i and j.")
+    noise_sd: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Standard deviation of added noise, in scaled intensity."
+    )
+    gain: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Largest relative change of intensity."
+    )
+
+
+class TrainSection(Section):
+    """How a network is fine-tuned."""
+
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
+        (0,), description="One model per seed and fold; figures are means over seeds."
+    )
+    compare_scratch: bool = Field(
+        True, description="Also train the same network from scratch on the same folds."
+    )
+    epochs: Positive = Field(30, description="Most passes over the training images.")
+    batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Images a step.")
+    learning_rate: PositiveFloat = Field(0.001, description="Peak learning rate (one cycle).")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW's decay.")
+    imbalance: Literal["none", "weights", "sampling"] = Field(
+        "weights", description="Remedy for rare classes: loss weights or balanced sampling."
+    )
+    monitor: Literal["loss", "auc"] = Field("loss", description="Validation figure to improve.")
+    patience: Positive = Field(10, description="Epochs without improvement before stopping.")
+    amp: Literal["auto", "off"] = Field("auto", description="Mixed precision on a GPU.")
+
+
+class EvaluateSection(Section):
+    """Statistics on held-out subjects."""
+
+    n_resamples: Annotated[int, Field(ge=100)] = Field(2000, description="Bootstrap resamples.")
+    confidence: Fraction = Field(0.95, description="Level of the intervals.")
+    seed: Seed = Field(3, description="Seed of the bootstrap.")
+    calibration_bins: Annotated[int, Field(ge=2)] = Field(5, description="Bins of equal count.")
+
+
+class ExplainSection(Section):
+    """Which test images are explained, how, and how the explanations are checked."""
+
+    methods: Annotated[
+        tuple[Literal["integrated_gradients", "layer_gradcam", "occlusion"], ...],
+        Field(min_length=1),
+    ] = Field(("integrated_gradients", "layer_gradcam", "occlusion"), description="Captum methods.")
+    images: Positive = Field(8, description="Number of test images explained.")
+    seed: Seed = Field(5, description="Seed of the selection and of the random controls.")
+    steps: Annotated[int, Field(ge=8)] = Field(32, description="Steps of integrated gradients.")
+    batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Forward passes at once.")
+    baseline: float = Field(0.0, description="Scaled intensity that stands for absence.")
+    occlusion_window: Triple = Field((12, 12, 6), description="Occluded box, in array voxels.")
+    occlusion_stride: Triple = Field((6, 6, 3), description="Step of the occluded box.")
+    completeness: PositiveFloat = Field(
+        0.05, description="Largest completeness error, as a share of the output difference."
+    )
+    random_orders: Annotated[int, Field(ge=10)] = Field(
+        20, description="Random deletion orders that a map is held against."
+    )
+    deletion_steps: Annotated[int, Field(ge=4)] = Field(10, description="Points of the curve.")
+
+
+class ReportSection(Section):
+    """The page people read."""
+
+    title: str = Field("medvision study", description="Title of the report.")
+    author: str | None = Field(None, description="Who is responsible; printed when given.")
+
+
+class AuditSection(Section):
+    """The bundle an auditor checks."""
+
+    signing_key: Path | None = Field(
+        None, description="Ed25519 private key (PEM); unsigned when omitted."
+    )
+
+
+class ComputeSection(Section):
+    """Where and how the work runs; results are bit-equal only at equal settings."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if any.")
+    threads: Positive = Field(1, description="CPU threads of one training job.")

@@ -1,0 +1,101 @@
+"""Tables: TSV or CSV in, TSV out; every cell is text."""
+
+import csv
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from medvision.errors import DataError
+from medvision.runtime.files import writing
+
+Row = dict[str, str]
+Cell = str | int | float | bool | None
+
+
+def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
+    """Read a table with a header line.
+
+    Args:
+        path: `.tsv` is separated by tabs, everything else by commas (or semicolons, when the
+            header has those and no comma).
+        required: Columns that must be there.
+
+    Returns:
+        One dict per line, column to stripped text; empty cells are "".
+
+    Raises:
+        DataError: The file cannot be read, is no table, or lacks a column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name}: table must be readable UTF-8, got {error}.") from error
+    reader = csv.reader(text.splitlines(), delimiter=_choose_delimiter(path, text))
+    lines = [line for line in reader if any(cell.strip() for cell in line)]
+    if not lines:
+        raise DataError(f"{path.name}: table must have a header line, got an empty file.")
+    header = [name.strip() for name in lines[0]]
+    _check_header(header, required, where=path.name)
+    return [
+        _read_row(header, line, where=f"{path.name} row {n}") for n, line in enumerate(lines[1:], 1)
+    ]
+
+
+def _choose_delimiter(path: Path, text: str) -> str:
+    """Tabs by suffix; a comma otherwise, or the semicolon of a European spreadsheet."""
+    if path.suffix.lower() in {".tsv", ".tab"}:
+        return "\t"
+    header = text.partition("\n")[0]
+    return ";" if ";" in header and "," not in header else ","
+
+
+def _check_header(header: list[str], required: Sequence[str], *, where: str) -> None:
+    """Refuse a header with repeated or missing columns."""
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise DataError(f"{where}: columns must be unique, got {', '.join(repeated)} twice.")
+    for name in required:
+        if name not in header:
+            raise DataError(
+                f"{where}: columns must include {name}, got {', '.join(header)}.",
+                _suggest_column(name, header),
+            )
+
+
+def _suggest_column(name: str, header: list[str]) -> str:
+    """Name the column that was probably meant."""
+    lowered = {column.lower(): column for column in header}
+    close = difflib.get_close_matches(name, list(lowered), n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {lowered[close[0]]}? Rename it to {name}."
+    return f"add a column {name}."
+
+
+def _read_row(header: list[str], line: list[str], *, where: str) -> Row:
+    """Pair a line's cells with the header."""
+    if len(line) != len(header):
+        raise DataError(f"{where}: row must have {len(header)} cells, got {len(line)}.")
+    return {name: cell.strip() for name, cell in zip(header, line, strict=True)}
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Cell]], *, columns: Sequence[str]) -> None:
+    """Write a TSV with the given columns, in the given order of rows.
+
+    Floats are written with nine significant digits, `None` as an empty cell.
+    """
+    with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([format_cell(row.get(name)) for name in columns])
+
+
+def format_cell(value: Cell) -> str:
+    """Return a cell's text: equal values give equal text on every machine."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return str(value)

@@ -1,0 +1,113 @@
+"""Writing files so that no half-written one is ever seen, and hashing them."""
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medvision.domain.record import JsonValue
+from medvision.errors import DataError, StorageError
+
+_CHUNK = 1 << 20
+_STORAGE_FAULTS = {
+    errno.ENOSPC: "has no space left",
+    errno.EDQUOT: "is over its quota",
+    errno.EFBIG: "may not hold a file of this size",
+    errno.EACCES: "may not be written",
+    errno.EPERM: "may not be written",
+    errno.EROFS: "is read-only",
+    errno.ENOTDIR: "has a file where a folder must be",
+    errno.EEXIST: "has a file where a folder must be",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it on success, remove it on failure.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays last, since some writers choose the format by it.
+        handle, name = tempfile.mkstemp(
+            prefix=".part-", suffix="".join(path.suffixes[-2:]), dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_current_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def storage_faults(path: Path) -> Iterator[None]:
+    """Turn the operating system's word on a full or closed disk into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        fault = _STORAGE_FAULTS.get(error.errno or 0)
+        if fault is None:
+            raise
+        raise StorageError(
+            f"{path.parent}: the output folder must be writable, it {fault}."
+        ) from error
+
+
+def _current_umask() -> int:
+    """Return the process's umask (there is no way to read it without setting it)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file at once."""
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, as given."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: JsonValue) -> None:
+    """Write JSON with sorted keys, so that equal values give equal bytes."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> JsonValue:
+    """Read a JSON file.
+
+    Raises:
+        DataError: The file is missing or is no JSON.
+    """
+    try:
+        value: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path.name}: file must be readable JSON, got {error}.") from error
+    return value
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the sha256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
