@@ -6,12 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.geometry import Affine, compute_index_map, transform_points
+from medvision.errors import GeometryError
 
 FloatVolume = NDArray[np.float32]
 """(C, I, J, K) float32; a 2D image has K = 1."""
 
 FloatGrid = NDArray[np.float32]
 """(I, J, K) float32: one channel."""
+
+GridShape = tuple[int, int, int]
+"""Voxels (i, j, k) of an image; a 2D image has k = 1."""
 
 _MAX_POINTS = 2_000_000
 
@@ -24,12 +28,30 @@ class Volume:
     affine: Affine
 
 
+def format_shape(shape: GridShape) -> str:
+    """Return a shape as tables hold it, such as 64x64x24."""
+    return "x".join(str(length) for length in shape)
+
+
+def parse_shape(text: str) -> GridShape:
+    """Return the shape that `format_shape` wrote.
+
+    Raises:
+        GeometryError: The text is not three positive numbers joined by x.
+    """
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise GeometryError(f"table: shape must be such as 64x64x24, got {text!r}.")
+    i, j, k = (int(part) for part in parts)
+    return i, j, k
+
+
 def resample_grid(
     grid: FloatGrid,
     affine: Affine,
     *,
     to_affine: Affine,
-    to_shape: tuple[int, int, int],
+    to_shape: GridShape,
     nearest: bool,
     fill: float,
 ) -> FloatGrid:

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.geometry import Affine
+from medvision.domain.volume import GridShape, parse_shape
 from medvision.errors import DataError, StaleOutputError
 from medvision.runtime.files import read_json
 
 ArrayBatch = NDArray[np.float32]
 """(N, C, I, J, K) float32 of volumes, (N, C, I, J) of 2D images; read-only memory map."""
-
-GridShape = tuple[int, int, int]
-"""Voxels (i, j, k) of a source image; a 2D image has k = 1."""
 
 ARRAY_INDEX_COLUMNS = ("row", "image_id", "source_shape", "source_affine", "tensor_affine")
 """Columns of the index, one line per row of the array; affines are JSON lists of lists."""
@@ -112,7 +110,7 @@ def read_array_store(arrays: Path, index: Path, meta: Path) -> ArrayStore:
         array=array,
         image_ids=tuple(row["image_id"] for row in rows),
         spatial_dims=spatial_dims,
-        source_shapes={row["image_id"]: _parse_shape(row["source_shape"]) for row in rows},
+        source_shapes={row["image_id"]: parse_shape(row["source_shape"]) for row in rows},
         source_affines={row["image_id"]: _parse_affine(row["source_affine"]) for row in rows},
         tensor_affines={row["image_id"]: _parse_affine(row["tensor_affine"]) for row in rows},
     )
@@ -146,12 +144,6 @@ def _read_spatial_dims(path: Path) -> int:
     if found not in (2, 3):
         raise DataError(f"{path.name}: spatial_dims must be 2 or 3, got {found}.")
     return int(cast(int, found))
-
-
-def _parse_shape(text: str) -> GridShape:
-    """Return (i, j, k) of a text such as 64x64x24."""
-    i, j, k = (int(part) for part in text.split("x"))
-    return i, j, k
 
 
 def _parse_affine(text: str) -> Affine:
