@@ -158,7 +158,7 @@ def _apply_override(values: dict[str, object], text: str) -> None:
     """Set `section.field=value` in place (the dict is this module's own)."""
     key, equals, value = text.partition("=")
     section, dot, field = key.strip().partition(".")
-    if not (equals and dot and field):
+    if not (equals and dot and section and field):
         raise ConfigError(f"--set: override must be section.field=value, got {text}.")
     held = values.setdefault(section, {})
     if not isinstance(held, dict):

@@ -77,8 +77,10 @@ class IngestSection(Section):
 class CohortSection(Section):
     """How subjects are split, and what happens when a split would leak."""
 
-    folds: Annotated[int, Field(ge=2)] = Field(
-        3, description="Each subject is tested in exactly one fold (ignored with a given split)."
+    folds: Positive = Field(
+        3,
+        description="Each subject is tested in exactly one fold; 1 honours the split column of the "
+        "labels as given (train, validation, test).",
     )
     validation_fraction: Fraction = Field(
         0.25, description="Share of a fold's remaining subjects used for validation."

@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+TORCH := $(shell grep '^torch==' constraints.txt)
+# The CPU build of torch. For CUDA: make TORCH_INDEX=https://download.pytorch.org/whl/cu128 demo
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: demo test test-fast lint venv docs clean
+
+demo: .venv/installed ## Run the pipeline on the embedded phantom cohort
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs --logger rich
+	@$(BIN)/medvision summary --config config/config.yaml
+
+test: .venv/tested ## Run all tests
+	$(BIN)/pytest -n $(CORES)
+
+test-fast: .venv/tested ## Run the tests that take seconds
+	$(BIN)/pytest -n $(CORES) -m "not slow"
+
+lint: .venv/linted ## Run the linters and the type check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+venv: .venv/installed ## Make the virtual environment only
+
+docs: .venv/installed ## Write the generated documents again
+	$(BIN)/python -m medvision.config.export
+
+clean: ## Remove the virtual environment and the demo's results
+	rm -rf .venv results .snakemake
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch comes first and by itself, so that no later step brings the CUDA build by accident.
+# Where its index cannot be reached (a mirror, an air gap), the configured one serves.
+.venv/torch: .venv/bin/python constraints.txt
+	$(BIN)/pip install -q --no-deps --retries 0 --timeout 20 --index-url $(TORCH_INDEX) "$(TORCH)" \
+	  || $(BIN)/pip install -q --no-deps "$(TORCH)"
+	@touch $@
+
+.venv/installed: .venv/torch pyproject.toml
+	$(BIN)/pip install -q -c constraints.txt -e .
+	@touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	@touch $@
+
+.venv/linted: .venv/tested
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,87 @@
+"""Claims about the configuration: typed, strict, and clear about what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medvision.config.export import DOCUMENTS
+from medvision.config.model import Study, build_study, load_study
+from medvision.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_generated_documents_have_not_drifted(name: str, checkout: Path) -> None:
+    assert (checkout / name).read_text() == DOCUMENTS[name](), "run `make docs`"
+
+
+def test_default_yaml_is_the_default(checkout: Path) -> None:
+    assert load_study(checkout / "config" / "default.yaml") == Study()
+
+
+def test_config_yaml_holds_only_what_differs_or_must_be_seen(checkout: Path) -> None:
+    assert load_study(checkout / "config" / "config.yaml") == Study()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"train": {"epoch": 3}}, ["train.epoch", "Did you mean epochs?"]),
+        ({"trian": {}}, ["trian", "Did you mean train?"]),
+        (
+            {"train": {"spacing_mm": [1, 1, 1]}},
+            ["train.spacing_mm", "belongs to section preprocess"],
+        ),
+        ({"train": {"epochs": 0}}, ["train.epochs", "greater than or equal to 1", "got 0"]),
+        ({"model": {"backbone": "vgg"}}, ["model.backbone", "'densenet121'", "got 'vgg'"]),
+        ({"data": {"kind": "dicom"}}, ["data.path and data.labels must be given"]),
+        ({"preprocess": {"window": [200, -1000]}}, ["preprocess.window must rise"]),
+    ],
+)
+def test_a_fault_says_where_what_rule_and_what_was_found(
+    values: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_study(values)
+    for word in words:
+        assert word in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["train", "train=3", ".epochs=3"])
+def test_a_malformed_override_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"section\.field=value"):
+        load_study(None, overrides=[text])
+
+
+def test_overrides_win_over_the_file() -> None:
+    study = load_study(json.dumps({"train": {"epochs": 3}}), overrides=["train.epochs=5"])
+    assert study.train.epochs == 5
+
+
+def test_unreadable_yaml_is_a_config_error(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("data: [")
+    with pytest.raises(ConfigError, match="readable YAML"):
+        load_study(path)
+
+
+def test_settings_hold_only_what_the_step_obeys_and_no_path() -> None:
+    study = build_study(
+        {"data": {"kind": "nifti", "path": "/home/jane", "labels": "/home/jane/l.csv"}}
+    )
+    settings = study.settings("ingest")
+    assert set(settings) == {"data", "ingest"}
+    assert "jane" not in json.dumps(settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "compare", "arms"),
+    [
+        ("none", True, ("scratch",)),
+        ("pretrain", True, ("transfer", "scratch")),
+        ("w.pt", False, ("transfer",)),
+    ],
+)
+def test_arms_follow_weights(model: str, compare: bool, arms: tuple[str, ...]) -> None:
+    study = build_study({"model": {"weights": model}, "train": {"compare_scratch": compare}})
+    assert study.arms == arms

@@ -1,0 +1,24 @@
+rule audit:
+    input:
+        layout.report_html,
+        layout.record("report"),
+    output:
+        manifest=layout.bundle / "manifest.json",
+        record=layout.record("audit"),
+    log:
+        log_of("audit"),
+    benchmark:
+        benchmark_of("audit")
+    conda:
+        "medvision"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=config_of("audit"),
+        version=__version__,
+    message:
+        "Closing the record of the run and sealing the bundle."
+    shell:
+        "medvision audit seal --config {params.config:q} > {log} 2>&1"

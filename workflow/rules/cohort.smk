@@ -1,0 +1,34 @@
+rule cohort:
+    input:
+        labels=labels_file(),
+        manifest=layout.manifest,
+        record=layout.record("ingest"),
+    output:
+        cohort=layout.cohort,
+        folds=layout.folds,
+        balance=report(
+            layout.balance,
+            caption="../report/balance.rst",
+            category="Cohort",
+        ),
+        leakage=layout.leakage,
+        unmatched=layout.unmatched,
+        summary=layout.cohort_summary,
+        record=layout.record("cohort"),
+    log:
+        log_of("cohort"),
+    benchmark:
+        benchmark_of("cohort")
+    conda:
+        "medvision"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=config_of("cohort"),
+        version=__version__,
+    message:
+        "Joining labels, looking for leakage, splitting subjects into folds."
+    shell:
+        "medvision cohort --config {params.config:q} > {log} 2>&1"

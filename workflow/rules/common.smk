@@ -1,0 +1,76 @@
+# The only Python of the workflow: the checked configuration, and what depends on it.
+import json
+import sys
+from pathlib import Path
+
+from snakemake.utils import validate
+
+from medvision import __version__
+from medvision.config.model import STEP_SECTIONS, build_study
+from medvision.layout import STEPS, Layout
+
+study = build_study(config)
+validate(config, schema="../../config/schema.json", set_default=False)
+
+layout = Layout(study.output.path)
+FOLDS = list(range(study.cohort.folds))
+ARMS = list(study.arms)
+SEEDS = list(study.train.seeds)
+
+
+# Without an activated environment `medvision` is found beside the running Python.
+shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
+
+
+wildcard_constraints:
+    arm="transfer|scratch",
+    fold=r"\d+",
+
+
+def config_of(step):
+    """The part of the user's configuration that a step stands on, as JSON.
+
+    A change in it reruns the step and what follows; a change elsewhere does not.
+    """
+    earlier = STEPS[: STEPS.index(step) + 1]
+    if step == "explain":
+        earlier = [name for name in earlier if name != "evaluate"]
+    sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
+    part = {name: config[name] for name in sorted(sections & set(config))}
+    return json.dumps(part, sort_keys=True, default=str)
+
+
+def log_of(name):
+    """The log of a job, below the output folder."""
+    return layout.root / "logs" / f"{name}.log"
+
+
+def benchmark_of(name):
+    """Seconds and peak memory of a job, below the output folder."""
+    return layout.root / "benchmarks" / f"{name}.tsv"
+
+
+def fold_models(arm, fold):
+    """The models of one fold, one per seed."""
+    return [layout.model(arm, fold, seed=seed) for seed in SEEDS]
+
+
+def all_folds(path):
+    """A path function of (arm, fold), for every arm and fold."""
+    return [path(arm, fold) for arm in ARMS for fold in FOLDS]
+
+
+def starting_weights(wildcards):
+    """The source task's weights, where the arm starts from them."""
+    needed = wildcards.arm == "transfer" and study.model.weights == "pretrain"
+    return [layout.pretrained, layout.record("pretrain")] if needed else []
+
+
+def labels_file():
+    """The table of labels: the user's, or the phantom cohort's."""
+    return layout.phantom_labels if study.data.kind == "phantom" else study.data.labels
+
+
+def raw_archive():
+    """The phantom's record, where the images are made here; a user's folder is a source."""
+    return [layout.record("phantom")] if study.data.kind == "phantom" else []

@@ -1,0 +1,29 @@
+rule evaluate:
+    input:
+        layout.predictions,
+        layout.record("predict"),
+    output:
+        metrics=layout.metrics,
+        table=report(
+            layout.root / "evaluate" / "metrics.tsv",
+            caption="../report/metrics.rst",
+            category="Performance",
+        ),
+        record=layout.record("evaluate"),
+    log:
+        log_of("evaluate"),
+    benchmark:
+        benchmark_of("evaluate")
+    conda:
+        "medvision"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=config_of("evaluate"),
+        version=__version__,
+    message:
+        "Computing statistics with intervals on held-out subjects."
+    shell:
+        "medvision evaluate --config {params.config:q} > {log} 2>&1"

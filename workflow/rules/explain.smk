@@ -1,0 +1,28 @@
+rule explain:
+    input:
+        layout.predictions,
+        layout.record("predict"),
+    output:
+        selection=layout.selection,
+        attributions=layout.attributions,
+        checks=layout.checks,
+        summary=layout.explain_summary,
+        maps=directory(layout.root / "explain" / "maps"),
+        record=layout.record("explain"),
+    log:
+        log_of("explain"),
+    benchmark:
+        benchmark_of("explain")
+    conda:
+        "medvision"
+    threads: study.compute.threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        config=config_of("explain"),
+        version=__version__,
+    message:
+        "Attributing test predictions and checking the attributions."
+    shell:
+        "medvision explain --config {params.config:q} > {log} 2>&1"

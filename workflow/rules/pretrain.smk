@@ -1,0 +1,24 @@
+rule pretrain:
+    input:
+        layout.array_meta,
+        layout.record("preprocess"),
+    output:
+        model=layout.pretrained,
+        record=layout.record("pretrain"),
+    log:
+        log_of("pretrain"),
+    benchmark:
+        benchmark_of("pretrain")
+    conda:
+        "medvision"
+    threads: study.compute.threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        config=config_of("pretrain"),
+        version=__version__,
+    message:
+        "Training starting weights on the source task."
+    shell:
+        "medvision pretrain --config {params.config:q} > {log} 2>&1"

@@ -1,0 +1,31 @@
+rule report:
+    input:
+        layout.metrics,
+        layout.record("evaluate"),
+        layout.record("explain"),
+    output:
+        html=report(
+            layout.report_html,
+            caption="../report/report.rst",
+            category="Report",
+        ),
+        facts=layout.report_json,
+        figures=directory(layout.figures),
+        record=layout.record("report"),
+    log:
+        log_of("report"),
+    benchmark:
+        benchmark_of("report")
+    conda:
+        "medvision"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        config=config_of("report"),
+        version=__version__,
+    message:
+        "Writing the report."
+    shell:
+        "medvision report --config {params.config:q} > {log} 2>&1"

@@ -1,0 +1,54 @@
+rule train:
+    input:
+        layout.arrays,
+        layout.folds,
+        layout.record("preprocess"),
+        starting_weights,
+    output:
+        models=fold_models("{arm}", "{fold}"),
+        record=layout.record("train/{arm}/fold-{fold}"),
+    log:
+        log_of("train/{arm}-fold-{fold}"),
+    benchmark:
+        benchmark_of("train-{arm}-fold-{fold}")
+    conda:
+        "medvision"
+    threads: study.compute.threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        config=config_of("train"),
+        version=__version__,
+    message:
+        "Training {wildcards.arm}, fold {wildcards.fold}."
+    shell:
+        "medvision train --arm {wildcards.arm} --fold {wildcards.fold}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
+rule predict:
+    input:
+        all_folds(fold_models),
+        all_folds(lambda arm, fold: layout.record(layout.fold_step(arm, fold))),
+        layout.arrays,
+    output:
+        predictions=layout.predictions,
+        record=layout.record("predict"),
+    log:
+        log_of("predict"),
+    benchmark:
+        benchmark_of("predict")
+    conda:
+        "medvision"
+    threads: study.compute.threads
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        config=config_of("predict"),
+        version=__version__,
+    message:
+        "Predicting validation and test images."
+    shell:
+        "medvision predict --config {params.config:q} > {log} 2>&1"
