@@ -34,7 +34,7 @@ def transform_image(grid: FloatGrid, affine: Affine, *, transform: Transform) ->
     result = _run(transform, image)
     array: FloatVolume = np.ascontiguousarray(result.detach().numpy(), dtype=np.float32)
     _check_result(array)
-    return Volume(array, np.array(result.affine, dtype=np.float64))
+    return Volume(array, result.affine.detach().numpy().astype(np.float64))
 
 
 def _run(transform: Transform, image: MetaTensor) -> MetaTensor:

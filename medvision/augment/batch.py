@@ -1,0 +1,149 @@
+"""Random changes of a batch: drawn first, then applied, so that each can be replayed."""
+
+from dataclasses import dataclass
+
+import torch
+
+from medvision.domain.record import JsonValue
+from medvision.errors import ConfigError
+
+SHIFTED_AXES = 2
+"""Shifts go along i and j: slices are too thick for a shift along k to be a small change."""
+
+
+@dataclass(frozen=True)
+class AugmentParameters:
+    """What happens to each of B images, in the order flip, shift, gain, noise.
+
+    Args:
+        flips: Per image the spatial axes that are flipped, 0 for i.
+        shifts_voxels: Per image the shift along (i, j); positive moves towards higher indices.
+        gains: Per image the factor that intensities are multiplied by.
+        noise_sd: Standard deviation of the added normal noise.
+        noise_seed: Seed that the noise is drawn from again at each replay.
+    """
+
+    flips: tuple[tuple[int, ...], ...]
+    shifts_voxels: tuple[tuple[int, int], ...]
+    gains: tuple[float, ...]
+    noise_sd: float
+    noise_seed: int
+
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Return the parameters as plain JSON types."""
+        return {
+            "flips": [list(axes) for axes in self.flips],
+            "shifts_voxels": [list(shift) for shift in self.shifts_voxels],
+            "gains": list(self.gains),
+            "noise_sd": self.noise_sd,
+            "noise_seed": self.noise_seed,
+        }
+
+
+def draw_parameters(
+    generator: torch.Generator,
+    *,
+    n_images: int,
+    spatial_dims: int,
+    flip_axes: tuple[int, ...],
+    shift_voxels: int,
+    noise_sd: float,
+    gain: float,
+) -> AugmentParameters:
+    """Draw the changes of one batch.
+
+    The number of draws depends on the arguments alone, never on the images, so that a resumed
+    training meets the same changes.
+
+    Args:
+        generator: CPU generator; advanced.
+        n_images: B, the images of the batch.
+        spatial_dims: 2 or 3.
+        flip_axes: Axes flipped with probability 1/2 each; the other axes never are.
+        shift_voxels: Shifts are uniform in [-shift_voxels, shift_voxels] along i and j.
+        noise_sd: Standard deviation of noise, in scaled intensity.
+        gain: Factors are uniform in [1 - gain, 1 + gain].
+
+    Returns:
+        The parameters, one entry per image.
+
+    Raises:
+        ConfigError: A flipped axis does not exist in these images.
+    """
+    _check_axes(flip_axes, spatial_dims)
+    coins = torch.randint(0, 2, (n_images, len(flip_axes)), generator=generator)
+    span = (n_images, SHIFTED_AXES)
+    shifts = torch.randint(-shift_voxels, shift_voxels + 1, span, generator=generator)
+    gains = 1 + gain * (2 * torch.rand(n_images, generator=generator, dtype=torch.float64) - 1)
+    seed = torch.randint(0, 2**31, (1,), generator=generator)
+    return AugmentParameters(
+        flips=tuple(
+            tuple(axis for axis, coin in zip(flip_axes, row, strict=True) if coin)
+            for row in coins.tolist()
+        ),
+        shifts_voxels=tuple((i, j) for i, j in shifts.tolist()),
+        gains=tuple(gains.tolist()),
+        noise_sd=noise_sd,
+        noise_seed=int(seed.item()),
+    )
+
+
+def apply_parameters(batch: torch.Tensor, parameters: AugmentParameters) -> torch.Tensor:
+    """Apply drawn changes to a batch.
+
+    Args:
+        batch: (B, C, I, J[, K]) float32 on any device; not changed.
+        parameters: What `draw_parameters` returned for B images.
+
+    Returns:
+        The changed batch, of the same shape, type and device; bit-equal at each replay on the same
+        kind of device.
+    """
+    moved = torch.stack(
+        [
+            _shift_image(_flip_image(image, axes), shift)
+            for image, axes, shift in zip(
+                batch, parameters.flips, parameters.shifts_voxels, strict=True
+            )
+        ]
+    )
+    gains = torch.tensor(parameters.gains, dtype=batch.dtype, device=batch.device)
+    scaled = moved * gains.reshape(-1, *[1] * (batch.ndim - 1))
+    if not parameters.noise_sd:
+        return scaled
+    generator = torch.Generator(device=batch.device).manual_seed(parameters.noise_seed)
+    noise = torch.randn(batch.shape, generator=generator, dtype=batch.dtype, device=batch.device)
+    return scaled + parameters.noise_sd * noise
+
+
+def _check_axes(flip_axes: tuple[int, ...], spatial_dims: int) -> None:
+    """Refuse an axis that the images do not have."""
+    for axis in flip_axes:
+        if axis >= spatial_dims:
+            raise ConfigError(
+                f"augment.flip_axes: axes must be below {spatial_dims} for {spatial_dims}D images, "
+                f"got {axis}.",
+                "0 is i (left-right in RAS), 1 is j, 2 is k.",
+            )
+
+
+def _flip_image(image: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+    """Flip (C, I, J[, K]) along the spatial axes."""
+    return torch.flip(image, [axis + 1 for axis in axes]) if axes else image
+
+
+def _shift_image(image: torch.Tensor, shift: tuple[int, int]) -> torch.Tensor:
+    """Move (C, I, J[, K]) along i and j; what comes in from outside is the image's minimum."""
+    if shift == (0, 0):
+        return image
+    moved = image.min().expand(image.shape).clone()
+    target = [_overlap(length, by) for length, by in zip(image.shape[1:], shift, strict=False)]
+    source = [_overlap(length, -by) for length, by in zip(image.shape[1:], shift, strict=False)]
+    moved[:, target[0], target[1]] = image[:, source[0], source[1]]
+    return moved
+
+
+def _overlap(length: int, shift: int) -> slice:
+    """Return where an axis still holds the image after it was moved by `shift`."""
+    by = max(-length, min(length, shift))
+    return slice(by, length) if by >= 0 else slice(0, length + by)
