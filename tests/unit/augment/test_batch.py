@@ -62,10 +62,10 @@ def test_batch_is_not_changed_in_place(batch):
 
 @pytest.mark.parametrize("flip_axes", [(), (1,)])
 def test_left_and_right_stay_apart_unless_axis_i_is_flipped(flip_axes):
-    batch = torch.zeros(64, 1, 12, 12)
-    batch[:, :, 1:3, 4:6] = 1
+    batch = torch.zeros(64, 1, 20, 12)
+    batch[:, :, 4:6, 4:6] = 1
     result = apply_parameters(batch, draw(1, batch, **{**ON, "flip_axes": flip_axes}))
-    left, right = result[:, :, :6].mean(dim=(1, 2, 3)), result[:, :, 6:].mean(dim=(1, 2, 3))
+    left, right = result[:, :, :10].mean(dim=(1, 2, 3)), result[:, :, 10:].mean(dim=(1, 2, 3))
     assert (left > right).all()
 
 
