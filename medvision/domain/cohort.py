@@ -1,0 +1,222 @@
+"""The cohort: one entry per labelled image, joined from the archive and the table of labels."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from medvision.domain.labels import LabelRow
+from medvision.errors import LabelError
+
+
+@dataclass(frozen=True)
+class ArchiveImage:
+    """One ingested image, as the manifest describes it.
+
+    Args:
+        image_id: Pseudonymous name of the image.
+        subject: Pseudonym of the subject that the archive names (header or path).
+        study: Pseudonym of the study, empty where the archive knows none.
+        source: dicom or nifti.
+        modality: DICOM modality code, or empty.
+        shape: Voxels, such as `64x64x24`.
+        spacing_mm: Voxel size in mm, such as `3x3x5`.
+        geometry: full, or none where the place in space is unknown.
+        pixel_digest: Digest of the decoded array; equal for equal pixels.
+        image_key: Pseudonym of the user's own name of the image.
+    """
+
+    image_id: str
+    subject: str
+    study: str
+    source: str
+    modality: str
+    shape: str
+    spacing_mm: str
+    geometry: str
+    pixel_digest: str
+    image_key: str
+
+
+@dataclass(frozen=True)
+class CohortImage:
+    """One labelled image of the cohort.
+
+    Args:
+        image_id: Pseudonymous name of the image.
+        subject: Pseudonym of the subject, as the table of labels has it.
+        label: Name of the class.
+        group: Subjects that must stay together share one; the subject itself otherwise.
+        patient: Pseudonym of the DICOM header's patient; empty for NIfTI.
+        study: Pseudonym of the study, or empty.
+        pixel_digest: Digest of the decoded array.
+        given_split: The split that the user gave, or None.
+        shape: Voxels, such as `64x64x24`.
+        spacing_mm: Voxel size in mm, such as `3x3x5`.
+        modality: DICOM modality code, or empty.
+        geometry: full or none.
+        line: Line of the label in its file.
+        mask: Path of the mask as the table gives it, or None.
+        attributes: Further label columns.
+    """
+
+    image_id: str
+    subject: str
+    label: str
+    group: str
+    patient: str = ""
+    study: str = ""
+    pixel_digest: str = ""
+    given_split: str | None = None
+    shape: str = ""
+    spacing_mm: str = ""
+    modality: str = ""
+    geometry: str = "full"
+    line: int = 0
+    mask: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A label, image or mask that could not be joined: what kind, which one, and why."""
+
+    kind: str
+    id: str
+    line: int | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Labelled images in order of their identifiers, and everything left over."""
+
+    images: tuple[CohortImage, ...]
+    unmatched: tuple[Unmatched, ...]
+
+
+def build_archive_images(rows: Sequence[Mapping[str, str]]) -> list[ArchiveImage]:
+    """Turn the rows of the manifest into typed images.
+
+    Args:
+        rows: Rows of `ingest/manifest.tsv`.
+
+    Returns:
+        One image per row, in the same order.
+    """
+    names = tuple(ArchiveImage.__dataclass_fields__)
+    return [ArchiveImage(**{name: row[name] for name in names}) for row in rows]
+
+
+def match_labels(
+    labels: Sequence[LabelRow], images: Sequence[ArchiveImage], *, refused: Mapping[str, str]
+) -> Matching:
+    """Join labels with images: by the image's name where given, else by the subject.
+
+    A label that names its image decides the image's subject too. A label without an image's
+    name fits a subject with exactly one image. Whatever does not fit is listed.
+
+    Args:
+        labels: Rows with pseudonyms as subject and image.
+        images: The archive's images.
+        refused: Pseudonym (of an image's name or a subject) to why ingestion refused it.
+
+    Returns:
+        The cohort in order of image_id, whatever the order of the rows, and what is left over.
+
+    Raises:
+        LabelError: Nothing matches, or an image has two labels.
+    """
+    by_key, by_subject = _index(images, by="image_key"), _index(images, by="subject")
+    matched: dict[str, CohortImage] = {}
+    unmatched: list[Unmatched] = []
+    for row in labels:
+        found = by_key[row.image] if row.image else by_subject[row.subject]
+        if len(found) != 1:
+            unmatched.append(_describe_miss(row, n_found=len(found), refused=refused))
+            continue
+        image = _build_image(row, found[0])
+        _check_first_label(image, matched.get(image.image_id))
+        matched[image.image_id] = image
+    _check_any_matched(matched, labels=labels, images=images)
+    unmatched += [
+        Unmatched("image-without-label", image.image_id, None, "no row of the labels fits it")
+        for image in images
+        if image.image_id not in matched
+    ]
+    return Matching(
+        images=tuple(matched[name] for name in sorted(matched)),
+        unmatched=tuple(sorted(unmatched, key=lambda item: (item.kind, item.line or 0, item.id))),
+    )
+
+
+def count_unmatched(unmatched: Sequence[Unmatched]) -> dict[str, int]:
+    """Count what was left over, by kind, for the flow diagram."""
+    return dict(sorted(Counter(item.kind for item in unmatched).items()))
+
+
+def _index(images: Sequence[ArchiveImage], *, by: str) -> defaultdict[str, list[ArchiveImage]]:
+    """Group images by one of their fields."""
+    result: defaultdict[str, list[ArchiveImage]] = defaultdict(list)
+    for image in images:
+        result[getattr(image, by)].append(image)
+    return result
+
+
+def _describe_miss(row: LabelRow, *, n_found: int, refused: Mapping[str, str]) -> Unmatched:
+    """Say why a label has no image of its own."""
+    name = row.image or row.subject
+    if n_found > 1:
+        detail = f"{n_found} images fit; name one in column image"
+        return Unmatched("several-images", name, row.line, detail)
+    if name in refused:
+        detail = f"refused at ingestion: {refused[name]}"
+    else:
+        detail = f"the archive holds no such {'image' if row.image else 'subject'}"
+    return Unmatched("label-without-image", name, row.line, detail)
+
+
+def _build_image(row: LabelRow, image: ArchiveImage) -> CohortImage:
+    """Join one label with its image."""
+    return CohortImage(
+        image_id=image.image_id,
+        subject=row.subject,
+        label=row.label,
+        group=row.subject,
+        # A NIfTI's subject is a guess from its path: the table of labels knows better.
+        patient=image.subject if image.source == "dicom" else "",
+        study=image.study,
+        pixel_digest=image.pixel_digest,
+        given_split=row.split,
+        shape=image.shape,
+        spacing_mm=image.spacing_mm,
+        modality=image.modality,
+        geometry=image.geometry,
+        line=row.line,
+        mask=row.mask,
+        attributes=row.attributes,
+    )
+
+
+def _check_first_label(image: CohortImage, earlier: CohortImage | None) -> None:
+    """Refuse a second label for an image, equal or not."""
+    if earlier is None:
+        return
+    fault = "duplicate" if earlier.label == image.label else "conflicting"
+    raise LabelError(
+        f"labels lines {earlier.line} and {image.line}: an image must have one label, got "
+        f"{fault} rows for {image.image_id}.",
+        "remove one of the two rows.",
+    )
+
+
+def _check_any_matched(
+    matched: Mapping[str, CohortImage], *, labels: Sequence[LabelRow], images: Sequence[object]
+) -> None:
+    """Refuse a table of which no row fits any image."""
+    if not matched:
+        raise LabelError(
+            f"labels: subjects must be those of the images, got {len(labels)} rows and "
+            f"{len(images)} images without one match.",
+            "compare the columns subject and image with the archive's PatientID, "
+            "SeriesInstanceUID or file paths, letter by letter.",
+        )

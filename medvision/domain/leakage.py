@@ -1,0 +1,193 @@
+"""Leakage: equal images, studies or patients on two sides of a split, found and dealt with."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from medvision.domain.cohort import CohortImage
+from medvision.errors import CohortError
+
+_Key = Callable[[CohortImage], str]
+
+
+@dataclass(frozen=True)
+class LeakagePair:
+    """Two images that must not be told apart by a split.
+
+    Args:
+        kind: same-pixels, same-study, same-subject or conflicting-label.
+        image_a: The image first in order.
+        image_b: The other.
+        action: grouped (kept in one split), stopped, reported (gone on with), same-subject or
+            same-split (harmless as it stands).
+    """
+
+    kind: str
+    image_a: CohortImage
+    image_b: CohortImage
+    action: str
+
+
+def find_leakage(images: Sequence[CohortImage], *, on_leakage: str) -> list[LeakagePair]:
+    """List the pairs of images through which a split could leak.
+
+    One pass over an index of each key, so the time grows with the number of images and not of
+    pairs: each image is paired with the first one on another side, not with every one.
+
+    Args:
+        images: The cohort; given splits, where present, are the sides, else the subjects are.
+        on_leakage: group, stop or report; decides each pair's action.
+
+    Returns:
+        Pairs sorted by kind and images.
+
+    Source:
+        none: own definition. Equal means equal digests of the decoded arrays, so re-compressed
+        copies are caught and altered copies are not.
+    """
+    given = any(image.given_split for image in images)
+    side = _by_split if given else _by_subject
+    keys = [("same-pixels", _by_pixels), ("same-study", _by_study), ("same-subject", _by_patient)]
+    if given:
+        keys.append(("same-subject", _by_subject))
+    pairs = [p for kind, key in keys for p in _pair(images, kind=kind, key=key, side=side)]
+    pairs += _pair(images, kind="conflicting-label", key=_by_pixels, side=_by_label)
+    distinct = {(p.kind, p.image_a.image_id, p.image_b.image_id): p for p in pairs}
+    return [replace(p, action=_choose_action(p, on_leakage)) for _, p in sorted(distinct.items())]
+
+
+def check_leakage(pairs: Sequence[LeakagePair]) -> None:
+    """Refuse to go on where a pair's action is to stop.
+
+    Raises:
+        CohortError: With the count of each kind and the first pair's identifiers.
+    """
+    stopped = [pair for pair in pairs if pair.action == "stopped"]
+    if not stopped:
+        return
+    counts = Counter(pair.kind for pair in stopped)
+    found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    first = stopped[0]
+    raise CohortError(
+        f"cohort: images on two sides must differ, got {found} "
+        f"(first: {first.image_a.image_id} and {first.image_b.image_id}).",
+        _choose_hint(stopped),
+    )
+
+
+def join_groups(
+    images: Sequence[CohortImage], pairs: Sequence[LeakagePair]
+) -> tuple[CohortImage, ...]:
+    """Give subjects that share an image, study or patient one group.
+
+    Args:
+        images: The cohort.
+        pairs: What `find_leakage` found in it.
+
+    Returns:
+        The same images, each with its group: the subject itself, or a joint name that depends
+        on the joined subjects alone.
+    """
+    parent = {image.subject: image.subject for image in images}
+    for pair in pairs:
+        if pair.action in ("grouped", "same-split"):
+            first = _find_root(parent, pair.image_a.subject)
+            second = _find_root(parent, pair.image_b.subject)
+            parent[max(first, second)] = min(first, second)
+    members: dict[str, list[str]] = defaultdict(list)
+    for subject in sorted(parent):
+        members[_find_root(parent, subject)].append(subject)
+    name = {subject: _name_group(group) for group in members.values() for subject in group}
+    return tuple(replace(image, group=name[image.subject]) for image in images)
+
+
+def _pair(
+    images: Sequence[CohortImage], *, kind: str, key: _Key, side: _Key
+) -> Iterator[LeakagePair]:
+    """Pair each image with the first of equal key on another side, or the first of its own."""
+    classes: dict[str, list[CohortImage]] = defaultdict(list)
+    for image in sorted(images, key=lambda image: image.image_id):
+        if key(image):
+            classes[key(image)].append(image)
+    for members in classes.values():
+        first = members[0]
+        other = next((m for m in members if side(m) != side(first)), first)
+        for member in members:
+            partner = other if side(member) == side(first) and other is not first else first
+            # Copies on one side are worth a row; a subject's further images of a study are not.
+            crosses = side(partner) != side(member)
+            if partner is not member and (crosses or kind == "same-pixels"):
+                a, b = sorted((member, partner), key=lambda image: image.image_id)
+                yield LeakagePair(kind, a, b, action="")
+
+
+def _choose_action(pair: LeakagePair, on_leakage: str) -> str:
+    """Say what becomes of a pair."""
+    a, b = pair.image_a, pair.image_b
+    if pair.kind == "conflicting-label":
+        # No split can cure a wrong label, so grouping does not either.
+        return "reported" if on_leakage == "report" else "stopped"
+    if a.given_split:
+        if a.given_split == b.given_split:
+            return "same-split" if a.subject != b.subject else "same-subject"
+        # A given split is honoured, so nothing can be moved to mend it.
+        return "reported" if on_leakage == "report" else "stopped"
+    if a.subject == b.subject:
+        return "same-subject"
+    return {"group": "grouped", "stop": "stopped", "report": "reported"}[on_leakage]
+
+
+def _choose_hint(stopped: Sequence[LeakagePair]) -> str:
+    """Say how to go on after a stop."""
+    override = "or set cohort.on_leakage to report to go on; the report's first page says so."
+    if any(pair.kind == "conflicting-label" for pair in stopped):
+        return f"cohort/leakage.tsv lists equal images with unequal labels: correct one, {override}"
+    if any(pair.image_a.given_split for pair in stopped):
+        return f"correct the given split by cohort/leakage.tsv, {override}"
+    return f"set cohort.on_leakage to group to keep them in one split, {override}"
+
+
+def _find_root(parent: dict[str, str], name: str) -> str:
+    """Return the representative of a joined set, shortening the way there."""
+    while parent[name] != name:
+        parent[name] = parent[parent[name]]
+        name = parent[name]
+    return name
+
+
+def _name_group(subjects: Sequence[str]) -> str:
+    """Name a group after its one subject, or after the digest of several."""
+    if len(subjects) == 1:
+        return subjects[0]
+    return "joint-" + hashlib.sha256("\n".join(subjects).encode()).hexdigest()[:10]
+
+
+def _by_pixels(image: CohortImage) -> str:
+    """Key of equal pixels."""
+    return image.pixel_digest
+
+
+def _by_study(image: CohortImage) -> str:
+    """Key of one study."""
+    return image.study
+
+
+def _by_patient(image: CohortImage) -> str:
+    """Key of one patient of the DICOM headers."""
+    return image.patient
+
+
+def _by_subject(image: CohortImage) -> str:
+    """Key of one subject of the labels."""
+    return image.subject
+
+
+def _by_split(image: CohortImage) -> str:
+    """Side of a given split."""
+    return image.given_split or ""
+
+
+def _by_label(image: CohortImage) -> str:
+    """Side of a class."""
+    return image.label
