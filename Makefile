@@ -31,6 +31,7 @@ venv: .venv/installed ## Make the virtual environment only
 
 docs: .venv/installed ## Write the generated documents again
 	$(BIN)/python -m medvision.config.export
+	$(BIN)/python -m medvision.cli.reference
 
 clean: ## Remove the virtual environment and the demo's results
 	rm -rf .venv results .snakemake

@@ -1,0 +1,49 @@
+"""The documents say what is true: commands, exit codes, links."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from medvision import errors
+from medvision.cli.main import COMMANDS
+
+CHECKOUT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*CHECKOUT.glob("docs/**/*.md"), *CHECKOUT.glob("*.md"), *CHECKOUT.glob("config/*.md")]
+)
+
+
+def families() -> dict[str, int]:
+    base = errors.MedvisionError
+    found = inspect.getmembers(
+        errors, lambda item: inspect.isclass(item) and issubclass(item, base)
+    )
+    return {name: family.exit_code for name, family in found if family is not base}
+
+
+def test_each_error_family_has_a_code_of_its_own_and_its_row() -> None:
+    page = (CHECKOUT / "docs" / "reference" / "errors.md").read_text()
+    for name, code in families().items():
+        assert f"| {code} | {name} |" in page
+    assert len(set(families().values())) == len(families())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    text = (CHECKOUT / "docs" / "reference" / "cli.md").read_text()
+    assert f"## medvision {command}" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_commands_in_the_pages_exist(page: Path) -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    used = re.findall(r"^medvision (\w+)", "\n".join(blocks), flags=re.MULTILINE)
+    assert set(used) <= set(COMMANDS)
