@@ -1,0 +1,102 @@
+"""Batches straight from a memory-mapped array, by row, without worker processes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Imbalance = Literal["none", "weights", "sampling"]
+
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+"""(images (B, C, I, J[, K]), generator) -> changed images of the same shape."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some images of an array, with their labels.
+
+    Args:
+        arrays: All images, (N, C, I, J) or (N, C, I, J, K) float32, memory-mapped or not.
+        rows: Which of them, (n,) int64, indices along N.
+        labels: Class index of each, (n,) int64.
+        subjects: Subject of each, n names; only errors show them.
+    """
+
+    arrays: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    subjects: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (B, C, I, J[, K]) float32, labels (B,) int64, and whose they are."""
+
+    images: Tensor
+    labels: Tensor
+    subjects: tuple[str, ...]
+
+
+def draw_order(
+    labels: NDArray[np.int64], *, imbalance: Imbalance, generator: torch.Generator
+) -> NDArray[np.int64]:
+    """Draw the order in which an epoch visits its images.
+
+    Args:
+        labels: Class index of each image, (n,).
+        imbalance: sampling draws with replacement, every class equally often on average; the
+            others visit each image once.
+        generator: Source of the randomness; it moves on.
+
+    Returns:
+        Positions in `labels`, (n,).
+    """
+    if imbalance != "sampling":
+        return torch.randperm(len(labels), generator=generator).numpy()
+    counts = np.bincount(labels)
+    weights = torch.from_numpy(1.0 / counts[labels])
+    drawn: NDArray[np.int64] = torch.multinomial(
+        weights, len(labels), replacement=True, generator=generator
+    ).numpy()
+    return drawn
+
+
+def iterate_batches(
+    examples: Examples, order: NDArray[np.int64], *, batch_size: int
+) -> Iterator[Batch]:
+    """Yield the images in the given order.
+
+    A last batch of one image joins the batch before it: BatchNorm has no variance of one.
+
+    Args:
+        examples: Where the images come from.
+        order: Positions in `examples`, (m,).
+        batch_size: Images in a batch, at least 2.
+    """
+    for chosen in _split(order, batch_size):
+        images = np.ascontiguousarray(examples.arrays[examples.rows[chosen]], dtype=np.float32)
+        yield Batch(
+            torch.from_numpy(images),
+            torch.from_numpy(examples.labels[chosen]),
+            tuple(examples.subjects[n] for n in chosen),
+        )
+
+
+def count_batches(n_images: int, batch_size: int) -> int:
+    """Return how many batches `iterate_batches` yields."""
+    return len(_split(np.arange(n_images), batch_size))
+
+
+def _split(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Cut the order into batches, none of them of one image unless there is only one."""
+    starts = list(range(0, len(order), batch_size))
+    if len(starts) > 1 and len(order) - starts[-1] == 1:
+        starts.pop()
+    return [order[start:end] for start, end in zip(starts, [*starts[1:], len(order)], strict=True)]

@@ -1,0 +1,48 @@
+"""Logits of images, the same whichever images are asked for together."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medvision.learn.dataset import Examples, iterate_batches
+
+BATCH_SIZE = 8
+"""Images of every forward pass. Kernels are chosen by the batch's shape, and another kernel sums
+in another order; a last batch is therefore filled up with copies instead of being shorter."""
+
+
+@torch.no_grad()
+def predict_logits(
+    model: nn.Module, examples: Examples, *, device: torch.device
+) -> NDArray[np.float32]:
+    """Predict in evaluation mode, in float32.
+
+    Args:
+        model: Network on `device`; left in evaluation mode.
+        examples: Images to predict.
+        device: Where the network is.
+
+    Returns:
+        Logits (n, classes), in the order of `examples`; each row depends on its image alone.
+    """
+    model.eval()
+    order = np.arange(len(examples))
+    batches = _fill_up(order)
+    outputs = [
+        model(batch.images.to(device)).float().cpu()
+        for batch in iterate_batches(examples, batches, batch_size=BATCH_SIZE)
+    ]
+    return torch.cat(outputs)[: len(order)].numpy()
+
+
+def _fill_up(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Repeat the last image until the batches are full."""
+    missing = -len(order) % BATCH_SIZE
+    return np.concatenate([order, np.repeat(order[-1:], missing)])
+
+
+def compute_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the softmax of logits (n, classes), in float64; rows sum to one."""
+    scores: Tensor = torch.from_numpy(logits).double().softmax(1)
+    return scores.numpy()

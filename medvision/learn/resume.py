@@ -1,0 +1,88 @@
+"""The state of a training between two epochs, whole enough to go on bit-equal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from medvision.learn.loop import Engine
+from medvision.runtime.checkpoint import load_state, save_state
+
+HistoryValue = int | float | None
+
+
+@dataclass
+class Run:
+    """What a training remembers from epoch to epoch.
+
+    Args:
+        generator: Source of order and augmentation.
+        history: One row per epoch done.
+        best_epoch: Epoch of the best weights, from 1; 0 before the first.
+        best_key: Its figures, larger is better.
+        best_tensors: Its state dict, on the CPU.
+    """
+
+    generator: torch.Generator
+    history: list[dict[str, HistoryValue]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_key: list[float] = field(default_factory=list)
+    best_tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+
+def copy_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict's tensors on the CPU, apart from the network."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+
+def write_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> None:
+    """Write all that the next epoch depends on, replacing the last state at once.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
+    cuda = engine.device.type == "cuda"
+    state: dict[str, object] = {
+        "model": engine.model.state_dict(),
+        "optimizer": engine.optimizer.state_dict(),
+        "scaler": engine.scaler.state_dict(),
+        "generator": run.generator.get_state(),
+        "torch_generator": torch.get_rng_state(),
+        "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
+        "history": run.history,
+        "best_epoch": run.best_epoch,
+        "best_key": run.best_key,
+        "best_tensors": run.best_tensors,
+    }
+    save_state(path, state, settings_digest=settings_digest)
+
+
+def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> bool:
+    """Put a run, its network and its generators back to where they were, in place.
+
+    Returns:
+        True where there was a state of the same settings; nothing changes otherwise.
+    """
+    state = load_state(path, settings_digest=settings_digest)
+    if state is None:
+        return False
+    engine.model.load_state_dict(cast(dict[str, Tensor], state["model"]))
+    engine.optimizer.load_state_dict(cast(dict[str, object], state["optimizer"]))
+    engine.scaler.load_state_dict(cast(dict[str, object], state["scaler"]))
+    run.generator.set_state(cast(Tensor, state["generator"]))
+    torch.set_rng_state(cast(Tensor, state["torch_generator"]))
+    if state["cuda_generator"] is not None:
+        torch.cuda.set_rng_state(cast(Tensor, state["cuda_generator"]))
+    run.history = cast(list[dict[str, HistoryValue]], state["history"])
+    run.best_epoch = cast(int, state["best_epoch"])
+    run.best_key = cast(list[float], state["best_key"])
+    run.best_tensors = cast(dict[str, Tensor], state["best_tensors"])
+    return True

@@ -1,0 +1,188 @@
+"""Networks and training states on disk: tensors and text only, never code."""
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from medvision.errors import WeightsError
+from medvision.runtime.files import writing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_DIGEST_KEY = "settings_digest"
+
+
+@dataclass(frozen=True)
+class ModelMeta:
+    """What a checkpoint says of its network.
+
+    Args:
+        backbone: Name of the network.
+        spatial_dims: 2 or 3.
+        channels: C, number of input channels.
+        classes: Labels in the order of the logits.
+        medvision_version: Version that wrote the file.
+    """
+
+    backbone: str
+    spatial_dims: int
+    channels: int
+    classes: tuple[str, ...]
+    medvision_version: str
+
+    def as_text(self) -> dict[str, str]:
+        """Return the metadata as safetensors holds it: text to text."""
+        return {
+            "backbone": self.backbone,
+            "spatial_dims": str(self.spatial_dims),
+            "channels": str(self.channels),
+            "classes": json.dumps(list(self.classes), ensure_ascii=False),
+            "medvision_version": self.medvision_version,
+        }
+
+
+def save_model(path: Path, tensors: Mapping[str, "torch.Tensor"], *, meta: ModelMeta) -> None:
+    """Write a network's tensors as safetensors; equal tensors and meta give equal bytes.
+
+    Args:
+        path: `.safetensors` file.
+        tensors: State dict of the network.
+        meta: What `load_model` needs to build it again.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
+    import safetensors.torch
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = _set_metadata(safetensors.torch.save(plain), meta.as_text())
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _set_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
+    """Put sorted metadata in the header, which the library writes in random order."""
+    size = struct.unpack("<Q", content[:8])[0]
+    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8 : 8 + size])}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content[8 + size :]
+
+
+def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:
+    """Read a safetensors file.
+
+    Returns:
+        (tensors, metadata): name to tensor on the CPU; the header's text, maybe empty.
+
+    Raises:
+        WeightsError: The file is missing, cut short, or of another format.
+    """
+    import safetensors
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            return tensors, dict(file.metadata() or {})
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(
+            f"{path.name}: weights must be a whole safetensors file, got {error}."
+        ) from error
+
+
+def read_meta(path: Path) -> ModelMeta:
+    """Read what a checkpoint of this package says of its network.
+
+    Raises:
+        WeightsError: The file cannot be read, or was not written by `save_model`.
+    """
+    return _parse_meta(read_tensors(path)[1], where=path.name)
+
+
+def _parse_meta(text: Mapping[str, str], *, where: str) -> ModelMeta:
+    """Turn a header's text into a ModelMeta."""
+    try:
+        return ModelMeta(
+            backbone=text["backbone"],
+            spatial_dims=int(text["spatial_dims"]),
+            channels=int(text["channels"]),
+            classes=tuple(json.loads(text["classes"])),
+            medvision_version=text["medvision_version"],
+        )
+    except (KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{where}: checkpoint must name its backbone, dimensions and classes, got {error}."
+        ) from error
+
+
+def load_model(path: Path, *, build: Callable[..., "nn.Module"]) -> tuple["nn.Module", ModelMeta]:
+    """Build a checkpoint's network and give it all of its tensors.
+
+    Args:
+        path: A file that `save_model` wrote.
+        build: `medvision.learn.backbones.build_backbone`, or its like.
+
+    Returns:
+        (network in evaluation mode on the CPU, what the file says of it).
+
+    Raises:
+        WeightsError: The file cannot be read, or its tensors do not fit, each and all.
+    """
+    tensors, text = read_tensors(path)
+    meta = _parse_meta(text, where=path.name)
+    network = build(
+        meta.backbone,
+        spatial_dims=meta.spatial_dims,
+        channels=meta.channels,
+        n_classes=len(meta.classes),
+    )
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path.name}: tensors must be those of {meta.backbone}, got {error}."
+        ) from error
+    return network.eval(), meta
+
+
+def save_state(path: Path, state: Mapping[str, object], *, settings_digest: str) -> None:
+    """Write an unfinished training's state, replacing the earlier one at once.
+
+    Args:
+        path: File of the state.
+        state: Tensors and plain values, nested in dicts and lists.
+        settings_digest: Digest of all that the training depends on.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
+    import torch
+
+    with writing(path) as temporary:
+        torch.save({**state, _DIGEST_KEY: settings_digest}, temporary)
+
+
+def load_state(path: Path, *, settings_digest: str) -> dict[str, object] | None:
+    """Read the state of an unfinished training.
+
+    Returns:
+        The state, or None where there is none, or none of these settings, or none that can be
+        read: the training then starts anew, which costs time and never correctness.
+    """
+    import pickle
+
+    import torch
+
+    if not path.is_file():
+        return None
+    try:
+        state = cast(dict[str, object], torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return None
+    return state if state.pop(_DIGEST_KEY, None) == settings_digest else None
