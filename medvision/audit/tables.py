@@ -1,0 +1,121 @@
+"""Cross-references: do the tables of a bundle agree with its files and with one another?"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from medvision.audit.findings import Finding
+
+Row = Mapping[str, str]
+Rows = list[Mapping[str, str]]
+ReadTable = Callable[[str], Rows]
+"""Return the rows of a table, by its path below the output folder; raises MedvisionError."""
+
+COHORT = "cohort/cohort.tsv"
+FOLDS = "cohort/folds.tsv"
+PREDICTIONS = "predict/predictions.tsv"
+SELECTION = "explain/selection.tsv"
+ATTRIBUTIONS = "explain/attributions.tsv"
+TABLES = (COHORT, FOLDS, PREDICTIONS, SELECTION, ATTRIBUTIONS)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A column of a table that holds the digest of a file.
+
+    Args:
+        table: Path of the table below the output folder.
+        column: Column with the sha256; an empty cell refers to nothing.
+        target: Path of the file, with columns of the table in braces.
+    """
+
+    table: str
+    column: str
+    target: str
+
+
+LINKS = (
+    Link("ingest/manifest.tsv", "image_digest", "ingest/images/{image_id}.nii.gz"),
+    Link(COHORT, "mask", "cohort/masks/{image_id}.nii.gz"),
+    Link(ATTRIBUTIONS, "map_digest", "explain/maps/{image_id}/{method}.nii.gz"),
+)
+
+
+def find_link_faults(read: ReadTable, digests: Mapping[str, str]) -> list[Finding]:
+    """Return the cells whose digest is not that of the file they stand for.
+
+    Args:
+        read: Reads a table by its path below the output folder.
+        digests: Path below the output folder to sha256, files in the bundle and those left out.
+    """
+    findings = []
+    for link in LINKS:
+        for row in read(link.table):
+            wanted = row.get(link.column, "")
+            target = link.target.format_map(defaultdict(str, row))
+            held = digests.get(target, "no such file")
+            if wanted and held != wanted:
+                findings.append(Finding(target, f"sha256 in {link.table}", held, wanted))
+    return findings
+
+
+def find_stray_maps(read: ReadTable, paths: Iterable[str]) -> list[Finding]:
+    """Return the attribution maps that no row of the table stands for."""
+    known = {f"explain/maps/{r['image_id']}/{r['method']}.nii.gz" for r in read(ATTRIBUTIONS)}
+    return [
+        Finding(path, "map", f"a row of {ATTRIBUTIONS}", "none")
+        for path in paths
+        if path.startswith("explain/maps/") and path.endswith(".nii.gz") and path not in known
+    ]
+
+
+def find_row_faults(read: ReadTable) -> list[Finding]:
+    """Return the rows in which tables contradict one another.
+
+    Subject and label of an image must be the same in every table, each prediction must be of the
+    split that the folds say, no subject may be in two splits of a fold, and what is explained
+    must have been predicted as a test image.
+    """
+    cohort = {row["image_id"]: (row["subject"], row["label"]) for row in read(COHORT)}
+    folds = {(row["fold"], row["image_id"]): row["split"] for row in read(FOLDS)}
+    predictions = read(PREDICTIONS)
+    tested = {(row["fold"], row["image_id"]) for row in predictions if row["split"] == "test"}
+    findings = _find_mixed_subjects(read(FOLDS))
+    for table in (FOLDS, PREDICTIONS, SELECTION):
+        findings += _find_identity_faults(table, read(table), cohort)
+    for row in predictions:
+        split = folds.get((row["fold"], row["image_id"]), "no row")
+        if split != row["split"]:
+            where = f"{PREDICTIONS} {row['image_id']}"
+            findings.append(Finding(where, "split", f"{split} as in {FOLDS}", row["split"]))
+    for row in read(SELECTION):
+        if (row["fold"], row["image_id"]) not in tested:
+            where = f"{SELECTION} {row['image_id']}"
+            findings.append(Finding(where, "image", "predicted as a test image", "no such row"))
+    return findings
+
+
+def _find_identity_faults(
+    table: str, rows: Rows, cohort: Mapping[str, tuple[str, str]]
+) -> list[Finding]:
+    """Hold the subject and the label of each row against the cohort's."""
+    findings = []
+    for row in rows:
+        wanted = cohort.get(row["image_id"])
+        if wanted != (row["subject"], row["label"]):
+            rule = f"{' '.join(wanted)} as in {COHORT}" if wanted else f"an image of {COHORT}"
+            got = f"{row['subject']} {row['label']}"
+            findings.append(Finding(f"{table} {row['image_id']}", "subject and label", rule, got))
+    return findings
+
+
+def _find_mixed_subjects(folds: Rows) -> list[Finding]:
+    """Name the subjects that are in two splits of one fold."""
+    splits = defaultdict(set)
+    for row in folds:
+        splits[row["fold"], row["subject"]].add(row["split"])
+    return [
+        Finding(f"{FOLDS} fold {fold} {subject}", "splits", "one", " and ".join(sorted(found)))
+        for (fold, subject), found in sorted(splits.items())
+        if len(found) > 1
+    ]

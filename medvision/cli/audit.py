@@ -1,0 +1,204 @@
+"""`medvision audit`: seal a run into a bundle, verify one, make a key."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+
+from medvision import __version__
+from medvision.audit.findings import Check, Verification, escape
+from medvision.audit.seal import seal_bundle
+from medvision.audit.signing import write_key_pair
+from medvision.audit.verify import verify_bundle
+from medvision.cli._run import open_step, study_command
+from medvision.cli.main import set_up_logging
+from medvision.config.model import STEP_SECTIONS, Study
+from medvision.domain.record import JsonValue
+from medvision.errors import AuditError, DataError
+from medvision.io.tables import read_table
+from medvision.layout import Layout
+from medvision.runtime.files import read_json, write_json
+
+_STYLES = {"PASS": "green", "FAIL": "bold red", "NOT CHECKED": "yellow"}
+_MAX_SHOWN = 10
+_VERIFY_HELP = """Verify a bundle with nothing but the bundle; exit with 0 or 10.
+
+Nothing that lies in the bundle is ever run.
+
+\b
+Example:
+  medvision audit verify results/audit/bundle --public-key auditor.pub.pem
+"""
+_KEYGEN_HELP = """Make a pair of Ed25519 keys: the private one at PATH, the public one beside it.
+
+\b
+Example:
+  medvision audit keygen ~/keys/auditor.pem
+"""
+
+
+@click.group("audit")
+def command() -> None:
+    """Seal a run into a bundle, or verify one.
+
+    For research use only. Not a medical device.
+    """
+
+
+@study_command(
+    "seal",
+    help="Check that every file of the run is accounted for, and write audit/bundle.",
+    example="medvision audit seal --config config/config.yaml",
+)
+def seal(study: Study, layout: Layout) -> None:
+    """Seal the output folder of a study, and record it."""
+    with open_step("audit", study) as step:
+        result = seal_bundle(
+            layout,
+            version=__version__,
+            required=list_required_steps(study, layout),
+            settings=_collect_settings(study),
+            signing_key=study.audit.signing_key,
+        )
+        step.write(layout.bundle / "manifest.json")
+        if result.signed:
+            step.write(layout.bundle / "signature.json")
+        step.facts |= {
+            "root_digest": result.root_digest,
+            "files": result.n_files,
+            "referenced": result.n_referenced,
+            "signed": result.signed,
+            "records": cast(JsonValue, result.records),
+        }
+    click.echo(f"root digest {result.root_digest}")
+
+
+@command.command("verify", help=_VERIFY_HELP)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="Key that must have signed it; get it from the signer, not with the bundle.",
+)
+@click.option(
+    "--study",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Output folder of the run: also hash the files left out of the bundle.",
+)
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Also as JSON."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
+def verify(
+    bundle: Path,
+    *,
+    public_key: Path | None,
+    study: Path | None,
+    json_path: Path | None,
+    quiet: bool,
+) -> None:
+    """Put every question to a bundle, show the answers, and fail if one of them is bad."""
+    set_up_logging(quiet=quiet)
+    result = verify_bundle(
+        bundle, public_key=public_key, study=study, read_table=_read_rows, recompute=None
+    )
+    if json_path is not None:
+        write_json(json_path, result.as_dict())
+    if not quiet:
+        _show(result)
+    failed = [check for check in result.checks if check.status == "FAIL"]
+    if failed:
+        raise AuditError(_summarise(bundle, failed), "do not rely on this bundle; ask its author.")
+
+
+@command.command("keygen", help=_KEYGEN_HELP)
+@click.argument("path", type=click.Path(path_type=Path))
+def keygen(path: Path) -> None:
+    """Write a pair of keys and say what to do with each."""
+    public_path = write_key_pair(path)
+    click.echo(f"private key {path} (mode 0600: keep it, and keep it out of the output folder)")
+    click.echo(f"public key  {public_path} (hand it to those who verify)")
+
+
+command.add_command(seal)
+
+
+def list_required_steps(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return every step that the configuration asks for, in the order of the work.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder, whose cohort says how many folds there are.
+    """
+    n_folds = _count_folds(study, layout)
+    folds = [layout.fold_step(arm, fold) for arm in study.arms for fold in range(n_folds)]
+    return (
+        *(["phantom"] if study.data.kind == "phantom" else []),
+        *("ingest", "cohort", "preprocess"),
+        *(["pretrain"] if study.model.weights == "pretrain" else []),
+        *folds,
+        *("predict", "evaluate", "explain", "report"),
+    )
+
+
+def _count_folds(study: Study, layout: Layout) -> int:
+    """Return the number of folds made; that asked for when the cohort is missing."""
+    try:
+        summary = read_json(layout.cohort_summary)
+    except DataError:
+        return study.cohort.folds
+    n_folds = summary.get("n_folds") if isinstance(summary, dict) else None
+    return n_folds if isinstance(n_folds, int) else study.cohort.folds
+
+
+def _collect_settings(study: Study) -> dict[str, JsonValue]:
+    """Return every section that some step obeys, as records hold them (no paths in clear)."""
+    settings: dict[str, JsonValue] = {}
+    for step in STEP_SECTIONS:
+        settings |= study.settings(step)
+    return settings
+
+
+def _read_rows(path: Path) -> list[Mapping[str, str]]:
+    """Read a table of a bundle."""
+    return list(read_table(path))
+
+
+def _show(result: Verification) -> None:
+    """Draw the table of checks, then every fault on a line of its own."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("Check", "Result", "Question", "Faults")
+    for check in result.checks:
+        status = Text(check.status, style=_STYLES[check.status])
+        text = Text("\n".join([check.question, *([check.note] if check.note else [])]))
+        table.add_row(check.name, status, text, str(len(check.findings) or ""))
+    console = Console()
+    console.print(table)
+    for line in _list_faults(result.checks):
+        click.echo(line)
+    click.echo(f"root digest {result.root_digest or 'unreadable'}")
+    click.echo(f"verdict     {'PASS' if result.passed else 'FAIL'}")
+    click.echo("For research use only. Not a medical device.")
+
+
+def _list_faults(checks: Sequence[Check]) -> list[str]:
+    """Return the first faults of each check, in words."""
+    lines = []
+    for check in checks:
+        lines += [f"FAIL {check.name}: {finding}" for finding in check.findings[:_MAX_SHOWN]]
+        if len(check.findings) > _MAX_SHOWN:
+            more = len(check.findings) - _MAX_SHOWN
+            lines.append(f"FAIL {check.name}: {more} more, all in --json FILE.")
+    return lines
+
+
+def _summarise(bundle: Path, failed: Sequence[Check]) -> str:
+    """Return one line that names the checks that failed."""
+    names = ", ".join(check.name for check in failed)
+    return escape(f"{bundle.name}: every check must pass, {len(failed)} failed: {names}.")

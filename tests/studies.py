@@ -1,0 +1,217 @@
+"""A small output folder with every step's record, made without any network or image."""
+
+import json
+import struct
+from pathlib import Path
+
+from medvision.cli._run import Step, open_step
+from medvision.config.model import Study, load_study
+from medvision.io.tables import Cell, write_table
+from medvision.layout import Layout
+from medvision.runtime.files import hash_file, write_bytes, write_json, write_text
+
+METHODS = ("integrated_gradients", "occlusion")
+SUBJECTS = tuple(f"sub-{n:010x}" for n in range(6))
+IMAGES = tuple(f"{subject}_img-{n:012x}" for n, subject in enumerate(SUBJECTS))
+LABELS = ("negative", "positive") * 3
+N_FOLDS = 2
+
+Rows = list[dict[str, Cell]]
+
+
+def configure(root: Path, *overrides: str) -> Study:
+    """Return the configuration of a fake study at `root`."""
+    return load_study(
+        json.dumps({"output": {"path": str(root)}, "cohort": {"folds": N_FOLDS}}),
+        overrides=overrides,
+    )
+
+
+def write_study(root: Path, *overrides: str) -> Study:
+    """Write every step's files and record below `root`, the audit step's left out."""
+    study = configure(root, *overrides)
+    layout = Layout(root)
+    write_phantom(study, layout)
+    write_ingest(study, layout)
+    write_cohort(study, layout)
+    write_preprocess(study, layout)
+    write_pretrain(study, layout)
+    for arm in study.arms:
+        for fold in range(N_FOLDS):
+            write_train(study, layout, arm=arm, fold=fold)
+    write_predict(study, layout)
+    write_evaluate(study, layout)
+    write_explain(study, layout)
+    write_report(study, layout)
+    return study
+
+
+def list_folds() -> Rows:
+    """Return folds.tsv: each image is tested in one fold."""
+    rows: Rows = []
+    for fold in range(N_FOLDS):
+        for n, (image, subject) in enumerate(zip(IMAGES, SUBJECTS, strict=True)):
+            tested = n // 2 % N_FOLDS == fold
+            split = "test" if tested else "validation" if n // 2 == 1 - fold else "train"
+            rows.append({"fold": fold, "image_id": image, "subject": subject, "split": split})
+            rows[-1]["label"] = LABELS[n]
+    return rows
+
+
+def write_phantom(study: Study, layout: Layout) -> None:
+    with open_step("phantom", study) as step:
+        for name in ("a1", "b2"):
+            write_bytes(step.write(layout.archive / name), b"raw " + name.encode())
+        write_text(step.write(layout.phantom_labels), "subject,label\nphantom-1,positive\n")
+        write_bytes(step.write(layout.phantom_key), b"published key")
+        write_json(step.write(layout.step("phantom") / "truth.json"), {"nodules": []})
+
+
+def write_ingest(study: Study, layout: Layout) -> None:
+    with open_step("ingest", study, upstream=["phantom"]) as step:
+        step.read(layout.archive / "a1")
+        write_bytes(step.write(layout.pseudonym_key), b"secret key")
+        rows: Rows = []
+        for n, image in enumerate(IMAGES):
+            write_bytes(step.write(layout.image(image)), f"voxels {n}".encode())
+            write_json(step.write(layout.images / f"{image}.json"), {"image_id": image})
+            digest = hash_file(layout.image(image))
+            rows.append({"image_id": image, "subject": SUBJECTS[n], "image_digest": digest})
+        columns = ("image_id", "subject", "image_digest")
+        write_table(step.write(layout.manifest), rows, columns=columns)
+        write_table(step.write(layout.rejects), [], columns=("file", "reason"))
+
+
+def write_cohort(study: Study, layout: Layout) -> None:
+    with open_step("cohort", study, upstream=["phantom", "ingest"]) as step:
+        step.read(layout.manifest)
+        step.source("labels", layout.phantom_labels)
+        write_bytes(step.write(layout.mask(IMAGES[1])), b"mask")
+        rows: Rows = [
+            {"image_id": image, "subject": SUBJECTS[n], "label": LABELS[n], "mask": ""}
+            for n, image in enumerate(IMAGES)
+        ]
+        rows[1]["mask"] = hash_file(layout.mask(IMAGES[1]))
+        columns = ("image_id", "subject", "label", "mask")
+        write_table(step.write(layout.cohort), rows, columns=columns)
+        columns = ("fold", "image_id", "subject", "label", "split")
+        write_table(step.write(layout.folds), list_folds(), columns=columns)
+        write_json(
+            step.write(layout.cohort_summary),
+            {"n_folds": N_FOLDS, "classes": ["negative", "positive"], "positive": "positive"},
+        )
+
+
+def write_preprocess(study: Study, layout: Layout) -> None:
+    with open_step("preprocess", study, upstream=["ingest", "cohort"]) as step:
+        step.read(layout.cohort)
+        for image in IMAGES:
+            step.read(layout.image(image))
+        write_bytes(step.write(layout.arrays), b"\x93NUMPY arrays")
+        write_json(step.write(layout.array_meta), {"spatial_dims": 3})
+
+
+def write_pretrain(study: Study, layout: Layout) -> None:
+    with open_step("pretrain", study) as step:
+        write_bytes(step.write(layout.pretrained), fake_weights(0))
+
+
+def write_train(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
+    upstream = ["cohort", "preprocess", "pretrain"]
+    with open_step(layout.fold_step(arm, fold), study, upstream=upstream) as step:
+        step.read(layout.folds)
+        step.read(layout.arrays)
+        if arm == "transfer":
+            step.read(layout.pretrained)
+        model = layout.model(arm, fold, seed=0)
+        write_bytes(step.write(model), fake_weights(len(arm) + fold))
+        rows: Rows = [{"epoch": 0, "loss": 0.5}]
+        write_table(
+            step.write(layout.history(arm, fold, seed=0)), rows, columns=("epoch", "loss")
+        )
+        events = layout.seed(arm, fold, seed=0) / "tensorboard" / "events.out"
+        write_bytes(step.write(events), b"events")
+
+
+def fake_weights(seed: int) -> bytes:
+    """Return a safetensors file with one number."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    return struct.pack("<Q", len(header)) + header + struct.pack("<f", seed)
+
+
+def _read_models(step: Step, study: Study, layout: Layout) -> None:
+    """Register every checkpoint as read."""
+    for arm in study.arms:
+        for fold in range(N_FOLDS):
+            step.read(layout.model(arm, fold, seed=0))
+
+
+def _list_upstream(study: Study, layout: Layout, *further: str) -> list[str]:
+    """Return the training steps and some more."""
+    folds = [layout.fold_step(arm, fold) for arm in study.arms for fold in range(N_FOLDS)]
+    return [*further, *folds]
+
+
+def write_predict(study: Study, layout: Layout) -> None:
+    upstream = _list_upstream(study, layout, "cohort", "preprocess")
+    with open_step("predict", study, upstream=upstream) as step:
+        _read_models(step, study, layout)
+        step.read(layout.folds)
+        rows: Rows = []
+        for arm in study.arms:
+            for row in list_folds():
+                if row["split"] != "train":
+                    rows.append({**row, "arm": arm, "seed": 0, **_predict(str(row["label"]))})
+        columns = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
+        columns += ("probability_negative", "probability_positive")
+        write_table(step.write(layout.predictions), rows, columns=columns)
+
+
+def _predict(label: str) -> dict[str, Cell]:
+    """Return a probability that is right."""
+    positive = 0.8 if label == "positive" else 0.3
+    return {
+        "predicted": label,
+        "probability_negative": 1 - positive,
+        "probability_positive": positive,
+    }
+
+
+def write_evaluate(study: Study, layout: Layout) -> None:
+    with open_step("evaluate", study, upstream=["predict", "cohort"]) as step:
+        step.read(layout.predictions)
+        step.read(layout.cohort)
+        write_json(step.write(layout.metrics), {"auc": 1.0})
+
+
+def write_explain(study: Study, layout: Layout) -> None:
+    upstream = _list_upstream(study, layout, "ingest", "cohort", "preprocess", "predict")
+    with open_step("explain", study, upstream=upstream) as step:
+        _read_models(step, study, layout)
+        step.read(layout.predictions)
+        tested = {str(row["image_id"]): row for row in list_folds() if row["split"] == "test"}
+        shown = [tested[image] for image in IMAGES[:2]]
+        rows: Rows = [_write_map(step, layout, row, method) for row in shown for method in METHODS]
+        columns = ("image_id", "method", "map_digest", "verdict")
+        write_table(step.write(layout.attributions), rows, columns=columns)
+        columns = ("image_id", "subject", "fold", "label")
+        write_table(step.write(layout.selection), shown, columns=columns)
+        write_json(step.write(layout.explain_summary), {"methods": {}})
+
+
+def _write_map(step: Step, layout: Layout, row: dict[str, Cell], method: str) -> dict[str, Cell]:
+    """Write one map and return its row."""
+    image = str(row["image_id"])
+    path = step.write(layout.attribution(image, method))
+    write_bytes(path, f"map of {image} by {method}".encode())
+    return {"image_id": image, "method": method, "map_digest": hash_file(path), "verdict": "PASS"}
+
+
+def write_report(study: Study, layout: Layout) -> None:
+    with open_step("report", study, upstream=["evaluate", "explain"]) as step:
+        step.read(layout.metrics)
+        step.read(layout.attributions)
+        write_text(step.write(layout.report_html), "<!doctype html><p>research use only</p>")
+        write_json(step.write(layout.report_json), {"title": study.report.title})
+        write_text(step.write(layout.step("report") / "model_card.md"), "# Model card\n")
+        write_bytes(step.write(layout.figures / "roc.png"), b"\x89PNG picture")
