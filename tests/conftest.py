@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,20 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True, scope="session")
 def one_thread_each() -> None:
     """Tests run side by side: each takes one core, so that sums are the same everywhere."""
-    import os
-
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of a whole tiny run; made once for all workers, and only read."""
+    from filelock import FileLock
+    from pipeline import TINY, run_all, write_config
+
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "tiny-study"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "results" / "audit" / "record.json").is_file():
+            run_all(write_config(folder, TINY))
+    return folder / "results"

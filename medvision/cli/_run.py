@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,13 @@ from medvision.config.model import Study, load_study
 from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
 from medvision.errors import StaleOutputError
 from medvision.layout import Layout
-from medvision.runtime.files import hash_file, read_json, storage_faults, write_json
+from medvision.runtime.files import (
+    PARTIAL_PREFIX,
+    hash_file,
+    read_json,
+    storage_faults,
+    write_json,
+)
 
 _SOFTWARE = ("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors")
 
@@ -157,11 +164,22 @@ def open_step(name: str, study: Study, *, upstream: Sequence[str] = ()) -> Itera
     record = layout.record(name)
     with storage_faults(record):
         record.parent.mkdir(parents=True, exist_ok=True)
-        record.unlink(missing_ok=True)
+        _clear_earlier_run(layout, record)
     step = Step(name, study, layout, tuple(upstream))
     with storage_faults(record):
         yield step
     step.close()
+
+
+def _clear_earlier_run(layout: Layout, record: Path) -> None:
+    """Remove what an earlier run of this step wrote, and what a killed one left half-written."""
+    if record.is_file():
+        held = cast(dict[str, JsonValue], read_json(record))
+        record.unlink()
+        for name in cast(dict[str, str], held["writes"]):
+            (layout.root / name).unlink(missing_ok=True)
+    for partial in record.parent.rglob(f"{PARTIAL_PREFIX}*"):
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:

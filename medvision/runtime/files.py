@@ -12,6 +12,9 @@ from pathlib import Path
 from medvision.domain.record import JsonValue
 from medvision.errors import DataError, StorageError
 
+PARTIAL_PREFIX = ".part-"
+"""How the names of unfinished files begin."""
+
 _CHUNK = 1 << 20
 _STORAGE_FAULTS = {
     errno.ENOSPC: "has no space left",
@@ -36,7 +39,7 @@ def writing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last, since some writers choose the format by it.
         handle, name = tempfile.mkstemp(
-            prefix=".part-", suffix="".join(path.suffixes[-2:]), dir=path.parent
+            prefix=PARTIAL_PREFIX, suffix="".join(path.suffixes[-2:]), dir=path.parent
         )
         os.close(handle)
         temporary = Path(name)

@@ -1,0 +1,119 @@
+"""The whole way through in one process, on the smallest cohort that still makes sense."""
+
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from click.testing import CliRunner, Result
+
+from medvision.cli.main import main
+from medvision.config.model import build_study
+
+Values = dict[str, dict[str, object]]
+
+TINY: Values = {
+    "phantom": {"subjects": 12, "size": [32, 32, 12], "seed": 3},
+    "ingest": {"workers": 1},
+    "cohort": {"folds": 2, "validation_fraction": 0.34},
+    "preprocess": {"size": [32, 32, 12], "spacing_mm": [6.0, 6.0, 10.0]},
+    "pretrain": {"images": 16, "epochs": 1, "batch_size": 8},
+    "train": {"epochs": 2, "batch_size": 4},
+    "evaluate": {"n_resamples": 100},
+    "explain": {
+        "images": 2,
+        "steps": 8,
+        "random_orders": 10,
+        "deletion_steps": 4,
+        "occlusion_window": [8, 8, 4],
+        "occlusion_stride": [8, 8, 4],
+    },
+}
+"""Settings under which every stage takes a few seconds."""
+
+
+def write_config(folder: Path, values: Mapping[str, Mapping[str, object]]) -> Path:
+    """Write a configuration whose output lies in `folder`/results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.yaml"
+    full = {**values, "output": {"path": str(folder / "results")}}
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(full, default=str))))
+    return path
+
+
+def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
+    """Yield the command lines of all stages in order, or those after a stage."""
+    study = build_study(yaml.safe_load(config.read_text()))
+    lines = [["phantom"]] if study.data.kind == "phantom" else []
+    lines += [["ingest"], ["cohort"], ["preprocess"]]
+    lines += [["pretrain"]] if study.model.weights == "pretrain" else []
+    for arm, fold in itertools.product(study.arms, range(study.cohort.folds)):
+        lines.append(["train", "--arm", arm, "--fold", str(fold)])
+    lines += [["predict"], ["evaluate"], ["explain"], ["report"], ["audit", "seal"]]
+    names = [line[0] for line in lines]
+    start = len(names) - names[::-1].index(after) if after else 0
+    for line in lines[start:]:
+        yield [*line, "--config", str(config)]
+
+
+def call(arguments: list[str]) -> Result:
+    """Run one command in this process; the result holds exit code and output."""
+    return CliRunner().invoke(main, arguments)
+
+
+def run(arguments: list[str]) -> Result:
+    """Run one command and insist that it succeeds."""
+    result = call(arguments)
+    assert result.exit_code == 0, f"{' '.join(arguments)}\n{result.output}\n{result.exception}"
+    return result
+
+
+def run_all(config: Path, *, after: str = "") -> Path:
+    """Run all stages; return the output folder."""
+    for arguments in list_commands(config, after=after):
+        run(arguments)
+    return config.parent / "results"
+
+
+def digest_tree(
+    root: Path, *, leave_out: tuple[str, ...] = ("tensorboard", "logs", "benchmarks")
+) -> dict[str, str]:
+    """Return path to sha256 for every file that equal runs must leave equal."""
+    from medvision.runtime.files import hash_file
+
+    files = [path for path in root.rglob("*") if path.is_file()]
+    kept = [path for path in files if not set(leave_out) & set(path.relative_to(root).parts)]
+    return {str(path.relative_to(root)): hash_file(path) for path in sorted(kept)}
+
+
+def kill_at_write(arguments: list[str], *, nth: int) -> bool:
+    """Run a command in a child that is killed (-9) as it ends its nth write.
+
+    Returns:
+        Whether the child was killed; False when it finished first.
+    """
+    child = os.fork()
+    if child == 0:
+        _die_at_write(nth)
+        result = call(arguments)
+        os._exit(0 if result.exit_code == 0 else 1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the child failed by itself"
+    return os.WIFSIGNALED(status)
+
+
+def _die_at_write(nth: int) -> None:
+    """Make the nth rename of a finished temporary file the last thing this process does."""
+    import signal
+
+    counter = itertools.count(1)
+    rename = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if next(counter) == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign]

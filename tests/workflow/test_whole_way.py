@@ -1,0 +1,86 @@
+"""Claims about the whole way through, made on a tiny cohort."""
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from pipeline import TINY, digest_tree, list_commands, run, run_all, write_config
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t"))
+
+
+@pytest.mark.slow
+def test_two_runs_leave_the_same_bytes(tiny_study: Path, tmp_path: Path) -> None:
+    again = run_all(write_config(tmp_path, TINY))
+    first, second = digest_tree(tiny_study), digest_tree(again)
+    assert set(first) == set(second)
+    assert {path for path in first if first[path] != second[path]} == set()
+
+
+def test_every_explained_map_has_its_source_images_grid(tiny_study: Path) -> None:
+    maps = sorted(tiny_study.glob("explain/maps/*/*.nii.gz"))
+    assert maps
+    for path in maps:
+        source = nib.load(tiny_study / "ingest" / "images" / f"{path.parent.name}.nii.gz")
+        attribution = nib.load(path)
+        assert attribution.shape == source.shape
+        np.testing.assert_array_equal(attribution.affine, source.affine)
+
+
+def test_only_test_subjects_of_a_fold_are_explained_by_its_model(tiny_study: Path) -> None:
+    splits = {
+        (r["fold"], r["image_id"]): r["split"] for r in read_rows(tiny_study / "cohort/folds.tsv")
+    }
+    chosen = read_rows(tiny_study / "explain" / "selection.tsv")
+    assert chosen
+    assert {splits[row["fold"], row["image_id"]] for row in chosen} == {"test"}
+
+
+def test_each_subject_is_tested_once_per_arm(tiny_study: Path) -> None:
+    rows = read_rows(tiny_study / "predict" / "predictions.tsv")
+    tested = [(r["arm"], r["seed"], r["image_id"]) for r in rows if r["split"] == "test"]
+    assert len(tested) == len(set(tested))
+    cohort = {row["image_id"] for row in read_rows(tiny_study / "cohort" / "cohort.tsv")}
+    assert {image for _, _, image in tested} == cohort
+
+
+def test_planted_faults_get_the_verdicts_that_the_truth_expects(tiny_study: Path) -> None:
+    truth = json.loads((tiny_study / "phantom" / "truth.json").read_text())
+    reasons = {row["reason"] for row in read_rows(tiny_study / "ingest" / "sources.tsv")}
+    text = json.dumps(truth)
+    for reason in ("missing-slice", "localizer", "truncated"):
+        assert reason in text
+        assert reason in reasons
+
+
+def test_no_identity_of_the_archive_reaches_an_output(tiny_study: Path) -> None:
+    with (tiny_study / "phantom" / "labels.csv").open() as stream:
+        subjects = {row["subject"] for row in csv.DictReader(stream)}
+    for path in sorted(tiny_study.rglob("*")):
+        if path.is_dir() or "phantom" in path.parts:
+            continue
+        content = path.read_bytes()
+        for subject in subjects:
+            assert subject.encode() not in content, path.name
+
+
+def test_every_stage_left_a_record_and_the_graph_is_closed(tiny_study: Path) -> None:
+    run(["audit", "verify", str(tiny_study / "audit" / "bundle"), "--study", str(tiny_study)])
+
+
+def test_commands_say_in_three_lines_what_was_found(tiny_study: Path) -> None:
+    config = str(tiny_study.parent / "config.yaml")
+    lines = run(["summary", "--config", config]).output.strip().splitlines()
+    assert any("report.html" in line for line in lines)
+
+
+def test_the_list_of_stages_is_that_of_the_workflow(tiny_study: Path, checkout: Path) -> None:
+    names = {line[0] for line in list_commands(tiny_study.parent / "config.yaml")}
+    rules = "".join(p.read_text() for p in (checkout / "workflow" / "rules").glob("*.smk"))
+    assert {name for name in names if f"rule {name}:" not in rules} == set()
