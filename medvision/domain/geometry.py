@@ -13,6 +13,8 @@ Points = NDArray[np.float64]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+_SMALLEST_DETERMINANT = 1e-6
+
 _CODES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
@@ -32,7 +34,11 @@ def check_affine(affine: Affine, *, where: str) -> None:
         raise GeometryError(f"{where}: affine must be finite, got NaN or infinity.")
     if not np.allclose(affine[3], [0, 0, 0, 1]):
         raise GeometryError(f"{where}: affine's last row must be 0 0 0 1, got {affine[3]}.")
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    spacing_mm = compute_spacing_mm(affine)
+    if min(spacing_mm) <= 0:
+        raise GeometryError(f"{where}: spacing must be above 0 mm, got {spacing_mm}.")
+    # Directions alone: the volume of a voxel may be tiny, as in microscopy.
+    if abs(np.linalg.det(affine[:3, :3] / spacing_mm)) < _SMALLEST_DETERMINANT:
         raise GeometryError(f"{where}: affine must be invertible, got determinant 0.")
 
 
