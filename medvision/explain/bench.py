@@ -1,0 +1,163 @@
+"""Explaining case by case: each before the network of the fold that never saw it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from medvision.domain.geometry import Affine, compute_spacing_mm
+from medvision.domain.record import JsonValue
+from medvision.domain.volume import FloatGrid
+from medvision.errors import ExplanationError
+from medvision.explain.case import Case, CaseImage, Trained
+from medvision.explain.localisation import compute_lesion_diameters_mm
+from medvision.explain.network import Canonical, canonicalise, compute_certificate, hash_state
+from medvision.explain.one import DEPTHS, Explained, Networks, Plan, explain_case
+from medvision.explain.sanity import randomise_weights
+from medvision.runtime.progress import track
+
+LoadImage = Callable[[Case], CaseImage]
+LoadNetwork = Callable[[Case], Trained]
+
+
+class SaveMap(Protocol):
+    """Writes a map (i, j, k) on the source's grid; returns the sha256 of the file."""
+
+    def __call__(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str: ...
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What reaches out of this wing, as the caller gave it."""
+
+    load_image: LoadImage
+    load_network: LoadNetwork
+    save_map: SaveMap
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Written:
+    """A map as it lies on the disk: digest of the file, smallest and largest value."""
+
+    digest: str
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An explained case whose maps are written.
+
+    Args:
+        explained: Maps on the array's grid and rows of checks.
+        written: Method to the file of its map.
+        spacing_mm: Voxel size (i, j, k) of the array.
+        diameters_mm: Of each lesion in the mask, the diameter of the ball as large.
+    """
+
+    explained: Explained
+    written: dict[str, Written]
+    spacing_mm: tuple[float, float, float]
+    diameters_mm: list[float]
+
+
+def explain_cases(
+    cases: Sequence[Case], *, hands: Hands, plan: Plan
+) -> tuple[list[Finished], list[JsonValue]]:
+    """Explain cases model by model, so that each network is loaded once.
+
+    Args:
+        cases: The selected cases.
+        hands: How images and networks are got, and maps written.
+        plan: Methods and parameters.
+
+    Returns:
+        (finished, facts): the cases in the order given; per network its certificate, what was
+        rewritten in it and the hash of its state.
+
+    Raises:
+        ExplanationError: A network's state changed while it was explained.
+    """
+    by_model = sorted(cases, key=_name_model)
+    finished: dict[str, Finished] = {}
+    facts: dict[_Model, dict[str, JsonValue]] = {}
+    bench: _Bench | None = None
+    for case in track(by_model, "explaining test images", total=len(by_model)):
+        if bench is None or bench.model != _name_model(case):
+            bench = _open_bench(case, hands, plan=plan)
+        image = hands.load_image(case)
+        finished[case.image_id] = _finish(case, image, bench=bench, hands=hands, plan=plan)
+        known = facts.setdefault(bench.model, _describe(bench))
+        known["certificate"] = max(float(str(known["certificate"])), _certify(bench, image))
+    return [finished[case.image_id] for case in cases], [facts[model] for model in sorted(facts)]
+
+
+_Model = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """One fold's network as trained, its canonical copy and its randomised twins."""
+
+    model: _Model
+    trained: Trained
+    canonical: Canonical
+    networks: Networks
+
+
+def _name_model(case: Case) -> _Model:
+    """Return what tells one model from another."""
+    return case.arm, case.fold, case.seed
+
+
+def _open_bench(case: Case, hands: Hands, *, plan: Plan) -> _Bench:
+    """Load the network of a case's fold and make its copies."""
+    trained = hands.load_network(case)
+    canonical = canonicalise(trained.network, device=hands.device)
+    randomised = {
+        depth: randomise_weights(canonical.network, depth=depth, seed=plan.seed)
+        for depth in DEPTHS.values()
+    }
+    networks = Networks(canonical.network, trained.layer, trained.classes, randomised)
+    return _Bench(_name_model(case), trained, canonical, networks)
+
+
+def _describe(bench: _Bench) -> dict[str, JsonValue]:
+    """Return what the record says of a network."""
+    arm, fold, seed = bench.model
+    return {
+        "arm": arm,
+        "fold": fold,
+        "seed": seed,
+        "state_hash": bench.canonical.state_hash,
+        "rewritten_in_place": list(bench.canonical.rewritten),
+        "certificate": 0.0,
+    }
+
+
+def _certify(bench: _Bench, image: CaseImage) -> float:
+    """Return the difference of logits between the trained network and its copy."""
+    device = next(bench.canonical.network.parameters()).device
+    batch = torch.tensor(image.array, dtype=torch.float32, device=device)[None]
+    return compute_certificate(bench.trained.network, bench.canonical.network, batch=batch)
+
+
+def _finish(case: Case, image: CaseImage, *, bench: _Bench, hands: Hands, plan: Plan) -> Finished:
+    """Explain one case and write its maps."""
+    explained, maps = explain_case(case, image, networks=bench.networks, plan=plan)
+    if hash_state(bench.canonical.network) != bench.canonical.state_hash:
+        raise ExplanationError(f"{case.image_id}: network must stay as it is, got another state.")
+    written = {
+        method: Written(
+            hands.save_map(case.image_id, method, grid=grid, affine=image.source_affine),
+            float(grid.min()),
+            float(grid.max()),
+        )
+        for method, grid in maps.items()
+    }
+    diameters_mm: list[float] = []
+    if image.mask is not None:
+        diameters_mm = compute_lesion_diameters_mm(image.mask, image.source_affine)
+    return Finished(explained, written, compute_spacing_mm(image.tensor_affine), diameters_mm)

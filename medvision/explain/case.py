@@ -1,0 +1,64 @@
+"""What the caller hands over for one explained image: who it is, its pixels, its network."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from medvision.domain.attribution import MaskGrid
+from medvision.domain.geometry import Affine
+from medvision.domain.volume import FloatVolume
+
+
+@dataclass(frozen=True)
+class Case:
+    """One selected test prediction.
+
+    Args:
+        image_id: The image.
+        subject: Its subject.
+        arm: Arm of the model, such as transfer.
+        fold: Fold in which the image is in the test split.
+        seed: Training seed of the model.
+        label: True class.
+        predicted: Predicted class.
+        target: Class whose logit is explained.
+        rule: Why this image was selected.
+    """
+
+    image_id: str
+    subject: str
+    arm: str
+    fold: int
+    seed: int
+    label: str
+    predicted: str
+    target: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class CaseImage:
+    """An image's array, with the geometry that leads back to its source.
+
+    Args:
+        array: (C, I, J) or (C, I, J, K) float32, as the network was trained on.
+        tensor_affine: (4, 4) affine of the array, RAS+ mm; 2D counts as K = 1.
+        source_affine: (4, 4) affine of the source image.
+        source_shape: Voxels (i, j, k) of the source image.
+        mask: Lesion (i, j, k) on the source's grid, where one is known.
+    """
+
+    array: FloatVolume
+    tensor_affine: Affine
+    source_affine: Affine
+    source_shape: tuple[int, int, int]
+    mask: MaskGrid | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, its classes in the order of its logits, and Grad-CAM's layer."""
+
+    network: nn.Module
+    classes: tuple[str, ...]
+    layer: str

@@ -1,0 +1,105 @@
+"""Weight randomisation: a map must change when the network forgets what it learnt."""
+
+import copy
+from collections.abc import Sequence
+from itertools import combinations, product
+
+import numpy as np
+import torch
+from torch import nn
+
+from medvision.domain.attribution import Check, compute_similarity, is_empty
+from medvision.domain.volume import FloatGrid
+from medvision.explain.checks import About, check_randomisation
+from medvision.explain.one import DEPTHS, Explained
+from medvision.runtime.seeds import derive_seed
+
+MAX_PAIRS = 50
+"""Pairs of cases that the comparator is the mean of; all, where there are fewer."""
+
+
+def randomise_weights(network: nn.Module, *, depth: str, seed: int) -> nn.Module:
+    """Return a copy with new weights, drawn as the layers themselves draw them.
+
+    Args:
+        network: Canonical network.
+        depth: `top` for the last layer that has weights, `full` for every layer.
+        seed: Seed of the draw.
+
+    Source:
+        Adebayo 2018, arXiv:1810.03292 (model parameter randomisation).
+    """
+    device = next(network.parameters()).device
+    twin = copy.deepcopy(network).cpu()
+    layers = [module for module in twin.modules() if list(module.parameters(recurse=False))]
+    chosen = layers[-1:] if depth == "top" else layers
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "randomise", depth))
+        for layer in chosen:
+            _reset(layer)
+    return twin.to(device)
+
+
+def _reset(layer: nn.Module) -> None:
+    """Draw a layer's parameters anew."""
+    reset = getattr(layer, "reset_parameters", None)
+    if callable(reset):
+        reset()
+        return
+    with torch.no_grad():
+        for parameter in layer.parameters(recurse=False):
+            parameter.normal_(std=float(parameter.std(correction=0)) or 1.0)
+
+
+def choose_pairs(n_cases: int, *, seed: int) -> list[tuple[int, int]]:
+    """Return pairs of cases: all of them, or `MAX_PAIRS` drawn by the seed."""
+    pairs = list(combinations(range(n_cases), 2))
+    if len(pairs) <= MAX_PAIRS:
+        return pairs
+    rng = np.random.default_rng(derive_seed(seed, "pairs"))
+    return [pairs[index] for index in sorted(rng.choice(len(pairs), MAX_PAIRS, replace=False))]
+
+
+def compute_pair_similarity(maps: Sequence[FloatGrid], *, seed: int) -> tuple[float, int]:
+    """Return the mean similarity of trained maps of different cases, and the number of pairs.
+
+    It says how alike two maps are that share a network but no image; a map that survives the
+    loss of the weights better than that does not depend on them enough.
+
+    Args:
+        maps: One map of the trained network per case, none empty.
+        seed: Seed of the draw of pairs.
+
+    Source:
+        Arun 2021, doi:10.1148/ryai.2021200267 (mean SSIM of 50 random pairs as threshold).
+    """
+    pairs = choose_pairs(len(maps), seed=seed)
+    values = [compute_similarity(maps[a], maps[b]) for a, b in pairs]
+    return (float(np.mean(values)) if values else float("nan")), len(pairs)
+
+
+def check_randomisations(cases: Sequence[Explained], *, seed: int) -> list[Check]:
+    """Hold every case's similarity to its randomised maps against that of pairs of cases.
+
+    Args:
+        cases: All explained cases.
+        seed: Seed of the draw of pairs.
+
+    Returns:
+        One row per case, method and depth.
+    """
+    rows = []
+    for method in cases[0].sanity_maps:
+        maps = [case.sanity_maps[method] for case in cases]
+        alike, n_pairs = compute_pair_similarity([m for m in maps if not is_empty(m)], seed=seed)
+        for case, check in product(cases, DEPTHS):
+            about = About(case.case.image_id, method)
+            similarity = case.similarities[method, check]
+            rows.append(
+                about.empty(check)
+                if is_empty(case.sanity_maps[method])
+                else check_randomisation(
+                    about, check, similarity=similarity, pair_similarity=alike, n_pairs=n_pairs
+                )
+            )
+    return rows

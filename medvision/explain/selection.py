@@ -1,0 +1,146 @@
+"""Which test images are explained: drawn by seed over outcomes, never picked by hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medvision.domain.record import JsonValue
+from medvision.errors import ExplanationError
+from medvision.explain.case import Case
+from medvision.runtime.seeds import derive_seed
+
+Prediction = Mapping[str, str]
+"""One row of the predictions: arm fold seed split image_id subject label predicted ..."""
+
+MAIN_ARM = "transfer"
+BINARY_OUTCOMES = ("true_positive", "false_negative", "false_positive", "true_negative")
+UNCERTAIN = "uncertain"
+
+_RULE = (
+    "Test predictions of one arm and its first seed. First the prediction with the smallest "
+    "margin between its two largest probabilities, then one per stratum in turn, in an order "
+    "shuffled by the seed; at most one image per subject."
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The selected cases, and how many each stratum had to offer."""
+
+    cases: tuple[Case, ...]
+    eligible: dict[str, int]
+    seed: int
+
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Return the account of the selection as plain JSON types."""
+        first = self.cases[0]
+        rules = [case.rule for case in self.cases]
+        return {
+            "rule": _RULE,
+            "seed": self.seed,
+            "arm": first.arm,
+            "model_seed": first.seed,
+            "eligible": sum(self.eligible.values()),
+            "selected": len(self.cases),
+            "eligible_by_stratum": dict(self.eligible),
+            "selected_by_rule": {rule: rules.count(rule) for rule in sorted(set(rules))},
+        }
+
+
+def select_cases(
+    predictions: Sequence[Prediction], *, positive: str | None, images: int, seed: int
+) -> Selection:
+    """Draw the test images to be explained.
+
+    Args:
+        predictions: All predictions, with columns probability_<class>.
+        positive: The positive class of two, None where there are more.
+        images: Number of images to draw; fewer where there are fewer subjects.
+        seed: Seed of the draw.
+
+    Returns:
+        The cases in the order of the draw, and the number of eligible images per stratum.
+
+    Raises:
+        ExplanationError: There is no test prediction.
+    """
+    rows = _choose_rows(predictions)
+    if not rows:
+        raise ExplanationError(
+            "predictions: rows of the test split must be there, got none.",
+            "run `medvision predict` first.",
+        )
+    strata = _stratify(rows, positive=positive, seed=seed)
+    chosen: list[tuple[Prediction, str]] = [(min(rows, key=_sort_by_margin), UNCERTAIN)]
+    queues = [(name.partition(":")[0], list(queue)) for name, queue in strata.items()]
+    while len(chosen) < images and any(queue for _, queue in queues):
+        for rule, queue in queues:
+            taken = {row["subject"] for row, _ in chosen}
+            queue[:] = [row for row in queue if row["subject"] not in taken]
+            if queue and len(chosen) < images:
+                chosen.append((queue.pop(0), rule))
+    cases = tuple(_build_case(row, rule) for row, rule in chosen)
+    return Selection(cases, {name: len(queue) for name, queue in strata.items()}, seed)
+
+
+def _choose_rows(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the test rows of the main arm and its first seed, sorted by image."""
+    test = [row for row in predictions if row["split"] == "test"]
+    arms = sorted({row["arm"] for row in test}, key=lambda arm: (arm != MAIN_ARM, arm))
+    rows = [row for row in test if row["arm"] == arms[0]]
+    first_seed = min((int(row["seed"]) for row in rows), default=0)
+    return sorted((row for row in rows if int(row["seed"]) == first_seed), key=_sort_by_image)
+
+
+def _stratify(
+    rows: Sequence[Prediction], *, positive: str | None, seed: int
+) -> dict[str, list[Prediction]]:
+    """Return the rows of each outcome, shuffled."""
+    strata: dict[str, list[Prediction]] = {}
+    if positive is not None:
+        strata = {name: [] for name in BINARY_OUTCOMES}
+    for row in rows:
+        strata.setdefault(_name_stratum(row, positive), []).append(row)
+    if positive is None:
+        strata = dict(sorted(strata.items()))
+    return {name: _shuffle(queue, derive_seed(seed, name)) for name, queue in strata.items()}
+
+
+def _name_stratum(row: Prediction, positive: str | None) -> str:
+    """Name the outcome: of two classes as usual, of more by class and correctness."""
+    correct = row["label"] == row["predicted"]
+    if positive is None:
+        return f"{'correct' if correct else 'wrong'}:{row['label']}"
+    says_positive = row["predicted"] == positive
+    return f"{'true' if correct else 'false'}_{'positive' if says_positive else 'negative'}"
+
+
+def _shuffle(rows: Sequence[Prediction], seed: int) -> list[Prediction]:
+    """Return the rows in an order drawn by the seed."""
+    return [rows[index] for index in np.random.default_rng(seed).permutation(len(rows))]
+
+
+def _sort_by_image(row: Prediction) -> tuple[str, int]:
+    return row["image_id"], int(row["fold"])
+
+
+def _sort_by_margin(row: Prediction) -> tuple[float, str]:
+    """Sort by the margin of the two largest probabilities, then by image."""
+    values = sorted(float(row[name]) for name in row if name.startswith("probability_"))
+    return values[-1] - values[-2], row["image_id"]
+
+
+def _build_case(row: Prediction, rule: str) -> Case:
+    """Make a case of a prediction; the predicted class is the explained one."""
+    return Case(
+        image_id=row["image_id"],
+        subject=row["subject"],
+        arm=row["arm"],
+        fold=int(row["fold"]),
+        seed=int(row["seed"]),
+        label=row["label"],
+        predicted=row["predicted"],
+        target=row["predicted"],
+        rule=rule,
+    )

@@ -1,0 +1,97 @@
+"""The entry of this wing: explain a recorded selection of a study's test predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from medvision.domain.record import JsonValue
+from medvision.explain.bench import Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
+from medvision.explain.methods import Settings, Triple
+from medvision.explain.network import reference_precision
+from medvision.explain.one import Plan
+from medvision.explain.sanity import check_randomisations
+from medvision.explain.selection import Prediction, select_cases
+from medvision.explain.summary import summarise
+from medvision.explain.tables import Cell, list_attributions, list_checks, list_selection
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the step writes: three tables, a summary, and facts for the record."""
+
+    selection: list[dict[str, Cell]]
+    attributions: list[dict[str, Cell]]
+    checks: list[dict[str, Cell]]
+    summary: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+
+
+def explain_predictions(
+    predictions: Sequence[Prediction],
+    positive: str | None,
+    *,
+    load_image: LoadImage,
+    load_network: LoadNetwork,
+    save_map: SaveMap,
+    device: torch.device,
+    methods: tuple[str, ...],
+    images: int,
+    seed: int,
+    steps: int,
+    batch_size: int,
+    baseline: float,
+    occlusion_window: Triple,
+    occlusion_stride: Triple,
+    completeness: float,
+    random_orders: int,
+    deletion_steps: int,
+) -> Outcome:
+    """Select test predictions, attribute them, and check the attributions.
+
+    Args:
+        predictions: Rows with arm, fold, seed, split, image_id, subject, label, predicted and
+            probability_<class>.
+        positive: The positive class of two, None where there are more.
+        load_image: Gives a case's array and geometry.
+        load_network: Gives the network of the fold that tested the case.
+        save_map: Writes a map on the source's grid and returns its digest.
+        device: Where the networks work.
+        methods: Names of the methods.
+        images: Number of test images explained.
+        seed: Seed of the selection, the random controls and the randomised weights.
+        steps: First number of steps of integrated gradients.
+        batch_size: Forward passes at once.
+        baseline: Scaled intensity that stands for absence.
+        occlusion_window: Occluded box (i, j, k) in array voxels.
+        occlusion_stride: Its step, and the box of the deletion curve.
+        completeness: Largest completeness error, as a share of the output difference.
+        random_orders: Random deletion orders that a map is held against.
+        deletion_steps: Points of the deletion curve.
+
+    Returns:
+        Tables, summary and facts; maps have been handed to `save_map`.
+
+    Raises:
+        ExplanationError: Nothing to explain, or a method does not apply.
+
+    Source:
+        Each method and each check names its own.
+    """
+    selection = select_cases(predictions, positive=positive, images=images, seed=seed)
+    settings = Settings(
+        steps, batch_size, baseline, occlusion_window, occlusion_stride, completeness
+    )
+    plan = Plan(methods, settings, seed, random_orders, deletion_steps)
+    hands = Hands(load_image, load_network, save_map, device)
+    with reference_precision():
+        finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
+    checks = [check for done in finished for check in done.explained.checks]
+    checks += check_randomisations([done.explained for done in finished], seed=seed)
+    return Outcome(
+        selection=list_selection(selection.cases),
+        attributions=list_attributions(finished, checks),
+        checks=list_checks(selection.cases, checks),
+        summary=summarise(selection, finished, checks=checks, plan=plan),
+        facts={"networks": networks},
+    )

@@ -1,0 +1,161 @@
+"""The cohort's view: per method and check the pass rate with interval, grids and limits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medvision.domain.attribution import Check
+from medvision.domain.calibration import compute_wilson
+from medvision.domain.record import JsonValue
+from medvision.explain.bench import Finished
+from medvision.explain.checks import CONTROL_CHECKS, SOURCES
+from medvision.explain.controls import EDGE, RANDOM
+from medvision.explain.one import Plan
+from medvision.explain.selection import Selection
+
+CONFIDENCE = 0.95
+
+LIMITS = (
+    "The explained quantity is the logit of the predicted class, not its probability.",
+    "Integrated gradients, occlusion and deletion depend on the baseline that stands for absence; "
+    "an image with voxels replaced by it is not one the network was trained on.",
+    "Grad-CAM keeps its sign (no ReLU); its cells are taken to tile the array edge to edge, which "
+    "the network's padding may shift by a part of a cell.",
+    "Maps are interpolated onto the source's grid: they are no finer than the array on which they "
+    "were computed.",
+    "Weight randomisation compares maps at reduced settings, the same for all networks: integrated "
+    "gradients at 8 steps, occlusion with the window as stride, Grad-CAM on its native grid.",
+    "Intervals are Wilson's over one image per subject; models of several folds are pooled.",
+    "The edge map and the random map know nothing of the network: a check that they pass tells "
+    "little by itself.",
+    "No reader has judged whether these maps are useful.",
+)
+
+
+def summarise(
+    selection: Selection, finished: Sequence[Finished], *, checks: Sequence[Check], plan: Plan
+) -> dict[str, JsonValue]:
+    """Return the summary of an explained selection.
+
+    Args:
+        selection: The cases and how they were drawn.
+        finished: The explained cases.
+        checks: All rows of checks.
+        plan: Methods and parameters.
+
+    Returns:
+        Plain JSON types: selection, methods, controls, parameters, limits.
+    """
+    settings = plan.settings
+    return {
+        "selection": selection.as_dict(),
+        "explained": "logit of the predicted class",
+        "confidence": CONFIDENCE,
+        "methods": {
+            method: {
+                "checks": _summarise_checks(checks, method, names=tuple(SOURCES)),
+                **_describe_method(finished, method),
+            }
+            for method in plan.methods
+        },
+        "controls": {
+            name: {"checks": _summarise_checks(checks, name, names=CONTROL_CHECKS)}
+            for name in (EDGE, RANDOM)
+        },
+        "masks": _describe_masks(finished),
+        "parameters": {
+            "seed": plan.seed,
+            "steps": settings.steps,
+            "batch_size": settings.batch_size,
+            "baseline": settings.baseline,
+            "occlusion_window": list(settings.occlusion_window),
+            "occlusion_stride": list(settings.occlusion_stride),
+            "completeness": settings.completeness,
+            "random_orders": plan.random_orders,
+            "deletion_steps": plan.deletion_steps,
+        },
+        "limits": list(LIMITS),
+    }
+
+
+def _summarise_checks(
+    checks: Sequence[Check], method: str, *, names: Sequence[str]
+) -> dict[str, JsonValue]:
+    """Return each check's rate with interval over the cases in which it was judged."""
+    return {
+        name: _summarise_rows([c for c in checks if (c.method, c.check) == (method, name)])
+        for name in names
+    }
+
+
+def _summarise_rows(rows: Sequence[Check]) -> JsonValue:
+    """Return rate, interval and means; maps that marked nothing count as not passed."""
+    verdicts = [row.verdict for row in rows]
+    n = sum(verdicts.count(verdict) for verdict in ("PASS", "FAIL", "EMPTY"))
+    passed = verdicts.count("PASS")
+    low, high = compute_wilson(passed / n, n, confidence=CONFIDENCE) if n else (None, None)
+    return {
+        "n": n,
+        "n_passed": passed,
+        "rate": passed / n if n else None,
+        "low": low,
+        "high": high,
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
+        "mean_statistic": _mean([row.statistic for row in rows]),
+        "mean_comparator": _mean([row.comparator for row in rows]),
+        "mean_threshold": _mean([row.threshold for row in rows]),
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of those values that are there."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:
+    """Return a method's parameters, and its layer and cells where it has them."""
+    attributions = [done.explained.attributions[method] for done in finished]
+    first = attributions[0]
+    varying = {"completeness_gate", "steps"}
+    described: dict[str, JsonValue] = {
+        "parameters": {k: v for k, v in first.parameters.items() if k not in varying},
+    }
+    if "steps" in first.parameters:
+        described["steps_used"] = [a.parameters["steps"] for a in attributions]
+    if first.native is not None:
+        described |= _describe_cells(finished, method)
+    return described
+
+
+def _describe_cells(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:
+    """Return Grad-CAM's layer, native grid and cell size, and whether it can show the lesions."""
+    first = finished[0].explained.attributions[method]
+    cells = first.parameters["voxels_per_cell"]
+    per_cell = [float(str(n)) for n in cells] if isinstance(cells, list) else []
+    cell_mm = [n * mm for n, mm in zip(per_cell, finished[0].spacing_mm, strict=True)]
+    longest_mm = max(mm for mm, n in zip(cell_mm, first.grid.shape, strict=True) if n > 1)
+    diameters_mm = [mm for done in finished for mm in done.diameters_mm]
+    too_coarse = sum(mm < longest_mm for mm in diameters_mm)
+    note = None
+    if too_coarse:
+        note = (
+            f"{too_coarse} of {len(diameters_mm)} lesions are smaller than one cell "
+            f"({longest_mm:.3g} mm along its longest edge): too coarse to outline them."
+        )
+    return {
+        "layer": first.layer,
+        "native_shape": first.parameters["native_shape"],
+        "cell_mm": [round(mm, 6) for mm in cell_mm],
+        "too_coarse": note,
+    }
+
+
+def _describe_masks(finished: Sequence[Finished]) -> JsonValue:
+    """Return how many cases had a mask, and how large its lesions are."""
+    diameters_mm = [mm for done in finished for mm in done.diameters_mm]
+    return {
+        "n_images": sum(bool(done.diameters_mm) for done in finished),
+        "n_lesions": len(diameters_mm),
+        "median_diameter_mm": float(np.median(diameters_mm)) if diameters_mm else None,
+    }
