@@ -1,6 +1,7 @@
 """Reaching the array's size: crop to the foreground, then pad about the centre or resample."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from monai.transforms import CropForeground, Resize, ResizeWithPadOrCrop
@@ -38,7 +39,15 @@ def build_sizing(sizing: str, size: Size, *, air: float | None) -> PipelineStep:
         size: Array size (i, j, k).
         air: Value of the padding; the image's own minimum when None.
     """
-    return _STEPS[sizing](size, air)
+    step = _STEPS[sizing](size, air)
+
+    def apply(image: torch.Tensor) -> torch.Tensor:
+        # Asked here, since padding would lend contrast to an image that has none.
+        if bool(image.min() == image.max()):
+            raise UnusableImageError("no-contrast", f"{float(image.min()):.9g} in every voxel")
+        return step.transform(image)
+
+    return replace(step, transform=apply)
 
 
 def _build_pad(size: Size, air: float | None) -> PipelineStep:
