@@ -1,0 +1,180 @@
+"""The source task of transfer learning: which shape, of which texture, lies in a noisy cavity."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.phantom.anatomy import compute_coverage
+from medvision.phantom.render import compute_points
+from medvision.phantom.scanner import FIELD_OF_VIEW_MM
+from medvision.phantom.streams import Generator, build_generator
+from medvision.phantom.structures import (
+    Coordinates,
+    Distances,
+    Nodule,
+    Point,
+    Tube,
+    compute_distance,
+    compute_ellipsoid_distance,
+)
+
+SHAPES = ("ball", "tube", "sheet")
+TEXTURES = ("smooth", "grainy")
+CLASS_NAMES = ("nothing", *(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES))
+"""Class 0 shows distractors only; the others show one shape more."""
+
+_CAVITY = 0.125
+_SOLID = 0.85
+_GRAIN = 0.22
+
+
+def generate_source_images(
+    *, n_images: int, size: tuple[int, int, int], seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:
+    """Generate labelled images for the source task.
+
+    Each image shows cavities in a solid, crossed by tubes along k whatever the class is, and one
+    shape or none. No chest, no scanner and no label of the phantom cohort is involved; what
+    carries over is telling a ball from a tube, which takes more than one slice.
+
+    Args:
+        n_images: Number of images; classes are dealt out evenly.
+        size: Voxels (i, j, k); k = 1 makes 2D images, where tubes lie in the plane.
+        seed: Same seed, same images.
+
+    Returns:
+        (images, labels, class_names): (N, 1, I, J, K) float32 in scaled intensity, about 0 to 1;
+        (N,) int64 indices of class_names.
+
+    Source:
+        none: own definition.
+    """
+    order = build_generator(seed, "source", "labels").permutation(n_images)
+    labels = (order % len(CLASS_NAMES)).astype(np.int64)
+    points = compute_points(_build_affine(size), shape=size, slice_offset=0.0)
+    width_mm = FIELD_OF_VIEW_MM[0] / size[0]
+    images = np.empty((n_images, 1, *size), np.float32)
+    for index, label in enumerate(labels.tolist()):
+        generator = build_generator(seed, "source", index)
+        images[index, 0] = _render(generator, points, label=label, width_mm=width_mm)
+    return images, labels, CLASS_NAMES
+
+
+def _build_affine(size: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Spread the voxels over the field of view, centred on the origin."""
+    spacing = np.array(FIELD_OF_VIEW_MM) / size
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = -spacing * (np.array(size) - 1) / 2
+    return affine
+
+
+def _render(
+    generator: Generator, points: Coordinates, *, label: int, width_mm: float
+) -> NDArray[np.float32]:
+    """Render one image of a class."""
+    is_flat = points[0].shape[2] == 1
+    centres, cavity = _draw_cavities(generator, points)
+    image = _SOLID + compute_coverage(cavity, width_mm) * np.float32(_CAVITY - _SOLID)
+    for _ in range(int(generator.integers(3, 9))):
+        place = _draw_place(generator, centres, is_flat=is_flat)
+        tube = _draw_tube(generator, place, is_flat=is_flat)
+        image = _add(
+            image, compute_distance(tube, points), level=_draw_level(generator), width=width_mm
+        )
+    if label > 0:
+        shape, texture = (label - 1) // len(TEXTURES), (label - 1) % len(TEXTURES)
+        place = _draw_place(generator, centres, is_flat=is_flat)
+        structure = _SHAPES[SHAPES[shape]](generator, place, is_flat)
+        level = _draw_level(generator) - texture * np.abs(
+            generator.normal(0, _GRAIN, image.shape)
+        ).astype(np.float32)
+        image = _add(image, compute_distance(structure, points), level=level, width=width_mm)
+    noise_sd = np.float32(generator.uniform(0.015, 0.035))
+    noise = generator.standard_normal(image.shape, dtype=np.float32)
+    result: NDArray[np.float32] = np.clip(image + noise_sd * noise, 0, 1)
+    return result
+
+
+def _draw_cavities(generator: Generator, points: Coordinates) -> tuple[list[Point], Distances]:
+    """Draw one to three large ellipsoids; return their centres and the distance to the nearest."""
+    centres: list[Point] = []
+    distances = []
+    for _ in range(int(generator.integers(1, 4))):
+        x, y, z = generator.uniform(-1, 1, 3) * (55, 40, 15)
+        radii = generator.uniform(0.75, 1.3, 3) * (34, 42, 80)
+        centres.append((float(x), float(y), float(z)))
+        reach = (float(radii[0]), float(radii[1]), float(radii[2]))
+        distances.append(compute_ellipsoid_distance(centres[-1], reach, points=points))
+    result: Distances = np.min(distances, axis=0)
+    return centres, result
+
+
+def _draw_place(generator: Generator, centres: list[Point], *, is_flat: bool) -> Point:
+    """Draw a point well inside a cavity."""
+    x, y, z = centres[int(generator.integers(len(centres)))]
+    dx, dy, dz = generator.uniform(-1, 1, 3) * (17, 21, 38)
+    return float(x + dx), float(y + dy), 0.0 if is_flat else float(z + dz)
+
+
+def _draw_tube(generator: Generator, place: Point, *, is_flat: bool) -> Tube:
+    """Draw a distractor: a tube mostly along k, or in the plane of a 2D image."""
+    direction = generator.normal(0, 1, 3) * ((1, 1, 0) if is_flat else (0.16, 0.16, 0))
+    if not is_flat:
+        direction[2] = 1.0
+    radius = float(generator.uniform(2, 4) if generator.random() < 0.5 else generator.uniform(5, 9))
+    return _stretch(generator, place, direction=direction, radius_mm=radius)
+
+
+def _draw_oblique(generator: Generator, place: Point, is_flat: bool) -> Tube:
+    """Draw the class `tube`: across the slices, unlike the distractors."""
+    direction = generator.normal(0, 1, 3) * (1, 1, 0 if is_flat else 0.5)
+    return _stretch(generator, place, direction=direction, radius_mm=float(generator.uniform(4, 8)))
+
+
+def _stretch(
+    generator: Generator, place: Point, *, direction: NDArray[np.float64], radius_mm: float
+) -> Tube:
+    """Return a straight tube through a point."""
+    unit = direction / max(float(np.linalg.norm(direction)), 1e-9)
+    back, ahead = generator.uniform(18, 50, 2)
+    start, end = np.array(place) - back * unit, np.array(place) + ahead * unit
+    ends = ((start[0], start[1], start[2]), (end[0], end[1], end[2]))
+    return Tube(ends, radius_mm, 0.0)
+
+
+def _draw_ball(generator: Generator, place: Point, is_flat: bool) -> Nodule:  # noqa: ARG001 - one signature for all shapes
+    """Draw the class `ball`."""
+    x, y, z = generator.uniform(0.85, 1.15, 3) * generator.uniform(5.5, 9.5)
+    return Nodule(place, (float(x), float(y), float(z)), 0.0)
+
+
+def _draw_sheet(generator: Generator, place: Point, is_flat: bool) -> Nodule:
+    """Draw the class `sheet`: wide along two axes, thin along the third."""
+    radii = generator.uniform(16, 28, 3)
+    radii[int(generator.integers(2 if is_flat else 3))] = generator.uniform(3, 4.5)
+    return Nodule(place, (float(radii[0]), float(radii[1]), float(radii[2])), 0.0)
+
+
+_SHAPES: dict[str, Callable[[Generator, Point, bool], Tube | Nodule]] = {
+    "ball": _draw_ball,
+    "tube": _draw_oblique,
+    "sheet": _draw_sheet,
+}
+
+
+def _draw_level(generator: Generator) -> np.float32:
+    """Draw the scaled intensity of a solid thing."""
+    return np.float32(generator.uniform(0.8, 0.9))
+
+
+def _add(
+    image: NDArray[np.float32],
+    distance: Distances,
+    *,
+    level: np.float32 | NDArray[np.float32],
+    width: float,
+) -> NDArray[np.float32]:
+    """Put a thing of the given level where the distance is negative, with a soft edge."""
+    result: NDArray[np.float32] = image + compute_coverage(distance, width) * (level - image)
+    return result
