@@ -109,6 +109,8 @@ def write_preprocess(study: Study, layout: Layout) -> None:
             step.read(layout.image(image))
         write_bytes(step.write(layout.arrays), b"\x93NUMPY arrays")
         write_json(step.write(layout.array_meta), {"spatial_dims": 3})
+        columns = ("image_id", "reason", "detail")
+        write_table(step.write(layout.preprocess_rejects), [], columns=columns)
 
 
 def write_pretrain(study: Study, layout: Layout) -> None:
@@ -126,9 +128,7 @@ def write_train(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
         model = layout.model(arm, fold, seed=0)
         write_bytes(step.write(model), fake_weights(len(arm) + fold))
         rows: Rows = [{"epoch": 0, "loss": 0.5}]
-        write_table(
-            step.write(layout.history(arm, fold, seed=0)), rows, columns=("epoch", "loss")
-        )
+        write_table(step.write(layout.history(arm, fold, seed=0)), rows, columns=("epoch", "loss"))
         events = layout.seed(arm, fold, seed=0) / "tensorboard" / "events.out"
         write_bytes(step.write(events), b"events")
 

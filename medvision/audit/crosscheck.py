@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from medvision.audit.canonical import read_canonical
 from medvision.audit.closure import find_graph_faults, find_setting_faults
 from medvision.audit.findings import Finding
-from medvision.audit.graph import RECORD, build_graph, is_record_path, parse_record
+from medvision.audit.graph import build_graph, is_record_path, parse_record
 from medvision.audit.inventory import Inventory
 from medvision.audit.manifest import CONFIG, GRAPH, README, STUDY, Manifest
 from medvision.domain.record import SOURCE_PREFIX, Record
@@ -53,7 +53,7 @@ def find_record_faults(manifest: Manifest, story: Story) -> list[Finding]:
     """Hold what the records say they read and wrote against the manifest, both ways."""
     digests = list_digests(manifest)
     findings = list(story.faults)
-    accounted = {f"{step}/{RECORD}" for step in story.records}
+    accounted = {path for path in digests if is_record_path(path)}
     for step, record in story.records.items():
         findings += _find_digest_faults(f"step {step}", "writes", record.writes, digests)
         findings += _find_digest_faults(f"step {step}", "reads", record.reads, digests)

@@ -29,7 +29,8 @@ class Finding:
     found: str
 
     def __str__(self) -> str:
-        return escape(f"{self.where}: {self.thing} must be {self.rule}, got {self.found}.")
+        found = self.found.removesuffix(".")
+        return escape(f"{self.where}: {self.thing} must be {self.rule}, got {found}.")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvision.audit import crosscheck, tables
+from medvision.audit import agreement, crosscheck
 from medvision.audit.findings import Check, Finding, Verification, answer
 from medvision.audit.inventory import Inventory, find_entry_faults, take_inventory
 from medvision.audit.manifest import MANIFEST, SIGNATURE, STUDY, Entry, Manifest, parse_manifest
@@ -18,7 +18,7 @@ from medvision.audit.signing import (
 from medvision.errors import AuditError, MedvisionError
 from medvision.runtime.progress import track
 
-ReadTable = Callable[[Path], tables.Rows]
+ReadTable = Callable[[Path], agreement.Rows]
 """Return the rows of a TSV file; raises MedvisionError when it is none."""
 
 Locate = Callable[[str], Path]
@@ -157,9 +157,10 @@ def _check_signature(whole: _Bundle, public_key: Path | None) -> Check:
     except AuditError as error:
         return _answer("signature", [Finding(SIGNATURE, "content", "readable", error.message)])
     key = signature.public_key if public_key is None else read_public_key(public_key)
-    if not is_signed_by(whole.inventory.read(MANIFEST), signature, key=key):
-        rule = f"by the key {compute_fingerprint(key)}, of this {MANIFEST}"
-        found = f"one that names {signature.fingerprint}"
+    fits = is_signed_by(whole.inventory.read(MANIFEST), signature, key=key)
+    if not fits or compute_fingerprint(key) != signature.fingerprint:
+        rule = f"valid for this {MANIFEST} by the key {compute_fingerprint(key)}"
+        found = f"{'one' if fits else 'an invalid one'} that names {signature.fingerprint}"
         return _answer("signature", [Finding(SIGNATURE, "signature", rule, found)])
     return _describe_signature(signature, trusted=public_key is not None)
 
@@ -178,13 +179,13 @@ def _find_table_faults(whole: _Bundle, read_table: ReadTable) -> list[Finding]:
     """Hold the tables against the files and against one another."""
     digests = crosscheck.list_digests(whole.manifest)
 
-    def read(path: str) -> tables.Rows:
+    def read(path: str) -> agreement.Rows:
         return read_table(_locate(whole, path))
 
     return [
-        *tables.find_link_faults(read, digests),
-        *tables.find_stray_maps(read, digests),
-        *tables.find_row_faults(read),
+        *agreement.find_link_faults(read, digests),
+        *agreement.find_stray_maps(read, digests),
+        *agreement.find_row_faults(read),
     ]
 
 

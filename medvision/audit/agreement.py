@@ -16,7 +16,7 @@ FOLDS = "cohort/folds.tsv"
 PREDICTIONS = "predict/predictions.tsv"
 SELECTION = "explain/selection.tsv"
 ATTRIBUTIONS = "explain/attributions.tsv"
-TABLES = (COHORT, FOLDS, PREDICTIONS, SELECTION, ATTRIBUTIONS)
+PREPROCESS_REJECTS = "preprocess/rejects.tsv"
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,15 @@ def find_row_faults(read: ReadTable) -> list[Finding]:
     """Return the rows in which tables contradict one another.
 
     Subject and label of an image must be the same in every table, each prediction must be of the
-    split that the folds say, no subject may be in two splits of a fold, and what is explained
-    must have been predicted as a test image.
+    split that the folds say, every test image that could be preprocessed must be predicted by
+    every arm and seed, no subject may be in two splits of a fold, and what is explained must
+    have been predicted as a test image.
     """
     cohort = {row["image_id"]: (row["subject"], row["label"]) for row in read(COHORT)}
     folds = {(row["fold"], row["image_id"]): row["split"] for row in read(FOLDS)}
     predictions = read(PREDICTIONS)
     tested = {(row["fold"], row["image_id"]) for row in predictions if row["split"] == "test"}
-    findings = _find_mixed_subjects(read(FOLDS))
+    findings = [*_find_mixed_subjects(read(FOLDS)), *_find_unpredicted(read)]
     for table in (FOLDS, PREDICTIONS, SELECTION):
         findings += _find_identity_faults(table, read(table), cohort)
     for row in predictions:
@@ -107,6 +108,24 @@ def _find_identity_faults(
             got = f"{row['subject']} {row['label']}"
             findings.append(Finding(f"{table} {row['image_id']}", "subject and label", rule, got))
     return findings
+
+
+def _find_unpredicted(read: ReadTable) -> list[Finding]:
+    """Name the test images that an arm and seed did not predict: no case may be left out."""
+    rejected = {row["image_id"] for row in read(PREPROCESS_REJECTS)}
+    owed = {
+        (row["fold"], row["image_id"])
+        for row in read(FOLDS)
+        if row["split"] == "test" and row["image_id"] not in rejected
+    }
+    done = defaultdict(set)
+    for row in read(PREDICTIONS):
+        done[row["arm"], row["seed"]].add((row["fold"], row["image_id"]))
+    return [
+        Finding(f"{PREDICTIONS} {arm} seed {seed} fold {fold}", image, "predicted", "no row")
+        for (arm, seed), predicted in sorted(done.items())
+        for fold, image in sorted(owed - predicted)
+    ]
 
 
 def _find_mixed_subjects(folds: Rows) -> list[Finding]:

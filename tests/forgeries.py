@@ -1,0 +1,242 @@
+"""Ways to tamper with an audit bundle, from a slip to a forgery that fits itself."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from studies import IMAGES, SUBJECTS
+
+from medvision.audit.canonical import write_canonical
+from medvision.audit.graph import build_graph, parse_record
+from medvision.audit.manifest import Entry, build_manifest, parse_manifest
+from medvision.audit.signing import sign_manifest, write_key_pair
+from medvision.domain.record import SOURCE_PREFIX
+from medvision.runtime.files import hash_bytes, write_json
+
+MAPS = "study/explain/maps"
+PREDICTIONS = "study/predict/predictions.tsv"
+COHORT = "study/cohort/cohort.tsv"
+
+Forgery = Callable[[Path], None]
+"""Changes a bundle in place."""
+
+KINDS = {
+    "a table": PREDICTIONS,
+    "a record": "study/evaluate/record.json",
+    "the statistics": "study/evaluate/metrics.json",
+    "model weights": "study/train/transfer/fold-1/seed-0/model.safetensors",
+    "an attribution map": f"{MAPS}/{IMAGES[0]}/occlusion.nii.gz",
+    "the report": "study/report/report.html",
+    "the report's JSON": "study/report/report.json",
+    "the model card": "study/report/model_card.md",
+    "a picture": "study/report/figures/roc.png",
+    "the settings": "config.json",
+    "the graph": "graph.json",
+    "the words for the reader": "README.txt",
+    "the manifest": "manifest.json",
+    "the signature": "signature.json",
+}
+
+
+def flip(path: Path, offset: int | None = None) -> None:
+    """Change one bit of one byte, in the middle unless told where."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if offset is None else offset] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def swap(one: Path, other: Path) -> None:
+    """Exchange two files or folders."""
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace text in a file, and insist that it was there."""
+    text = path.read_text()
+    assert old in text, (path, old)
+    path.write_text(text.replace(old, new))
+
+
+def swap_subjects(path: Path) -> None:
+    """Exchange two subjects in a table, their images left where they are."""
+    one, other = (f"\t{subject}\t" for subject in SUBJECTS[:2])
+    text = path.read_text()
+    assert one in text
+    assert other in text
+    path.write_text(text.replace(one, "\t?\t").replace(other, one).replace("\t?\t", other))
+
+
+def drop_lines(path: Path, word: str) -> None:
+    """Drop the lines of a table that hold a word."""
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if word not in line]
+    assert len(kept) < len(lines)
+    path.write_text("".join(kept))
+
+
+def rehash(bundle: Path) -> None:
+    """Write a manifest that fits what lies in the folder; leave the signature as it is."""
+    held = parse_manifest((bundle / "manifest.json").read_bytes())
+    unlisted = {bundle / "manifest.json", bundle / "signature.json"}
+    files = []
+    for path in sorted(bundle.rglob("*")):
+        if path.is_file() and path not in unlisted:
+            content = path.read_bytes()
+            name = path.relative_to(bundle).as_posix()
+            files.append(Entry(name, hash_bytes(content), len(content)))
+    manifest = build_manifest(held.version, files=files, referenced=held.referenced)
+    (bundle / "manifest.json").write_bytes(manifest.as_bytes())
+
+
+def refit(bundle: Path) -> None:
+    """Make records, graph and manifest fit the files, as a careful forger would."""
+    study = bundle / "study"
+    referenced = {
+        e.path for e in parse_manifest((bundle / "manifest.json").read_bytes()).referenced
+    }
+    records = {}
+    for path in sorted(study.rglob("record.json")):
+        value = json.loads(path.read_text())
+        for side in ("reads", "writes"):
+            value[side] = _refit_digests(study, value[side], referenced)
+        write_json(path, value)
+        relative = path.relative_to(study).as_posix()
+        records[value["step"]] = parse_record(path.read_bytes(), path=relative)
+    required = json.loads((bundle / "graph.json").read_text())["required"]
+    graph = build_graph(records, required=tuple(required))
+    (bundle / "graph.json").write_bytes(write_canonical(graph))
+    rehash(bundle)
+
+
+def _refit_digests(study: Path, said: dict[str, str], referenced: set[str]) -> dict[str, str]:
+    return {
+        path: digest
+        if path in referenced or path.startswith(SOURCE_PREFIX)
+        else hash_bytes((study / path).read_bytes())
+        for path, digest in said.items()
+        if path in referenced or path.startswith(SOURCE_PREFIX) or (study / path).is_file()
+    }
+
+
+def sign_anew(bundle: Path) -> None:
+    """Sign with a key of the forger's own."""
+    key = bundle.parent / "forger.pem"
+    write_key_pair(key)
+    content = (bundle / "manifest.json").read_bytes()
+    (bundle / "signature.json").write_bytes(sign_manifest(content, key))
+
+
+def _flip_in(path: str) -> Forgery:
+    return lambda bundle: flip(bundle / path)
+
+
+def _add_file(bundle: Path) -> None:
+    (bundle / "study/report/notes.txt").write_text("x")
+
+
+def _edit_metrics(bundle: Path) -> None:
+    flip(bundle / KINDS["the statistics"], 5)
+
+
+def _edit_record(bundle: Path) -> None:
+    replace(bundle / KINDS["a record"], '"device": "cpu"', '"device": "gpu"')
+
+
+def _claim_other_digest(bundle: Path) -> None:
+    path = bundle / KINDS["a record"]
+    value = json.loads(path.read_text())
+    value["writes"]["evaluate/metrics.json"] = "0" * 64
+    write_json(path, value)
+
+
+def _swap_maps(bundle: Path) -> None:
+    one, other = (bundle / MAPS / image / "occlusion.nii.gz" for image in IMAGES[:2])
+    swap(one, other)
+
+
+def _drop_case(bundle: Path) -> None:
+    for name in ("attributions.tsv", "selection.tsv"):
+        drop_lines(bundle / "study/explain" / name, IMAGES[0])
+    shutil.rmtree(bundle / MAPS / IMAGES[0])
+
+
+def _add_case(bundle: Path) -> None:
+    source = bundle / MAPS / IMAGES[0]
+    shutil.copytree(source, bundle / MAPS / IMAGES[4])
+
+
+def _drop_step(bundle: Path) -> None:
+    shutil.rmtree(bundle / "study/evaluate")
+
+
+def _edit_manifest_path(bundle: Path) -> None:
+    replace(bundle / "manifest.json", '"README.txt"', '"../README.txt"')
+
+
+def _link(bundle: Path) -> None:
+    path = bundle / PREDICTIONS
+    outside = bundle.parent / "outside.tsv"
+    path.rename(outside)
+    path.symlink_to(outside)
+
+
+def _then(*steps: Forgery) -> Forgery:
+    def run(bundle: Path) -> None:
+        for step in steps:
+            step(bundle)
+
+    return run
+
+
+def _edit_verdict(bundle: Path) -> None:
+    replace(bundle / "study/explain/attributions.tsv", "PASS", "FAIL")
+
+
+def _edit_settings(bundle: Path) -> None:
+    replace(bundle / "config.json", '"n_resamples":2000', '"n_resamples":100')
+
+
+def _reorder_folds(bundle: Path) -> None:
+    replace(bundle / "study/cohort/folds.tsv", "train", "test")
+
+
+FORGERIES: dict[str, Forgery] = {
+    **{f"one byte flipped in {kind}": _flip_in(path) for kind, path in KINDS.items()},
+    "one file removed": lambda b: (b / KINDS["a picture"]).unlink(),
+    "one file added": _add_file,
+    "one file added and listed": _then(_add_file, rehash),
+    "a file replaced by a link": _link,
+    "a listed path that leaves the folder": _edit_manifest_path,
+    "two folders of maps exchanged": lambda b: swap(b / MAPS / IMAGES[0], b / MAPS / IMAGES[1]),
+    "the maps of two cases exchanged": _swap_maps,
+    "the maps of two cases exchanged, all digests made to fit": _then(_swap_maps, refit),
+    "a record edited": _edit_record,
+    "a record edited, the manifest made to fit": _then(_edit_record, rehash),
+    "a record's digest edited, the manifest made to fit": _then(_claim_other_digest, rehash),
+    "the statistics edited, the manifest made to fit": _then(_edit_metrics, rehash),
+    "the statistics edited, all digests made to fit": _then(_edit_metrics, refit),
+    "a verdict edited, all digests made to fit": _then(_edit_verdict, refit),
+    "settings edited, all digests made to fit": _then(_edit_settings, refit),
+    "two subjects exchanged in the predictions, all digests made to fit": _then(
+        lambda b: swap_subjects(b / PREDICTIONS), refit
+    ),
+    "a training image called a test image, all digests made to fit": _then(_reorder_folds, refit),
+    "a case's rows and maps dropped, all digests made to fit": _then(_drop_case, refit),
+    "a case's maps added, all digests made to fit": _then(_add_case, refit),
+    "a test image's predictions dropped, all digests made to fit": _then(
+        lambda b: drop_lines(b / PREDICTIONS, IMAGES[3]), refit
+    ),
+    "a case dropped from the cohort, all digests made to fit": _then(
+        lambda b: drop_lines(b / COHORT, IMAGES[3]), refit
+    ),
+    "a step dropped, all digests made to fit": _then(_drop_step, refit),
+    "the signature removed": lambda b: (b / "signature.json").unlink(),
+    "signed again with another key": sign_anew,
+    "the statistics edited, all made to fit, signed with another key": _then(
+        _edit_metrics, refit, sign_anew
+    ),
+}
