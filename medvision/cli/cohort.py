@@ -1,0 +1,286 @@
+"""`medvision cohort`: labels joined, leakage found, subjects split into folds."""
+
+import logging
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from medvision.cli._run import Step, open_step, study_command
+from medvision.config.model import Study
+from medvision.domain.cohort import (
+    CohortImage,
+    Matching,
+    Unmatched,
+    build_archive_images,
+    count_unmatched,
+    match_labels,
+)
+from medvision.domain.folds import build_folds
+from medvision.domain.labels import Classes, LabelRow, build_classes, build_label_rows
+from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
+from medvision.domain.record import JsonValue
+from medvision.domain.split import Assignment, count_balance, find_missing_class
+from medvision.errors import DataError, GeometryError, LabelError
+from medvision.io.deidentify import Pseudonymiser, read_key
+from medvision.io.tables import read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.files import hash_file, write_json
+
+COHORT_COLUMNS = (
+    *("image_id", "subject", "group", "label", "shape", "spacing_mm", "modality"),
+    *("pixel_digest", "mask", "given_split"),
+)
+FOLDS_COLUMNS = ("fold", "image_id", "subject", "label", "split")
+BALANCE_COLUMNS = ("fold", "split", "label", "n_images", "n_subjects")
+LEAKAGE_COLUMNS = (
+    *("kind", "image_a", "image_b", "subject_a", "subject_b", "label_a", "label_b"),
+    *("split_a", "split_b", "action"),
+)
+UNMATCHED_COLUMNS = ("kind", "id", "labels_row", "detail")
+
+_log = logging.getLogger(__name__)
+
+
+@study_command(
+    "cohort",
+    help="Join labels with images, find leakage, split subjects into folds.",
+    example="medvision cohort --config config/config.yaml --set cohort.folds=5",
+)
+def command(study: Study, layout: Layout) -> None:
+    """Build the cohort and its folds."""
+    upstream = ("ingest", "phantom") if study.data.kind == "phantom" else ("ingest",)
+    with open_step("cohort", study, upstream=upstream) as step:
+        step.seed = study.cohort.seed
+        labels = _read_labels(step)
+        matching = _match(step, labels)
+        classes = build_classes(
+            [image.label for image in matching.images], positive=study.data.positive
+        )
+        pairs = find_leakage(matching.images, on_leakage=study.cohort.on_leakage)
+        # Written before anything is refused, so that the message can point at it.
+        _write_leakage(step, pairs)
+        _write_unmatched(step, matching.unmatched)
+        check_leakage(pairs)
+        settings = dict(study.cohort)
+        del settings["on_leakage"]
+        images = join_groups(matching.images, pairs)
+        folds = build_folds(images, **settings)
+        masks = _write_masks(step, images)
+        unmatched = [*matching.unmatched, *masks.refused]
+        _write_unmatched(step, unmatched)
+        _write_cohort(step, images, masks=masks.digests)
+        _write_folds(step, folds)
+        summary = _summarise(
+            Parts(labels, matching, classes, pairs, images, folds, masks), study=study
+        )
+        write_json(step.write(layout.cohort_summary), summary)
+        _report(unmatched, pairs)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Masks written (image_id to digest), how each was aligned, and those refused."""
+
+    digests: dict[str, str]
+    alignments: tuple[str, ...]
+    refused: tuple[Unmatched, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the summary is made of."""
+
+    labels: Sequence[LabelRow]
+    matching: Matching
+    classes: Classes
+    pairs: Sequence[LeakagePair]
+    images: Sequence[CohortImage]
+    folds: Sequence[Assignment]
+    masks: Masks
+
+
+def _labels_path(study: Study, layout: Layout) -> Path:
+    """Return the table of labels: the user's, or the phantom cohort's."""
+    return study.data.labels or layout.phantom_labels
+
+
+def _read_labels(step: Step) -> list[LabelRow]:
+    """Read the table of labels, its subjects and images under their pseudonyms."""
+    path = _labels_path(step.study, step.layout)
+    _register(step, "labels", path)
+    try:
+        rows = build_label_rows(read_table(path))
+    except DataError as error:
+        raise LabelError(f"labels: {error.message}", error.hint) from error
+    names = Pseudonymiser(read_key(_find_key(step)))
+    return [
+        replace(
+            row,
+            subject=names.subject(row.subject),
+            image=names.image_key(row.image.removeprefix("./")) if row.image else None,
+        )
+        for row in rows
+    ]
+
+
+def _find_key(step: Step) -> Path:
+    """Return the secret that ingestion used."""
+    if step.study.data.kind == "phantom":
+        return step.read(step.layout.phantom_key)
+    return step.study.ingest.key or step.layout.pseudonym_key
+
+
+def _register(step: Step, name: str, path: Path) -> None:
+    """Register a file of the phantom cohort as read, and one of the user's as a source."""
+    if step.study.data.kind == "phantom":
+        step.read(path)
+    elif path.is_file():
+        step.source(name, path)
+
+
+def _match(step: Step, labels: Sequence[LabelRow]) -> Matching:
+    """Join labels with the manifest."""
+    images = build_archive_images(read_table(step.read(step.layout.manifest)))
+    reasons: defaultdict[str, set[str]] = defaultdict(set)
+    for row in read_table(step.read(step.layout.rejects)):
+        for name in (row["subject"], row["image_key"]):
+            reasons[name].add(row["reason"])
+    refused = {name: ", ".join(sorted(held)) for name, held in reasons.items() if name}
+    return match_labels(labels, images, refused=refused)
+
+
+def _write_masks(step: Step, images: Sequence[CohortImage]) -> Masks:
+    """Write each mask on its image's grid; list those that do not fit."""
+    from medvision.runtime.progress import track
+
+    shutil.rmtree(step.layout.mask("any").parent, ignore_errors=True)
+    digests, alignments, refused = {}, [], []
+    marked = [image for image in images if image.mask]
+    for image in track(marked, "aligning masks"):
+        try:
+            alignments.append(_write_mask(step, image))
+        except (DataError, GeometryError) as error:
+            detail = error.message.removeprefix(f"{image.image_id}: ")
+            refused.append(Unmatched("mask-refused", image.image_id, image.line, detail))
+            continue
+        digests[image.image_id] = hash_file(step.layout.mask(image.image_id))
+    return Masks(digests, tuple(alignments), tuple(refused))
+
+
+def _write_mask(step: Step, image: CohortImage) -> str:
+    """Write one mask and return how it was aligned."""
+    from medvision.domain.mask import align_mask
+    from medvision.io.nifti import read_nifti, write_nifti
+
+    source = _labels_path(step.study, step.layout).parent / (image.mask or "")
+    if not source.is_file():
+        raise DataError(f"{image.image_id}: mask must be a file, got none.")
+    mask, affine = read_nifti(source)
+    grid, to_affine = read_nifti(step.read(step.layout.image(image.image_id)))
+    i, j, k = grid.shape
+    aligned, how = align_mask(
+        mask,
+        affine,
+        to_affine=to_affine,
+        to_shape=(i, j, k),
+        geometry=image.geometry,
+        where=image.image_id,
+    )
+    _register(step, f"mask-{image.image_id}", source)
+    path = step.write(step.layout.mask(image.image_id))
+    write_nifti(path, aligned.astype("uint8"), to_affine)
+    return how
+
+
+def _write_leakage(step: Step, pairs: Iterable[LeakagePair]) -> None:
+    """Write the table of leaking pairs."""
+    rows = [
+        {
+            "kind": pair.kind,
+            "image_a": pair.image_a.image_id,
+            "image_b": pair.image_b.image_id,
+            "subject_a": pair.image_a.subject,
+            "subject_b": pair.image_b.subject,
+            "label_a": pair.image_a.label,
+            "label_b": pair.image_b.label,
+            "split_a": pair.image_a.given_split,
+            "split_b": pair.image_b.given_split,
+            "action": pair.action,
+        }
+        for pair in pairs
+    ]
+    write_table(step.write(step.layout.leakage), rows, columns=LEAKAGE_COLUMNS)
+
+
+def _write_unmatched(step: Step, unmatched: Iterable[Unmatched]) -> None:
+    """Write the table of what could not be joined."""
+    rows = [asdict(item) | {"labels_row": item.line} for item in unmatched]
+    write_table(step.write(step.layout.unmatched), rows, columns=UNMATCHED_COLUMNS)
+
+
+def _write_cohort(step: Step, images: Sequence[CohortImage], *, masks: dict[str, str]) -> None:
+    """Write one row per image, the user's further columns last."""
+    attributes = tuple(images[0].attributes)
+    own = [name for name in COHORT_COLUMNS if name != "mask"]
+    rows = [
+        # The user's columns first: none of them may replace one of ours.
+        {**image.attributes, **{name: getattr(image, name) for name in own}}
+        | {"mask": masks.get(image.image_id)}
+        for image in images
+    ]
+    write_table(step.write(step.layout.cohort), rows, columns=(*COHORT_COLUMNS, *attributes))
+
+
+def _write_folds(step: Step, folds: Sequence[Assignment]) -> None:
+    """Write the folds and their balance."""
+    write_table(
+        step.write(step.layout.folds), [asdict(item) for item in folds], columns=FOLDS_COLUMNS
+    )
+    balance = [asdict(item) for item in count_balance(folds)]
+    write_table(step.write(step.layout.balance), balance, columns=BALANCE_COLUMNS)
+
+
+def _summarise(parts: Parts, *, study: Study) -> dict[str, JsonValue]:
+    """Gather the counts that the report and later steps need."""
+    images = parts.images
+    given = any(image.given_split for image in images)
+    by_label = Counter(image.label for image in images)
+    unmatched = [*parts.matching.unmatched, *parts.masks.refused]
+    return {
+        "classes": list(parts.classes.names),
+        "positive": parts.classes.positive,
+        "n_folds": len({item.fold for item in parts.folds}),
+        "n_images": len(images),
+        "n_subjects": len({image.subject for image in images}),
+        "n_groups": len({image.group for image in images}),
+        "n_label_rows": len(parts.labels),
+        "n_images_by_class": {name: by_label[name] for name in parts.classes.names},
+        "attributes": list(images[0].attributes),
+        "given_split": given,
+        "missing_class": find_missing_class(parts.folds),
+        "unmatched": dict(count_unmatched(unmatched)),
+        "leakage": _summarise_leakage(parts.pairs, on_leakage=study.cohort.on_leakage),
+        "masks": dict(sorted(Counter(parts.masks.alignments).items())),
+    }
+
+
+def _summarise_leakage(pairs: Sequence[LeakagePair], *, on_leakage: str) -> dict[str, JsonValue]:
+    """Count pairs by kind and action; `overridden` makes the report say so on its first page."""
+    leaking = [pair for pair in pairs if not pair.action.startswith("same-")]
+    return {
+        "n_pairs": len(leaking),
+        "action": on_leakage,
+        "overridden": any(pair.action == "reported" for pair in pairs),
+        "by_kind": dict(sorted(Counter(pair.kind for pair in leaking).items())),
+        "by_action": dict(sorted(Counter(pair.action for pair in pairs).items())),
+    }
+
+
+def _report(unmatched: Sequence[Unmatched], pairs: Sequence[LeakagePair]) -> None:
+    """Log what a user should look at, by count alone."""
+    for kind, n in count_unmatched(unmatched).items():
+        _log.warning("%d %s: see cohort/unmatched.tsv.", n, kind)
+    for action, n in sorted(Counter(pair.action for pair in pairs).items()):
+        _log.warning("%d pairs of images could leak, %s: see cohort/leakage.tsv.", n, action)

@@ -1,0 +1,180 @@
+"""`medvision evaluate`: statistics with intervals on held-out subjects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import cast
+
+from medvision.cli._run import Step, open_step, study_command
+from medvision.config.model import Study
+from medvision.domain.estimate import Difference, Estimate
+from medvision.domain.evaluation import Evaluation, evaluate_predictions
+from medvision.domain.labels import Classes
+from medvision.domain.record import JsonValue
+from medvision.io.tables import Cell, read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.files import read_json, write_json
+
+METRICS_COLUMNS = (
+    *("arm", "metric", "value", "low", "high", "n_images", "n_subjects", "n_positive", "method"),
+)
+ROC_COLUMNS = ("arm", "fpr", "tpr")
+CALIBRATION_COLUMNS = ("arm", "predicted", "observed", "low", "high", "n", "n_subjects")
+CONFUSION_COLUMNS = ("arm", "label", "predicted", "n")
+THRESHOLDS_COLUMNS = ("arm", "fold", "seed", "threshold", "rule")
+COMPARISON_COLUMNS = (
+    *("metric", "arm_a", "arm_b", "difference", "low", "high", "n_subjects", "method"),
+)
+
+
+@study_command(
+    "evaluate",
+    help="Compute statistics with intervals on held-out subjects, thresholds fixed on validation.",
+    example="medvision evaluate --config config/config.yaml --set evaluate.n_resamples=5000",
+)
+def command(study: Study, layout: Layout) -> None:
+    """Evaluate every arm and compare them."""
+    with open_step("evaluate", study, upstream=("cohort", "predict")) as step:
+        step.seed = study.evaluate.seed
+        groups = {row["image_id"]: row["group"] for row in read_table(step.read(layout.cohort))}
+        result = evaluate_predictions(
+            read_table(step.read(layout.predictions)),
+            groups,
+            classes=_read_classes(step),
+            **dict(study.evaluate),
+        )
+        _write_tables(step, result)
+        facts = _describe(result, study=study)
+        write_json(step.write(layout.metrics), facts)
+        step.facts["sentences"] = facts["sentences"]
+
+
+def _read_classes(step: Step) -> Classes:
+    """Read the class names and the positive one from the cohort's summary."""
+    summary = cast(dict[str, JsonValue], read_json(step.read(step.layout.cohort_summary)))
+    return Classes(
+        names=tuple(cast(list[str], summary["classes"])),
+        positive=cast(str | None, summary["positive"]),
+    )
+
+
+def _write_tables(step: Step, result: Evaluation) -> None:
+    """Write one table per kind of result."""
+    tables: dict[str, tuple[Sequence[Mapping[str, Cell]], tuple[str, ...]]] = {
+        "metrics": ([asdict(item) for item in result.estimates], METRICS_COLUMNS),
+        "roc": (_list_points(result), ROC_COLUMNS),
+        "calibration": (_list_bins(result), CALIBRATION_COLUMNS),
+        "confusion": ([asdict(item) for item in result.confusion], CONFUSION_COLUMNS),
+        "thresholds": (_list_thresholds(result), THRESHOLDS_COLUMNS),
+        "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
+    }
+    folder = step.layout.metrics.parent
+    for name, (rows, columns) in tables.items():
+        write_table(step.write(folder / f"{name}.tsv"), rows, columns=columns)
+
+
+def _list_points(result: Evaluation) -> list[dict[str, Cell]]:
+    """List the points of each arm's ROC curve."""
+    return [
+        {"arm": arm, "fpr": fpr, "tpr": tpr}
+        for arm, curve in result.curves.items()
+        for fpr, tpr in curve.tolist()
+    ]
+
+
+def _list_bins(result: Evaluation) -> list[dict[str, Cell]]:
+    """List the bins of each arm's calibration curve."""
+    return [
+        {"arm": arm, **asdict(each)} for arm, bins in result.calibration.items() for each in bins
+    ]
+
+
+def _list_thresholds(result: Evaluation) -> list[dict[str, Cell]]:
+    """List each model's threshold."""
+    return [
+        {
+            "arm": item.arm,
+            "fold": item.fold,
+            "seed": item.seed,
+            "threshold": item.threshold.value,
+            "rule": item.threshold.rule,
+        }
+        for item in result.thresholds
+    ]
+
+
+def _describe(result: Evaluation, *, study: Study) -> dict[str, JsonValue]:
+    """Gather everything, nested, with the sentences that a summary can quote."""
+    arms: dict[str, JsonValue] = {
+        arm: {
+            "metrics": {
+                item.metric: cast(JsonValue, asdict(item))
+                for item in result.estimates
+                if item.arm == arm
+            },
+            "roc": cast(JsonValue, result.curves[arm].tolist()),
+            "calibration": [cast(JsonValue, asdict(each)) for each in result.calibration[arm]],
+            "confusion": [
+                cast(JsonValue, asdict(each)) for each in result.confusion if each.arm == arm
+            ],
+            "thresholds": [
+                cast(JsonValue, row) for row in _list_thresholds(result) if row["arm"] == arm
+            ],
+        }
+        for arm in result.curves
+    }
+    return {
+        "classes": list(result.classes.names),
+        "positive": result.classes.positive,
+        "n_images": result.n_images,
+        "n_subjects": result.n_subjects,
+        "n_clusters": result.n_clusters,
+        "n_images_by_class": dict(result.n_by_class),
+        "n_folds": result.n_folds,
+        "seeds": list(result.seeds),
+        "confidence": study.evaluate.confidence,
+        "n_resamples": study.evaluate.n_resamples,
+        "arms": arms,
+        "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
+        "sentences": cast(JsonValue, build_sentences(result, confidence=study.evaluate.confidence)),
+    }
+
+
+def build_sentences(result: Evaluation, *, confidence: float) -> list[str]:
+    """Say the main figures in words, each with its interval and counts.
+
+    Args:
+        result: The evaluation.
+        confidence: Level of the intervals.
+
+    Returns:
+        One sentence per arm and one per comparison of the main figure, the AUC.
+    """
+    level = f"{confidence:.0%} interval"
+    main = [item for item in result.estimates if item.metric in ("auc", "auc_macro")]
+    differences = [item for item in result.differences if item.metric in ("auc", "auc_macro")]
+    return [
+        *(_say_estimate(item, level=level) for item in main),
+        *(_say_difference(item, level=level) for item in differences),
+    ]
+
+
+def _say_estimate(item: Estimate, *, level: str) -> str:
+    """Say one arm's AUC."""
+    if item.value is None:
+        return f"{item.arm}: AUC {item.reason}."
+    positive = "" if item.n_positive is None else f", {item.n_positive} of them positive"
+    return (
+        f"{item.arm}: AUC {item.value:.3f} ({level} {item.low:.3f} to {item.high:.3f}) on "
+        f"{item.n_images} held-out images of {item.n_subjects} subjects{positive}."
+    )
+
+
+def _say_difference(item: Difference, *, level: str) -> str:
+    """Say how two arms' AUCs differ."""
+    pair = f"{item.arm_a} minus {item.arm_b}"
+    if item.difference is None or item.low is None:
+        return f"{pair}: no interval of the difference in AUC ({item.method})."
+    return (
+        f"{pair}: difference in AUC {item.difference:+.3f} ({level} {item.low:+.3f} to "
+        f"{item.high:+.3f}), paired on the same {item.n_subjects} subjects."
+    )

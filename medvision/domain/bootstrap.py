@@ -1,0 +1,94 @@
+"""Bootstrap by subject: weights of images in resamples, and percentile intervals."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.prediction import Indices
+
+Weights = NDArray[np.float64]
+"""(R, N) float64: how often each of N images is in each of R resamples."""
+
+_CHUNK_ELEMENTS = 2_000_000
+
+
+def draw_weights(
+    clusters: Sequence[str],
+    folds: Indices,
+    *,
+    labels: Indices,
+    n_resamples: int,
+    seed: int,
+) -> Iterator[Weights]:
+    """Resample subjects with replacement, within fold and classes, all their images together.
+
+    A stratum is a fold and the set of classes that a subject has in it, so every resample
+    holds as many subjects of each as the data do and no class is ever lost.
+
+    Args:
+        clusters: (N,) what is resampled: the subject, or the group of subjects joined.
+        folds: (N,) fold of each image.
+        labels: (N,) class index of each image.
+        n_resamples: Number R of resamples in all.
+        seed: Seed of the draws; the same seed gives the same resamples.
+
+    Yields:
+        Weights (r, N), a part of the R resamples at a time, so that memory stays bounded.
+
+    Source:
+        Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (cluster bootstrap).
+    """
+    index, strata = _find_strata(clusters, folds, labels=labels)
+    rng = np.random.default_rng(seed)
+    size = max(1, _CHUNK_ELEMENTS // max(1, len(clusters)))
+    for start in range(0, n_resamples, size):
+        n = min(size, n_resamples - start)
+        counts = np.zeros((n, int(index.max()) + 1))
+        for members in strata:
+            counts[:, members] = _count_draws(rng, n_members=len(members), n_resamples=n)
+        yield counts[:, index]
+
+
+def compute_interval(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap replicates.
+
+    Args:
+        replicates: (R,) the statistic on each resample, finite.
+        confidence: Level, such as 0.95.
+
+    Returns:
+        (low, high).
+
+    Source:
+        Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _find_strata(
+    clusters: Sequence[str], folds: Indices, *, labels: Indices
+) -> tuple[Indices, list[Indices]]:
+    """Return each image's cluster by position, and the clusters of each stratum."""
+    # A subject in two folds would be two clusters; the split forbids that.
+    names = [f"{fold}/{cluster}" for fold, cluster in zip(folds.tolist(), clusters, strict=True)]
+    _, index = np.unique(names, return_inverse=True)
+    n_clusters = int(index.max()) + 1
+    held = np.zeros((n_clusters, int(labels.max()) + 1), dtype=np.intp)
+    held[index, labels] = 1
+    fold_of = np.zeros(n_clusters, dtype=np.intp)
+    fold_of[index] = folds
+    _, stratum = np.unique(np.column_stack([fold_of, held]), axis=0, return_inverse=True)
+    flat = stratum.reshape(-1)
+    strata = [np.flatnonzero(flat == value) for value in range(int(flat.max()) + 1)]
+    return index.astype(np.intp), strata
+
+
+def _count_draws(rng: np.random.Generator, *, n_members: int, n_resamples: int) -> NDArray[np.intp]:
+    """Count how often each of n members is drawn in n draws, for each resample."""
+    draws = rng.integers(0, n_members, size=(n_resamples, n_members))
+    draws += np.arange(n_resamples)[:, None] * n_members
+    flat = np.bincount(draws.ravel(), minlength=n_resamples * n_members)
+    return flat.reshape(n_resamples, n_members)

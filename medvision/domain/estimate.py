@@ -1,0 +1,221 @@
+"""Estimates: statistics with intervals, and paired differences on the same resamples."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from medvision.domain.bootstrap import compute_interval, draw_weights
+from medvision.domain.calibration import compute_wilson
+from medvision.domain.metrics import Replicates
+from medvision.domain.statistic import (
+    ArmTest,
+    compute_statistics,
+    count_trials,
+    describe_method,
+    explain_undefined,
+    find_class,
+    list_components,
+)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One statistic of one arm; value, low and high are None where `reason` says why."""
+
+    arm: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n_images: int
+    n_subjects: int
+    n_positive: int | None
+    method: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Statistic of `arm_a` minus that of `arm_b` on the same subjects."""
+
+    metric: str
+    arm_a: str
+    arm_b: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    n_subjects: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Statistics of all arms on the data and on the same resamples."""
+
+    arms: Mapping[str, ArmTest]
+    values: Mapping[str, Mapping[str, float]]
+    replicates: Mapping[str, Mapping[str, Replicates]]
+    confidence: float
+    n_resamples: int
+
+
+def resample(
+    arms: Mapping[str, ArmTest], *, n_resamples: int, confidence: float, seed: int
+) -> Resampled:
+    """Compute every statistic of every arm on the data and on common resamples of subjects.
+
+    Args:
+        arms: Name to test predictions, all of the same images.
+        n_resamples: Number of resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Values and replicates by arm and statistic.
+    """
+    first = next(iter(arms.values()))
+    ones = np.ones((1, len(first.labels)))
+    values = {
+        name: {metric: float(value[0]) for metric, value in compute_statistics(arm, ones).items()}
+        for name, arm in arms.items()
+    }
+    parts: defaultdict[str, defaultdict[str, list[Replicates]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for weights in draw_weights(
+        [str(cluster) for cluster in first.clusters],
+        first.folds,
+        labels=first.labels,
+        n_resamples=n_resamples,
+        seed=seed,
+    ):
+        for name, arm in arms.items():
+            for metric, replicates in compute_statistics(arm, weights).items():
+                parts[name][metric].append(replicates)
+    joined = {
+        name: {metric: np.concatenate(held) for metric, held in by_metric.items()}
+        for name, by_metric in parts.items()
+    }
+    return Resampled(arms, values, joined, confidence, n_resamples)
+
+
+def build_estimates(resampled: Resampled) -> list[Estimate]:
+    """Give every statistic its interval, its counts and its method.
+
+    Args:
+        resampled: Values and replicates of all arms.
+
+    Returns:
+        One estimate per arm and statistic; an undefined one has a reason instead of a value.
+    """
+    return [
+        _build_estimate(resampled, name, metric)
+        for name in resampled.arms
+        for metric in resampled.values[name]
+    ]
+
+
+def build_differences(resampled: Resampled) -> list[Difference]:
+    """Compare the first arm with each other one, resample by resample.
+
+    Args:
+        resampled: Values and replicates of all arms, on the same resamples.
+
+    Returns:
+        One difference per statistic and further arm; none where there is one arm.
+    """
+    first, *others = resampled.arms
+    return [
+        _build_difference(resampled, metric, arms=(first, other))
+        for other in others
+        for metric in resampled.values[first]
+    ]
+
+
+def count_subjects(arm: ArmTest) -> int:
+    """Count distinct subjects, whether or not they were joined for resampling."""
+    return len(set(arm.seeds[0].subjects))
+
+
+def _build_estimate(resampled: Resampled, name: str, metric: str) -> Estimate:
+    """Put one statistic together."""
+    arm, value = resampled.arms[name], resampled.values[name][metric]
+    positive = find_class(arm, metric)
+    reason = explain_undefined(arm, metric) if np.isnan(value) else None
+    interval, how = (None, reason or "")
+    if reason is None:
+        interval, how = _find_interval(resampled, name, metric)
+    return Estimate(
+        arm=name,
+        metric=metric,
+        value=None if reason else value,
+        low=interval[0] if interval else None,
+        high=interval[1] if interval else None,
+        n_images=len(arm.labels),
+        n_subjects=count_subjects(arm),
+        n_positive=None if positive is None else int(arm.is_class(positive).sum()),
+        method=f"{describe_method(arm, metric)}; {how}",
+        reason=reason,
+    )
+
+
+def _find_interval(resampled: Resampled, name: str, metric: str) -> tuple[Interval, str]:
+    """Return the interval and how it was made."""
+    arm, replicates = resampled.arms[name], resampled.replicates[name][metric]
+    if float(np.ptp(replicates)) > 0:
+        return compute_interval(replicates, resampled.confidence), _describe_bootstrap(resampled)
+    parts = list_components(arm, metric)
+    if parts:
+        ends = [_find_interval(resampled, name, part)[0] for part in parts]
+        low, high = (float(np.mean(side)) for side in zip(*ends, strict=True))
+        return (low, high), "every resample agrees, so the interval is the mean of its parts'"
+    value, n_trials = resampled.values[name][metric], count_trials(arm, metric)
+    if n_trials and value in (0.0, 1.0):
+        # Resampling a perfect score can only repeat it: an interval of no width would claim
+        # certainty that a handful of subjects cannot give.
+        what = "pairs of subjects" if metric.startswith("auc") else "subjects"
+        how = f"every resample agrees, so the interval is Wilson's with {n_trials} {what}"
+        return compute_wilson(value, n_trials, confidence=resampled.confidence), how
+    return (value, value), "every resample agrees, so the interval has no width"
+
+
+def _describe_bootstrap(resampled: Resampled) -> str:
+    """Say how the resamples were drawn."""
+    arm = next(iter(resampled.arms.values()))
+    n_clusters = len(np.unique(arm.clusters))
+    joined = "" if n_clusters == count_subjects(arm) else " (some joined)"
+    return (
+        f"percentile bootstrap, {resampled.n_resamples} resamples of "
+        f"{n_clusters} subjects{joined} within fold and class"
+    )
+
+
+def _build_difference(resampled: Resampled, metric: str, *, arms: tuple[str, str]) -> Difference:
+    """Subtract one arm from the other on the data and on each resample."""
+    first, second = arms
+    value = resampled.values[first][metric] - resampled.values[second][metric]
+    replicates = resampled.replicates[first][metric] - resampled.replicates[second][metric]
+    arm = resampled.arms[first]
+    if np.isnan(value):
+        low = high = None
+        method = explain_undefined(arm, metric)
+    elif float(np.ptp(replicates)) == 0:
+        low = high = None
+        method = "no interval: every resample gives the same difference, so it cannot be judged"
+    else:
+        low, high = compute_interval(replicates, resampled.confidence)
+        method = f"paired on the same subjects; {_describe_bootstrap(resampled)}"
+    return Difference(
+        metric=metric,
+        arm_a=first,
+        arm_b=second,
+        difference=None if np.isnan(value) else value,
+        low=low,
+        high=high,
+        n_subjects=count_subjects(arm),
+        method=method,
+    )
