@@ -1,10 +1,12 @@
 """A small output folder with every step's record, made without any network or image."""
 
 import json
+import math
 import struct
 from pathlib import Path
 
 from medvision.cli._run import Step, open_step
+from medvision.cli.evaluate import command as evaluate
 from medvision.config.model import Study, load_study
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
@@ -22,7 +24,13 @@ Rows = list[dict[str, Cell]]
 def configure(root: Path, *overrides: str) -> Study:
     """Return the configuration of a fake study at `root`."""
     return load_study(
-        json.dumps({"output": {"path": str(root)}, "cohort": {"folds": N_FOLDS}}),
+        json.dumps(
+            {
+                "output": {"path": str(root)},
+                "cohort": {"folds": N_FOLDS},
+                "evaluate": {"n_resamples": 100, "calibration_bins": 2},
+            }
+        ),
         overrides=overrides,
     )
 
@@ -40,7 +48,7 @@ def write_study(root: Path, *overrides: str) -> Study:
         for fold in range(N_FOLDS):
             write_train(study, layout, arm=arm, fold=fold)
     write_predict(study, layout)
-    write_evaluate(study, layout)
+    write_evaluate(study)
     write_explain(study, layout)
     write_report(study, layout)
     return study
@@ -88,11 +96,11 @@ def write_cohort(study: Study, layout: Layout) -> None:
         step.source("labels", layout.phantom_labels)
         write_bytes(step.write(layout.mask(IMAGES[1])), b"mask")
         rows: Rows = [
-            {"image_id": image, "subject": SUBJECTS[n], "label": LABELS[n], "mask": ""}
+            {"image_id": image, "subject": SUBJECTS[n], "group": SUBJECTS[n], "label": LABELS[n]}
             for n, image in enumerate(IMAGES)
         ]
         rows[1]["mask"] = hash_file(layout.mask(IMAGES[1]))
-        columns = ("image_id", "subject", "label", "mask")
+        columns = ("image_id", "subject", "group", "label", "mask")
         write_table(step.write(layout.cohort), rows, columns=columns)
         columns = ("fold", "image_id", "subject", "label", "split")
         write_table(step.write(layout.folds), list_folds(), columns=columns)
@@ -161,27 +169,30 @@ def write_predict(study: Study, layout: Layout) -> None:
         for arm in study.arms:
             for row in list_folds():
                 if row["split"] != "train":
-                    rows.append({**row, "arm": arm, "seed": 0, **_predict(str(row["label"]))})
+                    given = _predict(str(row["image_id"]), str(row["label"]))
+                    rows.append({**row, "arm": arm, "seed": 0, **given})
         columns = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
+        columns += ("logit_negative", "logit_positive")
         columns += ("probability_negative", "probability_positive")
         write_table(step.write(layout.predictions), rows, columns=columns)
 
 
-def _predict(label: str) -> dict[str, Cell]:
-    """Return a probability that is right."""
-    positive = 0.8 if label == "positive" else 0.3
+def _predict(image: str, label: str) -> dict[str, Cell]:
+    """Return logits, mostly right, and their softmax."""
+    logit = (1.5 if label == "positive" else -1.0) + 0.3 * IMAGES.index(image)
+    positive = 1 / (1 + math.exp(-logit))
     return {
-        "predicted": label,
+        "predicted": "positive" if logit > 0 else "negative",
+        "logit_negative": 0.0,
+        "logit_positive": logit,
         "probability_negative": 1 - positive,
         "probability_positive": positive,
     }
 
 
-def write_evaluate(study: Study, layout: Layout) -> None:
-    with open_step("evaluate", study, upstream=["predict", "cohort"]) as step:
-        step.read(layout.predictions)
-        step.read(layout.cohort)
-        write_json(step.write(layout.metrics), {"auc": 1.0})
+def write_evaluate(study: Study) -> None:
+    """Run the real command, so that the statistics follow from the predictions."""
+    evaluate.main(["--quiet", "--config", study.model_dump_json()], standalone_mode=False)
 
 
 def write_explain(study: Study, layout: Layout) -> None:

@@ -58,7 +58,7 @@ def verify_bundle(
     public_key: Path | None,
     study: Path | None,
     read_table: ReadTable,
-    recompute: Recompute | None,
+    recompute: Recompute,
 ) -> Verification:
     """Put every question to a bundle.
 
@@ -67,7 +67,7 @@ def verify_bundle(
         public_key: Key (PEM) that must have signed it; got from elsewhere, not from the bundle.
         study: Output folder of the run, to hash the files that were left out.
         read_table: Reads a TSV file.
-        recompute: Computes the statistics again; that check is left out when omitted.
+        recompute: Computes the statistics again and returns what differs.
 
     Returns:
         All checks. Nothing is raised for what is wrong in the bundle.
@@ -98,7 +98,7 @@ def verify_bundle(
             lambda: crosscheck.find_config_faults(manifest, whole.story, inventory=inventory),
         ),
         _try("tables", lambda: _find_table_faults(whole, read_table)),
-        _check_statistics(whole, recompute),
+        _try("statistics", lambda: recompute(lambda path: _locate(whole, path))),
         _check_study(manifest, study),
     )
     return Verification(manifest.root_digest, checks)
@@ -115,12 +115,12 @@ def _skip(name: str, note: str) -> Check:
 
 
 def _try(name: str, find: Callable[[], list[Finding]]) -> Check:
-    """Answer a question; what cannot even be read is a fault too."""
+    """Answer a question; what cannot even be read, or is of another kind, is a fault too."""
     try:
         return _answer(name, find())
     except MedvisionError as error:
         return _answer(name, [Finding(name, "content", "readable", error.message)])
-    except (KeyError, ValueError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         return _answer(name, [Finding(name, "content", "complete", f"{error!r}")])
 
 
@@ -187,13 +187,6 @@ def _find_table_faults(whole: _Bundle, read_table: ReadTable) -> list[Finding]:
         *agreement.find_stray_maps(read, digests),
         *agreement.find_row_faults(read),
     ]
-
-
-def _check_statistics(whole: _Bundle, recompute: Recompute | None) -> Check:
-    """Compute the statistics again."""
-    if recompute is None:
-        return _skip("statistics", "this version does not compute them again")
-    return _try("statistics", lambda: recompute(lambda path: _locate(whole, path)))
 
 
 def _locate(whole: _Bundle, path: str) -> Path:

@@ -11,6 +11,7 @@ from medvision.audit.findings import Check, Verification, escape
 from medvision.audit.seal import seal_bundle
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
+from medvision.cli._recompute import find_statistics_faults
 from medvision.cli._run import open_step, study_command
 from medvision.cli.main import set_up_logging
 from medvision.config.model import STEP_SECTIONS, Study
@@ -103,7 +104,11 @@ def verify(
     """Put every question to a bundle, show the answers, and fail if one of them is bad."""
     set_up_logging(quiet=quiet)
     result = verify_bundle(
-        bundle, public_key=public_key, study=study, read_table=_read_rows, recompute=None
+        bundle,
+        public_key=public_key,
+        study=study,
+        read_table=_read_rows,
+        recompute=find_statistics_faults,
     )
     if json_path is not None:
         write_json(json_path, result.as_dict())

@@ -43,7 +43,11 @@ def command(study: Study, layout: Layout) -> None:
             **dict(study.evaluate),
         )
         _write_tables(step, result)
-        facts = _describe(result, study=study)
+        facts = describe_evaluation(
+            result,
+            confidence=study.evaluate.confidence,
+            n_resamples=study.evaluate.n_resamples,
+        )
         write_json(step.write(layout.metrics), facts)
         step.facts["sentences"] = facts["sentences"]
 
@@ -102,8 +106,19 @@ def _list_thresholds(result: Evaluation) -> list[dict[str, Cell]]:
     ]
 
 
-def _describe(result: Evaluation, *, study: Study) -> dict[str, JsonValue]:
-    """Gather everything, nested, with the sentences that a summary can quote."""
+def describe_evaluation(
+    result: Evaluation, *, confidence: float, n_resamples: int
+) -> dict[str, JsonValue]:
+    """Gather everything, nested, with the sentences that a summary can quote.
+
+    Args:
+        result: The evaluation.
+        confidence: Level of the intervals.
+        n_resamples: Number of bootstrap resamples.
+
+    Returns:
+        The content of `evaluate/metrics.json`, which an audit computes again.
+    """
     arms: dict[str, JsonValue] = {
         arm: {
             "metrics": {
@@ -131,11 +146,11 @@ def _describe(result: Evaluation, *, study: Study) -> dict[str, JsonValue]:
         "n_images_by_class": dict(result.n_by_class),
         "n_folds": result.n_folds,
         "seeds": list(result.seeds),
-        "confidence": study.evaluate.confidence,
-        "n_resamples": study.evaluate.n_resamples,
+        "confidence": confidence,
+        "n_resamples": n_resamples,
         "arms": arms,
         "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
-        "sentences": cast(JsonValue, build_sentences(result, confidence=study.evaluate.confidence)),
+        "sentences": cast(JsonValue, build_sentences(result, confidence=confidence)),
     }
 
 

@@ -1,0 +1,87 @@
+"""Statistics computed again from the predictions in a bundle, and compared with those it holds."""
+
+import math
+from typing import cast
+
+from medvision.audit.findings import Finding
+from medvision.audit.verify import Locate
+from medvision.cli.evaluate import describe_evaluation
+from medvision.config.sections import EvaluateSection
+from medvision.domain.evaluation import evaluate_predictions
+from medvision.domain.labels import Classes
+from medvision.domain.record import JsonValue
+from medvision.io.tables import read_table
+from medvision.runtime.files import read_json
+
+METRICS = "evaluate/metrics.json"
+RELATIVE_TOLERANCE = 1e-6
+"""Sums in another order, on another machine, differ by far less; an edited figure by more."""
+
+_ABSOLUTE_TOLERANCE = 1e-9
+
+Table = dict[str, JsonValue]
+
+
+def find_statistics_faults(locate: Locate) -> list[Finding]:
+    """Compute the statistics of a bundle again and return what differs.
+
+    Args:
+        locate: Returns where a file of the study lies in the bundle.
+
+    Returns:
+        One finding per figure that does not follow from the predictions.
+
+    Raises:
+        MedvisionError: A file is missing or cannot be read.
+        ValueError: The recorded settings are not those of an evaluation.
+    """
+    record = cast(Table, read_json(locate("evaluate/record.json")))
+    section = cast(Table, record["parameters"])["evaluate"]
+    settings = EvaluateSection.model_validate(section)
+    summary = cast(Table, read_json(locate("cohort/summary.json")))
+    result = evaluate_predictions(
+        read_table(locate("predict/predictions.tsv")),
+        {row["image_id"]: row["group"] for row in read_table(locate("cohort/cohort.tsv"))},
+        classes=Classes(
+            names=tuple(cast(list[str], summary["classes"])),
+            positive=cast(str | None, summary["positive"]),
+        ),
+        **dict(settings),
+    )
+    wanted = describe_evaluation(
+        result, confidence=settings.confidence, n_resamples=settings.n_resamples
+    )
+    return compare_values("", wanted, read_json(locate(METRICS)))
+
+
+def compare_values(place: str, wanted: JsonValue, held: JsonValue) -> list[Finding]:
+    """Return where two JSON values differ by more than the order of summation can explain.
+
+    Args:
+        place: Dotted place within the file, "" for the whole.
+        wanted: What was computed again.
+        held: What the bundle says.
+    """
+    if isinstance(wanted, dict) and isinstance(held, dict):
+        findings = [] if wanted.keys() == held.keys() else [_differ(place, [*wanted], [*held])]
+        for key in wanted.keys() & held.keys():
+            findings += compare_values(f"{place}.{key}", wanted[key], held[key])
+        return findings
+    if isinstance(wanted, list) and isinstance(held, list) and len(wanted) == len(held):
+        pairs = enumerate(zip(wanted, held, strict=True))
+        return [f for n, (a, b) in pairs for f in compare_values(f"{place}[{n}]", a, b)]
+    return [] if _is_same(wanted, held) else [_differ(place, wanted, held)]
+
+
+def _is_same(wanted: JsonValue, held: JsonValue) -> bool:
+    """Compare two plain values; whole and broken numbers may stand for one another."""
+    if isinstance(wanted, bool) or isinstance(held, bool):
+        return wanted is held
+    if isinstance(wanted, int | float) and isinstance(held, int | float):
+        return math.isclose(wanted, held, rel_tol=RELATIVE_TOLERANCE, abs_tol=_ABSOLUTE_TOLERANCE)
+    return wanted == held
+
+
+def _differ(place: str, wanted: object, held: object) -> Finding:
+    """Name a place where the bundle says something else."""
+    return Finding(METRICS, place.removeprefix("."), f"{wanted}, computed again", f"{held}")
