@@ -26,7 +26,7 @@ from medvision.errors import DataError, GeometryError, LabelError
 from medvision.io.deidentify import Pseudonymiser, read_key
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
-from medvision.runtime.files import hash_file, write_json
+from medvision.runtime.files import write_json
 
 COHORT_COLUMNS = (
     *("image_id", "subject", "group", "label", "shape", "spacing_mm", "modality"),
@@ -160,38 +160,42 @@ def _write_masks(step: Step, images: Sequence[CohortImage]) -> Masks:
     marked = [image for image in images if image.mask]
     for image in track(marked, "aligning masks"):
         try:
-            alignments.append(_write_mask(step, image))
+            digests[image.image_id], how = _write_mask(step, image)
+            alignments.append(how)
         except (DataError, GeometryError) as error:
-            detail = error.message.removeprefix(f"{image.image_id}: ")
+            detail = error.message.partition(": ")[2]
             refused.append(Unmatched("mask-refused", image.image_id, image.line, detail))
-            continue
-        digests[image.image_id] = hash_file(step.layout.mask(image.image_id))
     return Masks(digests, tuple(alignments), tuple(refused))
 
 
-def _write_mask(step: Step, image: CohortImage) -> str:
-    """Write one mask and return how it was aligned."""
+def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
+    """Write one mask; return its digest and how it was aligned."""
     from medvision.domain.mask import align_mask
-    from medvision.io.nifti import read_nifti, write_nifti
+    from medvision.io.nifti_read import read_nifti
+    from medvision.io.nifti_write import write_nifti
 
     source = _labels_path(step.study, step.layout).parent / (image.mask or "")
     if not source.is_file():
         raise DataError(f"{image.image_id}: mask must be a file, got none.")
-    mask, affine = read_nifti(source)
-    grid, to_affine = read_nifti(step.read(step.layout.image(image.image_id)))
-    i, j, k = grid.shape
+    mask = read_nifti(source)
+    target = read_nifti(step.read(step.layout.image(image.image_id)))
+    i, j, k = target.array.shape
     aligned, how = align_mask(
-        mask,
-        affine,
-        to_affine=to_affine,
+        mask.array.astype("float32"),
+        mask.affine,
+        to_affine=target.affine,
         to_shape=(i, j, k),
         geometry=image.geometry,
         where=image.image_id,
     )
     _register(step, f"mask-{image.image_id}", source)
-    path = step.write(step.layout.mask(image.image_id))
-    write_nifti(path, aligned.astype("uint8"), to_affine)
-    return how
+    digest = write_nifti(
+        step.write(step.layout.mask(image.image_id)),
+        aligned.astype("uint8"),
+        affine=target.affine,
+        is_placed=target.is_placed,
+    )
+    return digest, how
 
 
 def _write_leakage(step: Step, pairs: Iterable[LeakagePair]) -> None:

@@ -47,7 +47,7 @@ class CohortImage:
         label: Name of the class.
         group: Subjects that must stay together share one; the subject itself otherwise.
         patient: Pseudonym of the DICOM header's patient; empty for NIfTI.
-        study: Pseudonym of the study, or empty.
+        study: Pseudonym of the study; empty for NIfTI.
         pixel_digest: Digest of the decoded array.
         given_split: The split that the user gave, or None.
         shape: Voxels, such as `64x64x24`.
@@ -182,9 +182,9 @@ def _build_image(row: LabelRow, image: ArchiveImage) -> CohortImage:
         subject=row.subject,
         label=row.label,
         group=row.subject,
-        # A NIfTI's subject is a guess from its path: the table of labels knows better.
+        # A NIfTI's subject and study are guesses from its path: the labels know better.
         patient=image.subject if image.source == "dicom" else "",
-        study=image.study,
+        study=image.study if image.source == "dicom" else "",
         pixel_digest=image.pixel_digest,
         given_split=row.split,
         shape=image.shape,
