@@ -24,7 +24,7 @@ STEP_LIMIT = 8
 ERROR_FLOOR_LOGIT = 0.01
 """A completeness error below this is no error, however small the output difference."""
 
-_GRADCAM_BATCH = 2
+_PAIR = 2
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,18 @@ def attribute(
     if method not in METHODS:
         known = ", ".join(sorted(METHODS))
         raise ExplanationError(f"explain.methods: method must be one of {known}, got {method}.")
-    output, difference = _compute_outputs(network, image, target=target, settings=settings)
+    output, difference = _compute_outputs(network, image, target=target, baseline=settings.baseline)
     scene = _Scene(network, image, target, layer, settings, output, difference)
     return METHODS[method](scene)
 
 
 def _compute_outputs(
-    network: nn.Module, image: Tensor, *, target: int, settings: Settings
+    network: nn.Module, image: Tensor, *, target: int, baseline: float
 ) -> tuple[float, float]:
     """Return the target's logit, and how much it exceeds the baseline's."""
-    forward = pad_batches(network, batch_size=settings.batch_size)
     with torch.no_grad():
-        rows = torch.cat([image, torch.full_like(image, settings.baseline)])
-        logits = forward(rows)[:, target].double()
+        rows = torch.cat([image, torch.full_like(image, baseline)])
+        logits = network(rows)[:, target].double()
     return float(logits[0]), float(logits[0] - logits[1])
 
 
@@ -140,7 +139,7 @@ def _integrate(scene: _Scene, steps: int) -> tuple[Tensor, float]:
 def _weigh_activations(scene: _Scene) -> Attribution:
     """Weigh a layer's channels by their mean gradient; no ReLU, so that the sign stays."""
     layer = find_layer(scene.network, scene.layer)
-    forward = pad_batches(scene.network, batch_size=_GRADCAM_BATCH)
+    forward = pad_batches(scene.network, batch_size=_PAIR)
     image = scene.image.clone().requires_grad_()
     values: Tensor = LayerGradCam(forward, layer).attribute(
         image, target=scene.target, relu_attributions=False
@@ -159,7 +158,7 @@ def _weigh_activations(scene: _Scene) -> Attribution:
         "native_shape": [int(n) for n in grid.shape],
         "voxels_per_cell": cells,
         "interpolation": "trilinear between cell centres",
-        "batch_size": _GRADCAM_BATCH,
+        "batch_size": _PAIR,
     }
     upsampled = upsample(grid, shape=shape)
     return _finish(scene, "layer_gradcam", values=upsampled, parameters=parameters, native=grid)

@@ -33,6 +33,7 @@ DEPTHS = {"weight_randomisation_top": "top", "weight_randomisation": "full"}
 """Check to the depth to which the weights are randomised."""
 
 _SANITY_STEPS = 8
+_SANITY_BOX = 1.5
 
 
 @dataclass(frozen=True)
@@ -208,10 +209,12 @@ def _check_localisations(work: _Work, maps: Mapping[str, FloatGrid]) -> list[Che
 
 def _make_sanity_map(work: _Work, network: nn.Module, *, method: str) -> FloatGrid:
     """Make a map for comparison between networks: cheaper, and equally so for all of them."""
+    i, j, k = (round(n * _SANITY_BOX) for n in work.plan.settings.occlusion_window)
     settings = replace(
         work.plan.settings,
         steps=_SANITY_STEPS,
-        occlusion_stride=work.plan.settings.occlusion_window,
+        occlusion_window=(i, j, k),
+        occlusion_stride=(i, j, k),
         completeness=float("inf"),
     )
     attribution = work.attribute(network, method, settings=settings)

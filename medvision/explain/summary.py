@@ -24,7 +24,7 @@ LIMITS = (
     "Maps are interpolated onto the source's grid: they are no finer than the array on which they "
     "were computed.",
     "Weight randomisation compares maps at reduced settings, the same for all networks: integrated "
-    "gradients at 8 steps, occlusion with the window as stride, Grad-CAM on its native grid.",
+    "gradients at 8 steps, occlusion in boxes of 1.5 windows side by side, Grad-CAM on its cells.",
     "Intervals are Wilson's over one image per subject; models of several folds are pooled.",
     "The edge map and the random map know nothing of the network: a check that they pass tells "
     "little by itself.",

@@ -1,0 +1,141 @@
+"""`medvision explain`: attribute a recorded selection of test predictions, and check the maps."""
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from medvision.cli._learning import open_store, prepare_device
+from medvision.cli._run import Step, open_step, study_command
+from medvision.config.model import Study
+from medvision.domain.geometry import Affine
+from medvision.domain.record import JsonValue
+from medvision.domain.volume import FloatGrid
+from medvision.io.tables import read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.arrays import ArrayStore
+from medvision.runtime.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from medvision.explain.case import Case, CaseImage, Trained
+    from medvision.explain.study import Outcome
+
+_PREDICTION_COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
+
+
+@study_command(
+    "explain",
+    help="Attribute a recorded selection of test predictions with Captum, return the maps to the "
+    "source images' geometry, and check them.",
+    example="medvision explain --set explain.images=4",
+)
+def command(study: Study, layout: Layout) -> None:
+    """Explain test images with the models that never saw them."""
+    folds = sorted({int(row["fold"]) for row in read_table(layout.folds, required=("fold",))})
+    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
+    upstream = ("ingest", "cohort", "preprocess", "predict", *trained)
+    with open_step("explain", study, upstream=upstream) as step:
+        _explain(study, step)
+
+
+def _explain(study: Study, step: Step) -> None:
+    """Introduce predictions, images and networks to the methods, and write what they give."""
+    from medvision.explain.study import explain_predictions
+
+    layout = step.layout
+    # Maps of an earlier selection would be files that no record accounts for.
+    shutil.rmtree(layout.step("explain") / "maps", ignore_errors=True)
+    step.seed = study.explain.seed
+    device = prepare_device(step)
+    desk = _open_desk(step)
+    outcome = explain_predictions(
+        read_table(step.read(layout.predictions), required=_PREDICTION_COLUMNS),
+        _read_positive(step),
+        load_image=desk.load_image,
+        load_network=desk.load_network,
+        save_map=desk.save_map,
+        device=device,
+        **dict(study.explain),
+    )
+    _write(step, outcome)
+
+
+def _read_positive(step: Step) -> str | None:
+    """Return the positive class of two; None where there are more."""
+    summary = cast(dict[str, JsonValue], read_json(step.read(step.layout.cohort_summary)))
+    classes = cast(list[str], summary["classes"])
+    return str(summary["positive"]) if len(classes) == 2 else None
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Where the methods get images and networks, and hand in maps."""
+
+    step: Step
+    store: ArrayStore
+    masked: frozenset[str]
+    placed: frozenset[str]
+
+    def load_image(self, case: "Case") -> "CaseImage":
+        """Return an image's array, its geometry, and its mask where there is one."""
+        import numpy as np
+
+        from medvision.explain.case import CaseImage
+        from medvision.io.nifti_read import read_nifti
+
+        image_id, layout = case.image_id, self.step.layout
+        affine, shape = self.store.source_geometry(image_id)
+        mask = None
+        if image_id in self.masked:
+            mask = np.asarray(read_nifti(self.step.read(layout.mask(image_id))).array) > 0
+        return CaseImage(
+            array=np.array(self.store.array[self.store.row(image_id)]),
+            tensor_affine=self.store.tensor_affine(image_id),
+            source_affine=affine,
+            source_shape=shape,
+            mask=mask,
+        )
+
+    def load_network(self, case: "Case") -> "Trained":
+        """Return the network of the fold in which the case was tested."""
+        from medvision.explain.case import Trained
+        from medvision.learn.backbones import build_backbone, gradcam_layer
+        from medvision.runtime.checkpoint import load_model
+
+        path = self.step.layout.model(case.arm, case.fold, seed=case.seed)
+        network, meta = load_model(self.step.read(path), build=build_backbone)
+        return Trained(network, meta.classes, gradcam_layer(meta.backbone))
+
+    def save_map(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
+        """Write a map with the source's affine, and return the digest of the file."""
+        from medvision.io.nifti_write import write_nifti
+
+        path = self.step.write(self.step.layout.attribution(image_id, method))
+        return write_nifti(path, grid, affine=affine, is_placed=image_id in self.placed)
+
+
+def _open_desk(step: Step) -> _Desk:
+    """Read which images have masks, and which have a place in space."""
+    layout = step.layout
+    cohort = read_table(step.read(layout.cohort), required=("image_id", "mask"))
+    manifest = read_table(step.read(layout.manifest), required=("image_id", "geometry"))
+    return _Desk(
+        step=step,
+        store=open_store(step),
+        masked=frozenset(row["image_id"] for row in cohort if row["mask"]),
+        placed=frozenset(row["image_id"] for row in manifest if row["geometry"] == "full"),
+    )
+
+
+def _write(step: Step, outcome: "Outcome") -> None:
+    """Write the tables and the summary."""
+    from medvision.explain.tables import ATTRIBUTION_COLUMNS, CHECK_COLUMNS, SELECTION_COLUMNS
+
+    layout = step.layout
+    for path, rows, columns in (
+        (layout.selection, outcome.selection, SELECTION_COLUMNS),
+        (layout.attributions, outcome.attributions, ATTRIBUTION_COLUMNS),
+        (layout.checks, outcome.checks, CHECK_COLUMNS),
+    ):
+        write_table(step.write(path), rows, columns=columns)
+    write_json(step.write(layout.explain_summary), outcome.summary)
+    step.facts |= outcome.facts
