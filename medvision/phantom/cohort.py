@@ -17,7 +17,8 @@ from medvision.phantom.delivery import (
     deliver_subjects,
     name_image,
 )
-from medvision.phantom.faults import Fault, Planted, plant_faults
+from medvision.phantom.fault import Fault, Planted
+from medvision.phantom.faults import plant_faults
 from medvision.phantom.subject import draw_subjects
 from medvision.runtime.files import storage_faults, write_json, write_text
 from medvision.runtime.progress import track

@@ -31,6 +31,8 @@ is installed."""
 COMPRESSED_EVERY = 3
 """Every third slice of a scanner with a codec is stored compressed."""
 
+_MINIMUM_JPEG2000 = 32
+
 Frame = NDArray[np.int16] | NDArray[np.uint16]
 """(rows, columns) of stored values."""
 
@@ -44,10 +46,18 @@ def encode_slices(scan: Scan) -> list[bytes]:
     files = []
     for k in range(scan.grid.shape[2]):
         dataset = build_slice_header(scan, k=k)
-        codec = scan.subject.scanner.codec if k % COMPRESSED_EVERY == 0 else "none"
+        codec = _choose_codec(scan, k=k)
         put_pixels(dataset, scan.stored[:, :, k].T, codec=codec)
         files.append(encode_file(dataset))
     return files
+
+
+def _choose_codec(scan: Scan, *, k: int) -> str:
+    """Return how a slice is stored: every third one as the scanner compresses."""
+    codec = scan.subject.scanner.codec if k % COMPRESSED_EVERY == 0 else "none"
+    # The encoder halves each side five times, which smaller frames do not bear.
+    too_small = min(scan.grid.shape[:2]) < _MINIMUM_JPEG2000
+    return "rle" if codec == "jpeg2000" and too_small else codec
 
 
 def build_study_header(scan: Scan) -> Dataset:

@@ -82,8 +82,8 @@ def _render(
         image = _add(
             image, compute_distance(tube, points), level=_draw_level(generator), width=width_mm
         )
-    if label > 0:
-        shape, texture = (label - 1) // len(TEXTURES), (label - 1) % len(TEXTURES)
+    shape, texture = (label - 1) // len(TEXTURES), (label - 1) % len(TEXTURES)
+    for _ in range(int(generator.integers(4, 9)) if label > 0 else 0):
         place = _draw_place(generator, centres, is_flat=is_flat)
         structure = _SHAPES[SHAPES[shape]](generator, place, is_flat)
         level = _draw_level(generator) - texture * np.abs(
