@@ -1,0 +1,200 @@
+"""Checks of a study: images, labels, weights, keys, and the disk that results go to."""
+
+import os
+import shutil
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from medvision.cli._findings import Finding, format_bytes
+from medvision.config.model import Study
+from medvision.domain.labels import LabelRow, build_classes, build_label_rows
+from medvision.errors import MedvisionError
+from medvision.io.tables import read_table
+
+_MOST_FILES_OPENED = 200
+_MAGIC_OFFSET = 128
+_WEIGHT_BYTES = {
+    "small": 4e6,
+    "densenet121": 46e6,
+    "resnet18": 133e6,
+    "resnet50": 186e6,
+    "efficientnet_b0": 20e6,
+}
+"""Size of a network's 3D weights; a 2D network is smaller."""
+
+_CHECKPOINTS = 4
+"""Files of a network's size per training: weights, the best so far, and two optimiser moments."""
+
+
+def check_study(study: Study) -> Iterator[Finding]:
+    """Yield what the study stands on."""
+    files: list[Path] = []
+    rows: list[LabelRow] = []
+    if study.data.kind == "phantom":
+        yield Finding("Images", "ok", f"{study.phantom.subjects} subjects are generated")
+    elif study.data.path is not None and study.data.labels is not None:
+        files = _list_files(study.data.path)
+        yield _check_images(study.data.path, files, kind=study.data.kind)
+        finding, rows = _check_labels(study, study.data.labels)
+        yield finding
+        if any(row.mask for row in rows):
+            yield _check_masks(study.data.labels.parent, rows)
+    yield _check_weights(study)
+    yield from _check_keys(study)
+    writable = _check_writable(study.output.path)
+    yield writable
+    if writable.status == "ok":
+        yield _check_disk(study, files, n_images=len(rows) or study.phantom.subjects)
+
+
+def _list_files(folder: Path) -> list[Path]:
+    """Return all files below a folder, sorted."""
+    return sorted(Path(root) / name for root, _, names in os.walk(folder) for name in names)
+
+
+def _check_images(folder: Path, files: list[Path], *, kind: str) -> Finding:
+    """Look whether the folder holds what it is said to hold."""
+    if not folder.is_dir():
+        hint = f"paths are relative to the working directory, {Path.cwd()}."
+        return Finding("Images", "fail", f"data.path {folder} is no folder", hint)
+    if not files:
+        return Finding("Images", "fail", f"data.path {folder} is empty", "put the images there.")
+    if kind == "nifti":
+        return _judge_nifti(files)
+    opened = files[:: -(-len(files) // _MOST_FILES_OPENED)]
+    n_dicom = sum(_is_dicom(path) for path in opened)
+    found = f"{len(files)} files; of {len(opened)} opened, {n_dicom} are DICOM"
+    if n_dicom:
+        return Finding("Images", "ok", found)
+    hint = "check data.path and data.kind; files without the DICOM preamble are tried too."
+    return Finding("Images", "warn", found, hint)
+
+
+def _judge_nifti(files: list[Path]) -> Finding:
+    """Count NIfTI files by their names."""
+    n_nifti = sum(path.name.endswith((".nii", ".nii.gz")) for path in files)
+    found = f"{len(files)} files, {n_nifti} are NIfTI"
+    if n_nifti:
+        return Finding("Images", "ok", found)
+    return Finding("Images", "fail", found, "names must end in .nii or .nii.gz; check data.kind.")
+
+
+def _is_dicom(path: Path) -> bool:
+    """Tell a DICOM file by its preamble (PS3.10 section 7.1)."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(_MAGIC_OFFSET)
+            return stream.read(4) == b"DICM"
+    except OSError:
+        return False
+
+
+def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
+    """Read the table of labels by the rules that the cohort step applies."""
+    try:
+        rows = build_label_rows(read_table(path, required=("subject", "label")))
+        classes = build_classes([row.label for row in rows], positive=study.data.positive)
+    except MedvisionError as error:
+        return Finding("Labels", "fail", error.message, error.hint), []
+    subjects: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        subjects[row.label].add(row.subject)
+    counts = Counter(row.label for row in rows)
+    found = ", ".join(
+        f"{name} {counts[name]} rows of {len(subjects[name])} subjects" for name in classes.names
+    )
+    rarest = min(classes.names, key=lambda name: len(subjects[name]))
+    if study.cohort.folds > len(subjects[rarest]):
+        hint = f"lower cohort.folds to {len(subjects[rarest])} or less, or label more subjects."
+        return Finding("Labels", "fail", f"{found}; {study.cohort.folds} folds", hint), rows
+    if study.cohort.folds == 1 and rows[0].split is None:
+        hint = "add a column split, or set cohort.folds to 2 or more."
+        return Finding("Labels", "fail", f"{found}; 1 fold and no split column", hint), rows
+    return Finding("Labels", "ok", found), rows
+
+
+def _check_masks(home: Path, rows: list[LabelRow]) -> Finding:
+    """Look whether the masks that the table names are there."""
+    named = [row for row in rows if row.mask]
+    lost = [row for row in named if not (home / (row.mask or "")).is_file()]
+    if not lost:
+        return Finding("Masks", "ok", str(len(named)))
+    hint = f"line {lost[0].line}: the path must be relative to the table's folder."
+    return Finding("Masks", "fail", f"{len(lost)} of {len(named)} are not there", hint)
+
+
+def _check_weights(study: Study) -> Finding:
+    """Look whether the starting weights are there."""
+    weights = study.model.weights
+    if weights in {"none", "pretrain"}:
+        found = {"none": "none: trained from scratch", "pretrain": "trained here on phantoms"}
+        return Finding("Weights", "ok", found[weights])
+    path = Path(weights)
+    if not path.exists():
+        hint = f"model.weights is relative to the working directory, {Path.cwd()}."
+        return Finding("Weights", "fail", f"{weights} is not there", hint)
+    if path.is_file() and path.suffix not in {".safetensors", ".pt", ".pth"}:
+        hint = "only .safetensors and .pt files with tensors are read."
+        return Finding("Weights", "fail", f"{weights} is of another kind", hint)
+    if path.is_dir() and not any(path.glob("**/model.safetensors")):
+        hint = "name the output folder of a study whose training is complete."
+        return Finding("Weights", "fail", f"{weights} holds no model", hint)
+    return Finding("Weights", "ok", weights)
+
+
+def _check_keys(study: Study) -> Iterator[Finding]:
+    """Look whether the secrets that the configuration names are there, and are secret."""
+    named = {"ingest.key": study.ingest.key, "audit.signing_key": study.audit.signing_key}
+    for field, path in named.items():
+        if path is None:
+            continue
+        if not path.is_file():
+            yield Finding("Keys", "fail", f"{field} {path} is not there", f"check {field}.")
+        elif path.stat().st_mode & 0o077:
+            hint = f"chmod 600 {path}"
+            yield Finding("Keys", "warn", f"{field} {path} may be read by others", hint)
+        else:
+            yield Finding("Keys", "ok", f"{field} {path}")
+
+
+def _check_writable(folder: Path) -> Finding:
+    """Write a file where the results will go, and remove it."""
+    place = _find_existing(folder)
+    try:
+        with tempfile.TemporaryFile(dir=place) as stream:
+            stream.write(b"medvision")
+    except OSError as error:
+        hint = "choose another output.path."
+        return Finding("Output", "fail", f"{folder}: {error.strerror}", hint)
+    return Finding("Output", "ok", f"{folder} can be written")
+
+
+def _find_existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that exists."""
+    resolved = folder.absolute()
+    return next(place for place in (resolved, *resolved.parents) if place.exists())
+
+
+def _check_disk(study: Study, files: list[Path], *, n_images: int) -> Finding:
+    """Compare free space with what the run will write."""
+    free = shutil.disk_usage(_find_existing(study.output.path)).free
+    needed = _estimate_bytes(study, files, n_images=n_images)
+    found = f"{format_bytes(free)} free, about {format_bytes(needed)} needed"
+    if free < needed:
+        return Finding("Disk", "fail", found, "free space, or choose another output.path.")
+    if free < 2 * needed:
+        return Finding("Disk", "warn", found, "this is an estimate; free some space.")
+    return Finding("Disk", "ok", found)
+
+
+def _estimate_bytes(study: Study, files: list[Path], *, n_images: int) -> float:
+    """Add up what is written: images as NIfTI, arrays, models, maps."""
+    i, j, k = study.preprocess.size
+    images = sum(path.stat().st_size for path in files if path.is_file())
+    arrays = 4.0 * n_images * i * j * k
+    trainings = len(study.arms) * study.cohort.folds * len(study.train.seeds)
+    models = trainings * _CHECKPOINTS * _WEIGHT_BYTES[study.model.backbone]
+    maps = study.explain.images * len(study.explain.methods) * 4.0 * i * j * k
+    return images + arrays + models + 4 * maps
