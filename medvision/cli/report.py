@@ -1,0 +1,202 @@
+"""`medvision report`: the tables of all stages become one page that people can read."""
+
+import logging
+import shutil
+from typing import TYPE_CHECKING, cast
+
+from medvision import __version__
+from medvision.cli._run import Step, open_step, study_command
+from medvision.config.model import Study
+from medvision.domain.record import JsonValue
+from medvision.io.reasons import NON_IMAGE, REFUSED
+from medvision.io.tables import Row, read_table
+from medvision.layout import STEPS, Layout
+from medvision.runtime.files import read_json, write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    from medvision.report.case import CaseGrids, CaseView
+    from medvision.report.facts import Facts
+    from medvision.report.sources import History, Sources
+
+_REQUIRED = ("ingest", "cohort")
+_OPTIONAL = ("preprocess", "predict", "evaluate", "explain")
+_TABLES = {
+    "ingest": ("manifest", "rejects", "sources"),
+    "cohort": ("cohort", "folds", "leakage", "unmatched"),
+    "predict": ("predictions",),
+    "evaluate": ("metrics", "roc", "calibration", "confusion", "thresholds", "comparison"),
+    "explain": ("selection", "attributions", "checks"),
+}
+_SECTIONS = (
+    *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
+    *("augment", "train", "evaluate", "explain", "compute"),
+)
+
+_log = logging.getLogger(__name__)
+
+
+@study_command(
+    "report",
+    help="Write the report: one HTML file that needs no network, the same facts as JSON, a model "
+    "card, and the figures as PNG.",
+    example="medvision report --config config/config.yaml --set report.title='Lung nodules'",
+)
+def command(study: Study, layout: Layout) -> None:
+    """Gather what the stages wrote and render it."""
+    from medvision.report.facts import build_facts
+    from medvision.report.page import build_report
+
+    done = _list_done(study, layout)
+    with open_step("report", study, upstream=done) as step:
+        facts = build_facts(_read_sources(step, done), **dict(study.report))
+        report = build_report(facts, views=_build_views(step, facts))
+        # A figure of an earlier run would be a file that no record accounts for.
+        shutil.rmtree(layout.figures, ignore_errors=True)
+        write_text(step.write(layout.report_html), report.html)
+        write_json(step.write(layout.report_json), report.facts)
+        write_text(step.write(layout.step("report") / "model_card.md"), report.model_card)
+        for name, png in report.figures.items():
+            write_bytes(step.write(layout.figures / name), png)
+
+
+def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps to read: those that a report needs, and the others as far as they ran."""
+    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in _list_folds(layout)]
+    done = [name for name in (*_OPTIONAL, *trained) if layout.record(name).is_file()]
+    for name in {*_OPTIONAL, *trained} - set(done):
+        _log.warning("report: step %s was not run, so its part is left out.", name)
+    return (*_REQUIRED, *done)
+
+
+def _list_folds(layout: Layout) -> list[int]:
+    """Return the folds that the cohort has."""
+    if not layout.folds.is_file():
+        return []
+    return sorted({int(row["fold"]) for row in read_table(layout.folds, required=("fold",))})
+
+
+def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
+    """Read every table and document of the steps that were run."""
+    from medvision.report.sources import Sources
+
+    layout, study = step.layout, step.study
+    settings = dict(pair for name in STEPS for pair in _list_settings(study, name))
+    return Sources(
+        tables={
+            **{
+                name: read_table(step.read(layout.step(stage) / f"{name}.tsv"))
+                for stage, names in _TABLES.items()
+                if stage in done
+                for name in names
+            },
+            "preprocess_rejects": _read_rejects(step, done),
+        },
+        documents=_read_documents(step, done),
+        histories=_read_histories(step, done),
+        settings={name: settings[name] for name in _SECTIONS if name in settings},
+        records=_read_records(layout, done),
+        version=__version__,
+        command=_say_command(study),
+        reasons={**REFUSED, **NON_IMAGE},
+    )
+
+
+def _list_settings(study: Study, step: str) -> list[tuple[str, dict[str, JsonValue]]]:
+    """Return the sections that a step obeys, free of paths."""
+    return [
+        (name, cast(dict[str, JsonValue], values)) for name, values in study.settings(step).items()
+    ]
+
+
+def _read_rejects(step: Step, done: tuple[str, ...]) -> list[Row]:
+    """Read which images preprocessing could not use."""
+    if "preprocess" not in done:
+        return []
+    return read_table(step.read(step.layout.preprocess_rejects))
+
+
+def _read_documents(step: Step, done: tuple[str, ...]) -> dict[str, dict[str, JsonValue]]:
+    """Read the stages' summaries."""
+    layout = step.layout
+    paths = {"cohort_summary": ("cohort", layout.cohort_summary)}
+    paths["explain_summary"] = ("explain", layout.explain_summary)
+    return {
+        name: cast(dict[str, JsonValue], read_json(step.read(path)))
+        for name, (stage, path) in paths.items()
+        if stage in done
+    }
+
+
+def _read_histories(step: Step, done: tuple[str, ...]) -> list["History"]:
+    """Read the history of every model that was trained."""
+    from medvision.report.sources import History
+
+    layout, study = step.layout, step.study
+    models = [
+        (arm, fold, seed)
+        for arm in study.arms
+        for fold in _list_folds(layout)
+        if layout.fold_step(arm, fold) in done
+        for seed in study.train.seeds
+    ]
+    return [
+        History(arm, fold, seed, read_table(step.read(layout.history(arm, fold, seed=seed))))
+        for arm, fold, seed in models
+    ]
+
+
+def _read_records(layout: Layout, done: tuple[str, ...]) -> list[dict[str, JsonValue]]:
+    """Read the steps' records in the order of the work."""
+    early = [name for name in ("phantom", "pretrain") if layout.record(name).is_file()]
+    ordered = sorted({*done, *early}, key=lambda name: (STEPS.index(name.partition("/")[0]), name))
+    return [cast(dict[str, JsonValue], read_json(layout.record(name))) for name in ordered]
+
+
+def _say_command(study: Study) -> str:
+    """Return the command that makes the study again; the configuration is named, not located."""
+    if study.data.kind == "phantom":
+        return "make demo"
+    return "snakemake --cores all --configfile config/config.yaml"
+
+
+def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:
+    """Render the images of the explained cases, as many as a page may hold."""
+    from medvision.report.case import build_case_view
+    from medvision.report.page import MAX_CASES
+    from medvision.runtime.progress import track
+
+    manifest = {row["image_id"]: row for row in read_table(step.layout.manifest)}
+    cases = facts.explanation.cases[:MAX_CASES]
+    return {
+        case.image_id: build_case_view(
+            case.image_id,
+            _read_grids(
+                step,
+                manifest[case.image_id],
+                methods=[held.method for held in case.methods],
+            ),
+        )
+        for case in track(cases, "rendering cases")
+    }
+
+
+def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
+    """Read an image, its maps and its mask, all on the image's own grid."""
+    from medvision.io.nifti import read_nifti
+    from medvision.report.case import CaseGrids
+
+    layout, image_id = step.layout, row["image_id"]
+    image, affine = read_nifti(step.read(layout.image(image_id)))
+    mask = layout.mask(image_id)
+    preprocess = step.study.preprocess
+    return CaseGrids(
+        image=image,
+        affine=affine,
+        maps={
+            name: read_nifti(step.read(layout.attribution(image_id, name)))[0] for name in methods
+        },
+        mask=read_nifti(step.read(mask))[0] if mask.is_file() else None,
+        has_geometry=row["geometry"] == "full",
+        window=preprocess.window if preprocess.intensity == "window" else None,
+        units="" if row["units"] == "none" else row["units"],
+    )

@@ -1,0 +1,115 @@
+"""All facts of the report in one tree: what the page shows is what report.json holds."""
+
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from medvision.domain.record import JsonValue
+from medvision.report.explanation import ExplanationFacts, build_explanation
+from medvision.report.flow import CohortFacts, build_cohort
+from medvision.report.methods import MethodsFacts, build_methods
+from medvision.report.performance import PerformanceFacts, build_performance
+from medvision.report.provenance import ProvenanceFacts, build_provenance
+from medvision.report.sources import Sources
+from medvision.report.summary import summarise, summarise_briefly
+from medvision.report.words import RESEARCH_USE
+
+_FEW_SUBJECTS = 200
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The report without its pictures."""
+
+    research_use: str
+    title: str
+    author: str | None
+    version: str
+    is_phantom: bool
+    summary: tuple[str, ...]
+    summary_lines: tuple[str, ...]
+    cohort: CohortFacts
+    performance: PerformanceFacts
+    explanation: ExplanationFacts
+    methods: MethodsFacts
+    provenance: ProvenanceFacts
+    limits: tuple[str, ...]
+
+
+def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
+    """Compute every fact of the report.
+
+    Args:
+        sources: Rows and JSON of all stages that were run.
+        title: Title of the page.
+        author: Who is responsible; printed when given.
+
+    Returns:
+        The facts; no picture, no path, no clock.
+    """
+    cohort = build_cohort(sources)
+    performance = build_performance(sources, classes=cohort.classes)
+    explanation = build_explanation(sources, confidence=performance.confidence)
+    is_phantom = sources.setting("data", "kind") == "phantom"
+    return Facts(
+        research_use=RESEARCH_USE,
+        title=title,
+        author=author,
+        version=sources.version,
+        is_phantom=is_phantom,
+        summary=summarise(cohort, performance, explanation=explanation),
+        summary_lines=summarise_briefly(cohort, performance, explanation=explanation),
+        cohort=cohort,
+        performance=performance,
+        explanation=explanation,
+        methods=build_methods(sources, n_folds=cohort.n_folds),
+        provenance=build_provenance(sources),
+        limits=(
+            *_list_limits(cohort, performance, is_phantom=is_phantom),
+            *explanation.limits,
+        ),
+    )
+
+
+def facts_to_json(facts: Facts) -> JsonValue:
+    """Return the facts as plain JSON types (tuples become lists)."""
+    return cast(JsonValue, _plain(asdict(facts)))
+
+
+def _plain(value: object) -> object:
+    """Return JSON types of nested tuples and dicts."""
+    if isinstance(value, dict):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    return value
+
+
+def _list_limits(
+    cohort: CohortFacts, performance: PerformanceFacts, *, is_phantom: bool
+) -> tuple[str, ...]:
+    """Say what this study cannot show."""
+    limits = [
+        "Performance is internal: all subjects come from one data set, and no external cohort "
+        "was tested.",
+        "An attribution shows what the network used, not what is true of the patient; a passed "
+        "check is necessary, not sufficient.",
+        "No reader study was made: whether the explanations help a clinician is not assessed.",
+        "Thresholds and stopping were chosen on validation subjects of the same source as the "
+        "test subjects.",
+    ]
+    if is_phantom:
+        limits.insert(
+            0,
+            "The cohort is synthetic, with nodules planted by a computer: its figures say how the "
+            "pipeline works, and nothing about patients.",
+        )
+    if cohort.leakage_is_overridden:
+        limits.insert(0, "Equal images lie in different splits: performance is overestimated.")
+    if cohort.n_subjects < _FEW_SUBJECTS:
+        limits.append(
+            f"With {cohort.n_subjects} subjects the intervals are wide; a small real difference "
+            "between arms would not be seen."
+        )
+    if any(metric.low is None for metric in performance.main):
+        limits.append("An interval could not be computed for every figure.")
+    return tuple(limits)

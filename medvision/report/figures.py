@@ -1,0 +1,211 @@
+"""The charts: intervals, ROC, calibration, training curves, flow."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
+from medvision.report.facts import Facts
+from medvision.report.flow import FlowStep
+from medvision.report.performance import ArmFacts, HistoryPoints, Metric
+from medvision.report.theme import FIRST, INK, MUTED, RULE, choose_colour
+from medvision.report.words import ARMS, RESEARCH_USE, say, say_number
+
+_SQUARE_IN = (3.5, 3.3)
+_TRAINING_LOSS = ("loss", "train_loss", "training_loss")
+_VALIDATION_LOSS = ("validation_loss", "val_loss")
+
+
+def draw_figures(facts: Facts) -> dict[str, Picture]:
+    """Draw every chart that the facts allow.
+
+    Args:
+        facts: Facts of the report.
+
+    Returns:
+        Name to picture: `flow`, `performance`, `roc`, `calibration`, `training` and
+        `training-<arm>`, as far as their facts exist. Names that are fixed are files that the
+        workflow publishes.
+    """
+    performance = facts.performance
+    figures = [
+        draw_flow(facts.cohort.steps),
+        draw_performance(performance.main, performance.chance),
+    ]
+    if any(arm.roc for arm in performance.arms):
+        figures.append(draw_roc(performance.arms, performance.main))
+    if any(arm.calibration for arm in performance.arms):
+        figures.append(draw_calibration(performance.arms))
+    figures += draw_training(performance.histories)
+    return {figure.name: figure for figure in figures}
+
+
+def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture:
+    """Draw the main metric of each arm as a point with its interval."""
+    rows = list(reversed(metrics))
+
+    def draw(axes: Axes) -> None:
+        for y, metric in enumerate(rows):
+            colour = choose_colour(metric.arm, position=len(rows) - 1 - y)
+            low, high = metric.low, metric.high
+            if low is not None and high is not None:
+                axes.plot([low, high], [y, y], color=colour, linewidth=2.4, alpha=0.55)
+            if metric.value is not None:
+                axes.plot([metric.value], [y], "o", color=colour, markersize=6)
+                axes.annotate(
+                    f"{say_number(metric.value)}  ({say_number(low)} to {say_number(high)})",
+                    (metric.value, y),
+                    (0, 7),
+                    textcoords="offset points",
+                    ha="center",
+                )
+        if chance is not None:
+            axes.axvline(chance, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+        axes.set_yticks(range(len(rows)), [say(metric.arm, ARMS) for metric in rows])
+        axes.set_ylim(-0.6, max(len(rows), 1) - 0.2)
+        axes.set_xlabel(rows[0].words if rows else "")
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+
+    alt = "; ".join(f"{say(m.arm, ARMS)} {say_number(m.value)}" for m in metrics)
+    return draw_picture(
+        "performance", draw, size_in=(5.2, 1.7), alt=alt or "Not computed", caption=RESEARCH_USE
+    )
+
+
+def draw_roc(arms: Sequence[ArmFacts], metrics: Sequence[Metric]) -> Picture:
+    """Draw the pooled ROC curve of each arm."""
+    values = {metric.arm: metric for metric in metrics if metric.metric == "auc"}
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+        for n, arm in enumerate(arms):
+            held = values.get(arm.arm)
+            label = f"{arm.words}, {say_number(held.value)}" if held else arm.words
+            x, y = zip(*arm.roc, strict=True) if arm.roc else ((), ())
+            colour = choose_colour(arm.arm, position=n)
+            axes.plot(x, y, color=colour, linewidth=1.8, label=label, drawstyle="steps-post")
+        axes.set_xlabel("1 − specificity")
+        axes.set_ylabel("Sensitivity")
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_ylim(-0.01, 1.01)
+        axes.set_aspect("equal")
+        axes.grid(visible=True)
+        axes.legend(loc="lower right")
+
+    alt = "Receiver operating characteristic on test subjects. " + "; ".join(
+        f"{arm.words}: AUC {say_number(values[arm.arm].value)}" for arm in arms if arm.arm in values
+    )
+    return draw_picture("roc", draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
+
+
+def draw_calibration(arms: Sequence[ArmFacts]) -> Picture:
+    """Draw predicted against observed probability, with interval and count per bin."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+        for n, arm in enumerate(arms):
+            colour = choose_colour(arm.arm, position=n)
+            shift = 0.006 * (n - (len(arms) - 1) / 2)
+            for held in arm.calibration:
+                if held.low is not None and held.high is not None:
+                    x = held.predicted + shift
+                    axes.plot([x, x], [held.low, held.high], color=colour, lw=1, alpha=0.45)
+            centres = [held.predicted + shift for held in arm.calibration]
+            observed = [held.observed for held in arm.calibration]
+            axes.plot(
+                centres, observed, "o-", color=colour, markersize=4, linewidth=1.2, label=arm.words
+            )
+        axes.set_xlabel("Predicted probability")
+        axes.set_ylabel("Observed share of positives")
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_aspect("equal")
+        axes.grid(visible=True)
+        axes.legend(loc="upper left")
+
+    alt = "Calibration: predicted probability against observed share; counts are in the table."
+    return draw_picture("calibration", draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
+
+
+def draw_training(histories: Sequence[HistoryPoints]) -> list[Picture]:
+    """Draw the losses of every fold and seed, one chart per arm on a common scale."""
+    arms = list(dict.fromkeys(held.arm for held in histories))
+    if not arms:
+        return []
+    top = max((value for held in histories for value in _list_losses(held)), default=1.0)
+    charts: list[Draw] = [
+        _make_training([held for held in histories if held.arm == arm], top=top, position=n)
+        for n, arm in enumerate(arms)
+    ]
+    alts = [
+        f"{say(arm, ARMS)}: training and validation loss by epoch, "
+        f"{sum(held.arm == arm for held in histories)} models."
+        for arm in arms
+    ]
+    single = [
+        draw_picture(f"training-{arm}", chart, size_in=(3.5, 2.5), alt=alt)
+        for arm, chart, alt in zip(arms, charts, alts, strict=True)
+    ]
+    row = draw_row("training", charts, size_in=(3.5, 2.7), alt=" ".join(alts), caption=RESEARCH_USE)
+    return [*single, row]
+
+
+def _list_losses(held: HistoryPoints) -> list[float]:
+    """Return all losses of a model."""
+    names = (*_TRAINING_LOSS, *_VALIDATION_LOSS)
+    return [v for name in names for v in held.columns.get(name, ()) if v is not None]
+
+
+def _make_training(histories: Sequence[HistoryPoints], *, top: float, position: int) -> Draw:
+    """Return the drawing of one arm's losses."""
+
+    def draw(axes: Axes) -> None:
+        colour = choose_colour(histories[0].arm, position=position)
+        for n, held in enumerate(histories):
+            for names, line, width in ((_TRAINING_LOSS, ":", 0.9), (_VALIDATION_LOSS, "-", 1.3)):
+                values = next((held.columns[k] for k in names if k in held.columns), ())
+                label = ("Training" if line == ":" else "Validation") if n == 0 else None
+                epochs = range(1, len(values) + 1)
+                heights = [float("nan") if value is None else value for value in values]
+                axes.plot(epochs, heights, line, color=colour, lw=width, alpha=0.8, label=label)
+        axes.set_title(say(histories[0].arm, ARMS))
+        axes.set_xlabel("Epoch")
+        axes.set_ylabel("Loss")
+        axes.set_ylim(0, 1.05 * top)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(visible=True, axis="y")
+        axes.legend(loc="upper right", ncols=2)
+
+    return draw
+
+
+def draw_flow(steps: Sequence[FlowStep]) -> Picture:
+    """Draw the way from files to analysed images, with what left at each step."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_axis_off()
+        axes.set_xlim(0, 10)
+        axes.set_ylim(-len(steps) * 2.4, 0.2)
+        for n, step in enumerate(steps):
+            _draw_box(axes, step, top=-2.4 * n, is_last=n == len(steps) - 1)
+
+    alt = "; ".join(f"{step.label}: {step.n} {step.unit}, {step.n_left} left" for step in steps)
+    return draw_picture(
+        "flow", draw, size_in=(6.0, 1.15 * max(len(steps), 1)), alt=alt, caption=RESEARCH_USE
+    )
+
+
+def _draw_box(axes: Axes, step: FlowStep, *, top: float, is_last: bool) -> None:
+    """Draw one box of the flow, the arrow to the next, and the list of what left."""
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "none", "edgecolor": FIRST, "linewidth": 1}
+    text = f"{step.label}: {step.n} {step.unit}\n{step.detail}".strip()
+    axes.text(2.4, top - 0.6, text, ha="center", va="center", bbox=box)
+    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
+    if not is_last:
+        axes.annotate("", (2.4, top - 2.35), (2.4, top - 1.25), arrowprops=arrow)
+    if step.left:
+        lines = [f"{tally.n}  {tally.words}" for tally in step.left]
+        axes.plot([2.4, 5.1], [top - 1.75, top - 1.75], color=RULE, linewidth=1)
+        axes.text(5.3, top - 1.75, "\n".join(lines), va="center", fontsize=7, color=MUTED)

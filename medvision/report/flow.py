@@ -1,0 +1,254 @@
+"""The way from files to folds in real counts: the flow diagram, the refusals, the leakage."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from medvision.report.sources import Row, Sources, list_unique, parse_count
+from medvision.report.words import (
+    HARMLESS_ACTIONS,
+    LEAKAGE_ACTIONS,
+    LEAKAGE_KINDS,
+    LEFT,
+    say,
+    say_count,
+)
+
+_MAX_PAIRS = 50
+_IMAGES_LEFT = ("image-without-label",)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A code, its words, and how many."""
+
+    code: str
+    words: str
+    n: int
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One box of the diagram, and what left the study after it."""
+
+    label: str
+    n: int
+    unit: str
+    detail: str
+    left: tuple[Tally, ...]
+
+    @property
+    def n_left(self) -> int:
+        """Return how many left after this box."""
+        return sum(tally.n for tally in self.left)
+
+
+@dataclass(frozen=True)
+class LeakagePair:
+    """Two images that must not be on both sides of a split."""
+
+    kind: str
+    image_a: str
+    image_b: str
+    subject_a: str
+    subject_b: str
+    labels: str
+    action: str
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """Counts of one split of one fold."""
+
+    fold: str
+    split: str
+    n_images: int
+    n_subjects: int
+    n_by_class: tuple[int, ...]
+    prevalence: float | None
+
+
+@dataclass(frozen=True)
+class CohortFacts:
+    """What was found, refused, labelled and split."""
+
+    steps: tuple[FlowStep, ...]
+    refused: tuple[Tally, ...]
+    unmatched: tuple[Tally, ...]
+    leakage: tuple[LeakagePair, ...]
+    n_leakage: int
+    n_pairs: int
+    leakage_is_overridden: bool
+    classes: tuple[str, ...]
+    positive: str
+    folds: tuple[FoldRow, ...]
+    modalities: tuple[Tally, ...]
+    n_files: int
+    n_refused: int
+    n_images: int
+    n_subjects: int
+    n_folds: int
+
+
+def build_cohort(sources: Sources) -> CohortFacts:
+    """Count files, images, subjects and folds.
+
+    Args:
+        sources: Tables `sources`, `rejects`, `manifest`, `cohort`, `folds`, `leakage`,
+            `unmatched`, `preprocess_rejects`; document `cohort_summary`.
+
+    Returns:
+        The facts of the data section; every count is of rows that exist.
+    """
+    cohort, leakage = sources.table("cohort"), sources.table("leakage")
+    classes = _list_classes(sources)
+    positive = _choose_positive(sources, classes)
+    refused = _tally_refused(sources)
+    return CohortFacts(
+        steps=_build_steps(sources, classes),
+        refused=refused,
+        unmatched=_tally((row["kind"] for row in sources.table("unmatched")), LEFT),
+        leakage=tuple(_build_pair(row) for row in leakage[:_MAX_PAIRS]),
+        n_leakage=sum(row["action"] not in HARMLESS_ACTIONS for row in leakage),
+        n_pairs=len(leakage),
+        leakage_is_overridden=_is_overridden(sources),
+        classes=tuple(classes),
+        positive=positive,
+        folds=_build_folds(sources, classes=classes, positive=positive),
+        modalities=_tally((row["modality"] for row in cohort), {}),
+        n_files=len(sources.table("sources")),
+        n_refused=sum(tally.n for tally in refused),
+        n_images=len(cohort),
+        n_subjects=_count_subjects(cohort),
+        n_folds=len(list_unique(row["fold"] for row in sources.table("folds"))),
+    )
+
+
+def _list_classes(sources: Sources) -> list[str]:
+    """Return class names in the cohort's own order, or sorted."""
+    held = sources.document("cohort_summary").get("classes")
+    if isinstance(held, list):
+        return [str(name) for name in held]
+    return sorted({row["label"] for row in sources.table("cohort")})
+
+
+def _choose_positive(sources: Sources, classes: Sequence[str]) -> str:
+    """Return the positive class: the cohort's own choice, or the last."""
+    held = sources.document("cohort_summary").get("positive")
+    if isinstance(held, str):
+        return held
+    return classes[-1] if classes else ""
+
+
+def _is_overridden(sources: Sources) -> bool:
+    """Tell whether leakage was found and the user let the run go on."""
+    actions = {row.get("action", "") for row in sources.table("leakage")}
+    return "reported" in actions
+
+
+def _words(sources: Sources) -> dict[str, str]:
+    """Return the words of every reason for leaving."""
+    return {**LEFT, **{code: text[:1].upper() + text[1:] for code, text in sources.reasons.items()}}
+
+
+def _tally(codes: Iterable[str], words: dict[str, str]) -> tuple[Tally, ...]:
+    """Count codes, the most frequent first, then by name."""
+    counts = sorted(Counter(codes).items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Tally(code, say(code, words), n) for code, n in counts)
+
+
+def _tally_refused(sources: Sources) -> tuple[Tally, ...]:
+    """Count refused files by reason."""
+    return _tally((row["reason"] for row in sources.table("rejects")), _words(sources))
+
+
+def _tally_left(sources: Sources) -> tuple[Tally, ...]:
+    """Count the input files that became no image, by reason or verdict."""
+    left = [row for row in sources.table("sources") if row["verdict"] != "converted"]
+    return _tally((row.get("reason") or row["verdict"] for row in left), _words(sources))
+
+
+def _count_subjects(rows: Sequence[Row]) -> int:
+    """Return the number of different subjects."""
+    return len({row["subject"] for row in rows})
+
+
+def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ...]:
+    """Return the boxes of the diagram from top to bottom."""
+    cohort, manifest = sources.table("cohort"), sources.table("manifest")
+    dropped = [r for r in sources.table("unmatched") if r["kind"] in _IMAGES_LEFT]
+    rejected = sources.table("preprocess_rejects")
+    gone = {row["image_id"] for row in rejected}
+    analysed = [row for row in cohort if row["image_id"] not in gone]
+    files = [row for row in sources.table("sources") if row["verdict"] == "converted"]
+    by_class = ", ".join(f"{sum(r['label'] == c for r in analysed)} {c}" for c in classes)
+    return (
+        FlowStep("Input", len(sources.table("sources")), "files", "", _tally_left(sources)),
+        FlowStep(
+            "Converted",
+            len(manifest),
+            "images",
+            f"{say_count(_count_subjects(manifest), 'subject')}, from {len(files)} files",
+            _tally((row["kind"] for row in dropped), LEFT),
+        ),
+        FlowStep(
+            "Labelled",
+            len(cohort),
+            "images",
+            say_count(_count_subjects(cohort), "subject"),
+            _tally((row["reason"] for row in rejected), _words(sources)),
+        ),
+        FlowStep("Analysed", len(analysed), "images", by_class, ()),
+    )
+
+
+def _build_pair(row: Row) -> LeakagePair:
+    """Return a leakage row for display."""
+    labels = list_unique(name for name in (row["label_a"], row["label_b"]) if name)
+    return LeakagePair(
+        kind=say(row["kind"], LEAKAGE_KINDS),
+        image_a=row["image_a"],
+        image_b=row["image_b"],
+        subject_a=row["subject_a"],
+        subject_b=row["subject_b"],
+        labels=" / ".join(labels),
+        action=say(row["action"], LEAKAGE_ACTIONS),
+    )
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+def _build_folds(sources: Sources, *, classes: Sequence[str], positive: str) -> tuple[FoldRow, ...]:
+    """Return one row per fold and split."""
+    rows = sources.table("folds")
+    folds = sorted({row["fold"] for row in rows}, key=lambda name: (parse_count(name) or 0, name))
+    index = list(classes).index(positive) if positive in classes else None
+    built = [
+        _build_fold(
+            [row for row in rows if (row["fold"], row["split"]) == (fold, split)],
+            classes,
+            fold=fold,
+            split=split,
+            positive=index,
+        )
+        for fold in folds
+        for split in _SPLITS
+    ]
+    return tuple(row for row in built if row.n_images > 0)
+
+
+def _build_fold(
+    rows: Sequence[Row], classes: Sequence[str], *, fold: str, split: str, positive: int | None
+) -> FoldRow:
+    """Return the counts of one split."""
+    counts = Counter(row["label"] for row in rows)
+    by_class = tuple(counts[name] for name in classes)
+    return FoldRow(
+        fold=fold,
+        split=split,
+        n_images=len(rows),
+        n_subjects=_count_subjects(rows),
+        n_by_class=by_class,
+        prevalence=by_class[positive] / len(rows) if rows and positive is not None else None,
+    )

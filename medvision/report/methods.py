@@ -1,0 +1,220 @@
+"""The methods text, written from the configuration that was run, with its citations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from medvision.domain.record import JsonValue
+from medvision.report.sources import Sources
+from medvision.report.words import METHODS, join_words, say, say_count
+
+_CITATIONS = {
+    "monai": "Cardoso MJ et al. MONAI: an open-source framework for deep learning in healthcare. "
+    "2022. arXiv:2211.02701.",
+    "captum": "Kokhlikyan N et al. Captum: a unified and generic model interpretability library "
+    "for PyTorch. 2020. arXiv:2009.07896.",
+    "densenet121": "Huang G et al. Densely connected convolutional networks. CVPR 2017. "
+    "doi:10.1109/CVPR.2017.243.",
+    "resnet": "He K et al. Deep residual learning for image recognition. CVPR 2016. "
+    "doi:10.1109/CVPR.2016.90.",
+    "efficientnet_b0": "Tan M, Le Q. EfficientNet: rethinking model scaling for convolutional "
+    "neural networks. ICML 2019. arXiv:1905.11946.",
+    "adamw": "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019. "
+    "arXiv:1711.05101.",
+    "bootstrap": "Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B "
+    "2007;69:369-390. doi:10.1111/j.1467-9868.2007.00593.x.",
+    "integrated_gradients": "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep "
+    "networks. ICML 2017. arXiv:1703.01365.",
+    "layer_gradcam": "Selvaraju RR et al. Grad-CAM: visual explanations from deep networks via "
+    "gradient-based localization. ICCV 2017. doi:10.1109/ICCV.2017.74.",
+    "occlusion": "Zeiler MD, Fergus R. Visualizing and understanding convolutional networks. "
+    "ECCV 2014. doi:10.1007/978-3-319-10590-1_53.",
+    "sanity": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. arXiv:1810.03292.",
+    "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
+    "black-box models. BMVC 2018. arXiv:1806.07421.",
+    "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
+    "doi:10.1007/s11263-017-1059-x.",
+}
+
+_INTENSITY = {
+    "window": "intensities from {0:g} to {1:g} were scaled to the unit range",
+    "percentile": "intensities between percentiles {0:g} and {1:g} were scaled to the unit range",
+    "zscore": "intensities were scaled to zero mean and unit variance",
+    "none": "intensities were left as they were",
+}
+
+
+Cite = Callable[[str], str]
+"""Gives a citation's number, and remembers that it was used."""
+
+Writer = Callable[[Sources, Cite], str]
+
+
+@dataclass(frozen=True)
+class MethodsFacts:
+    """Paragraphs as (heading, text with [n] citations), and the citations in their order."""
+
+    paragraphs: tuple[tuple[str, str], ...]
+    citations: tuple[str, ...]
+
+
+def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
+    """Write the methods section of a paper about this run.
+
+    Args:
+        sources: The settings in force; sections that are missing leave their paragraph out.
+        n_folds: Number of folds that exist.
+
+    Returns:
+        Text that names only what was configured.
+    """
+    cited: list[str] = []
+
+    def cite(key: str) -> str:
+        if key not in cited:
+            cited.append(key)
+        return f"[{cited.index(key) + 1}]"
+
+    writers: tuple[tuple[str, str, Writer], ...] = (
+        ("Splitting", "cohort", lambda s, _: _write_split(s, n_folds)),
+        ("Preprocessing", "preprocess", _write_preprocess),
+        ("Network", "model", _write_network),
+        ("Training", "train", _write_training),
+        ("Statistics", "evaluate", _write_statistics),
+        ("Explanations", "explain", _write_explanations),
+    )
+    paragraphs = tuple(
+        (heading, write(sources, cite))
+        for heading, section, write in writers
+        if section in sources.settings
+    )
+    return MethodsFacts(paragraphs, tuple(_CITATIONS[key] for key in cited))
+
+
+def _write_split(sources: Sources, n_folds: int) -> str:
+    """How subjects were split."""
+    words = {
+        "group": "Subjects that share an image were kept in one split.",
+        "stop": "The run would have ended, had two subjects shared an image.",
+        "report": "Images shared by two subjects were reported, not separated.",
+    }
+    share, seed = _get(sources, "cohort.validation_fraction"), _get(sources, "cohort.seed")
+    leakage = words.get(str(_get(sources, "cohort.on_leakage")), "")
+    if n_folds == 1:
+        return f"One split into training, validation and test was used, by subject. {leakage}"
+    return (
+        f"Subjects, not images, were split into {n_folds} folds, stratified by label (seed "
+        f"{seed}); each subject was tested once. Of a fold's other subjects a share of {share} was "
+        f"held back for validation. {leakage}"
+    )
+
+
+def _write_preprocess(sources: Sources, cite: Cite) -> str:
+    """How images became arrays."""
+    parts = []
+    if orientation := _get(sources, "preprocess.orientation"):
+        parts.append(f"volumes were brought to {orientation} orientation")
+    if spacing := _get(sources, "preprocess.spacing_mm"):
+        parts.append(f"resampled to {_say_triple(spacing)} mm voxels")
+    kind = str(_get(sources, "preprocess.intensity"))
+    limits = _get(sources, "preprocess.window" if kind == "window" else "preprocess.percentiles")
+    if kind in _INTENSITY:
+        numbers = [v for v in _as_list(limits) if isinstance(v, int | float)]
+        parts.append(_INTENSITY[kind].format(*(numbers or (0, 0))))
+    if _get(sources, "preprocess.crop_foreground"):
+        parts.append("the foreground was cropped")
+    how = "resized" if _get(sources, "preprocess.sizing") == "resize" else "padded or cropped"
+    parts.append(f"images were {how} to {_say_triple(_get(sources, 'preprocess.size'))} voxels")
+    text = join_words(parts)
+    return f"With MONAI {cite('monai')}, {text}. Orientation and spacing apply to volumes only."
+
+
+def _write_network(sources: Sources, cite: Cite) -> str:
+    """Which network, from which weights."""
+    backbone = str(_get(sources, "model.backbone"))
+    key = "resnet" if backbone.startswith("resnet") else backbone
+    name = "small convolutional network" if backbone == "small" else backbone
+    reference = f" {cite(key)}" if key in _CITATIONS else ""
+    weights = _get(sources, "model.weights")
+    origin = {
+        "none": "It started from random weights.",
+        "pretrain": f"It started from weights trained here on a synthetic source task of "
+        f"{_get(sources, 'pretrain.images')} images ({_get(sources, 'pretrain.epochs')} epochs, "
+        f"seed {_get(sources, 'pretrain.seed')}).",
+    }.get(str(weights), "It started from weights that were given as a file.")
+    policy = {
+        "full": "All layers were trained.",
+        "partial": f"The first {_get(sources, 'model.frozen_blocks')} blocks stayed frozen.",
+        "linear": "Only the head was trained.",
+    }.get(str(_get(sources, "model.policy")), "")
+    return f"The classifier was a {name}{reference}. {origin} {policy}".strip()
+
+
+def _write_training(sources: Sources, cite: Cite) -> str:
+    """How the network was trained."""
+    seeds = _get(sources, "train.seeds")
+    n_seeds = len(seeds) if isinstance(seeds, list) else 1
+    scratch = (
+        " The same network was also trained from random weights on the same folds."
+        if _get(sources, "train.compare_scratch") and _get(sources, "model.weights") != "none"
+        else ""
+    )
+    imbalance = {
+        "weights": " Classes were weighted by their rarity in the loss.",
+        "sampling": " Classes were sampled equally often.",
+    }.get(str(_get(sources, "train.imbalance")), "")
+    return (
+        f"Networks were trained with AdamW {cite('adamw')} for at most "
+        f"{_get(sources, 'train.epochs')} epochs (batch {_get(sources, 'train.batch_size')}, peak "
+        f"learning rate {_get(sources, 'train.learning_rate')}, weight decay "
+        f"{_get(sources, 'train.weight_decay')}, one cycle), stopping after "
+        f"{_get(sources, 'train.patience')} epochs without a better validation "
+        f"{_get(sources, 'train.monitor')}; {say_count(n_seeds, 'seed')} per fold."
+        f"{imbalance}{scratch}"
+    )
+
+
+def _write_statistics(sources: Sources, cite: Cite) -> str:
+    """How figures and intervals were made."""
+    level = _get(sources, "evaluate.confidence")
+    percent = f"{100 * level:g}%" if isinstance(level, int | float) else "stated"
+    return (
+        "All figures are of held-out test subjects. The threshold of each model was fixed on its "
+        f"validation subjects. Intervals are {percent} and come from "
+        f"{_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
+        f"{cite('bootstrap')}, so that several images of one subject do not count as independent."
+    )
+
+
+def _write_explanations(sources: Sources, cite: Cite) -> str:
+    """Which attributions, and how they were checked."""
+    methods = _get(sources, "explain.methods")
+    names = [str(name) for name in _as_list(methods)]
+    said = join_words(
+        [f"{say(n, METHODS)}{' ' + cite(n) if n in _CITATIONS else ''}" for n in names]
+    )
+    return (
+        f"The logit of the explained class was attributed to the input by {said}, computed with "
+        f"Captum {cite('captum')} and mapped back to the source image's own grid. "
+        f"Each map was checked: against the network with randomised weights {cite('sanity')}; by "
+        f"deletion against {_get(sources, 'explain.random_orders')} random orders "
+        f"{cite('deletion')}; and, where a lesion mask exists, by the pointing game "
+        f"{cite('pointing')}. Images were chosen by a fixed rule with seed "
+        f"{_get(sources, 'explain.seed')}, wrong predictions included."
+    )
+
+
+def _get(sources: Sources, key: str) -> JsonValue:
+    """Return `section.field` of the settings."""
+    section, _, name = key.partition(".")
+    return sources.setting(section, name)
+
+
+def _as_list(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _say_triple(value: JsonValue) -> str:
+    """Return three sizes as 3 × 3 × 5."""
+    if not isinstance(value, list):
+        return str(value)
+    return " × ".join(f"{v:g}" if isinstance(v, int | float) else str(v) for v in value)

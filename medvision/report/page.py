@@ -1,0 +1,69 @@
+"""The whole report from plain rows and arrays: what the command `report` calls."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from medvision.domain.record import JsonValue
+from medvision.report.canvas import Picture
+from medvision.report.case import CaseView
+from medvision.report.facts import Facts, facts_to_json
+from medvision.report.figure_case import draw_case
+from medvision.report.figures import draw_figures
+from medvision.report.render import render_model_card, render_page
+
+MAX_CASES = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the report stage writes.
+
+    Args:
+        html: The page.
+        model_card: Markdown.
+        facts: Content of report.json.
+        figures: File name without folder, to PNG bytes.
+    """
+
+    html: str
+    model_card: str
+    facts: JsonValue
+    figures: dict[str, bytes]
+
+
+def build_report(facts: Facts, *, views: Mapping[str, CaseView]) -> Report:
+    """Render page, model card and figures.
+
+    Args:
+        facts: All numbers and words.
+        views: Pictures of the explained cases by image_id, at most `MAX_CASES` so that the page
+            stays small.
+
+    Returns:
+        The report; equal arguments give equal bytes.
+    """
+    figures = draw_figures(facts)
+    cases = [
+        draw_case(case, views[case.image_id])
+        for case in facts.explanation.cases
+        if case.image_id in views
+    ]
+    files = {name: figure for name, figure in figures.items() if not name.startswith("training-")}
+    return Report(
+        html=render_page(facts, figures, views=views),
+        model_card=render_model_card(facts),
+        facts=_join_facts(facts, views),
+        figures=_list_files([*files.values(), *cases]),
+    )
+
+
+def _join_facts(facts: Facts, views: Mapping[str, CaseView]) -> JsonValue:
+    """Return the facts with what is said about the pictures."""
+    joined = cast(dict[str, JsonValue], facts_to_json(facts))
+    displays = [cast(JsonValue, asdict(view.facts)) for view in views.values()]
+    return {**joined, "displays": displays}
+
+
+def _list_files(pictures: list[Picture]) -> dict[str, bytes]:
+    return {f"{picture.name}.png": picture.png for picture in pictures}

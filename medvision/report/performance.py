@@ -1,0 +1,243 @@
+"""Performance as facts: metrics with intervals, curves, and comparisons in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
+from medvision.report.words import ARMS, say, say_metric, say_number
+
+_MAIN_METRICS = ("auc", "auc_macro", "balanced_accuracy")
+_ARM_ORDER = ("transfer", "scratch")
+_CURVE_POINTS = 400
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of one arm with its interval and counts."""
+
+    arm: str
+    metric: str
+    words: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n_images: int | None
+    n_subjects: int | None
+    n_positive: int | None
+    method: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two arms on the same subjects, with the verdict in words."""
+
+    metric: str
+    words: str
+    arm_a: str
+    arm_b: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    n_subjects: int | None
+    method: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """One bin of the reliability curve."""
+
+    predicted: float
+    observed: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class HistoryPoints:
+    """One model's losses; epochs run from 1."""
+
+    arm: str
+    fold: int
+    seed: int
+    columns: dict[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    """The curves and counts of one arm."""
+
+    arm: str
+    words: str
+    roc: tuple[tuple[float, float], ...]
+    calibration: tuple[CalibrationBin, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    thresholds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PerformanceFacts:
+    """All that is known of the arms' performance on held-out subjects."""
+
+    main_metric: str
+    main_words: str
+    chance: float | None
+    metrics: tuple[Metric, ...]
+    comparisons: tuple[Comparison, ...]
+    arms: tuple[ArmFacts, ...]
+    histories: tuple[HistoryPoints, ...]
+    confidence: float
+
+    def find(self, arm: str, metric: str) -> Metric | None:
+        """Return one metric of one arm, None where it was not computed."""
+        found = [m for m in self.metrics if (m.arm, m.metric) == (arm, metric)]
+        return found[0] if found else None
+
+    @property
+    def main(self) -> tuple[Metric, ...]:
+        """Return the main metric of each arm."""
+        return tuple(metric for metric in self.metrics if metric.metric == self.main_metric)
+
+
+def build_performance(sources: Sources, *, classes: Sequence[str]) -> PerformanceFacts:
+    """Gather the evaluation's figures.
+
+    Args:
+        sources: Tables `metrics`, `comparison`, `roc`, `calibration`, `confusion`,
+            `thresholds`; histories.
+        classes: Class names in their order.
+
+    Returns:
+        Facts with the arms ordered transfer first.
+    """
+    metrics = tuple(_build_metric(row) for row in _sort_by_arm(sources.table("metrics")))
+    names = [metric.metric for metric in metrics]
+    main = next((name for name in _MAIN_METRICS if name in names), names[0] if names else "")
+    confidence = parse_number(str(sources.setting("evaluate", "confidence")))
+    arms = list_unique(metric.arm for metric in metrics)
+    return PerformanceFacts(
+        main_metric=main,
+        main_words=say_metric(main),
+        chance=0.5 if main in {"auc", "auc_macro", "balanced_accuracy"} else None,
+        metrics=metrics,
+        comparisons=tuple(_build_comparison(row) for row in sources.table("comparison")),
+        arms=tuple(_build_arm(sources, arm, classes=classes) for arm in arms),
+        histories=_build_histories(sources),
+        confidence=0.95 if confidence is None else confidence,
+    )
+
+
+def _sort_by_arm(rows: Sequence[Row]) -> list[Row]:
+    """Put transfer first and scratch last, the order within an arm as it was."""
+    rank = {arm: n for n, arm in enumerate(_ARM_ORDER)}
+    return sorted(rows, key=lambda row: (rank.get(row["arm"], len(rank)), row["arm"]))
+
+
+def _build_metric(row: Row) -> Metric:
+    """Return a row of metrics.tsv as a fact."""
+    return Metric(
+        arm=row["arm"],
+        metric=row["metric"],
+        words=say_metric(row["metric"]),
+        value=parse_number(row["value"]),
+        low=parse_number(row["low"]),
+        high=parse_number(row["high"]),
+        n_images=parse_count(row["n_images"]),
+        n_subjects=parse_count(row["n_subjects"]),
+        n_positive=parse_count(row["n_positive"]),
+        method=row["method"],
+    )
+
+
+def _build_comparison(row: Row) -> Comparison:
+    """Return a row of comparison.tsv with its verdict in words."""
+    difference, low, high = (parse_number(row[name]) for name in ("difference", "low", "high"))
+    words = say_metric(row["metric"])
+    return Comparison(
+        metric=row["metric"],
+        words=words,
+        arm_a=row["arm_a"],
+        arm_b=row["arm_b"],
+        difference=difference,
+        low=low,
+        high=high,
+        n_subjects=parse_count(row["n_subjects"]),
+        method=row["method"],
+        verdict=_judge(words, row["arm_a"], row["arm_b"], interval=(difference, low, high)),
+    )
+
+
+_LESS_IS_BETTER = {"Brier score"}
+
+
+def _judge(
+    words: str, arm_a: str, arm_b: str, *, interval: tuple[float | None, float | None, float | None]
+) -> str:
+    """Say what an interval of a difference does and does not show."""
+    difference, low, high = interval
+    if difference is None or low is None or high is None:
+        return "No interval could be computed, so the difference cannot be judged."
+    name_a, name_b = (say(arm, ARMS).lower() for arm in (arm_a, arm_b))
+    span = f"{say_number(low, signed=True)} to {say_number(high, signed=True)}"
+    if low <= 0 <= high:
+        return f"The interval, {span}, includes zero: {name_a} did not demonstrably help here."
+    better = (difference > 0) != (words in _LESS_IS_BETTER)
+    winner, loser = (name_a, name_b) if better else (name_b, name_a)
+    return f"The interval, {span}, excludes zero: {winner} did better than {loser}."
+
+
+def _build_arm(sources: Sources, arm: str, *, classes: Sequence[str]) -> ArmFacts:
+    """Return one arm's curves."""
+    own = {
+        name: [row for row in sources.table(name) if row["arm"] == arm]
+        for name in ("roc", "calibration", "confusion", "thresholds")
+    }
+    points = [(parse_number(r["fpr"]) or 0.0, parse_number(r["tpr"]) or 0.0) for r in own["roc"]]
+    cells = {(r["label"], r["predicted"]): parse_count(r["n"]) or 0 for r in own["confusion"]}
+    thresholds = [parse_number(row["threshold"]) for row in own["thresholds"]]
+    return ArmFacts(
+        arm=arm,
+        words=say(arm, ARMS),
+        roc=tuple(_thin(points)),
+        calibration=tuple(_build_bins(own["calibration"])),
+        confusion=tuple(tuple(cells.get((a, b), 0) for b in classes) for a in classes)
+        if cells
+        else (),
+        thresholds=tuple(value for value in thresholds if value is not None),
+    )
+
+
+def _thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Keep a curve drawable: at most a few hundred points, first and last among them."""
+    step = max(1, -(-len(points) // _CURVE_POINTS))
+    return points[::step] + ([points[-1]] if points and (len(points) - 1) % step else [])
+
+
+def _build_bins(rows: Sequence[Row]) -> list[CalibrationBin]:
+    """Return the reliability curve's bins that hold images."""
+    bins = []
+    for row in rows:
+        predicted, observed = parse_number(row["predicted"]), parse_number(row["observed"])
+        if predicted is None or observed is None:
+            continue
+        low, high = parse_number(row["low"]), parse_number(row["high"])
+        bins.append(CalibrationBin(predicted, observed, low, high, parse_count(row["n"]) or 0))
+    return bins
+
+
+def _build_histories(sources: Sources) -> tuple[HistoryPoints, ...]:
+    """Return every model's curves, column by column."""
+    return tuple(
+        HistoryPoints(
+            held.arm,
+            held.fold,
+            held.seed,
+            {
+                name: tuple(parse_number(row.get(name)) for row in held.rows)
+                for name in (held.rows[0] if held.rows else ())
+                if name != "epoch"
+            },
+        )
+        for held in sources.histories
+    )

@@ -1,0 +1,184 @@
+"""The page and the model card from facts and pictures: templates filled, nothing computed."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from medvision.domain.record import JsonValue
+from medvision.report.canvas import Picture
+from medvision.report.case import CaseView
+from medvision.report.facts import Facts
+from medvision.report.overlay import build_palette
+from medvision.report.performance import Metric
+from medvision.report.words import (
+    ARMS,
+    CHECK_MEANINGS,
+    METHODS,
+    say,
+    say_count,
+    say_number,
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The axis of the headline's interval plot, in percent of its width."""
+
+    low: float
+    high: float
+
+    @property
+    def ticks(self) -> list[float]:
+        """Return the tenths within the axis."""
+        return [n / 10 for n in range(round(10 * self.low), round(10 * self.high) + 1)]
+
+    def place(self, value: float) -> str:
+        """Return a value's place; a margin keeps labels inside."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{2 + 96 * share:.2f}%"
+
+
+def render_page(
+    facts: Facts, figures: Mapping[str, Picture], *, views: Mapping[str, CaseView]
+) -> str:
+    """Render the whole page as one self-contained HTML file.
+
+    Args:
+        facts: All numbers and words.
+        figures: Charts by name.
+        views: Pictures of the cases shown, by image_id.
+
+    Returns:
+        HTML that loads nothing from elsewhere; equal arguments give equal text.
+    """
+    environment = _build_environment()
+    script = _read_asset(environment, "script.js")
+    main = facts.performance.main
+    shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
+    return environment.get_template("report.html.j2").render(
+        facts=facts,
+        figures={"roc": None, "calibration": None, **figures},
+        training=[p for name, p in figures.items() if name.startswith("training-")],
+        cases=[(case, view) for case, view in shown if view is not None],
+        contents=_list_contents(facts),
+        headline=next((metric for metric in main if metric.value is not None), None),
+        scale=_choose_scale(main, facts.performance.chance),
+        by_metric=_group_by_metric(facts.performance.metrics),
+        confusions=[arm for arm in facts.performance.arms if arm.confusion],
+        meanings=[
+            (facts.explanation.check_words[check], CHECK_MEANINGS[check])
+            for check in facts.explanation.checks
+            if check in CHECK_MEANINGS
+        ],
+        ramp=_build_ramp(),
+        style=Markup(_read_asset(environment, "style.css")),  # noqa: S704 - the package's own file
+        script=Markup(script),  # noqa: S704 - the package's own file
+        script_digest=_digest_script(script),
+    )
+
+
+def render_model_card(facts: Facts) -> str:
+    """Render the model card as Markdown with a YAML head."""
+    return _build_environment().get_template("model_card.md.j2").render(facts=facts)
+
+
+def _list_contents(facts: Facts) -> list[tuple[str, str]]:
+    """Return (anchor, heading) of the sections that have something to say."""
+    everything = {
+        "summary": ("Summary", True),
+        "data": ("Data and leakage", True),
+        "training": ("Training", bool(facts.performance.histories)),
+        "performance": ("Performance", bool(facts.performance.metrics)),
+        "explanations": ("Explanations", bool(facts.explanation.cases)),
+        "methods": ("Methods", bool(facts.methods.paragraphs)),
+        "reproducibility": ("Reproducibility", True),
+        "limits": ("Limits", True),
+    }
+    return [(anchor, heading) for anchor, (heading, is_there) in everything.items() if is_there]
+
+
+def _build_environment() -> Environment:
+    """Return the templates' environment: escaping on, an unknown name is an error."""
+    environment = Environment(
+        loader=PackageLoader("medvision.report"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "arm": lambda arm: say(arm, ARMS),
+        "method": lambda method: say(method, METHODS),
+        "count": say_count,
+        "number": _show_number,
+        "whole": lambda n: "–" if n is None else str(n),
+        "percent": lambda share: "–" if share is None else f"{100 * share:.3g}%",
+        "short": _show_short,
+        "data_uri": _show_data_uri,
+        "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
+        "top": lambda view: round(-100 * (view.key * (view.size[0] + 2) + 1) / view.size[0], 4),
+        "pretty": _show_settings,
+    }
+    return environment
+
+
+def _read_asset(environment: Environment, name: str) -> str:
+    """Return a file of the templates' folder as it stands."""
+    if environment.loader is None:
+        return ""
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _show_number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    return say_number(value, digits=digits, signed=signed)
+
+
+def _show_short(value: float) -> str:
+    """Show three significant digits, whole numbers from a hundred on."""
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def _show_data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _show_settings(settings: Mapping[str, JsonValue]) -> str:
+    return json.dumps(settings, indent=2, ensure_ascii=False)
+
+
+def _count_rows(view: CaseView) -> int:
+    """Return the rows of a case's tall picture, spare rows included."""
+    return len(view.facts.shown) * (view.size[0] + 2)
+
+
+def _digest_script(script: str) -> str:
+    """Return the script's digest for the content security policy."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"sha256-{digest}"
+
+
+def _build_ramp() -> str:
+    """Return the colour bar as a CSS gradient: the overlay's own colours."""
+    palette = build_palette()
+    stops = [f"rgba({r},{g},{b},{a / 255:.3f})" for r, g, b, a in palette[::5].tolist()]
+    return f"linear-gradient(90deg, {', '.join(stops)})"
+
+
+def _choose_scale(metrics: Sequence[Metric], chance: float | None) -> Scale:
+    """Return an axis in whole tenths that holds every interval and chance."""
+    held = [v for m in metrics for v in (m.value, m.low, m.high) if v is not None]
+    held += [] if chance is None else [chance]
+    low = min([*held, 0.9])
+    return Scale(max(0.0, int(10 * low) / 10), 1.0)
+
+
+def _group_by_metric(metrics: Sequence[Metric]) -> list[tuple[str, list[Metric]]]:
+    """Return (words, metrics of each arm), in the order of the first arm."""
+    names = dict.fromkeys(metric.words for metric in metrics)
+    return [(name, [metric for metric in metrics if metric.words == name]) for name in names]

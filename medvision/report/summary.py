@@ -1,0 +1,130 @@
+"""The study in five sentences, and in three lines for a terminal."""
+
+from medvision.report.explanation import POINTING, ExplanationFacts, Rate
+from medvision.report.flow import CohortFacts
+from medvision.report.performance import Metric, PerformanceFacts
+from medvision.report.words import ARMS, join_words, say, say_count, say_number
+
+
+def summarise(
+    cohort: CohortFacts, performance: PerformanceFacts, *, explanation: ExplanationFacts
+) -> tuple[str, ...]:
+    """Return the summary: data, performance, comparison, explanations, safeguards.
+
+    Args:
+        cohort: Counts of files, images, subjects.
+        performance: Metrics and comparisons of the arms.
+        explanation: Cases and matrix.
+
+    Returns:
+        Up to five sentences; a part that was not run has none.
+    """
+    sentences = [
+        _say_data(cohort),
+        _say_performance(performance),
+        _say_comparison(performance),
+        _say_explanations(explanation),
+        _say_leakage(cohort),
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def summarise_briefly(
+    cohort: CohortFacts, performance: PerformanceFacts, *, explanation: ExplanationFacts
+) -> tuple[str, ...]:
+    """Return three lines: performance, explanations, refusals and leakage."""
+    first = f"{_say_performance(performance)} {_say_comparison(performance)}".strip()
+    last = f"{say_count(cohort.n_refused, 'file')} refused of {cohort.n_files}; "
+    last += _say_leakage(cohort)
+    return (
+        first or "No performance was computed.",
+        _say_explanations(explanation) or "No prediction was explained.",
+        last,
+    )
+
+
+def _say_data(cohort: CohortFacts) -> str:
+    """What was analysed."""
+    classes = join_words([f"“{name}”" for name in cohort.classes])
+    images, subjects = say_count(cohort.n_images, "image"), say_count(cohort.n_subjects, "subject")
+    files = say_count(cohort.n_files, "input file")
+    verb = "was" if cohort.n_refused == 1 else "were"
+    return (
+        f"{images} of {subjects} in the classes {classes} were analysed, out of {files}, of which "
+        f"{cohort.n_refused} {verb} refused with a stated reason."
+    )
+
+
+def say_interval(metric: Metric, *, confidence: float) -> str:
+    """Return an interval in words, such as `95% interval 0.86 to 0.98`."""
+    if metric.low is None or metric.high is None:
+        return "no interval"
+    return f"{100 * confidence:g}% interval {say_number(metric.low)} to {say_number(metric.high)}"
+
+
+def _say_performance(performance: PerformanceFacts) -> str:
+    """How well held-out subjects were classified."""
+    parts = [
+        f"{say_number(m.value)} ({say_interval(m, confidence=performance.confidence)}) "
+        f"{_say_arm(m.arm)}"
+        for m in performance.main
+    ]
+    if not parts:
+        return ""
+    n_subjects = performance.main[0].n_subjects
+    held_out = f" on {say_count(n_subjects, 'held-out subject')}" if n_subjects else ""
+    return f"The {_lower(performance.main_words)} was {join_words(parts)}{held_out}."
+
+
+def _say_arm(arm: str) -> str:
+    """Return an arm as it stands within a sentence."""
+    words = {"transfer": "with transfer learning", "scratch": "from scratch"}
+    return words.get(arm, f"for {say(arm, ARMS).lower()}")
+
+
+def _lower(words: str) -> str:
+    """Lower the first letter unless the first word is a name or an acronym."""
+    is_name = any(letter.isupper() for letter in words.split(" ", maxsplit=1)[0][1:])
+    return words if is_name else words[:1].lower() + words[1:]
+
+
+def _say_comparison(performance: PerformanceFacts) -> str:
+    """Whether one arm was better, as far as the interval says."""
+    found = [c for c in performance.comparisons if c.metric == performance.main_metric]
+    if not found:
+        return ""
+    held = found[0]
+    return f"Paired on the same subjects, the difference in {_lower(held.words)} was " + (
+        f"{say_number(held.difference, signed=True)}. {held.verdict}"
+    )
+
+
+def _say_explanations(explanation: ExplanationFacts) -> str:
+    """Which methods passed their checks, and whether they point at the lesion."""
+    if not explanation.cases:
+        return ""
+    methods = [row for row in explanation.matrix if not row.is_control]
+    checked = join_words([f"{_lower(row.words)} in {_of(row.every_check)}" for row in methods])
+    text = f"Of {say_count(len(explanation.cases), 'explained test image')}, every check was "
+    text += f"passed by {checked}" if checked else "left out"
+    pointing = [
+        f"{_lower(row.words)} in {_of(row.rates[POINTING])}"
+        for row in methods
+        if POINTING in row.rates and row.rates[POINTING].n
+    ]
+    return f"{text}; the lesion was hit by {join_words(pointing)}." if pointing else f"{text}."
+
+
+def _of(rate: Rate) -> str:
+    return f"{rate.passed} of {rate.n}"
+
+
+def _say_leakage(cohort: CohortFacts) -> str:
+    """What the leakage check found and what was done."""
+    n = cohort.n_leakage
+    if n == 0:
+        return "No image was found under two subjects, and no subject is in two splits of a fold."
+    found = f"The leakage check found {say_count(n, 'pair')} of images that must not be separated"
+    if cohort.leakage_is_overridden:
+        return f"{found}, and the configuration let them stay in different splits."
+    return f"{found}, and kept each in one split."

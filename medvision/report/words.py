@@ -1,0 +1,145 @@
+"""The words of the page: codes, metrics, methods, checks and verdicts in plain English."""
+
+RESEARCH_USE = "For research use only. Not a medical device."
+
+ARMS = {"transfer": "Transfer learning", "scratch": "From scratch"}
+
+METRICS = {
+    "auc": "AUC",
+    "auc_macro": "AUC, mean over classes",
+    "balanced_accuracy": "Balanced accuracy",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "specificity_macro": "Specificity, mean over classes",
+    "brier": "Brier score",
+}
+
+METHODS = {
+    "integrated_gradients": "Integrated gradients",
+    "layer_gradcam": "Grad-CAM",
+    "occlusion": "Occlusion",
+    "control_edge": "Edge map",
+    "control_random": "Random map",
+}
+
+UNITS = {
+    "integrated_gradients": "logit per array voxel",
+    "layer_gradcam": "gradient-weighted activation",
+    "occlusion": "change of logit",
+}
+
+CHECKS = {
+    "completeness": "Completeness",
+    "deletion": "Faithfulness (deletion)",
+    "weight_randomisation_top": "Depends on the last weights",
+    "weight_randomisation": "Depends on all weights",
+    "pointing": "Points at the lesion",
+    "relevance_mass": "Relevance in the lesion",
+}
+
+CHECK_MEANINGS = {
+    "completeness": "Does the map's sum equal the change of the output that it explains?",
+    "deletion": "Does removing the voxels it marks lower the output faster than removal in random "
+    "order?",
+    "weight_randomisation_top": "Does the map change when the last layer is made random?",
+    "weight_randomisation": "Does the map change when all weights are made random?",
+    "pointing": "Does the map's strongest voxel lie inside the lesion's mask?",
+    "relevance_mass": "Does the lesion hold more positive relevance than its volume explains?",
+}
+
+VERDICTS = {
+    "PASS": ("pass", "✓", "Passed"),
+    "FAIL": ("fail", "✗", "Failed"),
+    "INCONCLUSIVE": ("unsure", "?", "Inconclusive"),
+    "EMPTY": ("empty", "∅", "Empty map"),
+    "NOT APPLICABLE": ("none", "–", "Not applicable"),
+}
+
+_NO_VERDICT = ("none", "–", "Not assessed")
+
+LEFT = {
+    "duplicate": "Exact duplicate of another file",
+    "same-pixels": "Repeats pixels already read",
+    "refused": "Refused",
+    "non-image": "Not an image",
+    "image-without-label": "Image without a label",
+    "label-without-image": "Label without an image",
+    "several-images": "Several images, none named by the label",
+    "mask-refused": "Mask that fits no image",
+}
+
+LEAKAGE_KINDS = {
+    "same-pixels": "Equal images",
+    "conflicting-label": "Equal images, different labels",
+    "same-study": "One study, two sides",
+    "same-subject": "One subject, two sides",
+}
+
+LEAKAGE_ACTIONS = {
+    "grouped": "Kept in one split",
+    "stopped": "Ended the run",
+    "reported": "Left apart, as configured",
+    "same-subject": "Harmless: one subject",
+    "same-split": "Harmless: one split",
+}
+
+HARMLESS_ACTIONS = ("same-subject", "same-split")
+
+RULES = {
+    "true_positive": "drawn among the true positives",
+    "false_negative": "drawn among the false negatives",
+    "false_positive": "drawn among the false positives",
+    "true_negative": "drawn among the true negatives",
+    "correct": "drawn among the right predictions",
+    "wrong": "drawn among the wrong predictions",
+    "uncertain": "the least certain prediction",
+}
+
+
+def is_control(method: str) -> bool:
+    """Tell whether a map is a negative control, which knows nothing of the network."""
+    return method.startswith("control_")
+
+
+def say_metric(name: str) -> str:
+    """Return a metric's words; `auc_glioma` is the AUC of class glioma."""
+    if name in METRICS:
+        return METRICS[name]
+    kind, _, label = name.partition("_")
+    return f"{METRICS[kind]}, {label}" if kind in METRICS and label else say(name, METRICS)
+
+
+def say(code: str, words: dict[str, str]) -> str:
+    """Return a code's words; an unknown code is spelt out as it stands."""
+    spelt = code.replace("_", " ").replace("-", " ").strip()
+    return words.get(code) or (spelt[:1].upper() + spelt[1:])
+
+
+def say_verdict(verdict: str) -> tuple[str, str, str]:
+    """Return (style, icon, word) of a verdict, so that colour never stands alone."""
+    return VERDICTS.get(verdict.strip().upper(), _NO_VERDICT)
+
+
+def say_number(value: float | None, *, digits: int = 2, signed: bool = False) -> str:
+    """Return a number with a true minus sign; a dash where there is none."""
+    if value is None:
+        return "–"
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def say_count(n: int, thing: str) -> str:
+    """Return a count with its noun, in the plural where there is more or less than one."""
+    if n == 1:
+        return f"1 {thing}"
+    plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{n} {plural if thing != 'series' else 'series'}"
+
+
+def join_words(parts: list[str]) -> str:
+    """Return a list as English: a, b and c."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
