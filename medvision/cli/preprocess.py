@@ -10,7 +10,7 @@ from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
-from medvision.domain.volume import format_shape, parse_shape
+from medvision.domain.volume import FloatGrid, format_shape, parse_shape
 from medvision.io.tables import Row, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS
@@ -38,7 +38,6 @@ def command(study: Study, layout: Layout) -> None:
 
 def _preprocess(study: Study, step: Step, *, rows: list[Row]) -> None:
     """Introduce the images to the pipeline, and write the store with its tables."""
-    from medvision.io.nifti import read_nifti
     from medvision.preprocess.dimensions import choose_dimensions
     from medvision.preprocess.pipeline import build_pipeline
     from medvision.preprocess.store import check_classes_left, write_arrays
@@ -47,7 +46,6 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row]) -> None:
 
     # One thread: sums depend on how they are split, and the record holds no thread count.
     limit_threads(1)
-    layout = step.layout
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
     spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
     left_out = {rejection.image_id for rejection in others}
@@ -55,14 +53,22 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row]) -> None:
     transform, steps = build_pipeline(spatial_dims=spatial_dims, **dict(study.preprocess))
     result = write_arrays(
         track(kept, "preprocessing images", total=len(kept)),
-        lambda image_id: read_nifti(step.read(layout.image(image_id))),
+        lambda image_id: _load_image(step, image_id),
         transform=transform,
         spatial_dims=spatial_dims,
-        path=step.write(layout.arrays),
+        path=step.write(step.layout.arrays),
     )
     result = replace(result, rejections=(*others, *result.rejections))
     check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
     _write_tables(step, result, spatial_dims=spatial_dims, steps=[s.as_dict() for s in steps])
+
+
+def _load_image(step: Step, image_id: str) -> tuple[FloatGrid, Affine]:
+    """Read one ingested image."""
+    from medvision.io.nifti_read import read_nifti
+
+    image = read_nifti(step.read(step.layout.image(image_id)))
+    return image.array.astype("float32"), image.affine
 
 
 def _write_tables(

@@ -1,0 +1,167 @@
+"""`medvision preprocess` on a small cohort of real NIfTI files: store, tables, record."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from medvision.cli._run import open_step
+from medvision.cli.main import main
+from medvision.config.model import load_study
+from medvision.io.nifti_write import write_nifti
+from medvision.io.tables import read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.arrays import read_array_store
+
+SIZE = "preprocess.size=[10, 10, 6]"
+
+
+def make_image(number, *, shape=(12, 11, 5)):
+    rng = np.random.default_rng(number)
+    affine = np.diag([-3.0, -3.0, 6.0, 1.0])
+    affine[:3, 3] = [40.0 + number, 30.0, -60.0]
+    return rng.normal(-400, 300, size=shape).astype(np.float32), affine
+
+
+@pytest.fixture
+def study_root(tmp_path):
+    """A study whose ingest and cohort steps are complete: six images, one with NaN."""
+    images = {f"sub-{n:010x}_img-{n:012x}": make_image(n) for n in range(6)}
+    images["sub-0000000005_img-000000000005"][0][0, 0, 0] = np.nan
+    write_upstream(tmp_path / "results", images)
+    return tmp_path / "results"
+
+
+def write_upstream(root, images, *, labels=("no", "yes")):
+    study = load_study(json.dumps({"output": {"path": str(root)}}))
+    layout = Layout(root)
+    with open_step("ingest", study) as step:
+        for image_id, (grid, affine) in images.items():
+            write_nifti(step.write(layout.image(image_id)), grid, affine=affine, is_placed=True)
+    with open_step("cohort", study) as step:
+        rows = [
+            {
+                "image_id": image_id,
+                "label": labels[number % len(labels)],
+                "shape": "x".join(map(str, grid.shape)),
+            }
+            for number, (image_id, (grid, _)) in enumerate(images.items())
+        ]
+        write_table(step.write(layout.cohort), rows, columns=("image_id", "label", "shape"))
+
+
+def preprocess(root, *overrides) -> Result:
+    values = [f"output.path={root}", SIZE, *overrides]
+    arguments = [part for value in values for part in ("--set", value)]
+    return CliRunner().invoke(main, ["preprocess", *arguments])
+
+
+def read_store(root):
+    layout = Layout(root)
+    return read_array_store(layout.arrays, layout.array_index, layout.array_meta)
+
+
+def test_store_holds_the_cohort_with_its_geometry(study_root):
+    result = preprocess(study_root)
+    assert result.exit_code == 0, result.output
+    store = read_store(study_root)
+    assert store.array.shape == (5, 1, 10, 10, 6)
+    assert store.spatial_dims == 3
+    assert list(store.image_ids) == sorted(store.image_ids)
+    for number, image_id in enumerate(store.image_ids):
+        affine, shape = store.source_geometry(image_id)
+        assert shape == (12, 11, 5)
+        np.testing.assert_allclose(affine, make_image(number)[1])
+        assert store.row(image_id) == number
+        assert store.tensor_affine(image_id)[0, 0] == pytest.approx(3.0)
+
+
+def test_rejected_image_stands_in_the_table_with_its_reason(study_root):
+    preprocess(study_root)
+    rejects = read_table(Layout(study_root).preprocess_rejects)
+    assert [(row["image_id"], row["reason"]) for row in rejects] == [
+        ("sub-0000000005_img-000000000005", "not-finite")
+    ]
+
+
+def test_record_names_the_steps_and_what_was_read(study_root):
+    preprocess(study_root)
+    record = json.loads(Layout(study_root).record("preprocess").read_text())
+    assert [step["name"] for step in record["facts"]["steps"]][:2] == ["Orientation", "Spacing"]
+    assert record["facts"]["n_rejected"] == 1
+    assert len(record["reads"]) == 7
+    assert set(record["writes"]) == {
+        f"preprocess/{name}" for name in ("arrays.npy", "index.tsv", "meta.json", "rejects.tsv")
+    }
+
+
+def test_twice_gives_the_same_bytes(study_root):
+    layout = Layout(study_root)
+    preprocess(study_root)
+    first = [path.read_bytes() for path in sorted(layout.step("preprocess").iterdir())]
+    preprocess(study_root)
+    second = [path.read_bytes() for path in sorted(layout.step("preprocess").iterdir())]
+    assert first == second
+
+
+def test_images_of_another_dimension_are_rejected_and_the_rest_goes_on(tmp_path):
+    images = {f"img-{n}": make_image(n) for n in range(4)}
+    images["img-9"] = make_image(9, shape=(12, 12, 1))
+    write_upstream(tmp_path / "results", images)
+    result = preprocess(tmp_path / "results")
+    assert result.exit_code == 0, result.output
+    rejects = read_table(Layout(tmp_path / "results").preprocess_rejects)
+    assert [(row["image_id"], row["reason"]) for row in rejects] == [("img-9", "other-dimensions")]
+
+
+def test_2d_cohort_is_stored_without_the_third_axis(tmp_path):
+    images = {f"img-{n}": make_image(n, shape=(14, 9, 1)) for n in range(4)}
+    write_upstream(tmp_path / "results", images)
+    assert preprocess(tmp_path / "results").exit_code == 0
+    store = read_store(tmp_path / "results")
+    assert store.array.shape == (4, 1, 10, 10)
+    assert store.spatial_dims == 2
+    assert store.tensor_affine("img-0").shape == (4, 4)
+
+
+def test_loss_of_a_class_stops_with_a_message_and_leaves_no_record(tmp_path):
+    images = {f"img-{n}": make_image(n) for n in range(4)}
+    for image_id in ("img-1", "img-3"):
+        images[image_id][0][:] = 5
+    write_upstream(tmp_path / "results", images)
+    result = preprocess(tmp_path / "results")
+    assert result.exit_code == 3
+    assert "got none of 2 left in class yes (2 constant, such as img-1)" in result.output
+    assert "hint:" in result.output
+    assert not Layout(tmp_path / "results").record("preprocess").exists()
+
+
+def test_volumes_asked_to_be_2d_are_refused(study_root):
+    write_upstream_as_2d(study_root)
+    result = preprocess(study_root, "data.dimensions=2")
+    assert result.exit_code == 3
+    assert "images must have one slice each for 2" in result.output
+
+
+def write_upstream_as_2d(root):
+    for name in ("ingest", "cohort"):
+        path = Layout(root).record(name)
+        record = json.loads(path.read_text())
+        record["parameters"]["data"]["dimensions"] = 2
+        path.write_text(json.dumps(record))
+
+
+def test_changed_image_is_found(study_root):
+    image_id = "sub-0000000002_img-000000000002"
+    grid, affine = make_image(77)
+    write_nifti(Layout(study_root).image(image_id), grid, affine=affine, is_placed=True)
+    result = preprocess(study_root)
+    assert result.exit_code == 12
+    assert f"ingest/images/{image_id}.nii.gz" in result.output
+
+
+def test_missing_earlier_step_is_told(tmp_path):
+    result = preprocess(tmp_path / "results")
+    assert result.exit_code == 12
+    assert "step ingest must be complete" in result.output
