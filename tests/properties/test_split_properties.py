@@ -1,5 +1,6 @@
 """Whatever the cohort: subjects stay whole, are tested once, and classes are in every split."""
 
+import itertools
 from collections import Counter, defaultdict
 
 import pytest
@@ -113,19 +114,13 @@ def test_groups_join_nothing_that_shares_nothing(images: list[CohortImage]) -> N
     grouped = join_groups(images, find_leakage(images, on_leakage="group"))
     group = {image.subject: image.group for image in grouped}
     closure = {subject: {subject} for subject in group}
-    for _ in closure:
-        for a in images:
-            for b in images:
-                keys = [(a.pixel_digest, b.pixel_digest), (a.study, b.study)]
-                keys.append((a.patient, b.patient))
-                if any(x and x == y for x, y in keys):
-                    union = closure[a.subject] | closure[b.subject]
-                    for subject in union:
-                        closure[subject] = union
-        break
-    for a in group:
-        for b in group:
-            assert (group[a] == group[b]) == (b in closure[a]), (a, b)
+    for a, b in itertools.combinations(images, 2):
+        keys = [(a.pixel_digest, b.pixel_digest), (a.study, b.study), (a.patient, b.patient)]
+        if any(x and x == y for x, y in keys):
+            union = closure[a.subject] | closure[b.subject]
+            closure |= dict.fromkeys(union, union)
+    for (a, group_a), (b, group_b) in itertools.product(group.items(), repeat=2):
+        assert (group_a == group_b) == (b in closure[a])
 
 
 def test_a_split_by_image_is_refused() -> None:

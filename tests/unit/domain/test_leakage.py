@@ -1,0 +1,159 @@
+"""Leakage: each planted fault is found, and what becomes of it is as configured."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from strategies import make_cohort, make_image
+
+from medvision.domain.folds import build_folds
+from medvision.domain.leakage import check_leakage, find_leakage, join_groups
+from medvision.errors import CohortError
+
+SAME_PIXELS = [
+    make_image("i1", "s1", "x", pixel_digest="p"),
+    make_image("i2", "s2", "x", pixel_digest="p"),
+]
+
+
+@pytest.mark.parametrize(
+    ("on_leakage", "action"), [("group", "grouped"), ("stop", "stopped"), ("report", "reported")]
+)
+def test_equal_pixels_under_two_subjects_are_found(on_leakage: str, action: str) -> None:
+    (pair,) = find_leakage(SAME_PIXELS, on_leakage=on_leakage)
+    assert (pair.kind, pair.image_a.image_id, pair.image_b.image_id) == ("same-pixels", "i1", "i2")
+    assert pair.action == action
+
+
+@pytest.mark.parametrize("field", ["pixel_digest", "study", "patient"])
+def test_what_two_subjects_share_joins_them(field: str) -> None:
+    images = [
+        make_image("i1", "s1", "x", **{field: "shared"}),
+        make_image("i2", "s2", "x", **{field: "shared"}),
+        make_image("i3", "s3", "x"),
+    ]
+    grouped = join_groups(images, find_leakage(images, on_leakage="group"))
+    first, second, third = (image.group for image in grouped)
+    assert first == second != third
+    assert first.startswith("joint-")
+    assert third == "s3"
+
+
+def test_joined_subjects_land_in_one_split() -> None:
+    images = make_cohort({"x": 12, "y": 12})
+    shared = [
+        make_image("j1", "sub-x-0001", "x", pixel_digest="p"),
+        make_image("j2", "sub-x-0007", "x", pixel_digest="p"),
+    ]
+    cohort = join_groups([*images, *shared], find_leakage([*images, *shared], on_leakage="group"))
+    for seed in range(10):
+        folds = build_folds(cohort, folds=3, validation_fraction=0.25, seed=seed)
+        for fold in range(3):
+            joined = {
+                item.split
+                for item in folds
+                if item.fold == fold and item.subject in ("sub-x-0001", "sub-x-0007")
+            }
+            assert len(joined) == 1
+
+
+def test_one_subject_under_two_studies_stays_whole_without_a_word() -> None:
+    images = [
+        *make_cohort({"x": 4, "y": 4}),
+        make_image("v1", "s1", "x", study="a"),
+        make_image("v2", "s1", "x", study="b"),
+    ]
+    assert find_leakage(images, on_leakage="stop") == []
+    folds = build_folds(images, folds=3, validation_fraction=0.3, seed=1)
+    for fold in range(3):
+        splits = {i.split for i in folds if i.fold == fold and i.subject == "s1"}
+        assert len(splits) == 1
+
+
+@pytest.mark.parametrize("on_leakage", ["group", "stop"])
+def test_equal_images_with_unequal_labels_stop_the_run(on_leakage: str) -> None:
+    images = [
+        make_image("i1", "s1", "x", pixel_digest="p"),
+        make_image("i2", "s2", "y", pixel_digest="p"),
+    ]
+    pairs = find_leakage(images, on_leakage=on_leakage)
+    assert ("conflicting-label", "stopped") in [(p.kind, p.action) for p in pairs]
+    with pytest.raises(CohortError, match="1 conflicting-label") as caught:
+        check_leakage(pairs)
+    assert "unequal labels" in caught.value.hint
+    check_leakage(find_leakage(images, on_leakage="report"))
+
+
+@pytest.mark.parametrize("field", ["pixel_digest", "study", "patient", "subject"])
+@pytest.mark.parametrize("on_leakage", ["group", "stop"])
+def test_a_given_split_that_leaks_stops_the_run(field: str, on_leakage: str) -> None:
+    """The planted fault of a split by image: nothing may be moved, so nothing can be mended."""
+    names = {"subject": ("s1", "s1")}.get(field, ("s1", "s2"))
+    extra = {} if field == "subject" else {field: "shared"}
+    images = [
+        make_image("i1", names[0], "x", given_split="train", **extra),
+        make_image("i2", names[1], "x", given_split="test", **extra),
+        make_image("i3", "s3", "x", given_split="validation"),
+    ]
+    with pytest.raises(CohortError) as caught:
+        check_leakage(find_leakage(images, on_leakage=on_leakage))
+    assert "on_leakage to report" in caught.value.hint
+    (pair,) = find_leakage(images, on_leakage="report")
+    assert pair.action == "reported"
+
+
+def test_equal_images_within_one_given_split_are_harmless_and_said() -> None:
+    images = [
+        make_image("i1", "s1", "x", pixel_digest="p", given_split="train"),
+        make_image("i2", "s2", "x", pixel_digest="p", given_split="train"),
+    ]
+    (pair,) = find_leakage(images, on_leakage="stop")
+    assert pair.action == "same-split"
+    check_leakage([pair])
+
+
+def test_every_leaking_image_has_a_row_though_not_every_pair() -> None:
+    splits = ["validation", "validation", "train", "train", "test"]
+    images = [
+        make_image(f"i{n}", f"s{n}", "x", pixel_digest="p", given_split=split)
+        for n, split in enumerate(splits)
+    ]
+    pairs = find_leakage(images, on_leakage="report")
+    leaking = {p.image_a.image_id for p in pairs} | {p.image_b.image_id for p in pairs}
+    assert leaking == {"i0", "i1", "i2", "i3", "i4"}
+    assert all(p.action == "reported" for p in pairs)
+    assert len(pairs) == 4
+
+
+@pytest.mark.shared
+def test_the_eight_validation_images_that_equal_train_images_are_reported(
+    shared_data: Path,
+) -> None:
+    archive = np.load(shared_data / "pneumoniamnist" / "pneumoniamnist.npz")
+    images = [
+        make_image(
+            f"{part}-{n}",
+            f"{part}-{n}",
+            str(label[0]),
+            pixel_digest=hashlib.sha256(pixels.tobytes()).hexdigest(),
+            given_split=split,
+        )
+        for part, split in (("train", "train"), ("val", "validation"), ("test", "test"))
+        for n, (pixels, label) in enumerate(
+            zip(archive[f"{part}_images"], archive[f"{part}_labels"], strict=True)
+        )
+    ]
+    pairs = find_leakage(images, on_leakage="report")
+    leaking = {
+        image.image_id
+        for pair in pairs
+        if pair.action == "reported"
+        for image in (pair.image_a, pair.image_b)
+        if image.given_split == "validation"
+    }
+    assert len(leaking) == 8
+    sides = {p.image_a.given_split for p in pairs} | {p.image_b.given_split for p in pairs}
+    assert sides == {"train", "validation", "test"}
+    with pytest.raises(CohortError, match="same-pixels"):
+        check_leakage(find_leakage(images, on_leakage="group"))
