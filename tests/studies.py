@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from medvision.cli._run import Step, open_step
+from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
 from medvision.config.model import Study, load_study
 from medvision.io.tables import Cell, write_table
@@ -226,3 +227,9 @@ def write_report(study: Study, layout: Layout) -> None:
         write_json(step.write(layout.report_json), {"title": study.report.title})
         write_text(step.write(layout.step("report") / "model_card.md"), "# Model card\n")
         write_bytes(step.write(layout.figures / "roc.png"), b"\x89PNG picture")
+
+
+def seal_study(root: Path, *overrides: str) -> None:
+    """Run the real command on a study below `root`."""
+    config = configure(root, *overrides).model_dump_json()
+    seal.main(["--quiet", "--config", config], standalone_mode=False)

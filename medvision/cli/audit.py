@@ -54,17 +54,17 @@ def command() -> None:
 )
 def seal(study: Study, layout: Layout) -> None:
     """Seal the output folder of a study, and record it."""
+    key = study.audit.signing_key
     with open_step("audit", study) as step:
         result = seal_bundle(
             layout,
             version=__version__,
             required=list_required_steps(study, layout),
             settings=_collect_settings(study),
-            signing_key=study.audit.signing_key,
+            signing_key=key.expanduser() if key else None,
         )
-        step.write(layout.bundle / "manifest.json")
-        if result.signed:
-            step.write(layout.bundle / "signature.json")
+        # Not registered as written: the old bundle must outlive a seal that fails, and the root
+        # digest stands for every file of the new one.
         step.facts |= {
             "root_digest": result.root_digest,
             "files": result.n_files,
