@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -30,8 +31,7 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path.name}: table must be readable UTF-8, got {error}.") from error
-    reader = csv.reader(text.splitlines(), delimiter=_choose_delimiter(path, text))
-    lines = [line for line in reader if any(cell.strip() for cell in line)]
+    lines = _split(text, _choose_delimiter(path, text), where=path.name)
     if not lines:
         raise DataError(f"{path.name}: table must have a header line, got an empty file.")
     header = [name.strip() for name in lines[0]]
@@ -39,6 +39,16 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
     return [
         _read_row(header, line, where=f"{path.name} row {n}") for n, line in enumerate(lines[1:], 1)
     ]
+
+
+def _split(text: str, delimiter: str, *, where: str) -> list[list[str]]:
+    """Split a text into lines of cells; empty lines are dropped."""
+    # Not str.splitlines, which also splits at characters that a cell may hold.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        return [line for line in reader if any(cell.strip() for cell in line)]
+    except csv.Error as error:
+        raise DataError(f"{where}: table must be readable, got {error}.") from error
 
 
 def _choose_delimiter(path: Path, text: str) -> str:

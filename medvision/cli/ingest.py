@@ -1,0 +1,114 @@
+"""`medvision ingest`: raw files to checked, de-identified images."""
+
+from pathlib import Path
+
+import click
+
+from medvision.cli._run import Step, open_step, study_command
+from medvision.config.model import Study
+from medvision.errors import DataError, StaleOutputError
+from medvision.layout import Layout
+
+_KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti")}
+
+
+@study_command(
+    "ingest",
+    help="Turn raw DICOM and NIfTI into checked, de-identified volumes. Every input file is "
+    "accounted for in sources.tsv; what is refused stands in rejects.tsv with its reason.",
+    example="medvision ingest --set data.kind=dicom --set data.path=scans",
+)
+def command(study: Study, layout: Layout) -> None:
+    """Ingest the input folder."""
+    from medvision.io.ingest import describe_counts, ingest_folder
+
+    is_phantom = study.data.kind == "phantom"
+    source = find_source(study, layout)
+    settings = {**dict(study.ingest), "key": find_key(study, layout)}
+    with open_step("ingest", study, upstream=("phantom",) if is_phantom else ()) as step:
+        summary = ingest_folder(
+            source,
+            layout,
+            **settings,
+            kinds=frozenset(_KINDS[study.data.kind]),
+            masks=_find_masks(study, layout),
+        )
+        if is_phantom:
+            _check_archive(step, layout)
+        for path in (layout.manifest, layout.rejects, layout.sources):
+            step.write(path)
+        for image_id in summary.image_ids:
+            step.write(layout.image(image_id))
+            step.write(layout.image(image_id).with_name(f"{image_id}.json"))
+        step.facts["key_id"] = summary.key_id
+        step.facts["verdicts"] = dict(summary.verdicts)
+        step.facts["refused"] = dict(summary.refused)
+    click.echo(
+        f"ingest: {summary.n_images} images of {summary.n_subjects} subjects "
+        f"from {summary.n_files} files ({describe_counts(summary.verdicts)})",
+        err=True,
+    )
+    if summary.refused:
+        click.echo(f"refused: {describe_counts(summary.refused)}; see {layout.rejects}", err=True)
+
+
+def find_source(study: Study, layout: Layout) -> Path:
+    """Return the input folder.
+
+    Raises:
+        DataError: The configuration names none.
+    """
+    if study.data.kind == "phantom":
+        return layout.archive
+    if study.data.path is None:
+        raise DataError(
+            f"data.path: must be given for data.kind {study.data.kind}, got nothing.",
+            "set data.path to the folder with the images.",
+        )
+    return study.data.path
+
+
+def find_key(study: Study, layout: Layout) -> Path:
+    """Return the key of the pseudonyms.
+
+    Raises:
+        DataError: The configuration names a key that does not exist: a fresh one in its place
+            would give every subject a new name.
+    """
+    if study.data.kind == "phantom":
+        return layout.phantom_key
+    if study.ingest.key is None:
+        return layout.pseudonym_key
+    if not study.ingest.key.is_file():
+        raise DataError(
+            f"ingest.key: must be an existing file, got {study.ingest.key}.",
+            "leave it out to have a key made under the output folder.",
+        )
+    return study.ingest.key
+
+
+def _find_masks(study: Study, layout: Layout) -> frozenset[Path]:
+    """Return the files that the table of labels names as masks: they are no images."""
+    from medvision.io.tables import read_table
+
+    labels = layout.phantom_labels if study.data.kind == "phantom" else study.data.labels
+    if labels is None or not labels.is_file():
+        return frozenset()
+    rows = read_table(labels)
+    return frozenset(labels.parent / row["mask"] for row in rows if row.get("mask"))
+
+
+def _check_archive(step: Step, layout: Layout) -> None:
+    """Refuse an archive that is not what the phantom step wrote."""
+    from medvision.io.tables import read_table
+
+    listing = step.read(layout.step("phantom") / "archive.tsv")
+    step.read(layout.phantom_labels)
+    step.read(layout.phantom_key)
+    written = sorted(row["digest"] for row in read_table(listing))
+    found = sorted(row["digest"] for row in read_table(layout.sources))
+    if written != found:
+        raise StaleOutputError(
+            f"{layout.archive.name}: files must be as the phantom step wrote them, got others.",
+            "run `medvision phantom` again.",
+        )

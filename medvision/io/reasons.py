@@ -1,0 +1,96 @@
+"""Why a file is not converted: the controlled codes, and the refusal that carries one."""
+
+from medvision.errors import DataError
+
+REFUSED = {
+    "analyze-not-supported": "Analyze 7.5 and NIfTI pairs (.hdr with .img) are not read",
+    "archive-not-opened": "archives (zip, gzip, tar) are not opened",
+    "bad-affine": "the image's affine is not finite or not invertible",
+    "bad-orientation": "the orientation is not a pair of perpendicular unit vectors",
+    "bit-layout-not-supported": "the highest bit is not the last of the stored bits",
+    "burned-in-annotation": "the header says that identifying text is part of the pixels",
+    "conflicting-duplicate": "one SOPInstanceUID stands for different pixels or positions",
+    "4d-not-supported": "the image has more than three dimensions",
+    "dtype-not-supported": "the voxels are neither integers nor real numbers",
+    "empty-image": "a dimension of the image is 0",
+    "localizer": "a scout made for planning, not for reading",
+    "missing-slice": "the slices leave a gap",
+    "mosaic-not-supported": "many planes are tiled into one",
+    "multiframe-not-supported": "several frames without a position for each",
+    "no-decoder": "no installed library decodes the transfer syntax",
+    "no-pixel-data": "an image object without pixels",
+    "no-position": "several slices of a cross-sectional series without positions",
+    "no-series-uid": "nothing tells which series the object belongs to",
+    "no-spacing": "positions without the distance of pixels",
+    "not-a-stack": "planes are shifted sideways without a constant rule",
+    "no-transfer-syntax": "encapsulated pixels without the name of their encoding",
+    "photometric-not-supported": "the meaning of the samples is not known",
+    "repeated-positions": "several different slices (times, echoes, parts) at one position",
+    "truncated": "the file ends before its content does",
+    "undecodable": "the pixels cannot be decoded",
+    "unreadable": "the header cannot be parsed",
+    "variable-spacing": "the distance between slices varies",
+}
+"""Code to meaning: the file holds an image, or claims to, and is not used."""
+
+NON_IMAGE = {
+    "dicomdir": "the index of a medium",
+    "empty-file": "zero bytes",
+    "encapsulated-document": "a PDF, CDA, STL or OBJ document",
+    "key-object": "a key object selection",
+    "mask": "named as a mask in the table of labels",
+    "no-image-object": "a DICOM object that is not an image",
+    "not-a-file": "a pipe, socket or broken link",
+    "not-an-image": "text or anything unknown",
+    "other-format": "an image format that is not an input of this project",
+    "other-kind": "an image of a kind that data.kind leaves out",
+    "presentation-state": "how to show another image",
+    "raw-data": "raw data of a scanner",
+    "registration": "a spatial registration or fiducials",
+    "rt-object": "a radiotherapy object",
+    "segmentation": "labels drawn on another image",
+    "spectroscopy": "spectra",
+    "structured-report": "a report",
+    "waveform": "an ECG or another waveform",
+}
+"""Code to meaning: the file is catalogued as what it is."""
+
+SAME_PIXELS = "same-pixels"
+"""Code of a duplicate: another file of the series holds the same pixels at the same place."""
+
+FLAGS = {
+    "burned-in-risk": "a kind of image that often has text in its pixels",
+    "colour-to-luminance": "colour turned into ITU-R BT.601 luminance",
+    "constant": "all voxels are equal",
+    "detector-spacing": "pixel spacing measured at the detector, not in the body",
+    "gantry-tilt": "sheared affine: planes are shifted along the plane, qform is absent",
+    "high-bits-cleared": "bits beyond the stored ones were not empty and were cleared",
+    "modality-lut": "values come from a modality lookup table",
+    "monochrome1": "low values are meant to be shown white; values are kept",
+    "nan": "voxels without a number",
+    "no-orientation": "the file states no orientation; voxel axes taken as R, A, S",
+    "no-patient-id": "the header has no PatientID; the study stands for the subject",
+    "no-spacing": "pixel spacing is not stated; 1 mm taken",
+    "sform-qform-differ": "sform and qform disagree; sform taken",
+    "slice-dropped": "a file of the series was refused and the rest has no gap",
+    "thickness-assumed": "slice thickness is not stated; 1 mm taken",
+}
+"""Code to meaning: what a converted image's user should know."""
+
+
+class RefusalError(DataError):
+    """An image, or one file of it, is not used; the run goes on without it.
+
+    Args:
+        reason: A code of REFUSED.
+        detail: `<thing> must be <rule>, got <value>`, without identifiers.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"ingest: {detail}.")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["RefusalError"], tuple[str, str]]:
+        """Let the refusal travel between processes."""
+        return type(self), (self.reason, self.detail)
