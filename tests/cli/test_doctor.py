@@ -1,0 +1,268 @@
+"""`medvision doctor`: each planted fault is found, named and given a hint; torch stays out."""
+
+import subprocess
+import sys
+from collections import namedtuple
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from medvision.cli import _check_machine, _check_study
+from medvision.cli.main import main
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A healthy study's configuration values, with its files in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(_check_machine, "_list_gpus", list)
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(6):
+        (images / f"file{number}").write_bytes(bytes(128) + b"DICM" + bytes(60))
+    write_labels(tmp_path, [f"s{n},{'yes' if n % 2 else 'no'}" for n in range(6)])
+    return {
+        "data": {"kind": "dicom", "path": "images", "labels": "labels.csv"},
+        "cohort": {"folds": 3},
+        "model": {"weights": "none"},
+    }
+
+
+def write_labels(folder, lines, *, header="subject,label"):
+    (folder / "labels.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def doctor(values):
+    with open("config.yaml", "w") as stream:  # noqa: PTH123 - the working directory is the test's
+        yaml.safe_dump(values, stream)
+    return CliRunner().invoke(main, ["doctor", "--config", "config.yaml"])
+
+
+def find_line(result, name):
+    """Return (status, what was found) of one check."""
+    line = next(line for line in result.output.splitlines() if line.split()[1:2] == [name])
+    status, _, found = line.split(maxsplit=2)
+    return status, found.strip()
+
+
+def assert_fails(result, name, *words):
+    status, found = find_line(result, name)
+    assert status == "fail"
+    assert result.exit_code == 1
+    for word in words:
+        assert word in found
+    assert "→" in result.output
+
+
+def test_healthy_study_is_ready(study):
+    result = doctor(study)
+    assert result.exit_code == 0, result.output
+    assert "Ready to run" in result.output
+    assert find_line(result, "Images") == ("ok", "6 files; of 6 opened, 6 are DICOM")
+    assert find_line(result, "Labels") == (
+        "ok",
+        "no 3 rows of 3 subjects, yes 3 rows of 3 subjects",
+    )
+
+
+def test_defaults_are_ready(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["doctor"])
+    assert result.exit_code == 0, result.output
+    assert find_line(result, "Config")[1] == "the defaults"
+
+
+def test_config_of_the_working_directory_is_found(study, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(study))
+    result = CliRunner().invoke(main, ["doctor"])
+    assert find_line(result, "Config")[1] == "config/config.yaml"
+
+
+def test_broken_config_fails_and_the_machine_is_still_checked(study):
+    result = doctor({**study, "train": {"epoch": 3}})
+    assert_fails(result, "Config", "train.epoch", "Did you mean epochs?")
+    assert find_line(result, "Python")[0] == "ok"
+
+
+def test_missing_images_fail(study):
+    study["data"]["path"] = "elsewhere"
+    assert_fails(doctor(study), "Images", "elsewhere is no folder")
+
+
+def test_empty_folder_fails(study, tmp_path):
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    assert_fails(doctor(study), "Images", "is empty")
+
+
+def test_dicom_called_nifti_fails(study):
+    study["data"]["kind"] = "nifti"
+    assert_fails(doctor(study), "Images", "6 files, 0 are NIfTI")
+
+
+def test_nifti_called_dicom_warns(study, tmp_path):
+    for number, path in enumerate(sorted((tmp_path / "images").iterdir())):
+        path.write_bytes(b"\x1f\x8b" + bytes(200))
+        path.rename(path.with_name(f"{number}.nii.gz"))
+    result = doctor(study)
+    assert find_line(result, "Images") == ("warn", "6 files; of 6 opened, 0 are DICOM")
+    assert result.exit_code == 0
+
+
+def test_many_files_are_sampled_not_all_opened(study, monkeypatch):
+    monkeypatch.setattr(_check_study, "_MOST_FILES_OPENED", 2)
+    assert find_line(doctor(study), "Images")[1] == "6 files; of 2 opened, 2 are DICOM"
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "words"),
+    [
+        ("subject,class", ["a,x", "b,y"], ("label",)),
+        ("subject,label", ["a,x", "b,x"], ("classes must number two or more",)),
+        ("subject,label", ["a,x", "b,y", "c,y"], ("x 1 rows of 1 subjects", "3 folds")),
+        ("subject,label", ["a,x", "a,x", "a,x", "b,y", "c,y", "d,y"], ("x 3 rows of 1 subjects",)),
+        ("subject,label", [], ("at least one row",)),
+    ],
+    ids=["wrong column", "one class", "few subjects", "rows of one subject", "empty"],
+)
+def test_unusable_labels_fail(study, tmp_path, header, lines, words):
+    write_labels(tmp_path, lines, header=header)
+    assert_fails(doctor(study), "Labels", *words)
+
+
+def test_one_fold_without_a_split_column_fails(study):
+    study["cohort"]["folds"] = 1
+    assert_fails(doctor(study), "Labels", "1 fold and no split column")
+
+
+def test_one_fold_with_a_split_column_is_fine(study, tmp_path):
+    splits = ("train", "train", "validation", "validation", "test", "test")
+    lines = [f"s{n},{'yes' if n % 2 else 'no'},{split}" for n, split in enumerate(splits)]
+    write_labels(tmp_path, lines, header="subject,label,split")
+    study["cohort"]["folds"] = 1
+    assert find_line(doctor(study), "Labels")[0] == "ok"
+
+
+def test_missing_mask_fails(study, tmp_path):
+    lines = [f"s{n},{'yes' if n % 2 else 'no'},m{n}.nii.gz" for n in range(6)]
+    write_labels(tmp_path, lines, header="subject,label,mask")
+    (tmp_path / "m0.nii.gz").write_bytes(b"")
+    assert_fails(doctor(study), "Masks", "5 of 6 are not there")
+
+
+@pytest.mark.parametrize(
+    ("weights", "make", "words"),
+    [
+        ("gone.safetensors", None, "is not there"),
+        ("model.pkl", "file", "is of another kind"),
+        ("study", "folder", "holds no model"),
+    ],
+)
+def test_unusable_weights_fail(study, tmp_path, weights, make, words):
+    if make == "file":
+        (tmp_path / weights).write_bytes(b"")
+    elif make == "folder":
+        (tmp_path / weights).mkdir()
+    study["model"]["weights"] = weights
+    assert_fails(doctor(study), "Weights", words)
+
+
+def test_trained_study_is_taken_as_weights(study, tmp_path):
+    model = tmp_path / "old" / "train" / "scratch" / "fold-0" / "seed-0" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b"")
+    study["model"]["weights"] = "old"
+    assert find_line(doctor(study), "Weights") == ("ok", "old")
+
+
+def test_unwritable_output_fails(study, tmp_path):
+    (tmp_path / "blocked").write_text("")
+    study["output"] = {"path": "blocked/results"}
+    assert_fails(doctor(study), "Output", "blocked/results")
+
+
+def test_full_disk_fails_and_a_nearly_full_one_warns(study, monkeypatch):
+    for free, status in ((1e6, "fail"), (3e8, "warn"), (1e12, "ok")):
+        usage = Usage(1e12, 0, free)
+        monkeypatch.setattr(_check_study.shutil, "disk_usage", lambda _, usage=usage: usage)
+        monkeypatch.setattr(_check_study, "_estimate_bytes", lambda *_, **__: 2e8)
+        assert find_line(doctor(study), "Disk")[0] == status
+
+
+def test_disk_estimate_grows_with_the_network_and_the_images(study):
+    from medvision.config.model import build_study
+
+    small = build_study(study)
+    large = build_study({**study, "model": {"weights": "none", "backbone": "resnet50"}})
+    few = _check_study._estimate_bytes(small, [], n_images=10)
+    assert _check_study._estimate_bytes(large, [], n_images=10) > few + 1e9
+    array_bytes = 4 * 64 * 64 * 24
+    assert _check_study._estimate_bytes(small, [], n_images=20) == few + 10 * array_bytes
+
+
+def test_gpu_asked_for_and_absent_fails(study):
+    result = doctor({**study, "compute": {"device": "cuda"}})
+    assert_fails(result, "GPU", "none visible")
+
+
+def test_gpu_with_the_cpu_build_of_torch_warns(study, monkeypatch):
+    monkeypatch.setattr(_check_machine, "_list_gpus", lambda: ["NVIDIA X"])
+    monkeypatch.setattr(_check_machine, "_parse_local_build", lambda: "cpu")
+    assert find_line(doctor(study), "GPU") == ("warn", "NVIDIA X, but torch is the CPU build")
+
+
+def test_large_network_without_gpu_warns(study):
+    study["model"]["backbone"] = "densenet121"
+    status, found = find_line(doctor(study), "GPU")
+    assert status == "warn"
+    assert "densenet121 trains slowly" in found
+
+
+def test_more_threads_than_cores_warns(study):
+    assert find_line(doctor({**study, "compute": {"threads": 4096}}), "Cores")[0] == "warn"
+
+
+def test_missing_or_old_package_fails(study, monkeypatch):
+    needed = ["numpy>=999.0", "no-such-package>=1", "pytest>=1; extra == 'test'", "click>=8.1"]
+    monkeypatch.setattr(_check_machine.importlib.metadata, "requires", lambda _: needed)
+    result = doctor(study)
+    assert_fails(result, "Packages", "is older than 999.0", "no-such-package is missing")
+    assert "click" not in find_line(result, "Packages")[1]
+
+
+def test_unsupported_python_fails(study, monkeypatch):
+    monkeypatch.setattr(_check_machine, "_PYTHON", ((3, 99), (3, 100)))
+    assert find_line(doctor(study), "Python")[0] == "fail"
+
+
+def test_key_that_others_may_read_warns_and_a_missing_one_fails(study, tmp_path):
+    key = tmp_path / "pseudonym.key"
+    key.write_bytes(b"secret")
+    key.chmod(0o644)
+    study["ingest"] = {"key": "pseudonym.key"}
+    assert find_line(doctor(study), "Keys")[0] == "warn"
+    key.chmod(0o600)
+    assert find_line(doctor(study), "Keys")[0] == "ok"
+    key.unlink()
+    assert_fails(doctor(study), "Keys", "is not there")
+
+
+def test_doctor_imports_neither_torch_nor_monai(study, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(study))
+    code = (
+        "import sys\n"
+        "from medvision.cli.main import main\n"
+        "try:\n    main(['doctor', '--config', 'config.yaml'])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'monai', 'captum', 'scipy', 'pydicom', 'nibabel', 'snakemake'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
