@@ -23,7 +23,7 @@ from medvision.domain.prediction import (
 )
 from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_fold_curves
 from medvision.domain.statistic import ArmTest
-from medvision.domain.threshold import Threshold, fit_threshold
+from medvision.domain.threshold import FALLBACK, YOUDEN, Threshold, fit_threshold
 from medvision.errors import DataError
 
 _FIRST_ARM = "transfer"
@@ -133,19 +133,31 @@ def fit_thresholds(
         classes: Class names and the positive one.
 
     Returns:
-        Thresholds in order of arm, fold and seed; none with more than two classes, where the
+        Thresholds in order of arm, seed and fold; none with more than two classes, where the
         most probable class is predicted.
     """
     if classes.positive is None:
         return ()
     index = classes.names.index(classes.positive)
-    result = []
-    for (arm, seed, split), each in predictions.items():
-        for fold in np.unique(each.folds).tolist() if split == "validation" else ():
-            here = each.folds == fold
-            fitted = fit_threshold(each.probabilities[here, index], each.labels[here] == index)
-            result.append(FoldThreshold(arm, int(fold), seed, fitted))
-    return tuple(sorted(result, key=lambda item: (item.arm, item.fold, item.seed)))
+    return tuple(
+        FoldThreshold(
+            arm,
+            fold,
+            seed,
+            _fit_fold(predictions.get((arm, seed, "validation")), fold, index=index),
+        )
+        for (arm, seed, split), each in predictions.items()
+        if split == "test"
+        for fold in np.unique(each.folds).tolist()
+    )
+
+
+def _fit_fold(validation: Predictions | None, fold: int, *, index: int) -> Threshold:
+    """Fix the threshold of one model, or say that it has no validation predictions."""
+    if validation is None or not (validation.folds == fold).any():
+        return Threshold(FALLBACK, f"{FALLBACK}, no validation predictions")
+    here = validation.folds == fold
+    return fit_threshold(validation.probabilities[here, index], validation.labels[here] == index)
 
 
 def _build_arms(
@@ -164,9 +176,8 @@ def _build_arms(
         raise DataError("predictions: test images must be predicted, got none.")
     check_same_images([each for seeds in held.values() for _, each in seeds])
     _check_same_seeds(held)
-    values = {(item.arm, item.fold, item.seed): item.threshold.value for item in thresholds}
     return {
-        arm: _build_arm(arm, held[arm], groups=groups, classes=classes, thresholds=values)
+        arm: _build_arm(arm, held[arm], groups=groups, classes=classes, thresholds=thresholds)
         for arm in sorted(held, key=lambda name: (name != _FIRST_ARM, name))
     }
 
@@ -187,10 +198,12 @@ def _build_arm(
     *,
     groups: Mapping[str, str],
     classes: Classes,
-    thresholds: Mapping[tuple[str, int, int], float],
+    thresholds: Sequence[FoldThreshold],
 ) -> ArmTest:
     """Predict classes at the thresholds, and number the clusters."""
     first = seeds[0][1]
+    own = [item for item in thresholds if item.arm == arm]
+    values = {(item.fold, item.seed): item.threshold.value for item in own}
     names = [
         groups.get(name) or subject
         for name, subject in zip(first.image_ids, first.subjects, strict=True)
@@ -198,7 +211,7 @@ def _build_arm(
     _, clusters = np.unique(names, return_inverse=True)
     positive = None if classes.positive is None else classes.names.index(classes.positive)
     predicted = [
-        _predict(each, positive, limits=_lookup(thresholds, arm, seed=seed, folds=each.folds))
+        _predict(each, positive, limits=[values.get((fold, seed)) for fold in each.folds.tolist()])
         for seed, each in seeds
     ]
     return ArmTest(
@@ -207,29 +220,24 @@ def _build_arm(
         classes=classes.names,
         positive=positive,
         clusters=clusters.astype(np.intp),
-        operating="by the most probable class"
-        if positive is None
-        else "at thresholds fixed on validation",
+        operating=_describe_operating([item.threshold for item in own]),
     )
 
 
-def _lookup(
-    thresholds: Mapping[tuple[str, int, int], float], arm: str, *, seed: int, folds: Indices
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return each image's threshold; 0.5 where its model has no validation predictions."""
-    return np.array([thresholds.get((arm, fold, seed), 0.5) for fold in folds.tolist()])
+def _describe_operating(thresholds: Sequence[Threshold]) -> str:
+    """Say how a probability becomes a class, and how often validation had no say."""
+    if not thresholds:
+        return "by the most probable class"
+    n_unfitted = sum(threshold.rule != YOUDEN for threshold in thresholds)
+    text = "at thresholds fixed on validation"
+    return f"{text} ({FALLBACK} for {n_unfitted} of {len(thresholds)})" if n_unfitted else text
 
 
-def _predict(
-    each: Predictions,
-    positive: int | None,
-    *,
-    limits: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> Indices:
-    """Return the predicted class of each image."""
+def _predict(each: Predictions, positive: int | None, *, limits: Sequence[float | None]) -> Indices:
+    """Return the predicted class of each image: by its model's limit, or the most probable."""
     if positive is None:
         return np.asarray(each.probabilities.argmax(axis=1), dtype=np.intp)
-    above = each.probabilities[:, positive] >= limits
+    above = each.probabilities[:, positive] >= np.array(limits, dtype=np.float64)
     predicted: Indices = np.where(above, positive, 1 - positive).astype(np.intp)
     return predicted
 

@@ -6,7 +6,11 @@ import numpy as np
 
 from medvision.domain.metrics import Flags, Scalars
 
-_FALLBACK = 0.5
+FALLBACK = 0.5
+"""The threshold where validation predictions give none; its rule says so."""
+
+YOUDEN = "Youden"
+"""The rule of a fitted threshold."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +41,20 @@ def fit_threshold(probabilities: Scalars, positive: Flags) -> Threshold:
     """
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
-        return Threshold(_FALLBACK, "0.5, validation images hold one class")
+        return Threshold(FALLBACK, f"{FALLBACK}, validation images hold one class")
     values = np.unique(probabilities)
     if len(values) == 1:
-        return Threshold(_FALLBACK, "0.5, validation predictions are constant")
+        return Threshold(FALLBACK, f"{FALLBACK}, validation predictions are constant")
     hits = _count_from(np.sort(probabilities[positive]), values)
     alarms = _count_from(np.sort(probabilities[~positive]), values)
     # Whole numbers, so that equal indices are equal.
     youden = hits * n_negative - alarms * n_positive
     if youden.max() <= 0:
-        return Threshold(_FALLBACK, "0.5, no validation threshold is better than chance")
+        return Threshold(FALLBACK, f"{FALLBACK}, no validation threshold is better than chance")
     best = np.flatnonzero(youden == youden.max())
     middles = (values[best] + values[best + 1]) / 2
-    nearest = int(best[np.argmin(np.abs(middles - _FALLBACK))])
-    return Threshold(_round_between(values[nearest], values[nearest + 1]), "Youden")
+    nearest = int(best[np.argmin(np.abs(middles - FALLBACK))])
+    return Threshold(_round_between(values[nearest], values[nearest + 1]), YOUDEN)
 
 
 def _count_from(ordered: Scalars, values: Scalars) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -1,0 +1,77 @@
+"""The bootstrap: clusters stay whole, strata keep their size, the interval covers."""
+
+import numpy as np
+import pytest
+
+from medvision.domain.bootstrap import compute_interval, draw_weights
+
+
+def draw(
+    clusters: list[str], folds: list[int], labels: list[int], n_resamples: int = 500, seed: int = 1
+) -> np.ndarray:
+    parts = draw_weights(
+        clusters, np.array(folds), labels=np.array(labels), n_resamples=n_resamples, seed=seed
+    )
+    return np.concatenate(list(parts))
+
+
+def test_images_of_one_subject_are_always_drawn_together() -> None:
+    clusters = ["s1", "s1", "s2", "s3", "s3", "s3"]
+    weights = draw(clusters, [0] * 6, [0, 0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 1])
+    assert (weights[:, 3] == weights[:, 4]).all()
+    assert (weights[:, 0] + weights[:, 3] == 2).all()
+
+
+def test_every_resample_holds_each_folds_classes_in_their_number() -> None:
+    rng = np.random.default_rng(0)
+    folds, labels = rng.integers(0, 3, 60), rng.integers(0, 2, 60)
+    weights = draw([f"s{n}" for n in range(60)], folds.tolist(), labels.tolist())
+    for fold in range(3):
+        for label in range(2):
+            here = (folds == fold) & (labels == label)
+            assert (weights[:, here].sum(axis=1) == here.sum()).all()
+
+
+def test_a_subject_with_both_classes_is_a_stratum_of_its_own_kind() -> None:
+    clusters = ["s1", "s1", "s2", "s2", "s3", "s4"]
+    weights = draw(clusters, [0] * 6, [0, 1, 0, 1, 0, 1])
+    assert (weights[:, 4] == 1).all()
+    assert (weights[:, 0] + weights[:, 2] == 2).all()
+
+
+def test_weights_have_the_moments_of_a_plain_bootstrap() -> None:
+    """Each of n draws hits a subject with probability 1/n: variance (n - 1) / n."""
+    n = 40
+    weights = draw([f"s{i}" for i in range(n)], [0] * n, [0] * n, n_resamples=20000)
+    np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.04)
+    np.testing.assert_allclose(weights.var(axis=0), (n - 1) / n, atol=0.06)
+
+
+def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
+    arguments = (["a", "b", "c"], [0] * 3, [0] * 3)
+    np.testing.assert_array_equal(draw(*arguments, seed=4), draw(*arguments, seed=4))
+    assert (draw(*arguments, seed=4) != draw(*arguments, seed=5)).any()
+
+
+def test_parts_bound_the_memory_and_add_up() -> None:
+    n = 50_000
+    parts = list(
+        draw_weights(
+            [str(i) for i in range(n)],
+            np.zeros(n, dtype=np.intp),
+            labels=np.zeros(n, dtype=np.intp),
+            n_resamples=90,
+            seed=1,
+        )
+    )
+    assert [len(part) for part in parts] == [40, 40, 10]
+
+
+def test_the_interval_of_a_mean_is_near_its_closed_form() -> None:
+    values = np.random.default_rng(2).normal(size=400)
+    weights = draw([str(i) for i in range(400)], [0] * 400, [0] * 400, n_resamples=4000)
+    low, high = compute_interval(weights @ values / 400, 0.95)
+    error = values.std() / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
