@@ -1,5 +1,6 @@
 """The networks by name: how each is built, and what its parts are called."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -8,7 +9,8 @@ from monai.networks.layers.factories import Conv
 from monai.networks.nets.densenet import DenseNet
 from monai.networks.nets.efficientnet import EfficientNetBN
 from monai.networks.nets.resnet import ResNet
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from medvision.errors import ConfigError
 
@@ -95,8 +97,14 @@ def gradcam_layer(name: str) -> str:
 
 
 def _build_densenet121(spatial_dims: int, channels: int, n_classes: int) -> nn.Module:
-    """MONAI's DenseNet-121, as published."""
+    """DenseNet-121 as published, except that odd grids lose no border when they are halved.
+
+    Without that, an axis of fewer than 29 voxels vanishes; even grids are the same either way.
+    """
     network = DenseNet(spatial_dims=spatial_dims, in_channels=channels, out_channels=n_classes)
+    for module in network.features.modules():
+        if isinstance(module, nn.AvgPool2d | nn.AvgPool3d):
+            module.ceil_mode = True
     return cast(nn.Module, network)
 
 
@@ -145,7 +153,11 @@ def _build_resnet50(spatial_dims: int, channels: int, n_classes: int) -> nn.Modu
 
 
 def _build_efficientnet_b0(spatial_dims: int, channels: int, n_classes: int) -> nn.Module:
-    """EfficientNet-B0 with the plain swish, since the memory-saving one hides its gradient."""
+    """EfficientNet-B0 with the plain swish, since the memory-saving one hides its gradient.
+
+    MONAI fixes the padding for images of side 224, so that short or odd axes fail or lose their
+    border; here each strided convolution pads by what it is given, which is the same at 224.
+    """
     network = EfficientNetBN(
         "efficientnet-b0",
         pretrained=False,
@@ -154,10 +166,35 @@ def _build_efficientnet_b0(spatial_dims: int, channels: int, n_classes: int) -> 
         num_classes=n_classes,
     )
     network.set_swish(memory_efficient=False)
+    for module in list(network.modules()):
+        for name, convolution in list(module.named_children()):
+            if isinstance(convolution, nn.Conv2d | nn.Conv3d) and convolution.stride[0] > 1:
+                padding = _SamePadding(convolution.kernel_size, convolution.stride)
+                setattr(module, f"{name}_padding", padding)
     return cast(nn.Module, network)
 
 
-_SMALL_STEM = {2: ((5, 5), (2, 2)), 3: ((5, 5, 3), (2, 2, 1))}
+class _SamePadding(nn.Module):
+    """Pads so that a strided convolution returns ceil(n / stride) cells, as its authors did."""
+
+    def __init__(self, kernel: tuple[int, ...], stride: tuple[int, ...]) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images (B, C, I, J[, K]) with zeros around, the odd one at the end."""
+        pads: list[int] = []
+        # torch wants the last axis first.
+        for size, kernel, stride in zip(
+            reversed(images.shape[2:]), reversed(self.kernel), reversed(self.stride), strict=True
+        ):
+            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            pads += [total // 2, total - total // 2]
+        return functional.pad(images, pads)
+
+
+_SMALL_FEATURES = 12
+_SMALL_STEM = {2: ((7, 7), (2, 2)), 3: ((7, 7, 5), (2, 2, 1))}
 """Kernel and stride of the small network's stem by dimensions: gentle along K, since volumes
 are most often thick there."""
 
@@ -171,13 +208,18 @@ def _build_small(spatial_dims: int, channels: int, n_classes: int) -> nn.Module:
         spatial_dims=spatial_dims,
         in_channels=channels,
         out_channels=n_classes,
-        init_features=16,
+        init_features=_SMALL_FEATURES,
         growth_rate=8,
         block_config=(3, 3),
     )
     kernel, stride = _SMALL_STEM[spatial_dims]
     stem = Conv[Conv.CONV, spatial_dims](
-        channels, 16, kernel, stride=stride, padding=tuple(n // 2 for n in kernel), bias=False
+        channels,
+        _SMALL_FEATURES,
+        kernel,
+        stride=stride,
+        padding=tuple(n // 2 for n in kernel),
+        bias=False,
     )
     nn.init.kaiming_normal_(stem.weight)
     network.features.conv0 = stem

@@ -145,8 +145,9 @@ def load_model(path: Path, *, build: Callable[..., "nn.Module"]) -> tuple["nn.Mo
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
+        fault = " ".join(str(error).split())
         raise WeightsError(
-            f"{path.name}: tensors must be those of {meta.backbone}, got {error}."
+            f"{path.name}: tensors must be those of {meta.backbone}, got {fault}"
         ) from error
     return network.eval(), meta
 

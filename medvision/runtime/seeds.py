@@ -22,5 +22,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     # cuBLAS is deterministic only with a fixed workspace, read when CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # CUDA has no deterministic backward pass of 3D pooling: there it warns, and results may
+    # differ in the last bits; on a CPU nothing but bit-exact kernels is accepted.
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     torch.backends.cudnn.benchmark = False

@@ -1,0 +1,142 @@
+"""What pretrain, train and predict share: the study's images as examples, fold by fold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from medvision.cli._run import Step
+from medvision.domain.record import JsonValue
+from medvision.domain.split import Assignment, build_assignments, check_no_leakage
+from medvision.errors import CohortError
+from medvision.io.tables import read_table
+from medvision.runtime.arrays import ArrayStore, read_array_store
+from medvision.runtime.files import hash_bytes, hash_file, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from medvision.learn.dataset import Examples
+
+_FOLD_COLUMNS = ("fold", "image_id", "subject", "label", "split")
+
+
+@dataclass(frozen=True)
+class LearningData:
+    """A study's arrays, who is on which side of which fold, and the class names in order."""
+
+    store: ArrayStore
+    assignments: tuple[Assignment, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def channels(self) -> int:
+        """Return C, the number of channels."""
+        return int(self.store.array.shape[1])
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Return the fold numbers, rising."""
+        return tuple(sorted({item.fold for item in self.assignments}))
+
+    def select(self, fold: int, split: str) -> list[Assignment]:
+        """Return one split of one fold, by image id, without images that were rejected."""
+        rows = self.store.rows()
+        return sorted(
+            (
+                item
+                for item in self.assignments
+                if item.fold == fold and item.split == split and item.image_id in rows
+            ),
+            key=lambda item: item.image_id,
+        )
+
+    def examples(self, chosen: Sequence[Assignment]) -> "Examples":
+        """Return assignments as what a network is given."""
+        from medvision.learn.dataset import Examples
+
+        rows = self.store.rows()
+        return Examples(
+            arrays=self.store.array,
+            rows=np.array([rows[item.image_id] for item in chosen], dtype=np.int64),
+            labels=np.array([self.classes.index(item.label) for item in chosen], dtype=np.int64),
+            subjects=tuple(item.subject for item in chosen),
+        )
+
+
+def read_learning_data(step: Step) -> LearningData:
+    """Read the arrays and folds of a study, and check the split once more.
+
+    Args:
+        step: The running step; what is read is registered with it.
+
+    Raises:
+        CohortError: A subject is on two sides of a fold, or a synthetic image is not in train.
+        DataError: A file cannot be read.
+    """
+    layout = step.layout
+    rows = read_table(step.read(layout.folds), required=_FOLD_COLUMNS)
+    _check_synthetic(rows)
+    assignments = build_assignments(rows)
+    check_no_leakage(assignments)
+    summary = cast(dict[str, JsonValue], read_json(step.read(layout.cohort_summary)))
+    return LearningData(
+        store=open_store(step),
+        assignments=tuple(assignments),
+        classes=tuple(cast(list[str], summary["classes"])),
+    )
+
+
+def open_store(step: Step) -> ArrayStore:
+    """Map the preprocessed images."""
+    layout = step.layout
+    return read_array_store(
+        step.read(layout.arrays), step.read(layout.array_index), step.read(layout.array_meta)
+    )
+
+
+def _check_synthetic(rows: Sequence[Mapping[str, str]]) -> None:
+    """Refuse synthetic images outside the train split: nothing may be measured on them."""
+    for row in rows:
+        if row.get("synthetic", "").lower() == "true" and row["split"] != "train":
+            raise CohortError(
+                f"fold {row['fold']}: synthetic image must be in train, got "
+                f"{row['image_id']} in {row['split']}."
+            )
+
+
+def prepare_device(step: Step) -> "torch.device":
+    """Fix threads and device as the study says, and note the device for the record."""
+    from medvision.runtime.device import choose_device, describe_device, limit_threads
+
+    compute = step.study.compute
+    limit_threads(compute.threads)
+    device = choose_device(compute.device)
+    step.device = describe_device(device)
+    return device
+
+
+def hash_settings(step: Step, parts: Mapping[str, JsonValue]) -> str:
+    """Return a digest of all that an unfinished training depends on.
+
+    The records of the earlier steps stand for their files, whose digests they hold.
+
+    Args:
+        step: The running step.
+        parts: What else matters, such as fold and seed.
+    """
+    import json
+
+    import torch
+
+    upstream = {name: hash_file(step.layout.record(name)) for name in step.upstream}
+    value = {
+        "step": step.name,
+        "settings": step.study.settings(step.name),
+        "upstream": upstream,
+        "torch": torch.__version__,
+        "device": step.device,
+        "parts": dict(parts),
+    }
+    return hash_bytes(json.dumps(value, sort_keys=True).encode())

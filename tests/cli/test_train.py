@@ -1,0 +1,164 @@
+"""`medvision train`: reproducible to the byte, also when it is killed on the way."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from safetensors import safe_open
+from toy_study import make_study
+
+from medvision.cli.main import main
+from medvision.io.tables import read_table
+from medvision.layout import Layout
+
+ARTEFACTS = ("model.safetensors", "history.tsv", "weights.tsv", "summary.json")
+
+
+def train(study, *options: str):
+    arguments = ["train", "--config", study.model_dump_json(), "--fold", "0", *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ARTEFACTS}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A study trained in one go; the output folder's name must not matter."""
+    study = make_study(tmp_path_factory.mktemp("undisturbed"), train={"epochs": 5})
+    result = train(study, "--arm", "scratch")
+    assert result.exit_code == 0, result.output
+    return study
+
+
+def test_every_artefact_is_written_and_recorded(undisturbed):
+    layout = Layout(undisturbed.output.path)
+    record = json.loads(layout.record("train/scratch/fold-0").read_text())
+    written = {Path(path).name for path in record["writes"]}
+    assert written == set(ARTEFACTS)
+    assert not (layout.seed("scratch", 0, seed=0) / "resume").exists()
+    assert list((layout.seed("scratch", 0, seed=0) / "tensorboard").glob("events*"))
+
+
+def test_checkpoint_says_how_to_build_it(undisturbed):
+    path = Layout(undisturbed.output.path).model("scratch", 0, seed=0)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["backbone"] == "small"
+    assert json.loads(metadata["classes"]) == ["benign", "nodule"]
+    assert (metadata["spatial_dims"], metadata["channels"]) == ("3", "1")
+
+
+def test_history_has_one_row_per_epoch(undisturbed):
+    rows = read_table(Layout(undisturbed.output.path).history("scratch", 0, seed=0))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert list(rows[0]) == [
+        "epoch",
+        "train_loss",
+        "validation_loss",
+        "validation_auc",
+        "learning_rate",
+    ]
+
+
+def test_same_settings_give_the_same_bytes(undisturbed, tmp_path):
+    again = make_study(tmp_path, train={"epochs": 5})
+    assert train(again, "--arm", "scratch").exit_code == 0
+    folders = [Layout(s.output.path).seed("scratch", 0, seed=0) for s in (undisturbed, again)]
+    assert digests(folders[0]) == digests(folders[1])
+
+
+def test_another_seed_gives_another_network(tmp_path):
+    study = make_study(tmp_path, train={"seeds": [0, 1], "epochs": 1})
+    assert train(study, "--arm", "scratch").exit_code == 0
+    first, second = (Layout(tmp_path).seed("scratch", 0, seed=seed) for seed in (0, 1))
+    assert digests(first)["model.safetensors"] != digests(second)["model.safetensors"]
+
+
+@pytest.mark.slow
+def test_killed_at_any_time_it_ends_bit_equal(undisturbed, tmp_path):
+    study = make_study(tmp_path, train={"epochs": 5})
+    folder = Layout(tmp_path).seed("scratch", 0, seed=0)
+    code = "from medvision.cli.main import main; main()"
+    options = ["train", "--arm", "scratch", "--fold", "0", "--config", study.model_dump_json()]
+    process = subprocess.Popen([sys.executable, "-c", code, *options])
+    while not (folder / "resume" / "state.pt").exists() and process.poll() is None:
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "model.safetensors").exists()
+    assert not Layout(tmp_path).record("train/scratch/fold-0").exists()
+    result = train(study, "--arm", "scratch")
+    assert result.exit_code == 0, result.output
+    assert "resuming after epoch" in result.output
+    assert digests(folder) == digests(Layout(undisturbed.output.path).seed("scratch", 0, seed=0))
+
+
+def test_transfer_from_another_study_is_reported_tensor_by_tensor(undisturbed, tmp_path):
+    study = make_study(tmp_path, model={"weights": str(undisturbed.output.path)})
+    result = train(study, "--arm", "transfer")
+    assert result.exit_code == 0, result.output
+    folder = Layout(tmp_path).seed("transfer", 0, seed=0)
+    status = {row["tensor"]: row["status"] for row in read_table(folder / "weights.tsv")}
+    assert status["features.conv0.weight"] == "loaded"
+    assert status["class_layers.out.weight"] == "skipped-head"
+    assert json.loads((folder / "summary.json").read_text())["weights_match"] == 1.0
+    record = json.loads(Layout(tmp_path).record("train/transfer/fold-0").read_text())
+    assert "source:weights" in record["reads"]
+
+
+def test_augmentation_changes_what_is_learnt(undisturbed, tmp_path):
+    study = make_study(tmp_path, train={"epochs": 5}, augment={"flip_axes": [0], "noise_sd": 0.1})
+    assert train(study, "--arm", "scratch").exit_code == 0
+    folders = [Layout(s.output.path).seed("scratch", 0, seed=0) for s in (undisturbed, study)]
+    assert digests(folders[0])["history.tsv"] != digests(folders[1])["history.tsv"]
+
+
+def test_arm_that_the_study_has_not_is_refused(tmp_path):
+    result = train(make_study(tmp_path), "--arm", "transfer")
+    assert result.exit_code == 2
+    assert "arm must be one of scratch" in result.output
+
+
+def test_subject_on_two_sides_is_refused_before_training(tmp_path):
+    study = make_study(tmp_path)
+    folds = Layout(tmp_path).folds
+    first = folds.read_text().splitlines()[1].split("\t")
+    first[1], first[4] = "sub-0000000000_img-ffffffffffff", "validation"
+    folds.write_text(folds.read_text() + "\t".join(first) + "\n")
+    result = train(study, "--arm", "scratch")
+    assert result.exit_code == 5
+    assert "subject must be in one split" in result.output
+
+
+def test_synthetic_image_outside_train_is_refused(tmp_path):
+    study = make_study(tmp_path)
+    folds = Layout(tmp_path).folds
+    header, *lines = folds.read_text().splitlines()
+    text = [header + "\tsynthetic", *(f"{line}\ttrue" for line in lines)]
+    folds.write_text("\n".join(text) + "\n")
+    result = train(study, "--arm", "scratch")
+    assert result.exit_code == 5
+    assert "synthetic image must be in train" in result.output
+
+
+def test_not_a_number_names_the_subject_and_keeps_no_model(tmp_path):
+    study = make_study(tmp_path)
+    layout = Layout(tmp_path)
+    row = next(r for r in read_table(layout.folds) if r["split"] == "train")
+    arrays = np.load(layout.arrays)
+    arrays[int(row["subject"].removeprefix("sub-"), 16)] = np.nan
+    np.save(layout.arrays, arrays)
+    result = train(study, "--arm", "scratch")
+    assert result.exit_code == 7
+    assert row["subject"] in result.output
+    assert not layout.model("scratch", 0, seed=0).exists()

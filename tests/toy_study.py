@@ -1,0 +1,89 @@
+"""A study folder up to preprocess, made of tiny cubes, for tests of what comes after."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from medvision.cli._run import open_step
+from medvision.config.model import Study, build_study
+from medvision.io.tables import write_table
+from medvision.layout import Layout
+from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS
+from medvision.runtime.files import write_json
+
+SIDE = 16
+
+
+def make_images(n_images: int, *, seed: int, spatial_dims: int = 3, labels=None):
+    """Noise (N, 1, 16, 16[, 16]); images of label 1 hold a bright cube somewhere."""
+    generator = np.random.default_rng(seed)
+    images = generator.normal(0, 0.3, (n_images, 1, *[SIDE] * spatial_dims)).astype(np.float32)
+    labels = np.arange(n_images) % 2 if labels is None else labels
+    for row in np.flatnonzero(labels):
+        corner = generator.integers(2, 8, spatial_dims)
+        images[(row, 0, *(slice(c, c + 6) for c in corner))] += 1
+    return images, labels.astype(np.int64)
+
+
+def make_study(root: Path, *, n_images: int = 24, spatial_dims: int = 3, **sections) -> Study:
+    """Write cohort and preprocess outputs with their records, and return the configuration."""
+    values = {
+        "output": {"path": str(root)},
+        "model": {"weights": "none"},
+        "train": {"epochs": 2, "batch_size": 4},
+        "compute": {"device": "cpu"},
+    }
+    for name, fields in sections.items():
+        values[name] = {**values.get(name, {}), **fields}
+    study = build_study(values)
+    images, labels = make_images(n_images, seed=0, spatial_dims=spatial_dims)
+    names = [f"sub-{row:010x}_img-{row:012x}" for row in range(n_images)]
+    _write_cohort(study, names=names, labels=labels)
+    _write_arrays(study, names=names, images=images)
+    return study
+
+
+def _write_cohort(study: Study, *, names, labels) -> None:
+    layout = Layout(study.output.path)
+    with open_step("cohort", study) as step:
+        rows = [
+            {
+                "fold": fold,
+                "image_id": name,
+                "subject": name.partition("_")[0],
+                "label": ["benign", "nodule"][label],
+                "split": ["test", "validation", "train"][min((row // 2 + 2 * fold) % 4, 2)],
+            }
+            for fold in (0, 1)
+            for row, (name, label) in enumerate(zip(names, labels, strict=True))
+        ]
+        columns = ("fold", "image_id", "subject", "label", "split")
+        write_table(step.write(layout.folds), rows, columns=columns)
+        summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2}
+        write_json(step.write(layout.cohort_summary), summary)
+
+
+def _write_arrays(study: Study, *, names, images) -> None:
+    layout = Layout(study.output.path)
+    with open_step("preprocess", study) as step:
+        np.save(step.write(layout.arrays), images)
+        affine = json.dumps(np.eye(4).tolist())
+        rows = [
+            {
+                "row": row,
+                "image_id": name,
+                "source_shape": "x".join(map(str, (*images.shape[2:], 1)[:3])),
+                "source_affine": affine,
+                "tensor_affine": affine,
+            }
+            for row, name in enumerate(names)
+        ]
+        write_table(step.write(layout.array_index), rows, columns=ARRAY_INDEX_COLUMNS)
+        meta = {
+            "spatial_dims": images.ndim - 2,
+            "channels": images.shape[1],
+            "shape": list(images.shape),
+            "steps": [],
+        }
+        write_json(step.write(layout.array_meta), meta)

@@ -1,0 +1,57 @@
+"""Batches: every image once, in a drawn order, with its own label."""
+
+import numpy as np
+import pytest
+import torch
+
+from medvision.learn.dataset import Examples, count_batches, draw_order, iterate_batches
+
+
+def examples(n: int) -> Examples:
+    arrays = np.arange(2 * n, dtype=np.float32).reshape(2 * n, 1, 1, 1)
+    rows = np.arange(n) * 2
+    return Examples(arrays, rows, np.arange(n), tuple(f"sub-{row}" for row in rows))
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(8, [4, 4]), (10, [4, 4, 2]), (9, [4, 5]), (1, [1])])
+def test_no_batch_holds_one_image_unless_there_is_only_one(n, sizes):
+    batches = list(iterate_batches(examples(n), np.arange(n), batch_size=4))
+    assert [len(batch.subjects) for batch in batches] == sizes
+    assert count_batches(n, 4) == len(sizes)
+
+
+def test_image_label_and_subject_stay_together():
+    order = np.array([3, 0, 2, 1])
+    for batch in iterate_batches(examples(4), order, batch_size=2):
+        images = batch.images.flatten().long()
+        assert torch.equal(images, 2 * batch.labels)
+        assert batch.subjects == tuple(f"sub-{image}" for image in images.tolist())
+
+
+def test_array_is_read_by_row_from_a_read_only_map(tmp_path):
+    path = tmp_path / "arrays.npy"
+    np.save(path, examples(4).arrays)
+    mapped = np.load(path, mmap_mode="r")
+    given = Examples(mapped, np.arange(4), np.zeros(4, dtype=np.int64), ("a",) * 4)
+    (batch,) = iterate_batches(given, np.array([1, 3]), batch_size=2)
+    batch.images.add_(1)
+    assert mapped[1, 0, 0, 0] == 1
+
+
+@pytest.mark.parametrize("imbalance", ["none", "weights"])
+def test_epoch_visits_every_image_once(imbalance):
+    generator = torch.Generator().manual_seed(0)
+    order = draw_order(np.zeros(50, dtype=np.int64), imbalance=imbalance, generator=generator)
+    assert sorted(order) == list(range(50))
+    assert list(order) != list(range(50))
+
+
+def test_sampling_draws_every_class_equally_often():
+    labels = np.array([0] * 900 + [1] * 90 + [2] * 10)
+    generator = torch.Generator().manual_seed(0)
+    drawn = np.concatenate(
+        [draw_order(labels, imbalance="sampling", generator=generator) for _ in range(20)]
+    )
+    shares = np.bincount(labels[drawn]) / len(drawn)
+    # 20 000 draws: the standard error of a share of 1/3 is 0.0033.
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.015)
