@@ -102,7 +102,7 @@ def _check_archive(step: Step, layout: Layout) -> None:
     """Refuse an archive that is not what the phantom step wrote."""
     from medvision.io.tables import read_table
 
-    listing = step.read(layout.step("phantom") / "archive.tsv")
+    listing = step.read(layout.archive_listing)
     step.read(layout.phantom_labels)
     step.read(layout.phantom_key)
     written = sorted(row["digest"] for row in read_table(listing))

@@ -68,6 +68,7 @@ class Instance:
         manufacturer: Controlled name or empty.
         frames: At least one.
         flags: Controlled codes of what is worth knowing.
+        fault: (reason, detail) where the pixels cannot be used and only the header counts.
     """
 
     file: str
@@ -89,6 +90,7 @@ class Instance:
     manufacturer: str
     frames: tuple[Frame, ...]
     flags: tuple[str, ...] = ()
+    fault: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,13 @@ class Grid:
         slices: At least one.
         index: Place of the grid among those of its series.
         is_stack: The slices have positions and form a volume; otherwise copies of one 2D image.
+        is_incomplete: A file of the series, here or in another grid, has a fault.
     """
 
     slices: tuple[Slice, ...]
     index: int
     is_stack: bool
+    is_incomplete: bool
 
     @property
     def first(self) -> Instance:

@@ -70,7 +70,6 @@ class NiftiFile:
 
 def convert(job: Grid | NiftiFile, workshop: Workshop) -> Outcome:
     """Convert one image; whatever is wrong with it ends in verdicts, never in an exception."""
-    files = job.files if isinstance(job, Grid) else (job.file,)
     try:
         if isinstance(job, Grid):
             return _convert_grid(job, workshop)
@@ -81,7 +80,19 @@ def convert(job: Grid | NiftiFile, workshop: Workshop) -> Outcome:
         verdict = Verdict("refused", "unreadable", "file must stay in place, got none on reading")
     except MemoryError:
         verdict = Verdict("refused", "unreadable", "image must fit into memory, got none left")
-    return Outcome(None, dict.fromkeys(files, verdict))
+    return refuse(job, verdict)
+
+
+def refuse(job: Grid | NiftiFile, verdict: Verdict) -> Outcome:
+    """Give every file of an image the same verdict, except where a file has a fault of its own."""
+    if isinstance(job, NiftiFile):
+        return Outcome(None, {job.file: verdict})
+    faults = {
+        item.instance.file: Verdict("refused", *item.instance.fault)
+        for item in job.slices
+        if item.instance.fault
+    }
+    return Outcome(None, dict.fromkeys(job.files, verdict) | faults)
 
 
 def _convert_grid(grid: Grid, workshop: Workshop) -> Outcome:
@@ -104,7 +115,7 @@ def _convert_grid(grid: Grid, workshop: Workshop) -> Outcome:
         [slices[k] for k in ordered],
         array=array,
         stack=stack,
-        flags=flags | ({"slice-dropped"} if dropped else set()),
+        flags=flags | ({"slice-dropped"} if dropped or grid.is_incomplete else set()),
         grid=grid,
         workshop=workshop,
     )
@@ -122,6 +133,9 @@ def _decode(
     dropped: dict[str, Verdict] = {}
     flags: set[str] = set()
     for instance in {item.instance.file: item.instance for item in grid.slices}.values():
+        if instance.fault:
+            dropped[instance.file] = Verdict("refused", *instance.fault)
+            continue
         try:
             decoded[instance.file] = read_planes(workshop.source / instance.path, instance)
         except RefusalError as refusal:
@@ -135,7 +149,9 @@ def _decode(
 
 def _hash_plane(plane: Plane) -> str:
     """Return the digest of a plane's modality values."""
-    return hashlib.sha256(np.ascontiguousarray(plane, dtype=np.float64).tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(plane.shape).encode())
+    digest.update(np.ascontiguousarray(plane, dtype=np.float64).tobytes())
+    return digest.hexdigest()
 
 
 def _lay_flat(item: Slice) -> Stack:

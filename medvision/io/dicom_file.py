@@ -39,11 +39,13 @@ class Header:
         dataset: The attributes asked for.
         syntax: Transfer syntax UID, "" where the file does not say.
         pixels: None where the object has no pixels.
+        fault: Why the file's pixels cannot be used although its header can be read.
     """
 
     dataset: "Dataset"
     syntax: str
     pixels: PixelExtent | None
+    fault: RefusalError | None = None
 
 
 @dataclass
@@ -74,7 +76,7 @@ def read_header(path: Path, keywords: tuple[str, ...]) -> Header:
         keywords: Names of the attributes to keep.
 
     Raises:
-        RefusalError: `unreadable` or `truncated`.
+        RefusalError: `unreadable` or `truncated`, where not even the header can be had.
         OSError: The file cannot be opened.
     """
     with path.open("rb") as stream, silence_readers():
@@ -84,11 +86,10 @@ def read_header(path: Path, keywords: tuple[str, ...]) -> Header:
         if syntax == _DEFLATED:
             return Header(dataset, syntax, PixelExtent(None, is_encapsulated=False))
         size = path.stat().st_size
-        if watch.end > size:
-            raise RefusalError("truncated", f"header must have {watch.end} bytes, got {size}")
-        if watch.pixels is None:
-            return Header(dataset, syntax, None)
-        return Header(dataset, syntax, _measure_pixels(stream, watch.pixels, size=size))
+        try:
+            return Header(dataset, syntax, _measure_pixels(watch, size=size))
+        except RefusalError as fault:
+            return Header(dataset, syntax, None, fault)
 
 
 def _parse(watch: _Watch, keywords: tuple[str, ...]) -> "Dataset":
@@ -107,16 +108,20 @@ def _parse(watch: _Watch, keywords: tuple[str, ...]) -> "Dataset":
         ) from None
 
 
-def _measure_pixels(stream: BinaryIO, start: tuple[int, int], *, size: int) -> PixelExtent:
-    """Check that the pixel data lie within the file."""
-    offset, length = start
+def _measure_pixels(watch: _Watch, *, size: int) -> PixelExtent | None:
+    """Check that header and pixel data lie within the file."""
+    if watch.end > size:
+        raise RefusalError("truncated", f"header must have {watch.end} bytes, got {size}")
+    if watch.pixels is None:
+        return None
+    offset, length = watch.pixels
     if length != _UNDEFINED:
         if offset + length > size:
             raise RefusalError(
                 "truncated", f"pixel data must have {length} bytes, got {size - offset}"
             )
         return PixelExtent(length, is_encapsulated=False)
-    _check_fragments(stream, offset, size=size)
+    _check_fragments(watch.stream, offset, size=size)
     return PixelExtent(None, is_encapsulated=True)
 
 

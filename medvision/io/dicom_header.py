@@ -53,10 +53,12 @@ def read_instance(path: Path, *, file: str, relative_path: str) -> Instance | st
         relative_path: Its path below the source folder.
 
     Returns:
-        The instance, or a code of reasons.NON_IMAGE for an object that is no image.
+        The instance, or a code of reasons.NON_IMAGE for an object that is no image. An instance
+        whose pixels cannot be used is returned with its fault, so that its series is known to
+        lack it.
 
     Raises:
-        RefusalError: The file is an image that cannot be used.
+        RefusalError: The file claims to be an image and its header cannot be used.
         OSError: The file cannot be opened.
     """
     header = read_header(path, _KEYWORDS)
@@ -65,10 +67,9 @@ def read_instance(path: Path, *, file: str, relative_path: str) -> Instance | st
         other = name_other_object(sop_class)
         if other is not None:
             return other
-        if header.pixels is None and not _claims_pixels(header.dataset):
-            return "no-image-object" if sop_class else "not-an-image"
-        _check_pixels(header)
-        return _translate(header.dataset, file=file, relative_path=relative_path)
+        if not _describes_pixels(header.dataset):
+            return _judge_without_size(header, sop_class)
+        return _translate(header, file=file, relative_path=relative_path)
 
 
 def _name_sop_class(dataset: "Dataset") -> str:
@@ -77,15 +78,39 @@ def _name_sop_class(dataset: "Dataset") -> str:
     return read_text(dataset, "SOPClassUID") or str(meta or "")
 
 
-def _claims_pixels(dataset: "Dataset") -> bool:
+def _describes_pixels(dataset: "Dataset") -> bool:
     """Say whether a header describes pixels, present or not."""
     return "Rows" in dataset and "Columns" in dataset
+
+
+def _judge_without_size(header: Header, sop_class: str) -> str:
+    """Return the code of an object without the size of an image, or refuse a broken image."""
+    from pydicom.uid import UID
+
+    if header.fault is not None:
+        raise header.fault
+    if header.pixels is not None:
+        raise RefusalError("unreadable", "Rows and Columns must be given, got none")
+    if "Image Storage" in UID(sop_class).name:
+        raise RefusalError("no-pixel-data", "image must have pixel data, got none")
+    return "no-image-object"
+
+
+def _find_fault(header: Header) -> tuple[str, str] | None:
+    """Return why the pixels cannot be used, if so."""
+    try:
+        _check_pixels(header)
+    except RefusalError as refusal:
+        return refusal.reason, refusal.detail
+    return None
 
 
 def _check_pixels(header: Header) -> None:
     """Refuse an image whose pixels are absent, short, or laid out in an unknown way."""
     dataset = header.dataset
     pixels = header.pixels
+    if header.fault is not None:
+        raise header.fault
     if pixels is None:
         raise RefusalError("no-pixel-data", "image must have pixel data, got none")
     if pixels.is_encapsulated and not header.syntax:
@@ -93,6 +118,8 @@ def _check_pixels(header: Header) -> None:
     if read_text(dataset, "BurnedInAnnotation").upper() == "YES":
         raise RefusalError("burned-in-annotation", "BurnedInAnnotation must be NO, got YES")
     bits = read_integer(dataset, "BitsAllocated", default=0)
+    if bits < 1:
+        raise RefusalError("unreadable", "BitsAllocated must be given, got none")
     stored = read_integer(dataset, "BitsStored", default=bits)
     high = read_integer(dataset, "HighBit", default=stored - 1)
     if high != stored - 1 or not 0 < stored <= bits:
@@ -119,8 +146,9 @@ def _count_bytes(dataset: "Dataset", bits: int) -> int:
     return (rows * columns * samples * frames * bits + 7) // 8
 
 
-def _translate(dataset: "Dataset", *, file: str, relative_path: str) -> Instance:
+def _translate(header: Header, *, file: str, relative_path: str) -> Instance:
     """Build the instance of an image's header."""
+    dataset = header.dataset
     frames, thickness_mm, rescale_type = read_frames(dataset)
     sop_class = _name_sop_class(dataset)
     series_uid = read_text(dataset, "SeriesInstanceUID")
@@ -148,6 +176,7 @@ def _translate(dataset: "Dataset", *, file: str, relative_path: str) -> Instance
         manufacturer=name_manufacturer(read_text(dataset, "Manufacturer")),
         frames=frames,
         flags=flags,
+        fault=_find_fault(header),
     )
 
 
@@ -158,6 +187,8 @@ def _list_flags(dataset: "Dataset", sop_class: str, *, has_subject: bool) -> tup
         flags.append("burned-in-risk")
     if "PixelSpacing" not in dataset and read_number(dataset, "ImagerPixelSpacing"):
         flags.append("detector-spacing")
+    if read_text(dataset, "ImageType").upper() == "DERIVED":
+        flags.append("derived")
     return tuple(flags)
 
 

@@ -96,6 +96,10 @@ def _decode(dataset: "Dataset", instance: Instance) -> Stored:
     try:
         array: Stored = pixel_array(dataset)
     except Exception as error:  # noqa: BLE001 - decoders raise what they meet; any bytes need a verdict
+        if "does not support" in str(error):
+            raise RefusalError(
+                "no-decoder", "this form of the transfer syntax must have a decoder, got none"
+            ) from None
         raise RefusalError(
             "undecodable", f"pixels must be decodable, got {type(error).__name__}"
         ) from None

@@ -17,6 +17,7 @@ from medvision.io.convert import (
     Workshop,
     convert,
     guess_subject,
+    refuse,
 )
 from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 from medvision.io.image import MANIFEST_COLUMNS
@@ -148,8 +149,7 @@ def _convert_all(
     """Convert every image, in the order of the jobs."""
     results = map_in_order(partial(convert, workshop=workshop), jobs, workers=workers)
     for job, result in zip(jobs, track(results, "converting", total=len(jobs)), strict=True):
-        files = job.files if isinstance(job, Grid) else (job.file,)
-        yield result or Outcome(None, dict.fromkeys(files, _CRASH))
+        yield result or refuse(job, _CRASH)
 
 
 def _write_tables(

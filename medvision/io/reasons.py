@@ -62,6 +62,7 @@ FLAGS = {
     "burned-in-risk": "a kind of image that often has text in its pixels",
     "colour-to-luminance": "colour turned into ITU-R BT.601 luminance",
     "constant": "all voxels are equal",
+    "derived": "computed from other images, such as a reformat or a projection",
     "detector-spacing": "pixel spacing measured at the detector, not in the body",
     "gantry-tilt": "sheared affine: planes are shifted along the plane, qform is absent",
     "high-bits-cleared": "bits beyond the stored ones were not empty and were cleared",

@@ -37,8 +37,9 @@ def split_grids(series: Series) -> list[Grid]:
             item = Slice(instance, frame)
             _join(groups.setdefault(_compute_key(item), []), item)
     members = [group for groups_of_key in groups.values() for group in groups_of_key]
+    is_incomplete = any(instance.fault for instance in series.instances)
     return [
-        Grid(tuple(group), index, is_stack=group[0].frame.has_geometry)
+        Grid(tuple(group), index, group[0].frame.has_geometry, is_incomplete)
         for index, group in enumerate(members)
     ]
 
@@ -46,7 +47,9 @@ def split_grids(series: Series) -> list[Grid]:
 def _compute_key(item: Slice) -> _Key:
     """Return what must be equal within a grid."""
     instance = item.instance
-    alone = instance.sop_uid if instance.sop_class not in CROSS_SECTIONAL else ""
+    if not item.frame.has_geometry:
+        is_lone = instance.sop_class not in CROSS_SECTIONAL
+        return ("without geometry", instance.sop_uid if is_lone else instance.sop_class)
     return (
         instance.sop_class,
         is_localizer(item),
@@ -54,7 +57,6 @@ def _compute_key(item: Slice) -> _Key:
         instance.columns,
         instance.photometric,
         instance.frame_of_reference,
-        "" if item.frame.has_geometry else f"no geometry {alone}",
     )
 
 
@@ -117,10 +119,14 @@ def _check_samples(grid: Grid) -> None:
 
 def _check_lone_plane(grid: Grid) -> None:
     """Refuse slices without geometry that are more than one image."""
-    frames = max(len(item.instance.frames) for item in grid.slices)
-    if frames > 1:
+    frames = {len(item.instance.frames) for item in grid.slices}
+    if len(frames) > 1:
         raise RefusalError(
-            "multiframe-not-supported", f"every frame must have a position, {frames} have none"
+            "conflicting-duplicate", "one SOPInstanceUID must stand for one image, got several"
+        )
+    if max(frames) > 1:
+        raise RefusalError(
+            "multiframe-not-supported", f"every frame must have a position, {max(frames)} have none"
         )
     n_images = len({item.instance.sop_uid for item in grid.slices})
     if n_images == 1:
