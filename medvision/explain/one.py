@@ -157,8 +157,10 @@ def _map_back(image: CaseImage, grid: FloatGrid) -> FloatGrid:
 
 
 def _mark_empty(work: _Work, check: Check, *, grid: FloatGrid) -> Check:
-    """Return the row of a map that marks nothing as EMPTY, any other as it is."""
-    return work.about(check.method).empty(check.check) if is_empty(grid) else check
+    """Return the row of a map that marks nothing as EMPTY, where the check applies to it."""
+    if check.verdict == "NOT APPLICABLE" or not is_empty(grid):
+        return check
+    return work.about(check.method).empty(check.check)
 
 
 def _check_deletions(work: _Work, grids: Mapping[str, FloatGrid]) -> list[Check]:

@@ -1,0 +1,267 @@
+"""The whole wing on a planted detector: accepted where it should be, controls and frauds not."""
+
+import inspect
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from explain_nets import SIDE, Detector, make_lesion_image
+from torch import nn
+
+from medvision.config.sections import ExplainSection
+from medvision.explain.case import CaseImage, Trained
+from medvision.explain.checks import CONTROL_CHECKS, SOURCES
+from medvision.explain.controls import EDGE, RANDOM
+from medvision.explain.study import explain_predictions
+
+CLASSES = ("benign", "nodule")
+TENSOR_AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+FLIPPED = np.diag([-1.0, 1.0, 1.0, 1.0])
+FLIPPED[0, 3] = SIDE - 1
+SETTINGS = {
+    **dict(ExplainSection()),
+    "images": 6,
+    "steps": 16,
+    "batch_size": 4,
+    "occlusion_window": (6, 6, 6),
+    "occlusion_stride": (4, 4, 4),
+    "random_orders": 20,
+    "deletion_steps": 8,
+}
+
+
+def make_predictions(n_subjects=12):
+    """Odd subjects have a nodule; the first of either kind is predicted wrongly."""
+    rows = []
+    for n in range(n_subjects):
+        label = CLASSES[n % 2]
+        predicted = label if n > 1 else CLASSES[1 - n % 2]
+        share = 0.9 if predicted == "nodule" else 0.1
+        rows.append(
+            {
+                "arm": "transfer",
+                "fold": str(n // 2 % 2),
+                "seed": "0",
+                "split": "test",
+                "image_id": f"image-{n:02d}",
+                "subject": f"subject-{n:02d}",
+                "label": label,
+                "predicted": predicted,
+                "probability_benign": str(1 - share),
+                "probability_nodule": str(share),
+            }
+        )
+    return rows
+
+
+def load_image(case, *, spatial_dims=3):
+    """The source is the array mirrored along i; the map has to be mirrored back."""
+    number = int(case.image_id[-2:])
+    array, mask = make_lesion_image(number, spatial_dims=spatial_dims, positive=number % 2 == 1)
+    return CaseImage(
+        array=array,
+        tensor_affine=TENSOR_AFFINE,
+        source_affine=TENSOR_AFFINE @ FLIPPED,
+        source_shape=mask.shape,
+        mask=mask[::-1] if number % 2 else None,
+    )
+
+
+def explain(network=None, *, spatial_dims=3, load=load_image, **changes):
+    network = network or Detector(spatial_dims)
+    maps, loaded = {}, []
+
+    def load_network(case):
+        loaded.append((case.fold, case.image_id))
+        return Trained(network, CLASSES, "cells")
+
+    def save_map(image_id, method, *, grid, affine):
+        maps[image_id, method] = (grid, affine)
+        return f"digest of {image_id} {method}"
+
+    outcome = explain_predictions(
+        make_predictions(),
+        "nodule",
+        load_image=lambda case: load(case, spatial_dims=spatial_dims),
+        load_network=load_network,
+        save_map=save_map,
+        device=torch.device("cpu"),
+        **{**SETTINGS, **changes},
+    )
+    return outcome, maps, loaded
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return explain()
+
+
+def pick(outcome, **wanted):
+    return [row for row in outcome.checks if all(row[k] == v for k, v in wanted.items())]
+
+
+def test_entry_takes_the_fields_of_its_section_by_name():
+    parameters = inspect.signature(explain_predictions).parameters
+    assert set(ExplainSection.model_fields) <= set(parameters)
+
+
+def test_a_detector_is_found_to_look_at_the_lesion_in_the_sources_geometry(planted):
+    outcome, maps, _ = planted
+    for method in SETTINGS["methods"]:
+        for check in ("pointing", "relevance_mass", "deletion"):
+            positives = {
+                row["image_id"]
+                for row in outcome.selection
+                if row["label"] == row["target"] == "nodule"
+            }
+            rows = pick(outcome, method=method, check=check)
+            verdicts = {row["verdict"] for row in rows if row["image_id"] in positives}
+            assert verdicts == {"PASS"}, (method, check)
+    grid, affine = maps[next(iter(positives)), "integrated_gradients"]
+    assert grid.shape == (SIDE, SIDE, SIDE)
+    np.testing.assert_array_equal(affine, TENSOR_AFFINE @ FLIPPED)
+
+
+def test_a_map_laid_on_the_wrong_side_would_be_found():
+    def load_mirrored(case, *, spatial_dims):
+        image = load_image(case, spatial_dims=spatial_dims)
+        return CaseImage(image.array, TENSOR_AFFINE, TENSOR_AFFINE, image.source_shape, image.mask)
+
+    outcome, _, _ = explain(load=load_mirrored, methods=("integrated_gradients",))
+    rate = outcome.summary["methods"]["integrated_gradients"]["checks"]["pointing"]["rate"]
+    assert rate < 1
+
+
+def test_controls_are_held_to_the_same_checks_and_the_random_map_fails(planted):
+    outcome, _, _ = planted
+    for control in (EDGE, RANDOM):
+        checks = {row["check"] for row in pick(outcome, method=control)}
+        assert checks == set(CONTROL_CHECKS)
+    for check in CONTROL_CHECKS:
+        assert outcome.summary["controls"][RANDOM]["checks"][check]["rate"] <= 0.5
+
+
+def test_each_image_is_explained_by_the_model_of_the_fold_that_tested_it(planted):
+    outcome, _, loaded = planted
+    folds = {row["image_id"]: row["fold"] for row in outcome.selection}
+    assert all(folds[image_id] == fold for fold, image_id in loaded)
+    assert Counter(fold for fold, _ in loaded) == {0: 1, 1: 1}, "each network is loaded once"
+
+
+def test_every_map_has_every_check_and_every_row_its_account(planted):
+    outcome, maps, _ = planted
+    assert len(outcome.selection) == SETTINGS["images"]
+    for selected in outcome.selection:
+        for method in SETTINGS["methods"]:
+            rows = pick(outcome, image_id=selected["image_id"], method=method)
+            assert [row["check"] for row in rows] == list(SOURCES)
+            assert (selected["image_id"], method) in maps
+    assert all(row["reason"] and row["source"] for row in outcome.checks)
+    for row in outcome.checks:
+        if row["verdict"] in ("PASS", "FAIL"):
+            assert row["n"] is not None
+            assert row["statistic"] is not None
+            assert row["threshold"] is not None
+
+
+def test_wrong_predictions_are_explained_too(planted):
+    rules = {row["rule"] for row in planted[0].selection}
+    assert {"false_positive", "false_negative"} & rules
+
+
+def test_the_lesion_of_a_missed_nodule_is_not_looked_for(planted):
+    outcome, _, _ = planted
+    missed = [
+        r["image_id"] for r in outcome.selection if (r["label"], r["target"]) == CLASSES[::-1]
+    ]
+    assert missed
+    for image_id in missed:
+        verdicts = {row["verdict"] for row in pick(outcome, image_id=image_id, check="pointing")}
+        assert verdicts == {"NOT APPLICABLE"}
+
+
+def test_the_verdict_on_a_map_is_that_of_all_its_checks(planted):
+    outcome, _, _ = planted
+    for row in outcome.attributions:
+        own = pick(outcome, image_id=row["image_id"], method=row["method"])
+        failed = sorted(check["check"] for check in own if check["verdict"] == "FAIL")
+        assert (row["verdict"] == "FAIL") == bool(failed)
+        if failed:
+            assert row["reason"] == f"failed: {', '.join(failed)}"
+
+
+def test_a_network_with_one_feature_does_not_depend_on_its_top_weights(planted):
+    outcome, _, _ = planted
+    rows = pick(outcome, method="integrated_gradients", check="weight_randomisation_top")
+    judged = [row for row in rows if row["verdict"] != "EMPTY"]
+    assert {row["verdict"] for row in judged} == {"FAIL"}
+    assert all(row["statistic"] == pytest.approx(1) for row in judged)
+
+
+def test_the_summary_counts_what_the_table_holds(planted):
+    outcome, _, _ = planted
+    for method, facts in outcome.summary["methods"].items():
+        for check, figures in facts["checks"].items():
+            counts = Counter(row["verdict"] for row in pick(outcome, method=method, check=check))
+            assert figures["verdicts"] == dict(counts)
+            assert figures["n"] == counts["PASS"] + counts["FAIL"] + counts["EMPTY"]
+            if figures["n"]:
+                assert figures["rate"] == counts["PASS"] / figures["n"]
+                assert figures["low"] <= figures["rate"] <= figures["high"]
+    gradcam = outcome.summary["methods"]["layer_gradcam"]
+    assert gradcam["native_shape"] == [8, 8, 8]
+    assert gradcam["cell_mm"] == [4, 4, 4]
+    assert gradcam["too_coarse"] is None, "the cubes are 12 mm wide"
+    assert outcome.summary["masks"]["n_lesions"] > 0
+
+
+def test_cells_larger_than_the_lesions_are_said_to_be_too_coarse():
+    class Coarse(Detector):
+        def __init__(self):
+            super().__init__()
+            self.cells = nn.AvgPool3d(8)
+
+    outcome, _, _ = explain(Coarse(), methods=("layer_gradcam",))
+    note = outcome.summary["methods"]["layer_gradcam"]["too_coarse"]
+    assert "smaller than one cell (16 mm" in note
+
+
+def test_the_record_certifies_the_copy_of_each_network(planted):
+    networks = planted[0].facts["networks"]
+    assert [network["fold"] for network in networks] == [0, 1]
+    assert all(network["certificate"] == 0 for network in networks)
+    assert all(network["rewritten_in_place"] == ["act"] for network in networks)
+
+
+def test_two_runs_are_bit_equal(planted):
+    first, again = planted, explain()
+    assert first[0] == again[0]
+    for key, (grid, _) in first[1].items():
+        assert grid.tobytes() == again[1][key][0].tobytes()
+
+
+def test_a_network_that_says_nothing_gives_empty_maps_that_pass_nothing():
+    network = Detector()
+    nn.init.zeros_(network.head.weight)
+    outcome, maps, _ = explain(network)
+    assert {row["verdict"] for row in outcome.attributions} == {"EMPTY"}
+    verdicts = {row["verdict"] for row in outcome.checks if row["method"] in SETTINGS["methods"]}
+    assert verdicts == {"EMPTY", "NOT APPLICABLE"}
+    assert not any(grid.any() for grid, _ in maps.values())
+    figures = outcome.summary["methods"]["occlusion"]["checks"]["deletion"]
+    assert (figures["n"], figures["rate"]) == (SETTINGS["images"], 0)
+
+
+def test_images_with_two_dimensions_are_explained_the_same_way():
+    outcome, maps, _ = explain(spatial_dims=2)
+    assert {grid.shape for grid, _ in maps.values()} == {(SIDE, SIDE, 1)}
+    checks = outcome.summary["methods"]["integrated_gradients"]["checks"]
+    assert checks["pointing"]["rate"] == 1
+    assert checks["deletion"]["n"] == SETTINGS["images"]
+
+
+def test_a_single_image_has_nothing_to_compare_its_randomised_map_with():
+    outcome, _, _ = explain(Detector(threshold=0.0), images=1, methods=("layer_gradcam",))
+    rows = pick(outcome, check="weight_randomisation")
+    assert [row["verdict"] for row in rows] == ["INCONCLUSIVE"]
