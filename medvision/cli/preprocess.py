@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from medvision.preprocess.store import StoredImage, StoreResult
 
 REJECT_COLUMNS = ("image_id", "reason", "detail")
+
+_ROUNDING_MM = 1e-12
 
 _log = logging.getLogger(__name__)
 
@@ -105,8 +109,13 @@ def _describe_row(row: int, image: "StoredImage") -> dict[str, str | int]:
         "image_id": image.image_id,
         "source_shape": format_shape(image.source_shape),
         "source_affine": _format_affine(image.source_affine),
-        "tensor_affine": _format_affine(image.tensor_affine),
+        "tensor_affine": _format_affine(_clear_rounding(image.tensor_affine)),
     }
+
+
+def _clear_rounding(affine: Affine) -> Affine:
+    """Return a computed affine without what rounding left of its zeros: machines differ in it."""
+    return np.where(np.abs(affine) < _ROUNDING_MM, 0.0, affine)
 
 
 def _format_affine(affine: Affine) -> str:
