@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from medvision.cli._cohort_summary import Parts, summarise_cohort
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.cohort import (
@@ -18,10 +19,9 @@ from medvision.domain.cohort import (
     match_labels,
 )
 from medvision.domain.folds import build_folds
-from medvision.domain.labels import Classes, LabelRow, build_classes, build_label_rows
+from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
-from medvision.domain.record import JsonValue
-from medvision.domain.split import Assignment, count_balance, find_missing_class
+from medvision.domain.split import Assignment, count_balance
 from medvision.errors import DataError, GeometryError, LabelError
 from medvision.io.deidentify import Pseudonymiser, read_key
 from medvision.io.tables import read_table, write_table
@@ -56,7 +56,7 @@ def command(study: Study, layout: Layout) -> None:
         labels = _read_labels(step)
         matching = _match(step, labels)
         classes = build_classes(
-            [image.label for image in matching.images], positive=study.data.positive
+            [image.label for image in matching.images], positive=_choose_positive(study)
         )
         pairs = find_leakage(matching.images, on_leakage=study.cohort.on_leakage)
         # Written before anything is refused, so that the message can point at it.
@@ -72,15 +72,16 @@ def command(study: Study, layout: Layout) -> None:
         _write_unmatched(step, unmatched)
         _write_cohort(step, images, masks=masks.digests)
         _write_folds(step, folds)
-        summary = _summarise(
-            Parts(labels, matching, classes, pairs, images, folds, masks), study=study
+        summary = summarise_cohort(
+            Parts(len(labels), classes, pairs, images, folds, unmatched, masks.alignments),
+            on_leakage=study.cohort.on_leakage,
         )
         write_json(step.write(layout.cohort_summary), summary)
         _report(unmatched, pairs)
 
 
 @dataclass(frozen=True)
-class Masks:
+class _Masks:
     """Masks written (image_id to digest), how each was aligned, and those refused."""
 
     digests: dict[str, str]
@@ -88,17 +89,13 @@ class Masks:
     refused: tuple[Unmatched, ...]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the summary is made of."""
+def _choose_positive(study: Study) -> str | None:
+    """Return the class that counts as positive, if anybody says so; the phantom cohort does."""
+    if study.data.kind != "phantom" or study.data.positive:
+        return study.data.positive
+    from medvision.phantom.subject import CLASS_NAMES
 
-    labels: Sequence[LabelRow]
-    matching: Matching
-    classes: Classes
-    pairs: Sequence[LeakagePair]
-    images: Sequence[CohortImage]
-    folds: Sequence[Assignment]
-    masks: Masks
+    return CLASS_NAMES[-1]
 
 
 def _labels_path(study: Study, layout: Layout) -> Path:
@@ -151,7 +148,7 @@ def _match(step: Step, labels: Sequence[LabelRow]) -> Matching:
     return match_labels(labels, images, refused=refused)
 
 
-def _write_masks(step: Step, images: Sequence[CohortImage]) -> Masks:
+def _write_masks(step: Step, images: Sequence[CohortImage]) -> _Masks:
     """Write each mask on its image's grid; list those that do not fit."""
     from medvision.runtime.progress import track
 
@@ -165,7 +162,7 @@ def _write_masks(step: Step, images: Sequence[CohortImage]) -> Masks:
         except (DataError, GeometryError) as error:
             detail = error.message.partition(": ")[2]
             refused.append(Unmatched("mask-refused", image.image_id, image.line, detail))
-    return Masks(digests, tuple(alignments), tuple(refused))
+    return _Masks(digests, tuple(alignments), tuple(refused))
 
 
 def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
@@ -244,42 +241,6 @@ def _write_folds(step: Step, folds: Sequence[Assignment]) -> None:
     )
     balance = [asdict(item) for item in count_balance(folds)]
     write_table(step.write(step.layout.balance), balance, columns=BALANCE_COLUMNS)
-
-
-def _summarise(parts: Parts, *, study: Study) -> dict[str, JsonValue]:
-    """Gather the counts that the report and later steps need."""
-    images = parts.images
-    given = any(image.given_split for image in images)
-    by_label = Counter(image.label for image in images)
-    unmatched = [*parts.matching.unmatched, *parts.masks.refused]
-    return {
-        "classes": list(parts.classes.names),
-        "positive": parts.classes.positive,
-        "n_folds": len({item.fold for item in parts.folds}),
-        "n_images": len(images),
-        "n_subjects": len({image.subject for image in images}),
-        "n_groups": len({image.group for image in images}),
-        "n_label_rows": len(parts.labels),
-        "n_images_by_class": {name: by_label[name] for name in parts.classes.names},
-        "attributes": list(images[0].attributes),
-        "given_split": given,
-        "missing_class": find_missing_class(parts.folds),
-        "unmatched": dict(count_unmatched(unmatched)),
-        "leakage": _summarise_leakage(parts.pairs, on_leakage=study.cohort.on_leakage),
-        "masks": dict(sorted(Counter(parts.masks.alignments).items())),
-    }
-
-
-def _summarise_leakage(pairs: Sequence[LeakagePair], *, on_leakage: str) -> dict[str, JsonValue]:
-    """Count pairs by kind and action; `overridden` makes the report say so on its first page."""
-    leaking = [pair for pair in pairs if not pair.action.startswith("same-")]
-    return {
-        "n_pairs": len(leaking),
-        "action": on_leakage,
-        "overridden": any(pair.action == "reported" for pair in pairs),
-        "by_kind": dict(sorted(Counter(pair.kind for pair in leaking).items())),
-        "by_action": dict(sorted(Counter(pair.action for pair in pairs).items())),
-    }
 
 
 def _report(unmatched: Sequence[Unmatched], pairs: Sequence[LeakagePair]) -> None:

@@ -1,0 +1,252 @@
+"""`medvision cohort` on NIfTI images that ingestion itself converted."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from medvision.cli.main import main
+from medvision.io.nifti_write import write_nifti
+from medvision.io.tables import read_table
+from medvision.layout import Layout
+
+N_SUBJECTS = 12
+COPY = "Doe11"
+"""This subject's image is that of the first."""
+
+Rows = Sequence[dict[str, str]]
+Cohort = Callable[..., Result]
+
+
+def list_subjects() -> list[str]:
+    return [f"Doe{n:02d}" for n in range(N_SUBJECTS)]
+
+
+def list_labels() -> list[dict[str, str]]:
+    """Return a good table: odd subjects are sick, all but the copy, which is as its origin."""
+    return [
+        {"subject": name, "label": "sick" if n % 2 and name != COPY else "well", "site": "A"}
+        for n, name in enumerate(list_subjects())
+    ]
+
+
+def write_labels(path: Path, rows: Rows) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def call(command: str, folder: Path, *overrides: str) -> Result:
+    values = [
+        f"output.path={folder / 'results'}",
+        "data.kind=nifti",
+        f"data.path={folder / 'archive'}",
+        f"data.labels={folder / 'labels.csv'}",
+        "ingest.workers=1",
+        *overrides,
+    ]
+    arguments = [part for value in values for part in ("--set", value)]
+    return CliRunner().invoke(main, [command, *arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of small volumes, ingested once."""
+    folder = tmp_path_factory.mktemp("study")
+    for n, name in enumerate(list_subjects()):
+        rng = np.random.default_rng(0 if name == COPY else n)
+        grid = rng.normal(size=(6, 5, 4)).astype(np.float32)
+        write_nifti(
+            folder / "archive" / f"{name}.nii.gz",
+            grid,
+            affine=np.diag([2.0, 2.0, 5.0, 1.0]),
+            is_placed=True,
+        )
+    write_labels(folder / "labels.csv", list_labels())
+    result = call("ingest", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def cohort(folder: Path) -> Cohort:
+    """Run the command on a table of labels, from a clean folder."""
+
+    def run(rows: Rows, *overrides: str) -> Result:
+        shutil.rmtree(folder / "results" / "cohort", ignore_errors=True)
+        write_labels(folder / "labels.csv", rows)
+        return call("cohort", folder, *overrides)
+
+    return run
+
+
+def test_a_good_cohort_is_split_with_its_copy_kept_together(cohort: Cohort, folder: Path) -> None:
+    result = cohort(list_labels())
+    assert result.exit_code == 0, result.output
+    layout = Layout(folder / "results")
+    rows, folds = read_table(layout.cohort), read_table(layout.folds)
+    assert len(rows) == N_SUBJECTS
+    assert list(rows[0])[-1] == "site"
+    (pair,) = read_table(layout.leakage)
+    assert (pair["kind"], pair["action"]) == ("same-pixels", "grouped")
+    joined = [row["image_id"] for row in rows if row["group"].startswith("joint-")]
+    assert sorted(joined) == sorted([pair["image_a"], pair["image_b"]])
+    for fold in "012":
+        splits = {r["split"] for r in folds if r["fold"] == fold and r["image_id"] in joined}
+        assert len(splits) == 1
+    summary = json.loads(layout.cohort_summary.read_text())
+    assert summary["classes"] == ["sick", "well"]
+    assert (summary["positive"], summary["n_folds"], summary["n_groups"]) == ("well", 3, 11)
+    assert summary["leakage"]["overridden"] is False
+    counts = [int(row["n_images"]) for row in read_table(layout.balance)]
+    assert sum(counts) == 3 * N_SUBJECTS
+    assert layout.record("cohort").is_file()
+
+
+def test_no_name_of_a_person_or_file_reaches_the_output(cohort: Cohort, folder: Path) -> None:
+    rows = [*list_labels(), {"subject": "Stranger", "label": "sick", "site": "B"}]
+    result = cohort(rows)
+    text = result.output + "".join(
+        path.read_text() for path in (folder / "results" / "cohort").glob("*.*")
+    )
+    assert "Doe" not in text
+    assert "Stranger" not in text
+    assert str(folder) not in text
+
+
+def test_equal_input_gives_equal_bytes_whatever_the_order_of_rows(
+    cohort: Cohort, folder: Path
+) -> None:
+    def read() -> dict[str, bytes]:
+        paths = (folder / "results" / "cohort").glob("*.*")
+        # The record names the table's digest, which the order of its rows does change.
+        return {path.name: path.read_bytes() for path in paths if path.name != "record.json"}
+
+    cohort(list_labels())
+    first = read()
+    cohort(list_labels()[::-1])
+    assert read() == first
+
+
+def test_an_unknown_subject_is_reported_with_its_line_and_the_rest_goes_on(
+    cohort: Cohort, folder: Path
+) -> None:
+    rows = list_labels()
+    rows[2] = {**rows[2], "subject": "Stranger"}
+    result = cohort(rows)
+    assert result.exit_code == 0
+    assert "1 label-without-image" in result.output
+    assert "1 image-without-label" in result.output
+    listed = read_table(Layout(folder / "results").unmatched)
+    assert [(row["kind"], row["labels_row"]) for row in listed] == [
+        ("image-without-label", ""),
+        ("label-without-image", "4"),
+    ]
+
+
+def rename(rows: Rows, old: str, new: str) -> Rows:
+    return [{new if key == old else key: value for key, value in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("rows", "exit_code", "message", "hint"),
+    [
+        (rename(list_labels(), "label", "Label"), 4, "column label must be", "did you mean Label?"),
+        (
+            [{**row, "subject": f"X{n}"} for n, row in enumerate(list_labels())],
+            4,
+            "without one match",
+            "letter by letter",
+        ),
+        ([{**row, "label": "sick"} for row in list_labels()], 4, "two or more, got 1", "second"),
+        (list_labels()[:2], 5, "at least cohort.folds = 3, got 2", "lower cohort.folds"),
+        ([*list_labels(), list_labels()[0]], 4, "got duplicate rows", "remove one"),
+        (
+            [*list_labels()[:-1], {"subject": COPY, "label": "sick", "site": "A"}],
+            5,
+            "1 conflicting-label",
+            "cohort/leakage.tsv",
+        ),
+    ],
+)
+def test_a_bad_table_ends_with_its_message_and_exit_code(
+    cohort: Cohort, folder: Path, *, rows: Rows, exit_code: int, message: str, hint: str
+) -> None:
+    result = cohort(rows)
+    assert result.exit_code == exit_code, result.output
+    assert message in result.output
+    assert hint in result.output
+    assert not Layout(folder / "results").record("cohort").exists()
+
+
+def test_a_missing_table_is_a_label_error(folder: Path) -> None:
+    (folder / "labels.csv").unlink(missing_ok=True)
+    result = call("cohort", folder)
+    assert result.exit_code == 4
+    assert "labels.csv" in result.output
+
+
+def give_split(rows: Rows) -> list[dict[str, str]]:
+    """Split by row, so that the copy and its origin come apart."""
+    splits = ["train"] * 6 + ["validation"] * 3 + ["test"] * 3
+    return [{**row, "split": split} for row, split in zip(rows, splits, strict=True)]
+
+
+def test_a_given_split_that_leaks_stops_and_shows_where(cohort: Cohort, folder: Path) -> None:
+    result = cohort(give_split(list_labels()))
+    assert result.exit_code == 5
+    assert "1 same-pixels" in result.output
+    assert "cohort.on_leakage to report" in result.output
+    (pair,) = read_table(Layout(folder / "results").leakage)
+    assert {pair["split_a"], pair["split_b"]} == {"train", "test"}
+
+
+def test_a_leaking_split_goes_on_when_told_to_and_is_marked(cohort: Cohort, folder: Path) -> None:
+    result = cohort(give_split(list_labels()), "cohort.on_leakage=report")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(Layout(folder / "results").cohort_summary.read_text())
+    assert summary["leakage"]["overridden"] is True
+    assert (summary["given_split"], summary["n_folds"]) == (True, 1)
+    folds = read_table(Layout(folder / "results").folds)
+    assert [row["split"] for row in folds].count("train") == 6
+
+
+def test_masks_are_aligned_or_refused_with_the_reason(cohort: Cohort, folder: Path) -> None:
+    inside = np.zeros((6, 5, 4), dtype=np.uint8)
+    inside[1:3, 2, 1] = 3
+    affine = np.diag([2.0, 2.0, 5.0, 1.0])
+    write_nifti(folder / "good.nii.gz", inside, affine=affine, is_placed=True)
+    write_nifti(folder / "empty.nii.gz", inside * 0, affine=affine, is_placed=True)
+    (folder / "broken.nii.gz").write_bytes(b"no image")
+    names = ["good.nii.gz", "empty.nii.gz", "broken.nii.gz", "absent.nii.gz"]
+    rows = [
+        {**row, "mask": names[n] if n < len(names) else ""} for n, row in enumerate(list_labels())
+    ]
+    result = cohort(rows)
+    assert result.exit_code == 0, result.output
+    layout = Layout(folder / "results")
+    (marked,) = [row for row in read_table(layout.cohort) if row["mask"]]
+    refused = {row["labels_row"]: row["detail"] for row in read_table(layout.unmatched)}
+    assert set(refused) == {"3", "4", "5"}
+    assert "must hold a voxel" in refused["3"]
+    assert "must be a file" in refused["5"]
+    import nibabel
+
+    written = nibabel.load(layout.mask(marked["image_id"]))
+    assert written.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(written.dataobj), inside > 0)
+    cohort(list_labels())
+    assert not layout.mask(marked["image_id"]).exists()
+
+
+def test_the_command_wants_ingestion_first(tmp_path: Path) -> None:
+    write_labels(tmp_path / "labels.csv", list_labels())
+    result = call("cohort", tmp_path)
+    assert result.exit_code == 12
+    assert "medvision ingest" in result.output

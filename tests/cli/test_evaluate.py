@@ -1,0 +1,122 @@
+"""`medvision evaluate` on predictions written as the step before writes them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from predicted import Row, draw_binary, make_rows
+
+from medvision.cli._run import open_step
+from medvision.cli.main import main
+from medvision.config.model import load_study
+from medvision.io.tables import read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.files import write_json
+
+
+def write_upstream(root: Path, rows: list[Row]) -> Layout:
+    """Write the cohort and predictions, each with its record."""
+    study, layout = load_study(json.dumps({"output": {"path": str(root)}})), Layout(root)
+    with open_step("cohort", study) as step:
+        write_json(step.write(layout.cohort_summary), {"classes": ["no", "yes"], "positive": "yes"})
+        images = {row["image_id"]: row["subject"] for row in rows}
+        cohort = [{"image_id": name, "group": subject} for name, subject in images.items()]
+        write_table(step.write(layout.cohort), cohort, columns=("image_id", "group"))
+    with open_step("predict", study) as step:
+        write_table(step.write(layout.predictions), rows, columns=tuple(rows[0]))
+    return layout
+
+
+def evaluate(root: Path, *overrides: str) -> Result:
+    values = [f"output.path={root}", "evaluate.n_resamples=200", *overrides]
+    arguments = [part for value in values for part in ("--set", value)]
+    return CliRunner().invoke(main, ["evaluate", *arguments])
+
+
+def draw_study() -> list[Row]:
+    rows = []
+    for arm, effect in (("transfer", 1.0), ("scratch", 0.3)):
+        for split, seed in (("test", 1), ("validation", 2)):
+            scores, labels, folds = draw_binary(60, seed=seed, effect=effect)
+            rows += make_rows(scores, labels, folds=folds, split=split, arm=arm)
+    return rows
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return write_upstream(tmp_path / "results", draw_study())
+
+
+def test_every_figure_is_written_with_interval_counts_and_method(layout: Layout) -> None:
+    result = evaluate(layout.root)
+    assert result.exit_code == 0, result.output
+    rows = read_table(layout.metrics.parent / "metrics.tsv")
+    assert {row["metric"] for row in rows} == {
+        "auc",
+        "balanced_accuracy",
+        "sensitivity",
+        "specificity",
+        "brier",
+    }
+    for row in rows:
+        assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
+        assert (row["n_images"], row["n_subjects"]) == ("60", "60")
+        assert row["method"]
+    facts = json.loads(layout.metrics.read_text())
+    auc = facts["arms"]["transfer"]["metrics"]["auc"]
+    assert f"{auc['value']:.9g}" == next(r["value"] for r in rows if r["metric"] == "auc")
+    assert len(facts["sentences"]) == 3
+    assert facts["sentences"][0].startswith(f"transfer: AUC {auc['value']:.3f} (95% interval")
+
+
+def test_every_table_is_written_for_both_arms(layout: Layout) -> None:
+    evaluate(layout.root)
+    folder = layout.metrics.parent
+    for name in ("roc", "calibration", "confusion", "thresholds"):
+        assert {row["arm"] for row in read_table(folder / f"{name}.tsv")} == {"transfer", "scratch"}
+    thresholds = read_table(folder / "thresholds.tsv")
+    assert [row["fold"] for row in thresholds if row["arm"] == "transfer"] == ["0", "1", "2"]
+    assert {row["rule"] for row in thresholds} == {"Youden"}
+    confusion = read_table(folder / "confusion.tsv")
+    assert sum(int(row["n"]) for row in confusion if row["arm"] == "scratch") == 60
+    comparison = read_table(folder / "comparison.tsv")
+    assert {(row["arm_a"], row["arm_b"]) for row in comparison} == {("transfer", "scratch")}
+
+
+def test_the_same_predictions_give_the_same_bytes(layout: Layout) -> None:
+    def read() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in layout.metrics.parent.iterdir()}
+
+    evaluate(layout.root)
+    first = read()
+    evaluate(layout.root)
+    assert read() == first
+
+
+def test_an_undefined_figure_is_an_empty_cell_with_its_reason(tmp_path: Path) -> None:
+    scores, _, _ = draw_binary(10, seed=1)
+    layout = write_upstream(tmp_path, make_rows(scores, ["no"] * 10))
+    assert evaluate(tmp_path).exit_code == 0
+    rows = {row["metric"]: row for row in read_table(layout.metrics.parent / "metrics.tsv")}
+    assert (rows["auc"]["value"], rows["auc"]["low"]) == ("", "")
+    assert "no test image is of class yes" in rows["auc"]["method"]
+    facts = json.loads(layout.metrics.read_text())
+    assert facts["arms"]["transfer"]["metrics"]["auc"]["value"] is None
+    assert "undefined" in facts["sentences"][0]
+
+
+def test_predictions_of_a_diverged_model_are_refused(tmp_path: Path) -> None:
+    rows = make_rows([0.1, 0.2], ["no", "yes"])
+    write_upstream(tmp_path, [rows[0] | {"logit_yes": "nan"}, rows[1]])
+    result = evaluate(tmp_path)
+    assert result.exit_code == 3
+    assert "must be finite" in result.output
+
+
+def test_predictions_changed_since_they_were_written_are_refused(layout: Layout) -> None:
+    text = layout.predictions.read_text()
+    layout.predictions.write_text(text.replace("\tno\t", "\tyes\t", 1))
+    result = evaluate(layout.root)
+    assert result.exit_code == 12
+    assert not layout.record("evaluate").exists()
