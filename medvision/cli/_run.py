@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import click
 
 from medvision import __version__
+from medvision.audit.graph import parse_record
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study, load_study
 from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
-from medvision.errors import StaleOutputError
+from medvision.errors import AuditError, StaleOutputError
 from medvision.layout import Layout
 from medvision.runtime.files import (
     PARTIAL_PREFIX,
     hash_file,
-    read_json,
     storage_faults,
     write_json,
 )
@@ -133,8 +132,8 @@ class Step:
         """Refuse a file that is not what the earlier step wrote."""
         written: dict[str, str] = {}
         for name in self.upstream:
-            record = cast(dict[str, JsonValue], read_json(self.layout.record(name)))
-            written |= cast(dict[str, str], record["writes"])
+            record = _read_record(self.layout, name)
+            written |= record.writes if record else {}
         for path, digest in reads.items():
             if written.get(path) != digest:
                 raise StaleOutputError(
@@ -164,42 +163,48 @@ def open_step(name: str, study: Study, *, upstream: Sequence[str] = ()) -> Itera
     record = layout.record(name)
     with storage_faults(record):
         record.parent.mkdir(parents=True, exist_ok=True)
-        _clear_earlier_run(layout, record)
+        _clear_earlier_run(layout, name)
     step = Step(name, study, layout, tuple(upstream))
     with storage_faults(record):
         yield step
     step.close()
 
 
-def _clear_earlier_run(layout: Layout, record: Path) -> None:
+def _read_record(layout: Layout, name: str) -> Record | None:
+    """Return a step's record; one that is missing, or was spoilt by a crash, is none."""
+    path = layout.record(name)
+    try:
+        return parse_record(path.read_bytes(), path=f"{name}/{path.name}")
+    except (FileNotFoundError, NotADirectoryError, AuditError):
+        return None
+
+
+def _clear_earlier_run(layout: Layout, name: str) -> None:
     """Remove what an earlier run of this step wrote, and what a killed one left half-written."""
-    if record.is_file():
-        held = cast(dict[str, JsonValue], read_json(record))
-        record.unlink()
-        for name in cast(dict[str, str], held["writes"]):
-            (layout.root / name).unlink(missing_ok=True)
-    for partial in record.parent.rglob(f"{PARTIAL_PREFIX}*"):
+    held = _read_record(layout, name)
+    layout.record(name).unlink(missing_ok=True)
+    for path in held.writes if held else ():
+        (layout.root / path).unlink(missing_ok=True)
+    for partial in layout.step(name).rglob(f"{PARTIAL_PREFIX}*"):
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
     """Refuse an earlier step that did not finish or belongs to another configuration."""
-    path = layout.record(earlier)
+    record = _read_record(layout, earlier)
     command = earlier.partition("/")[0]
-    if not path.is_file():
+    if record is None:
         raise StaleOutputError(
             f"{layout.root.name}: step {earlier} must be complete, got no record of it.",
             f"run `medvision {command}` first, or the whole workflow with snakemake.",
         )
-    record = cast(dict[str, JsonValue], read_json(path))
-    if record["version"] != __version__:
+    if record.version != __version__:
         raise StaleOutputError(
             f"{layout.root.name}: step {earlier} must be of version {__version__}, "
-            f"got {record['version']}.",
+            f"got {record.version}.",
         )
-    settings = study.settings(earlier)
-    for section, values in settings.items():
-        held = cast(dict[str, JsonValue], record["parameters"]).get(section)
+    for section, values in study.settings(earlier).items():
+        held = record.parameters.get(section)
         if held != values:
             raise StaleOutputError(_describe_difference(layout, earlier, section, held, values))
 

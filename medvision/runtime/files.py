@@ -97,7 +97,7 @@ def read_json(path: Path) -> JsonValue:
     """
     try:
         value: JsonValue = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path.name}: file must be readable JSON, got {error}.") from error
     return value
 

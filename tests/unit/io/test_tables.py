@@ -1,0 +1,139 @@
+"""Tables come back as they were written, and a bad one is refused in words."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medvision.errors import DataError
+from medvision.io.tables import format_cell, read_table, write_table
+
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).map(str.strip)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tables")
+
+
+@given(rows=st.lists(st.tuples(CELLS, CELLS).filter(any), max_size=5))
+def test_what_is_written_is_read_back(rows: list[tuple[str, str]], folder: Path) -> None:
+    table = [{"a": a, "b": b} for a, b in rows]
+    write_table(folder / "t.tsv", table, columns=("a", "b"))
+    assert read_table(folder / "t.tsv") == table
+
+
+@pytest.mark.parametrize(
+    "cell", ["two\nlines", 'a "quoted" word', "a\tb", "\u2028", "x\x0by", "x\x1cy", "x\x85y"]
+)
+def test_a_cell_may_hold_what_other_tools_take_for_a_line_end(cell: str, tmp_path: Path) -> None:
+    write_table(tmp_path / "t.tsv", [{"a": "first", "b": cell}], columns=("a", "b"))
+    assert read_table(tmp_path / "t.tsv") == [{"a": "first", "b": cell.strip()}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.tsv", "subject\tlabel\nS1\tyes\n"),
+        ("t.csv", "subject,label\nS1,yes\n"),
+        ("t.csv", "subject;label\nS1;yes\n"),
+        ("t.csv", "\ufeffsubject,label\r\nS1,yes\r\n"),
+        ("t.csv", " subject , label \n\n S1 , yes \n , \n"),
+        ("t.CSV", '"subject","label"\n"S1","yes"'),
+    ],
+    ids=["tsv", "csv", "semicolon", "Excel", "spaces", "quoted"],
+)
+def test_the_usual_spellings_of_a_table_are_read(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    assert read_table(tmp_path / name) == [{"subject": "S1", "label": "yes"}]
+
+
+def test_a_comma_in_a_tsv_is_a_part_of_its_cell(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("a\tb\n1,5\t2;5\n")
+    assert read_table(tmp_path / "t.tsv") == [{"a": "1,5", "b": "2;5"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "must have a header line, got an empty file"),
+        (b"\n\n , \n", "must have a header line"),
+        (b"\xff\xfe\x00", "must be readable UTF-8"),
+        (b"a,a\n1,2\n", "columns must be unique, got a twice"),
+        (b"a,b\n1\n", "row 1: row must have 2 cells, got 1"),
+        (b"a,b\n1,2\n1,2,3\n", "row 2: row must have 2 cells, got 3"),
+        (b"a,b\n1," + b"x" * 200_000 + b"\n", "must be readable, got field larger"),
+    ],
+    ids=["empty", "blank", "binary", "repeated", "short", "long", "huge"],
+)
+def test_a_bad_table_is_refused_in_words(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"^labels\.csv.*{words}"):
+        read_table(tmp_path / "labels.csv")
+
+
+def test_a_missing_table_is_named_without_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^none\.csv: table must be readable") as caught:
+        read_table(tmp_path / "none.csv")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("Subject,label", "did you mean Subject? Rename it to subject."),
+        ("subjct,label", "did you mean subjct? Rename it to subject."),
+        ("patient,label", "add a column subject."),
+    ],
+)
+def test_a_missing_column_is_named_with_the_one_that_was_meant(
+    header: str, hint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.csv").write_text(f"{header}\nS1,yes\n")
+    with pytest.raises(DataError, match="columns must include subject") as caught:
+        read_table(tmp_path / "labels.csv", required=("subject", "label"))
+    assert caught.value.hint == hint
+
+
+def test_an_error_in_a_table_quotes_no_cell(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("subject,label\nDOE^JANE\n")
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / "labels.csv", required=("subject", "label"))
+    assert "DOE" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        (3, "3"),
+        (0.1 + 0.2, "0.3"),
+        (1 / 3, "0.333333333"),
+        (1e-12, "1e-12"),
+        (123456789.0, "123456789"),
+        ("", ""),
+    ],
+)
+def test_a_value_has_one_text(value: object, text: str) -> None:
+    assert format_cell(value) == text  # type: ignore[arg-type]
+
+
+def test_columns_come_in_the_order_asked_and_missing_ones_are_empty(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.tsv", [{"b": 1, "z": 9}], columns=("b", "a"))
+    assert (tmp_path / "t.tsv").read_bytes() == b"b\ta\n1\t\n"
+
+
+def test_rows_that_fail_halfway_leave_the_old_table(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.tsv", [{"a": 1}], columns=("a",))
+
+    def rows():
+        yield {"a": 2}
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        write_table(tmp_path / "t.tsv", rows(), columns=("a",))
+    assert read_table(tmp_path / "t.tsv") == [{"a": "1"}]
+    assert len(list(tmp_path.iterdir())) == 1
