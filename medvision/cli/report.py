@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from medvision import __version__
@@ -14,6 +15,7 @@ from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
+    from medvision.domain.volume import FloatGrid
     from medvision.report.case import CaseGrids, CaseView
     from medvision.report.facts import Facts
     from medvision.report.sources import History, Sources
@@ -182,20 +184,24 @@ def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:
 
 def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
     """Read an image, its maps and its mask, all on the image's own grid."""
-    from medvision.io.nifti import read_nifti
+    import numpy as np
+
+    from medvision.io.nifti_read import read_nifti
     from medvision.report.case import CaseGrids
 
     layout, image_id = step.layout, row["image_id"]
-    image, affine = read_nifti(step.read(layout.image(image_id)))
+
+    def read_grid(path: Path) -> "FloatGrid":
+        return np.asarray(read_nifti(step.read(path)).array, dtype=np.float32)
+
+    image = read_nifti(step.read(layout.image(image_id)))
     mask = layout.mask(image_id)
     preprocess = step.study.preprocess
     return CaseGrids(
-        image=image,
-        affine=affine,
-        maps={
-            name: read_nifti(step.read(layout.attribution(image_id, name)))[0] for name in methods
-        },
-        mask=read_nifti(step.read(mask))[0] if mask.is_file() else None,
+        image=np.asarray(image.array, dtype=np.float32),
+        affine=image.affine,
+        maps={name: read_grid(layout.attribution(image_id, name)) for name in methods},
+        mask=read_grid(mask) if mask.is_file() else None,
         has_geometry=row["geometry"] == "full",
         window=preprocess.window if preprocess.intensity == "window" else None,
         units="" if row["units"] == "none" else row["units"],

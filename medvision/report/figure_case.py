@@ -1,5 +1,7 @@
 """One case as a figure: image and every map side by side, with sign, scale and unit."""
 
+from typing import Literal
+
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
@@ -15,6 +17,7 @@ from medvision.report.words import RESEARCH_USE
 _PANEL_IN = 2.3
 _OUTLINE = "#ffe45c"
 _MIDDLE_GREY = 112
+_SIDES: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
 
 
 def draw_case(case: Case, view: CaseView) -> Picture:
@@ -87,5 +90,7 @@ def _draw_bar(axes: Axes, view: CaseView, held: MethodMap | None) -> None:
     )
     axes.set_yticks([])
     axes.set_xticks([-scale, 0, scale], [f"−{scale:.2g}", "0", f"{scale:.2g}"], fontsize=6.5)
+    for label, side in zip(axes.get_xticklabels(), _SIDES, strict=True):
+        label.set_horizontalalignment(side)
     axes.set_xlabel(held.unit, fontsize=6.5)
     axes.spines[:].set_visible(False)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
 from medvision.report.flow import FlowStep
 from medvision.report.performance import ArmFacts, HistoryPoints, Metric
-from medvision.report.theme import FIRST, INK, MUTED, RULE, choose_colour
+from medvision.report.theme import FIRST, INK, MUTED, choose_colour
 from medvision.report.words import ARMS, RESEARCH_USE, say, say_number
 
 _SQUARE_IN = (3.5, 3.3)
@@ -181,31 +182,45 @@ def _make_training(histories: Sequence[HistoryPoints], *, top: float, position: 
     return draw
 
 
+_BOX_HEIGHT, _BOX_WIDTH, _STEP = 1.0, 4.2, 1.9
+
+
 def draw_flow(steps: Sequence[FlowStep]) -> Picture:
     """Draw the way from files to analysed images, with what left at each step."""
 
     def draw(axes: Axes) -> None:
         axes.set_axis_off()
         axes.set_xlim(0, 10)
-        axes.set_ylim(-len(steps) * 2.4, 0.2)
+        axes.set_ylim(-_STEP * (len(steps) - 1) - _BOX_HEIGHT - 0.1, 0.1)
         for n, step in enumerate(steps):
-            _draw_box(axes, step, top=-2.4 * n, is_last=n == len(steps) - 1)
+            _draw_box(axes, step, top=-_STEP * n)
+            if n < len(steps) - 1:
+                _draw_arrow(axes, step, start=-_STEP * n - _BOX_HEIGHT)
 
     alt = "; ".join(f"{step.label}: {step.n} {step.unit}, {step.n_left} left" for step in steps)
-    return draw_picture(
-        "flow", draw, size_in=(6.0, 1.15 * max(len(steps), 1)), alt=alt, caption=RESEARCH_USE
+    height_in = 0.75 * max(len(steps), 1) + 0.2
+    return draw_picture("flow", draw, size_in=(6.4, height_in), alt=alt, caption=RESEARCH_USE)
+
+
+def _draw_box(axes: Axes, step: FlowStep, *, top: float) -> None:
+    """Draw one box of the flow."""
+    corner, x = (0.05, top - _BOX_HEIGHT), 0.25
+    axes.add_patch(
+        Rectangle(corner, _BOX_WIDTH, _BOX_HEIGHT, facecolor="none", edgecolor=FIRST, linewidth=0.9)
     )
+    axes.text(x, top - 0.3, step.label, va="center", fontsize=7, weight="bold")
+    axes.text(x, top - 0.7, f"{step.n} {step.unit}", va="center", color=FIRST, fontsize=9)
+    if step.detail:
+        end = _BOX_WIDTH - 0.1
+        axes.text(end, top - 0.7, step.detail, va="center", ha="right", fontsize=6.5, color=MUTED)
 
 
-def _draw_box(axes: Axes, step: FlowStep, *, top: float, is_last: bool) -> None:
-    """Draw one box of the flow, the arrow to the next, and the list of what left."""
-    box = {"boxstyle": "round,pad=0.5", "facecolor": "none", "edgecolor": FIRST, "linewidth": 1}
-    text = f"{step.label}: {step.n} {step.unit}\n{step.detail}".strip()
-    axes.text(2.4, top - 0.6, text, ha="center", va="center", bbox=box)
+def _draw_arrow(axes: Axes, step: FlowStep, *, start: float) -> None:
+    """Draw the arrow to the next box, and the list of what left on the way."""
+    x, gap = 0.05 + _BOX_WIDTH / 2, _STEP - _BOX_HEIGHT
     arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
-    if not is_last:
-        axes.annotate("", (2.4, top - 2.35), (2.4, top - 1.25), arrowprops=arrow)
+    axes.annotate("", (x, start - gap), (x, start), arrowprops=arrow)
     if step.left:
         lines = [f"{tally.n}  {tally.words}" for tally in step.left]
-        axes.plot([2.4, 5.1], [top - 1.75, top - 1.75], color=RULE, linewidth=1)
-        axes.text(5.3, top - 1.75, "\n".join(lines), va="center", fontsize=7, color=MUTED)
+        axes.plot([x, 4.8], [start - gap / 2] * 2, color=MUTED, linewidth=0.8)
+        axes.text(4.95, start - gap / 2, "\n".join(lines), va="center", fontsize=6.5, color=MUTED)

@@ -47,6 +47,7 @@ class ProvenanceFacts:
     devices: tuple[str, ...]
     steps: tuple[StepFacts, ...]
     artefacts: tuple[Artefact, ...]
+    digest: str
     command: str
     settings: dict[str, JsonValue]
 
@@ -75,6 +76,7 @@ def build_provenance(sources: Sources) -> ProvenanceFacts:
             for path, digest in sorted(written.items(), key=_rank)
             if path in _MAIN_ARTEFACTS or path.endswith("model.safetensors")
         ),
+        digest="SHA-256",
         command=sources.command,
         settings={name: dict(values) for name, values in sources.settings.items()},
     )

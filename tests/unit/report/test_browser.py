@@ -1,0 +1,78 @@
+"""Claims that only a browser can judge: no error, no request, images load, the viewer scrolls."""
+
+from pathlib import Path
+
+import pytest
+from browser import Page, find_chromium, open_browser
+from reports import make_grids, make_sources
+
+from medvision.report.case import build_case_view
+from medvision.report.facts import build_facts
+from medvision.report.page import build_report
+
+CHROMIUM = find_chromium()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    facts = build_facts(make_sources(explained=2), title="A study", author=None)
+    views = {
+        case.image_id: build_case_view(case.image_id, make_grids(n))
+        for n, case in enumerate(facts.explanation.cases)
+    }
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(build_report(facts, views=views).html)
+    return path
+
+
+def list_faults(page: Page) -> list[str]:
+    faults = []
+    for event in page.events:
+        parameters = event.get("params", {})
+        match event.get("method"):
+            case "Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded":
+                faults.append(str(parameters)[:500])
+            case "Network.requestWillBeSent":
+                url = parameters["request"]["url"]
+                if not url.startswith(("file:", "data:")):
+                    faults.append(url)
+    return faults
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["desk", "phone"])
+def test_the_page_loads_whole_without_error_or_request(
+    page_file: Path, tmp_path: Path, width: int, dark: bool
+) -> None:
+    with open_browser(CHROMIUM or "", tmp_path) as page:
+        page.open(page_file, width=width, dark=dark)
+        assert page.evaluate("document.documentElement.className") == "scripted"
+        assert page.evaluate("document.images.length") >= 8
+        assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (light == "rgb(254, 254, 254)") is not dark
+        page.evaluate(
+            "(() => { const s = document.querySelector('#slider-1'); s.value = '3';"
+            " s.dispatchEvent(new Event('input')); })()"
+        )
+        assert page.evaluate("document.querySelector('#case-1 output').textContent") == "4"
+        shift = page.evaluate(
+            "(() => { const v = document.querySelector('#case-1 .view').getBoundingClientRect();"
+            " const i = document.querySelector('#case-1 .layer').getBoundingClientRect();"
+            " return (v.top - i.top) / v.height * 64; })()"
+        )
+        assert abs(shift - (3 * 66 + 1)) < 0.5
+        assert list_faults(page) == []
+
+
+def test_a_planted_error_and_request_are_found(page_file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.html"
+    text = page_file.read_text().replace(
+        "</main>", '<img src="http://127.0.0.1:9/x.png" alt="x"></main>'
+    )
+    broken.write_text(text)
+    with open_browser(CHROMIUM or "", tmp_path / "profile") as page:
+        page.open(broken)
+        assert not page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+        assert list_faults(page)
