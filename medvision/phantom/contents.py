@@ -55,7 +55,7 @@ def draw_contents(generator: Generator, anatomy: Anatomy) -> Contents:
     seeds = [_draw_nodule(generator) for _ in range(int(generator.choice((1, 2, 3), p=_COUNTS)))]
     lookalikes = [_draw_lookalike(generator, anatomy, nodule=nodule) for nodule in seeds]
     vessels = list(lookalikes)
-    for _ in range(int(generator.integers(4, 8))):
+    for _ in range(int(generator.integers(3, 6))):
         vessels.append(_draw_vessel(generator, anatomy, radius_mm=float(generator.uniform(2, 4))))
     for parent in lookalikes:
         share = float(generator.uniform(0.4, 1.6))
@@ -69,14 +69,14 @@ def draw_contents(generator: Generator, anatomy: Anatomy) -> Contents:
     return Contents(tuple(vessels), tuple(nodules), tuple(branches))
 
 
-_COUNTS = (0.4, 0.35, 0.25)
+_COUNTS = (0.2, 0.4, 0.4)
 
 
 def _draw_nodule(generator: Generator) -> Nodule:
     """Draw a nodule's size and HU; its place comes later."""
-    a = float(generator.uniform(6.0, 9.0))
+    a = float(generator.uniform(6.5, 9.5))
     b = a * float(generator.uniform(0.85, 1.15))
-    c = a * float(generator.uniform(0.9, 1.2))
+    c = a * float(generator.uniform(0.85, 1.15))
     return Nodule((0.0, 0.0, 0.0), (a, b, c), float(generator.uniform(0, 60)))
 
 

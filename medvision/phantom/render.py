@@ -51,7 +51,7 @@ def render_scan(
         points = compute_points(grid.affine, shape=grid.shape, slice_offset=offset)
         part = render_anatomy(anatomy, points, width_mm=width)
         for structure in structures:
-            box = _find_box(grid, structure)
+            box = find_box(grid, structure)
             near = (points[0][box], points[1][box], points[2][box])
             # Vessels end at the lung's surface: beyond it all is soft tissue or air.
             distance = np.maximum(
@@ -87,8 +87,8 @@ def compute_points(
     return x, y, z
 
 
-def _find_box(grid: Grid, structure: Tube | Nodule) -> tuple[slice, slice, slice]:
-    """Return the voxels that a structure can reach."""
+def find_box(grid: Grid, structure: Tube | Nodule) -> tuple[slice, slice, slice]:
+    """Return the box of voxels (i, j, k) that a structure can reach, with a voxel to spare."""
     margin = float(np.linalg.norm(grid.affine[:3, :3], axis=0).max())
     low, high = compute_bounds(structure, margin)
     corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)

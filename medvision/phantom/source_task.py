@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.phantom.anatomy import compute_coverage
-from medvision.phantom.render import compute_points
-from medvision.phantom.scanner import FIELD_OF_VIEW_MM
+from medvision.phantom.render import compute_points, find_box
+from medvision.phantom.scanner import FIELD_OF_VIEW_MM, Grid
 from medvision.phantom.streams import Generator, build_generator
 from medvision.phantom.structures import (
     Coordinates,
@@ -27,6 +27,9 @@ CLASS_NAMES = ("nothing", *(f"{texture} {shape}" for shape in SHAPES for texture
 _CAVITY = 0.125
 _SOLID = 0.85
 _GRAIN = 0.22
+_N_DISTRACTORS = (3, 9)
+_N_SHAPES = (1, 5)
+_N_CANDIDATES = 12
 
 
 def generate_source_images(
@@ -52,12 +55,12 @@ def generate_source_images(
     """
     order = build_generator(seed, "source", "labels").permutation(n_images)
     labels = (order % len(CLASS_NAMES)).astype(np.int64)
-    points = compute_points(_build_affine(size), shape=size, slice_offset=0.0)
-    width_mm = FIELD_OF_VIEW_MM[0] / size[0]
+    grid = Grid(size, _build_affine(size))
+    points = compute_points(grid.affine, shape=size, slice_offset=0.0)
     images = np.empty((n_images, 1, *size), np.float32)
     for index, label in enumerate(labels.tolist()):
         generator = build_generator(seed, "source", index)
-        images[index, 0] = _render(generator, points, label=label, width_mm=width_mm)
+        images[index, 0] = _render(generator, points, grid=grid, label=label)
     return images, labels, CLASS_NAMES
 
 
@@ -70,39 +73,54 @@ def _build_affine(size: tuple[int, int, int]) -> NDArray[np.float64]:
 
 
 def _render(
-    generator: Generator, points: Coordinates, *, label: int, width_mm: float
+    generator: Generator, points: Coordinates, *, grid: Grid, label: int
 ) -> NDArray[np.float32]:
     """Render one image of a class."""
-    is_flat = points[0].shape[2] == 1
+    is_flat = grid.shape[2] == 1
+    width_mm = float(grid.affine[0, 0])
     centres, cavity = _draw_cavities(generator, points)
-    image = _SOLID + compute_coverage(cavity, width_mm) * np.float32(_CAVITY - _SOLID)
-    for _ in range(int(generator.integers(3, 9))):
-        place = _draw_place(generator, centres, is_flat=is_flat)
-        tube = _draw_tube(generator, place, is_flat=is_flat)
-        image = _add(
-            image, compute_distance(tube, points), level=_draw_level(generator), width=width_mm
-        )
-    shape, texture = (label - 1) // len(TEXTURES), (label - 1) % len(TEXTURES)
-    for _ in range(int(generator.integers(4, 9)) if label > 0 else 0):
-        place = _draw_place(generator, centres, is_flat=is_flat)
-        structure = _SHAPES[SHAPES[shape]](generator, place, is_flat)
-        level = _draw_level(generator) - texture * np.abs(
-            generator.normal(0, _GRAIN, image.shape)
-        ).astype(np.float32)
-        image = _add(image, compute_distance(structure, points), level=level, width=width_mm)
+    outer = float(generator.uniform(80, 100)), float(generator.uniform(58, 75)), 1e6
+    solid = compute_ellipsoid_distance((0.0, 0.0, 0.0), outer, points=points)
+    image = np.float32(_SOLID) * compute_coverage(solid, width_mm)
+    image += compute_coverage(cavity, width_mm) * (np.float32(_CAVITY) - image)
+    for structure, grain in _draw_structures(generator, centres, label=label, is_flat=is_flat):
+        box = find_box(grid, structure)
+        near = (points[0][box], points[1][box], points[2][box])
+        coverage = compute_coverage(compute_distance(structure, near), width_mm)
+        dents = np.abs(generator.standard_normal(coverage.shape, dtype=np.float32))
+        level = np.float32(generator.uniform(0.8, 0.9)) - np.float32(grain) * dents
+        image[box] += coverage * (level - image[box])
     noise_sd = np.float32(generator.uniform(0.015, 0.035))
     noise = generator.standard_normal(image.shape, dtype=np.float32)
     result: NDArray[np.float32] = np.clip(image + noise_sd * noise, 0, 1)
     return result
 
 
+def _draw_structures(
+    generator: Generator, centres: list[Point], *, label: int, is_flat: bool
+) -> list[tuple[Tube | Nodule, float]]:
+    """Draw the distractors and the shapes of the class, each with the depth of its grain."""
+    structures: list[tuple[Tube | Nodule, float]] = []
+    for _ in range(int(generator.integers(*_N_DISTRACTORS))):
+        place = _draw_place(generator, centres, others=[], is_flat=is_flat)
+        structures.append((_draw_tube(generator, place, is_flat=is_flat), 0.0))
+    if label == 0:
+        return structures
+    shape, texture = divmod(label - 1, len(TEXTURES))
+    for _ in range(int(generator.integers(*_N_SHAPES))):
+        others = [structure for structure, _ in structures]
+        place = _draw_place(generator, centres, others=others, is_flat=is_flat)
+        structures.append((_SHAPES[SHAPES[shape]](generator, place, is_flat), texture * _GRAIN))
+    return structures
+
+
 def _draw_cavities(generator: Generator, points: Coordinates) -> tuple[list[Point], Distances]:
-    """Draw one to three large ellipsoids; return their centres and the distance to the nearest."""
+    """Draw two large ellipsoids; return their centres and the distance to the nearest."""
     centres: list[Point] = []
     distances = []
-    for _ in range(int(generator.integers(1, 4))):
-        x, y, z = generator.uniform(-1, 1, 3) * (55, 40, 15)
-        radii = generator.uniform(0.75, 1.3, 3) * (34, 42, 80)
+    for side in (-1, 1):
+        x, y, z = generator.uniform(-1, 1, 3) * (14, 14, 12) + (side * 40, 0, 0)
+        radii = generator.uniform(0.85, 1.2, 3) * (33, 44, 84)
         centres.append((float(x), float(y), float(z)))
         reach = (float(radii[0]), float(radii[1]), float(radii[2]))
         distances.append(compute_ellipsoid_distance(centres[-1], reach, points=points))
@@ -110,11 +128,18 @@ def _draw_cavities(generator: Generator, points: Coordinates) -> tuple[list[Poin
     return centres, result
 
 
-def _draw_place(generator: Generator, centres: list[Point], *, is_flat: bool) -> Point:
-    """Draw a point well inside a cavity."""
-    x, y, z = centres[int(generator.integers(len(centres)))]
-    dx, dy, dz = generator.uniform(-1, 1, 3) * (17, 21, 38)
-    return float(x + dx), float(y + dy), 0.0 if is_flat else float(z + dz)
+def _draw_place(
+    generator: Generator, centres: list[Point], *, others: list[Tube | Nodule], is_flat: bool
+) -> Point:
+    """Draw a point well inside a cavity, the one of a few that is farthest from the others."""
+    chosen = np.array(centres)[generator.integers(len(centres), size=_N_CANDIDATES)]
+    places = chosen + generator.uniform(-1, 1, (_N_CANDIDATES, 3)) * (19, 28, 40)
+    if is_flat:
+        places[:, 2] = 0
+    x, y, z = places.astype(np.float32).T
+    distances = [compute_distance(other, (x, y, z)) for other in others]
+    best = int(np.argmax(np.min(distances, axis=0))) if distances else 0
+    return float(places[best, 0]), float(places[best, 1]), float(places[best, 2])
 
 
 def _draw_tube(generator: Generator, place: Point, *, is_flat: bool) -> Tube:
@@ -161,20 +186,3 @@ _SHAPES: dict[str, Callable[[Generator, Point, bool], Tube | Nodule]] = {
     "tube": _draw_oblique,
     "sheet": _draw_sheet,
 }
-
-
-def _draw_level(generator: Generator) -> np.float32:
-    """Draw the scaled intensity of a solid thing."""
-    return np.float32(generator.uniform(0.8, 0.9))
-
-
-def _add(
-    image: NDArray[np.float32],
-    distance: Distances,
-    *,
-    level: np.float32 | NDArray[np.float32],
-    width: float,
-) -> NDArray[np.float32]:
-    """Put a thing of the given level where the distance is negative, with a soft edge."""
-    result: NDArray[np.float32] = image + compute_coverage(distance, width) * (level - image)
-    return result
