@@ -1,11 +1,13 @@
 """Random changes of batches: replayable, identity when switched off, and never side-swapping."""
 
+import inspect
 import json
 
 import pytest
 import torch
 
 from medvision.augment.batch import AugmentParameters, apply_parameters, draw_parameters
+from medvision.config.sections import AugmentSection
 from medvision.errors import ConfigError
 
 OFF = {"flip_axes": (), "shift_voxels": 0, "noise_sd": 0.0, "gain": 0.0}
@@ -158,3 +160,8 @@ def test_replay_is_bit_equal_on_a_gpu(batch):
     parameters = draw(4, batch, **ON)
     on_gpu = batch.cuda()
     assert torch.equal(apply_parameters(on_gpu, parameters), apply_parameters(on_gpu, parameters))
+
+
+def test_drawing_takes_every_field_of_its_section():
+    taken = set(inspect.signature(draw_parameters).parameters)
+    assert taken == {*AugmentSection.model_fields, "generator", "n_images", "spatial_dims"}

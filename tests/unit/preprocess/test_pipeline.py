@@ -1,5 +1,7 @@
 """The pipeline's intensities, padding and refusals, each against a closed form."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -163,3 +165,8 @@ def test_defect_inside_a_step_is_not_taken_for_a_bad_image(grid):
 
     with pytest.raises(RuntimeError, match="boom"):
         transform_image(grid, np.eye(4), transform=broken)
+
+
+def test_pipeline_takes_every_field_of_its_section_and_the_dimensions():
+    taken = set(inspect.signature(build_pipeline).parameters)
+    assert taken == {*PreprocessSection.model_fields, "spatial_dims"}
