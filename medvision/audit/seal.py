@@ -25,7 +25,7 @@ from medvision.audit.manifest import (
 from medvision.audit.signing import sign_manifest
 from medvision.domain.record import JsonValue, Record
 from medvision.layout import Layout
-from medvision.runtime.files import hash_file, storage_faults
+from medvision.runtime.files import hash_file, storage_faults, write_bytes
 from medvision.runtime.progress import track
 
 _HINT = "run the workflow again from the step named; never edit its outputs."
@@ -154,7 +154,7 @@ def _fill(
     for path in copied:
         _copy(root / path, folder / STUDY / path)
     for name, content in texts.items():
-        (folder / name).write_bytes(content)
+        write_bytes(folder / name, content)
     files = [_hash(folder, name) for name in [*texts, *(STUDY + path for path in copied)]]
     changed = [
         Finding(entry.path, "sha256 while it was copied", wanted.sha256, entry.sha256)
@@ -165,7 +165,7 @@ def _fill(
     raise_findings(changed, hint="let no other step run while the bundle is sealed.")
     left_out = [entry for path, entry in entries.items() if not is_copied(path)]
     manifest = build_manifest(version, files=files, referenced=left_out)
-    (folder / MANIFEST).write_bytes(manifest.as_bytes())
+    write_bytes(folder / MANIFEST, manifest.as_bytes())
     return manifest
 
 
@@ -178,7 +178,7 @@ def _copy(source: Path, target: Path) -> None:
 def _sign(folder: Path, manifest: Manifest, signing_key: Path | None) -> None:
     """Put the signature beside the manifest, outside what it signs."""
     if signing_key is not None:
-        (folder / SIGNATURE).write_bytes(sign_manifest(manifest.as_bytes(), signing_key))
+        write_bytes(folder / SIGNATURE, sign_manifest(manifest.as_bytes(), signing_key))
 
 
 @contextmanager
