@@ -19,16 +19,16 @@ from medvision.phantom.structures import (
     compute_ellipsoid_distance,
 )
 
-SHAPES = ("ball", "tube", "sheet")
+SHAPES = ("ball", "tube")
 TEXTURES = ("smooth", "grainy")
 CLASS_NAMES = ("nothing", *(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES))
-"""Class 0 shows distractors only; the others show one shape more."""
+"""Class 0 shows distractors only; the others show one to three of a shape as well."""
 
 _CAVITY = 0.125
 _SOLID = 0.85
 _GRAIN = 0.22
 _N_DISTRACTORS = (3, 9)
-_N_SHAPES = (1, 5)
+_N_SHAPES = (1, 4)
 _N_CANDIDATES = 12
 
 
@@ -38,7 +38,7 @@ def generate_source_images(
     """Generate labelled images for the source task.
 
     Each image shows cavities in a solid, crossed by tubes along k whatever the class is, and one
-    shape or none. No chest, no scanner and no label of the phantom cohort is involved; what
+    to three of one shape, or none. No chest, no scanner, no label of the phantom cohort; what
     carries over is telling a ball from a tube, which takes more than one slice.
 
     Args:
@@ -174,15 +174,7 @@ def _draw_ball(generator: Generator, place: Point, is_flat: bool) -> Nodule:  # 
     return Nodule(place, (float(x), float(y), float(z)), 0.0)
 
 
-def _draw_sheet(generator: Generator, place: Point, is_flat: bool) -> Nodule:
-    """Draw the class `sheet`: wide along two axes, thin along the third."""
-    radii = generator.uniform(16, 28, 3)
-    radii[int(generator.integers(2 if is_flat else 3))] = generator.uniform(3, 4.5)
-    return Nodule(place, (float(radii[0]), float(radii[1]), float(radii[2])), 0.0)
-
-
 _SHAPES: dict[str, Callable[[Generator, Point, bool], Tube | Nodule]] = {
     "ball": _draw_ball,
     "tube": _draw_oblique,
-    "sheet": _draw_sheet,
 }

@@ -18,26 +18,26 @@ def test_same_seed_gives_the_same_images_and_another_seed_others() -> None:
 
 
 def test_first_images_do_not_depend_on_how_many_follow() -> None:
-    few, many = (generate_source_images(n_images=n, size=SIZE, seed=1) for n in (7, 14))
-    same = few[1] == many[1][:7]
+    few, many = (generate_source_images(n_images=n, size=SIZE, seed=1) for n in (5, 10))
+    same = few[1] == many[1][:5]
     assert same.any()
-    np.testing.assert_array_equal(few[0][same], many[0][:7][same])
+    np.testing.assert_array_equal(few[0][same], many[0][:5][same])
 
 
 @pytest.mark.parametrize("size", [SIZE, (48, 48, 1), (20, 36, 5)])
 def test_images_are_scaled_and_of_the_asked_size(size: tuple[int, int, int]) -> None:
-    images, labels, names = generate_source_images(n_images=7, size=size, seed=3)
-    assert images.shape == (7, 1, *size)
+    images, labels, names = generate_source_images(n_images=5, size=size, seed=3)
+    assert images.shape == (5, 1, *size)
     assert images.dtype == np.float32
     assert labels.dtype == np.int64
     assert images.min() >= 0
     assert images.max() <= 1
     assert names == CLASS_NAMES
-    assert sorted(labels) == list(range(7))
+    assert sorted(labels) == list(range(5))
 
 
 def test_classes_are_dealt_out_evenly() -> None:
-    _, labels, names = generate_source_images(n_images=30, size=(8, 8, 4), seed=4)
+    _, labels, names = generate_source_images(n_images=23, size=(8, 8, 4), seed=4)
     counts = np.bincount(labels, minlength=len(names))
     assert counts.max() - counts.min() <= 1
 
