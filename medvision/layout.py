@@ -38,6 +38,11 @@ class Layout:
         return self.root / "phantom" / "archive"
 
     @property
+    def archive_listing(self) -> Path:
+        """Name and digest of each file of the phantom's archive."""
+        return self.root / "phantom" / "archive.tsv"
+
+    @property
     def phantom_labels(self) -> Path:
         return self.root / "phantom" / "labels.csv"
 

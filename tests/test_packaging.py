@@ -54,8 +54,9 @@ def test_environment_yml_names_the_torch_that_is_pinned(checkout: Path) -> None:
     assert named.group(1) == read_pins(checkout)["torch"]
 
 
-def test_the_workflow_names_the_conda_environment_that_is_made(checkout: Path) -> None:
-    name = yaml.safe_load((checkout / "environment.yml").read_text())["name"]
-    for path in (checkout / "workflow" / "rules").glob("*.smk"):
-        for found in re.findall(r'conda:\s+"([^"]+)"', path.read_text()):
-            assert found == name
+def test_jobs_in_conda_get_the_same_python_and_versions(checkout: Path) -> None:
+    environment = yaml.safe_load((checkout / "environment.yml").read_text())
+    jobs = yaml.safe_load((checkout / "workflow" / "envs" / "medvision.yaml").read_text())
+    *names, pip = jobs["dependencies"]
+    assert names == environment["dependencies"][:-1]
+    assert pip["pip"] == ["--constraint ${MEDVISION_HOME}/constraints.txt", "${MEDVISION_HOME}"]

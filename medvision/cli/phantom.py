@@ -21,7 +21,7 @@ def command(study: Study, layout: Layout) -> None:
     with open_step("phantom", study) as step:
         truth = generate_cohort(layout.step("phantom"), **dict(study.phantom))
         write_table(
-            step.write(layout.step("phantom") / "archive.tsv"),
+            step.write(layout.archive_listing),
             [{"file": name, "digest": digest} for name, digest in truth.archive_digests.items()],
             columns=LISTING_COLUMNS,
         )

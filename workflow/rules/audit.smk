@@ -10,7 +10,7 @@ rule audit:
     benchmark:
         benchmark_of("audit")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: 1
     resources:
         mem_mb=2000,

@@ -20,7 +20,7 @@ rule cohort:
     benchmark:
         benchmark_of("cohort")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: 1
     resources:
         mem_mb=2000,

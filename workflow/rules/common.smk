@@ -1,5 +1,6 @@
 # The only Python of the workflow: the checked configuration, and what depends on it.
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ FOLDS = list(range(study.cohort.folds))
 ARMS = list(study.arms)
 SEEDS = list(study.train.seeds)
 
+
+# Where workflow/envs/medvision.yaml finds the project.
+os.environ.setdefault("MEDVISION_HOME", str(Path(str(workflow.current_basedir)).parents[1]))
 
 # Without an activated environment `medvision` is found beside the running Python.
 shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')

@@ -15,7 +15,7 @@ rule evaluate:
     benchmark:
         benchmark_of("evaluate")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: 1
     resources:
         mem_mb=4000,

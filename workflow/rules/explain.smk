@@ -14,7 +14,7 @@ rule explain:
     benchmark:
         benchmark_of("explain")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: study.compute.threads
     resources:
         mem_mb=8000,

@@ -2,15 +2,14 @@ rule phantom:
     output:
         labels=layout.phantom_labels,
         key=layout.phantom_key,
-        archive=directory(layout.archive),
-        masks=directory(layout.root / "phantom" / "masks"),
+        listing=layout.archive_listing,
         record=layout.record("phantom"),
     log:
         log_of("phantom"),
     benchmark:
         benchmark_of("phantom")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -42,7 +41,7 @@ rule ingest:
     benchmark:
         benchmark_of("ingest")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: study.ingest.workers
     resources:
         mem_mb=4000,

@@ -13,7 +13,7 @@ rule preprocess:
     benchmark:
         benchmark_of("preprocess")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: 1
     resources:
         mem_mb=8000,

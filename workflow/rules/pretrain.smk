@@ -10,7 +10,7 @@ rule pretrain:
     benchmark:
         benchmark_of("pretrain")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: study.compute.threads
     resources:
         mem_mb=8000,

@@ -17,7 +17,7 @@ rule report:
     benchmark:
         benchmark_of("report")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: 1
     resources:
         mem_mb=4000,

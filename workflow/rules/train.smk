@@ -12,7 +12,7 @@ rule train:
     benchmark:
         benchmark_of("train-{arm}-fold-{fold}")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: study.compute.threads
     resources:
         mem_mb=16000,
@@ -40,7 +40,7 @@ rule predict:
     benchmark:
         benchmark_of("predict")
     conda:
-        "medvision"
+        "../envs/medvision.yaml"
     threads: study.compute.threads
     resources:
         mem_mb=8000,
