@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 REJECTS_COLUMNS = ("file", "reason", "detail", "subject", "image_key")
 SOURCES_COLUMNS = ("file", "digest", "bytes", "verdict", "reason", "image_id")
 
+_MANY_FILES = 64
+_MANY_JOBS = 4
 _CRASH = Verdict("refused", "undecodable", "decoder must survive the file, got a crash")
 
 
@@ -126,7 +128,9 @@ def _clear_output(layout: Layout) -> None:
 
 def _scan_files(paths: Sequence[str], scanner: Scanner, *, workers: int) -> list[Scanned]:
     """Look at every file, in the order of the paths."""
-    results = map_in_order(partial(scan_file, scanner=scanner), paths, workers=workers)
+    results = map_in_order(
+        partial(scan_file, scanner=scanner), paths, workers=workers, fewest=_MANY_FILES
+    )
     tracked = track(results, "reading headers", total=len(paths))
     return [
         result or Scanned(scanner.pseudonymiser.file_id(path), "", 0, _CRASH)
@@ -147,7 +151,9 @@ def _convert_all(
     jobs: Sequence[Grid | NiftiFile], workshop: Workshop, *, workers: int
 ) -> Iterator[Outcome]:
     """Convert every image, in the order of the jobs."""
-    results = map_in_order(partial(convert, workshop=workshop), jobs, workers=workers)
+    results = map_in_order(
+        partial(convert, workshop=workshop), jobs, workers=workers, fewest=_MANY_JOBS
+    )
     for job, result in zip(jobs, track(results, "converting", total=len(jobs)), strict=True):
         yield result or refuse(job, _CRASH)
 

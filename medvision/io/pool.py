@@ -9,12 +9,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_MIN_ITEMS = 16
-"""Fewer items than this are done before a process has started."""
-
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, fewest: int
 ) -> Iterator[Result | None]:
     """Apply a function to every item; the number of workers never changes the result.
 
@@ -22,11 +19,12 @@ def map_in_order(
         function: Importable by name, or a partial of such a function.
         items: What it is applied to.
         workers: Processes; 1 works in this one.
+        fewest: With fewer items than this, starting processes costs more than it saves.
 
     Yields:
         Results in the order of the items; None where the item killed its process.
     """
-    if workers == 1 or len(items) < _MIN_ITEMS:
+    if workers == 1 or len(items) < fewest:
         yield from map(function, items)
         return
     # Spawned, not forked: the parent may hold threads, and macOS allows nothing else.

@@ -5,23 +5,25 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("pydicom", "nibabel.global", "pylibjpeg", "PIL")
+_LOGGERS = ("pydicom", "nibabel", "nibabel.global", "pylibjpeg", "openjpeg", "PIL")
+_NOTHING = logging.CRITICAL + 1
 
 
 @contextmanager
 def silence_readers() -> Iterator[None]:
     """Drop warnings and log lines of the readers while files are parsed."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.disabled for logger in loggers]
+    # By level, not by `disabled`: modules log through children, which inherit only the level.
+    before = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for logger in loggers:
-            logger.disabled = True
+            logger.setLevel(_NOTHING)
         try:
             yield
         finally:
-            for logger, disabled in zip(loggers, before, strict=True):
-                logger.disabled = disabled
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
 
 
 def silence_decoder() -> None:
