@@ -178,7 +178,8 @@ def test_pipeline_agrees_with_simpleitk(affine, shape, spacing_mm):
 def test_result_has_the_orientation_and_spacing_asked_for(affine, shape, spacing_mm):
     grid = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     _, tensor_affine = run_pipeline(grid, affine, spacing_mm=spacing_mm, orientation="LPS")
-    np.testing.assert_allclose(compute_spacing_mm(tensor_affine), spacing_mm, rtol=1e-6)
+    # MONAI leaves a grid alone, its affine with it, that is within a micrometre of the one asked.
+    np.testing.assert_allclose(compute_spacing_mm(tensor_affine), spacing_mm, atol=2e-3)
     strength = np.sort(np.abs(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)), axis=0)
     if (strength[2] - strength[1] > 0.05).all():
         assert compute_orientation(tensor_affine) == "LPS"
@@ -217,3 +218,17 @@ def test_one_voxel_thick_volume_keeps_its_place(shape):
     assert_values_are_where_the_affine_says(
         array, tensor_affine, source=affine, shape=shape, margin=0.0, tolerance=2e-3
     )
+
+
+@settings(max_examples=15, deadline=None)
+@given(affine=affines(), tilt=st.floats(-0.4, 0.4))
+def test_tilted_gantry_keeps_its_place(affine, tilt):
+    sheared = affine.copy()
+    sheared[:3, 2] += tilt * sheared[:3, 1] / np.linalg.norm(sheared[:3, 1])
+    shape = (12, 12, 12)
+    array, tensor_affine = run_pipeline(make_ramp(sheared, shape), sheared, size=(36, 36, 36))
+    assert_values_are_where_the_affine_says(
+        array, tensor_affine, source=sheared, shape=shape, margin=0.0, tolerance=2e-3
+    )
+    directions = tensor_affine[:3, :3] / 3.0
+    np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=5e-3)
