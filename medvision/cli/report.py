@@ -9,7 +9,7 @@ from medvision import __version__
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
-from medvision.io.reasons import NON_IMAGE, REFUSED
+from medvision.io.reasons import REFUSED
 from medvision.io.tables import Row, read_table
 from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json, write_bytes, write_json, write_text
@@ -99,7 +99,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
         records=_read_records(layout, done),
         version=__version__,
         command=_say_command(study),
-        reasons={**REFUSED, **NON_IMAGE},
+        reasons=REFUSED,
     )
 
 

@@ -31,11 +31,12 @@ def command(study: Study, layout: Layout) -> None:
     from rich.table import Table
 
     states = {step: judge_step(study, layout, step=step) for step in list_steps(study, layout)}
-    table = Table(box=box.SIMPLE, title=f"{layout.root}", title_justify="left")
+    table = Table(box=box.SIMPLE)
     table.add_column("stage")
     table.add_column("state")
     for step, state in states.items():
         table.add_row(step, _MEANINGS[state])
+    click.echo(f"Study: {layout.root}")
     Console().print(table)
     missing = [step for step, state in states.items() if state != "done"]
     following = f"Next: {missing[0]}." if missing else "All stages are done."

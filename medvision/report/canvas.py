@@ -121,11 +121,11 @@ def draw_row(
         return Picture(name, save_figure(figure, "png"), "", alt)
 
 
-def save_figure(figure: Figure, kind: str) -> bytes:
+def save_figure(figure: Figure, kind: str, *, dpi: int = 200) -> bytes:
     """Return the bytes of a png or svg file, without date or software in them."""
     stream = io.BytesIO()
     if kind == "svg":
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     else:
-        figure.savefig(stream, format="png", dpi=200, facecolor=PAPER, metadata={"Software": None})
+        figure.savefig(stream, format="png", dpi=dpi, facecolor=PAPER, metadata={"Software": None})
     return stream.getvalue()

@@ -84,8 +84,8 @@ class CaseView:
         edges: Letters at the left, right, top, bottom.
         base: PNG, slices below one another, each with a spare row above and below.
         overlays: Method to PNG of the same layout; none for an empty map.
-        profiles: Method to the largest absolute value in each slice shown, relative to the
-            map's scale.
+        profiles: Method to the sum of absolute values of each slice shown, relative to the
+            largest of them.
         outlines: Lesion's SVG path for each slice shown, "" where none.
         outline_size: Rows and columns of the outline's coordinates.
     """
@@ -187,7 +187,7 @@ def _assemble(
         edges=plane.edges,
         base=encode_grey(stack_slices(grey)),
         overlays={n: encode_palette(stack_slices(levels[n])) for n in maps if facts.scales[n] > 0},
-        profiles={n: _compute_profile(maps[n][shown], facts.scales[n]) for n in maps},
+        profiles={n: _compute_profile(maps[n][shown]) for n in maps},
         outlines=() if mask is None else tuple(trace_outline(mask[n]) for n in shown),
         outline_size=(full[0], full[1]),
         key_layers=KeyLayers(
@@ -231,8 +231,8 @@ def _choose_slices(image: Slices, *, key: int, factor: int) -> list[int]:
     return list(range(key % step, len(image), step))
 
 
-def _compute_profile(slices: Slices, scale: float) -> tuple[float, ...]:
-    """Return the largest absolute value of each slice, relative to the map's scale, at most 1."""
-    peaks = np.nan_to_num(np.abs(slices)).max(axis=(1, 2))
-    relative = np.clip(peaks / scale, 0, 1) if scale > 0 else np.zeros(len(slices))
+def _compute_profile(slices: Slices) -> tuple[float, ...]:
+    """Return the sum of absolute values of each slice, relative to the largest of them."""
+    sums = np.nan_to_num(np.abs(slices)).sum(axis=(1, 2), dtype=np.float64)
+    relative = sums / sums.max() if sums.max() > 0 else sums
     return tuple(round(float(value), 3) for value in relative)

@@ -206,7 +206,9 @@ def _judge(every: Rate, method: str) -> tuple[str, str, str]:
     if every.rate is None:
         return ("none", "–", "Not assessed")
     if is_control(method):
-        return ("unsure", "!", "Fools these checks") if every.passed else ("pass", "✓", "Rejected")
+        return (
+            ("unsure", "!", "Can pass: weak alone") if every.passed else ("pass", "✓", "Rejected")
+        )
     if every.rate == 1:
         return ("pass", "✓", "No check failed")
     if every.rate == 0:

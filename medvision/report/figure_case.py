@@ -48,7 +48,7 @@ def draw_case(case: Case, view: CaseView) -> Picture:
             ha="left",
         )
         figure.supxlabel(RESEARCH_USE, fontsize=6.5, color=MUTED)
-        png = save_figure(figure, "png")
+        png = save_figure(figure, "png", dpi=140)
     names = ", ".join(held.words for held in maps)
     alt = f"Case {case.number}, slice {view.facts.key_slice}: image, {names}"
     return Picture(f"case-{case.number:02d}", png, "", alt)

@@ -177,7 +177,7 @@ def _make_training(histories: Sequence[HistoryPoints], *, top: float, position: 
         axes.set_ylim(0, 1.05 * top)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True, axis="y")
-        axes.legend(loc="upper right", ncols=2)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
 
     return draw
 

@@ -25,6 +25,7 @@ class Metric:
     n_subjects: int | None
     n_positive: int | None
     method: str
+    interval_by: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Comparison:
     n_subjects: int | None
     method: str
     verdict: str
+    verdict_short: str
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,14 @@ def _build_metric(row: Row) -> Metric:
         n_subjects=parse_count(row["n_subjects"]),
         n_positive=parse_count(row["n_positive"]),
         method=row["method"],
+        interval_by=_name_interval(row["method"]),
     )
+
+
+def _name_interval(method: str) -> str:
+    """Name in one word how an interval was made; the method says it in full."""
+    known = {"bootstrap": "Bootstrap", "Wilson": "Wilson", "its parts": "Mean of parts"}
+    return next((word for key, word in known.items() if key in method), "")
 
 
 def _build_comparison(row: Row) -> Comparison:
@@ -165,7 +174,15 @@ def _build_comparison(row: Row) -> Comparison:
         n_subjects=parse_count(row["n_subjects"]),
         method=row["method"],
         verdict=_judge(words, row["arm_a"], row["arm_b"], interval=(difference, low, high)),
+        verdict_short=_judge_briefly(low, high),
     )
+
+
+def _judge_briefly(low: float | None, high: float | None) -> str:
+    """Say in a few words what an interval of a difference shows."""
+    if low is None or high is None:
+        return "Cannot be judged"
+    return "Includes zero" if low <= 0 <= high else "Excludes zero"
 
 
 _LESS_IS_BETTER = {"Brier score"}

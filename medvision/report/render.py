@@ -24,6 +24,8 @@ from medvision.report.words import (
     say_number,
 )
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -118,6 +120,7 @@ def _build_environment() -> Environment:
         "number": _show_number,
         "whole": lambda n: "–" if n is None else str(n),
         "percent": lambda share: "–" if share is None else f"{100 * share:.3g}%",
+        "tenth": lambda share: "–" if share is None else f"{100 * share:.1f}%",
         "short": _show_short,
         "data_uri": _show_data_uri,
         "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
@@ -141,6 +144,9 @@ def _show_number(value: float | None, digits: int = 2, *, signed: bool = False) 
 def _show_short(value: float) -> str:
     """Show three significant digits, whole numbers from a hundred on."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if "e" in text:
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        text = f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     return text.replace("-", "−")
 
 

@@ -34,7 +34,7 @@ def summarise_briefly(
 ) -> tuple[str, ...]:
     """Return three lines: performance, explanations, refusals and leakage."""
     first = f"{_say_performance(performance)} {_say_comparison(performance)}".strip()
-    last = f"{say_count(cohort.n_refused, 'file')} refused of {cohort.n_files}; "
+    last = f"{say_count(cohort.n_refused, 'file')} of {cohort.n_files} refused. "
     last += _say_leakage(cohort)
     return (
         first or "No performance was computed.",
