@@ -17,6 +17,7 @@ MaskGrid = NDArray[np.bool_]
 
 _TIE = 1e-6
 _SSIM_WINDOW = 7
+_CAP_QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,14 @@ def _rank(grid: FloatGrid) -> NDArray[np.float64]:
 def compute_similarity(a: FloatGrid, b: FloatGrid) -> float:
     """Return the structural similarity (SSIM) of two maps, by size and without sign.
 
-    Each map is divided by its largest absolute value first, so that the data range is 1. The
-    window is a uniform box of 7 voxels, clipped to the grid; only whole windows count.
+    The window is a uniform box of 7 voxels, clipped to the grid; only whole windows count. The
+    data range is 1.
 
     Source:
         Wang 2004, doi:10.1109/TIP.2003.819861; absolute maps as in Adebayo 2018,
-        arXiv:1810.03292.
+        arXiv:1810.03292, capped as in Smilkov 2017, arXiv:1706.03825.
     """
-    x, y = (np.abs(grid).astype(np.float64) / (np.abs(grid).max() or 1.0) for grid in (a, b))
+    x, y = _scale_size(a), _scale_size(b)
     mean_x, mean_y = _box_mean(x), _box_mean(y)
     variance_x = _box_mean(x * x) - mean_x**2
     variance_y = _box_mean(y * y) - mean_y**2
@@ -167,6 +168,17 @@ def compute_similarity(a: FloatGrid, b: FloatGrid) -> float:
     above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     below = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
     return float((above / below).mean())
+
+
+def _scale_size(grid: FloatGrid) -> NDArray[np.float64]:
+    """Return the absolute map in [0, 1], capped at its 99th percentile.
+
+    Divided by its maximum, a map with one hot voxel would be flat elsewhere, and alike to any
+    other such map.
+    """
+    size = np.abs(grid).astype(np.float64)
+    cap = float(np.quantile(size, _CAP_QUANTILE)) or float(size.max()) or 1.0
+    return np.minimum(size / cap, 1.0)
 
 
 def _box_mean(grid: NDArray[np.float64]) -> NDArray[np.float64]:
