@@ -77,7 +77,7 @@ def make_settings(**changes) -> Settings:
 
 
 def make_lesion_image(seed: int, *, spatial_dims: int = 3, positive: bool = True):
-    """Dim noise (1, 16, 16[, 16]) and its mask (16, 16, 16 or 1), with a bright cube if positive."""
+    """Dim noise (1, 16, 16[, 16]) with its mask (16, 16, 16 or 1); a bright cube if positive."""
     rng = np.random.default_rng(seed)
     shape = (SIDE,) * spatial_dims
     array = rng.uniform(0.1, 0.5, shape).astype(np.float32)
