@@ -33,6 +33,7 @@ _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
     *("augment", "train", "evaluate", "explain", "compute"),
 )
+_COMMAND = "snakemake --cores all --configfile config/config.yaml"
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
         settings={name: settings[name] for name in _SECTIONS if name in settings},
         records=_read_records(layout, done),
         version=__version__,
-        command=_say_command(study),
+        command=_COMMAND,
         reasons=REFUSED,
     )
 
@@ -152,13 +153,6 @@ def _read_records(layout: Layout, done: tuple[str, ...]) -> list[dict[str, JsonV
     early = [name for name in ("phantom", "pretrain") if layout.record(name).is_file()]
     ordered = sorted({*done, *early}, key=lambda name: (STEPS.index(name.partition("/")[0]), name))
     return [cast(dict[str, JsonValue], read_json(layout.record(name))) for name in ordered]
-
-
-def _say_command(study: Study) -> str:
-    """Return the command that makes the study again; the configuration is named, not located."""
-    if study.data.kind == "phantom":
-        return "make demo"
-    return "snakemake --cores all --configfile config/config.yaml"
 
 
 def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:

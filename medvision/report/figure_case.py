@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from medvision.report.canvas import Picture, house_style, save_figure
 from medvision.report.case import CaseView
@@ -17,6 +18,7 @@ from medvision.report.words import RESEARCH_USE
 _PANEL_IN = 2.3
 _OUTLINE = "#ffe45c"
 _MIDDLE_GREY = 112
+_HALO = [withStroke(linewidth=1.6, foreground="k")]
 _SIDES: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
 
 
@@ -73,7 +75,16 @@ def _draw_panel(axes: Axes, view: CaseView, held: MethodMap | None) -> None:
     axes.set_aspect((columns / rows) / view.aspect)
     axes.set_title("Image" if held is None else held.words)
     for letter, x_share, side in ((view.edges[0], 0.03, "left"), (view.edges[1], 0.97, "right")):
-        axes.text(x_share, 0.5, letter, color="w", ha=side, va="center", transform=axes.transAxes)
+        axes.text(
+            x_share,
+            0.5,
+            letter,
+            color="w",
+            ha=side,
+            va="center",
+            transform=axes.transAxes,
+            path_effects=_HALO,
+        )
 
 
 def _draw_bar(axes: Axes, view: CaseView, held: MethodMap | None) -> None:

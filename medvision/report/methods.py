@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report.sources import Sources
-from medvision.report.words import METHODS, join_words, say, say_count
+from medvision.report.words import METHODS, join_words, say, say_count, say_within
 
 _CITATIONS = {
     "monai": "Cardoso MJ et al. MONAI: an open-source framework for deep learning in healthcare. "
@@ -138,7 +138,7 @@ def _write_network(sources: Sources, cite: Cite) -> str:
     origin = {
         "none": "It started from random weights.",
         "pretrain": f"It started from weights trained here on a synthetic source task of "
-        f"{_get(sources, 'pretrain.images')} images ({_get(sources, 'pretrain.epochs')} epochs, "
+        f"{_get(sources, 'pretrain.images')} images (epochs: {_get(sources, 'pretrain.epochs')}, "
         f"seed {_get(sources, 'pretrain.seed')}).",
     }.get(str(weights), "It started from weights that were given as a file.")
     policy = {
@@ -190,7 +190,7 @@ def _write_explanations(sources: Sources, cite: Cite) -> str:
     methods = _get(sources, "explain.methods")
     names = [str(name) for name in _as_list(methods)]
     said = join_words(
-        [f"{say(n, METHODS)}{' ' + cite(n) if n in _CITATIONS else ''}" for n in names]
+        [f"{say_within(say(n, METHODS))}{' ' + cite(n) if n in _CITATIONS else ''}" for n in names]
     )
     return (
         f"The logit of the explained class was attributed to the input by {said}, computed with "

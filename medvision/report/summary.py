@@ -3,7 +3,7 @@
 from medvision.report.explanation import POINTING, ExplanationFacts, Rate
 from medvision.report.flow import CohortFacts
 from medvision.report.performance import Metric, PerformanceFacts
-from medvision.report.words import ARMS, join_words, say, say_count, say_number
+from medvision.report.words import ARMS, join_words, say, say_count, say_number, say_within
 
 
 def summarise(
@@ -73,7 +73,7 @@ def _say_performance(performance: PerformanceFacts) -> str:
         return ""
     n_subjects = performance.main[0].n_subjects
     held_out = f" on {say_count(n_subjects, 'held-out subject')}" if n_subjects else ""
-    return f"The {_lower(performance.main_words)} was {join_words(parts)}{held_out}."
+    return f"The {say_within(performance.main_words)} was {join_words(parts)}{held_out}."
 
 
 def _say_arm(arm: str) -> str:
@@ -82,19 +82,13 @@ def _say_arm(arm: str) -> str:
     return words.get(arm, f"for {say(arm, ARMS).lower()}")
 
 
-def _lower(words: str) -> str:
-    """Lower the first letter unless the first word is a name or an acronym."""
-    is_name = any(letter.isupper() for letter in words.split(" ", maxsplit=1)[0][1:])
-    return words if is_name else words[:1].lower() + words[1:]
-
-
 def _say_comparison(performance: PerformanceFacts) -> str:
     """Whether one arm was better, as far as the interval says."""
     found = [c for c in performance.comparisons if c.metric == performance.main_metric]
     if not found:
         return ""
     held = found[0]
-    return f"Paired on the same subjects, the difference in {_lower(held.words)} was " + (
+    return f"Paired on the same subjects, the difference in {say_within(held.words)} was " + (
         f"{say_number(held.difference, signed=True)}. {held.verdict}"
     )
 
@@ -104,11 +98,11 @@ def _say_explanations(explanation: ExplanationFacts) -> str:
     if not explanation.cases:
         return ""
     methods = [row for row in explanation.matrix if not row.is_control]
-    checked = join_words([f"{_lower(row.words)} in {_of(row.every_check)}" for row in methods])
+    checked = join_words([f"{say_within(row.words)} in {_of(row.every_check)}" for row in methods])
     text = f"Of {say_count(len(explanation.cases), 'explained test image')}, every check was "
     text += f"passed by {checked}" if checked else "left out"
     pointing = [
-        f"{_lower(row.words)} in {_of(row.rates[POINTING])}"
+        f"{say_within(row.words)} in {_of(row.rates[POINTING])}"
         for row in methods
         if POINTING in row.rates and row.rates[POINTING].n
     ]

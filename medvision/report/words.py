@@ -138,6 +138,12 @@ def say_count(n: int, thing: str) -> str:
     return f"{n} {plural if thing != 'series' else 'series'}"
 
 
+def say_within(words: str) -> str:
+    """Lower the first letter within a sentence, unless the first word is a name or an acronym."""
+    is_name = any(letter.isupper() for letter in words.split(" ", maxsplit=1)[0][1:])
+    return words if is_name else words[:1].lower() + words[1:]
+
+
 def join_words(parts: list[str]) -> str:
     """Return a list as English: a, b and c."""
     if len(parts) < 2:

@@ -43,11 +43,8 @@ def test_the_report_is_whole_small_and_free_of_paths(tiny_study: Path) -> None:
     html = (folder / "report.html").read_text()
     assert {path.name for path in (folder / "figures").iterdir()} >= FIGURES | {"case-01.png"}
     assert len(html) < 8_000_000
-    for text in (
-        html,
-        (folder / "report.json").read_text(),
-        (folder / "model_card.md").read_text(),
-    ):
+    for name in ("report.html", "report.json", "model_card.md"):
+        text = (folder / name).read_text()
         assert RESEARCH_USE in text
         assert str(tiny_study) not in text
         assert str(Path.home()) + "/" not in text.replace("http://", "")
