@@ -35,6 +35,8 @@ def command(study: Study, layout: Layout) -> None:
         )
         if is_phantom:
             _check_archive(step, layout)
+        elif study.data.labels is not None and study.data.labels.is_file():
+            step.source("labels", study.data.labels)
         for path in (layout.manifest, layout.rejects, layout.sources):
             step.write(path)
         for image_id in summary.image_ids:

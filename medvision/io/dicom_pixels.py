@@ -94,7 +94,8 @@ def _decode(dataset: "Dataset", instance: Instance) -> Stored:
     from pydicom.pixels.utils import pixel_array
 
     try:
-        array: Stored = pixel_array(dataset)
+        # Unused bits are cleared below, where it is noticed that they were not empty.
+        array: Stored = pixel_array(dataset, correct_unused_bits=False)
     except Exception as error:  # noqa: BLE001 - decoders raise what they meet; any bytes need a verdict
         if "does not support" in str(error):
             raise RefusalError(

@@ -26,6 +26,7 @@ from medvision.errors import DataError
 from medvision.io.convert import guess_subject
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.reasons import FLAGS, NON_IMAGE, REFUSED
+from medvision.io.walk import classify_file
 
 OBLIQUE = tuple(np.array([[0.8, 0.6, 0.0], [-0.48, 0.64, 0.6]]).ravel())
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -310,6 +311,22 @@ def test_every_file_has_one_row_with_a_known_code(tmp_path):
     assert {
         flag for row in result.manifest for flag in row["flags"].split(",") if flag
     } <= FLAGS.keys()
+
+
+def test_file_that_cannot_be_opened_is_refused_and_the_rest_goes_on(tmp_path, monkeypatch):
+    write_series(tmp_path / "in", Plan(make_volume()))
+    (tmp_path / "in" / "closed").touch()
+
+    def classify(path):
+        if path.name == "closed":
+            raise PermissionError(path)
+        return classify_file(path)
+
+    monkeypatch.setattr("medvision.io.scan.classify_file", classify)
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    assert result.reasons() == {"unreadable": 1}
+    assert "closed" not in result.rejects[0]["detail"]
+    assert len(result.manifest) == 1
 
 
 def test_same_input_gives_the_same_bytes_whatever_the_workers(tmp_path):

@@ -1,0 +1,30 @@
+"""Work in processes: same results, same order, and a crash costs one item."""
+
+import os
+
+import pytest
+
+from medvision.io.pool import map_in_order
+
+
+def square(number):
+    return number * number
+
+
+def die_at_three(number):
+    if number == 3:
+        os._exit(1)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_items(workers):
+    assert list(map_in_order(square, range(20), workers=workers, fewest=4)) == [
+        n * n for n in range(20)
+    ]
+
+
+@pytest.mark.slow
+def test_item_that_kills_its_process_costs_itself_alone():
+    found = list(map_in_order(die_at_three, range(5), workers=2, fewest=2))
+    assert found == [0, 1, 2, None, 4]
