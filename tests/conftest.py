@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Tests run side by side: each takes one core. Set before any test imports torch.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 CHECKOUT = Path(__file__).parents[1]
 
 
@@ -21,12 +24,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real images (../shared/data) is not here")
     return folder
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread_each() -> None:
-    """Tests run side by side: each takes one core, so that sums are the same everywhere."""
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
