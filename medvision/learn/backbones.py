@@ -202,7 +202,9 @@ are most often thick there."""
 def _build_small(spatial_dims: int, channels: int, n_classes: int) -> nn.Module:
     """A narrow DenseNet for CPUs: 8 x 8 x 6 cells for 64 x 64 x 24 voxels.
 
-    Two dense blocks of three layers, and a stem that keeps the step along K small.
+    Two dense blocks of three layers, and a stem that keeps the step along K small. BatchNorm and
+    not group normalisation: normalising each image just before its mean is taken leaves little
+    of a small lesion (measured: chance on the source task).
     """
     network = DenseNet(
         spatial_dims=spatial_dims,

@@ -18,6 +18,7 @@ from medvision.learn.loop import Amp, Engine, build_engine, compute_learning_rat
 from medvision.learn.predict import predict_logits
 from medvision.learn.resume import HistoryValue, Run, copy_tensors, read_run, write_run
 from medvision.learn.scores import Scores, compute_class_weights, compute_scores
+from medvision.learn.statistics import refresh_statistics
 from medvision.runtime.progress import track
 from medvision.runtime.seeds import seed_everything
 
@@ -179,6 +180,7 @@ def _add_epoch(
         generator=run.generator,
         rate=lambda step: plan.rate(done + step, n_batches=n_batches),
     )
+    refresh_statistics(engine.model, training, batch_size=plan.batch_size, device=engine.device)
     scores = _score(engine, validation, class_weights=plan.class_weights)
     _remember(run, engine, scores=scores, train_loss=train_loss, monitor=plan.monitor)
 

@@ -160,11 +160,12 @@ def test_auc_as_monitor_keeps_the_epoch_of_the_largest_auc(training, validation)
 
 
 @pytest.mark.parametrize(("policy", "frozen_blocks"), [("partial", 2), ("linear", 1)])
-def test_frozen_tensors_stay_bit_equal(training, validation, policy, frozen_blocks):
-    model = build_backbone("small", spatial_dims=3, channels=1, n_classes=2)
-    frozen = freeze(model, blocks("small"), policy=policy, frozen_blocks=frozen_blocks)
+def test_frozen_tensors_stay_bit_equal(policy, frozen_blocks):
+    images = examples(*make_images(16, seed=0, spatial_dims=2))
+    model = build_backbone("resnet18", spatial_dims=2, channels=1, n_classes=2)
+    frozen = freeze(model, blocks("resnet18"), policy=policy, frozen_blocks=frozen_blocks)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    fit(training, validation, model=model, frozen=frozen, epochs=2)
+    fit(images, images, model=model, frozen=frozen, epochs=1)
     after = model.state_dict()
     held = {name for name in after if any(name.startswith(f"{part}.") for part in frozen)}
     assert any(name.endswith("running_mean") for name in held)
