@@ -68,6 +68,7 @@ class Instance:
         manufacturer: Controlled name or empty.
         frames: At least one.
         flags: Controlled codes of what is worth knowing.
+        is_encapsulated: The pixels come from a codec, and decoding them runs native code.
         fault: (reason, detail) where the pixels cannot be used and only the header counts.
     """
 
@@ -90,6 +91,7 @@ class Instance:
     manufacturer: str
     frames: tuple[Frame, ...]
     flags: tuple[str, ...] = ()
+    is_encapsulated: bool = False
     fault: tuple[str, str] | None = None
 
 

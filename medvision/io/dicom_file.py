@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from medvision.io.dicom_values import read_text
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 
@@ -82,7 +83,7 @@ def read_header(path: Path, keywords: tuple[str, ...]) -> Header:
     with path.open("rb") as stream, silence_readers():
         watch = _Watch(stream)
         dataset = _parse(watch, keywords)
-        syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
+        syntax = read_text(dataset.file_meta, "TransferSyntaxUID")
         if syntax == _DEFLATED:
             return Header(dataset, syntax, PixelExtent(None, is_encapsulated=False))
         size = path.stat().st_size
@@ -160,7 +161,7 @@ def read_dataset(path: Path) -> "Dataset":
         raise RefusalError(
             "unreadable", f"file must be parsable DICOM, got {type(error).__name__}"
         ) from None
-    if not dataset.file_meta.get("TransferSyntaxUID"):
+    if not read_text(dataset.file_meta, "TransferSyntaxUID"):
         is_implicit, is_little = dataset.original_encoding
         native = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = native if is_little else ExplicitVRBigEndian

@@ -74,8 +74,8 @@ def read_instance(path: Path, *, file: str, relative_path: str) -> Instance | st
 
 def _name_sop_class(dataset: "Dataset") -> str:
     """Return the SOP class, from the meta information where the dataset has none."""
-    meta = dataset.file_meta.get("MediaStorageSOPClassUID", "")
-    return read_text(dataset, "SOPClassUID") or str(meta or "")
+    named = read_text(dataset, "SOPClassUID")
+    return named or read_text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
 def _describes_pixels(dataset: "Dataset") -> bool:
@@ -176,6 +176,7 @@ def _translate(header: Header, *, file: str, relative_path: str) -> Instance:
         manufacturer=name_manufacturer(read_text(dataset, "Manufacturer")),
         frames=frames,
         flags=flags,
+        is_encapsulated=header.pixels is not None and header.pixels.is_encapsulated,
         fault=_find_fault(header),
     )
 

@@ -128,9 +128,9 @@ def _clear_output(layout: Layout) -> None:
 
 def _scan_files(paths: Sequence[str], scanner: Scanner, *, workers: int) -> list[Scanned]:
     """Look at every file, in the order of the paths."""
-    results = map_in_order(
-        partial(scan_file, scanner=scanner), paths, workers=workers, fewest=_MANY_FILES
-    )
+    is_apart = workers > 1 and len(paths) >= _MANY_FILES
+    scan = partial(scan_file, scanner=scanner)
+    results = map_in_order(scan, paths, workers=workers, is_apart=is_apart)
     tracked = track(results, "reading headers", total=len(paths))
     return [
         result or Scanned(scanner.pseudonymiser.file_id(path), "", 0, _CRASH)
@@ -151,11 +151,17 @@ def _convert_all(
     jobs: Sequence[Grid | NiftiFile], workshop: Workshop, *, workers: int
 ) -> Iterator[Outcome]:
     """Convert every image, in the order of the jobs."""
-    results = map_in_order(
-        partial(convert, workshop=workshop), jobs, workers=workers, fewest=_MANY_JOBS
-    )
+    # A codec is native code, which broken pixels may crash: it then takes only its own process.
+    is_apart = any(map(_runs_codec, jobs)) or (workers > 1 and len(jobs) >= _MANY_JOBS)
+    work = partial(convert, workshop=workshop)
+    results = map_in_order(work, jobs, workers=workers, is_apart=is_apart)
     for job, result in zip(jobs, track(results, "converting", total=len(jobs)), strict=True):
         yield result or refuse(job, _CRASH)
+
+
+def _runs_codec(job: Grid | NiftiFile) -> bool:
+    """Say whether an image's pixels must be decompressed."""
+    return isinstance(job, Grid) and any(item.instance.is_encapsulated for item in job.slices)
 
 
 def _write_tables(

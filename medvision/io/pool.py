@@ -11,32 +11,36 @@ Result = TypeVar("Result")
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, fewest: int
+    function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, is_apart: bool
 ) -> Iterator[Result | None]:
     """Apply a function to every item; the number of workers never changes the result.
 
     Args:
         function: Importable by name, or a partial of such a function.
         items: What it is applied to.
-        workers: Processes; 1 works in this one.
-        fewest: With fewer items than this, starting processes costs more than it saves.
+        workers: Processes.
+        is_apart: Work in processes; otherwise in this one, which starts at once and can crash.
 
     Yields:
         Results in the order of the items; None where the item killed its process.
     """
-    if workers == 1 or len(items) < fewest:
+    if not is_apart or not items:
         yield from map(function, items)
         return
     # Spawned, not forked: the parent may hold threads, and macOS allows nothing else.
     context = multiprocessing.get_context("spawn")
     done = 0
+    chunk = _choose_chunk(len(items), workers)
     try:
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for result in pool.map(function, items, chunksize=_choose_chunk(len(items), workers)):
+            for result in pool.map(function, items, chunksize=chunk):
                 yield result
                 done += 1
     except BrokenProcessPool:
-        yield from (_run_alone(function, item) for item in items[done:])
+        # The culprit is most likely among those under way; the rest goes on together.
+        under_way = done + workers * chunk
+        yield from (_run_alone(function, item) for item in items[done:under_way])
+        yield from map_in_order(function, items[under_way:], workers=workers, is_apart=True)
 
 
 def _choose_chunk(n_items: int, workers: int) -> int:

@@ -313,6 +313,16 @@ def test_every_file_has_one_row_with_a_known_code(tmp_path):
     } <= FLAGS.keys()
 
 
+def test_transfer_syntax_of_an_unknown_kind_is_refused(tmp_path):
+    (path,) = write_series(tmp_path / "in", Plan(make_volume((8, 6, 1))))
+    content = path.read_bytes()
+    element = b"\x02\x00\x10\x00UI"  # the transfer syntax
+    assert content.count(element) == 1
+    path.write_bytes(content.replace(element, element[:4] + b"YI"))
+    with pytest.raises(DataError, match="1 unreadable"):
+        ingest(tmp_path / "in", tmp_path / "out")
+
+
 def test_file_that_cannot_be_opened_is_refused_and_the_rest_goes_on(tmp_path, monkeypatch):
     write_series(tmp_path / "in", Plan(make_volume()))
     (tmp_path / "in" / "closed").touch()

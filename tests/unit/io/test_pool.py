@@ -17,14 +17,14 @@ def die_at_three(number):
     return number
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_results_come_in_the_order_of_the_items(workers):
-    assert list(map_in_order(square, range(20), workers=workers, fewest=4)) == [
-        n * n for n in range(20)
-    ]
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_results_come_in_the_order_of_the_items(is_apart):
+    results = map_in_order(square, range(20), workers=2, is_apart=is_apart)
+    assert list(results) == [n * n for n in range(20)]
 
 
 @pytest.mark.slow
-def test_item_that_kills_its_process_costs_itself_alone():
-    found = list(map_in_order(die_at_three, range(5), workers=2, fewest=2))
-    assert found == [0, 1, 2, None, 4]
+@pytest.mark.parametrize("workers", [1, 2])
+def test_item_that_kills_its_process_costs_itself_alone(workers):
+    found = list(map_in_order(die_at_three, range(7), workers=workers, is_apart=True))
+    assert found == [0, 1, 2, None, 4, 5, 6]
