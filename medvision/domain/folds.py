@@ -29,12 +29,13 @@ def build_folds(
 
     In fold f the test images are those of part f; of the rest, a share validates and the
     remainder trains. Groups are taken in the order of SHA-256(seed, purpose, group), so that
-    the result depends on the seed and the groups' names, not on the order of rows. Given
-    splits, where present, are honoured as fold 0 and the numbers below are ignored.
+    the result depends on the seed and the groups' names, not on the order of rows. With one
+    fold the splits that the table of labels gives are honoured as fold 0.
 
     Args:
         images: The cohort, each image with its group.
-        folds: Number of folds k >= 2; each subject is tested in exactly one.
+        folds: Number of folds k; each subject is tested in exactly one. 1 asks for the given
+            splits, and needs them.
         validation_fraction: Share (0 to 1) of a fold's remaining groups that validate.
         seed: Seed of the order.
 
@@ -43,14 +44,17 @@ def build_folds(
 
     Raises:
         CohortError: Too few subjects, in all or of a class, or a class that cannot be in
-            every split; or a given split that is empty or trains without a class.
+            every split; a given split that is empty or trains without a class; or given
+            splits that were not asked for, or the reverse.
 
     Source:
         Iterative stratification, Sechidis, Tsoumakas and Vlahavas 2011,
         doi:10.1007/978-3-642-23808-6_10, applied to groups, with the rarity of a class fixed
         at the start and ties broken by hash instead of at random.
     """
-    if any(image.given_split for image in images):
+    is_given = any(image.given_split for image in images)
+    _check_asked(is_given=is_given, folds=folds)
+    if is_given:
         return _honour_given_split(images)
     groups = _build_groups(images)
     _check_enough(groups, folds=folds)
@@ -71,6 +75,20 @@ def build_folds(
         f"{folds} folds that does ({missing}).",
         "lower cohort.folds, or add subjects of the rare class.",
     )
+
+
+def _check_asked(*, is_given: bool, folds: int) -> None:
+    """Refuse given splits that were not asked for, and a wish for splits that are not given."""
+    if is_given and folds != 1:
+        raise CohortError(
+            f"cohort.folds: must be 1 where the labels have a column split, got {folds}.",
+            "set cohort.folds to 1 to honour the column, or remove the column to have folds made.",
+        )
+    if not is_given and folds == 1:
+        raise CohortError(
+            "labels: must have a column split where cohort.folds is 1, got none.",
+            "add the column (train, validation, test), or set cohort.folds to 2 or more.",
+        )
 
 
 def _honour_given_split(images: Sequence[CohortImage]) -> list[Assignment]:

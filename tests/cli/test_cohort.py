@@ -199,7 +199,7 @@ def give_split(rows: Rows) -> list[dict[str, str]]:
 
 
 def test_a_given_split_that_leaks_stops_and_shows_where(cohort: Cohort, folder: Path) -> None:
-    result = cohort(give_split(list_labels()))
+    result = cohort(give_split(list_labels()), "cohort.folds=1")
     assert result.exit_code == 5
     assert "1 same-pixels" in result.output
     assert "cohort.on_leakage to report" in result.output
@@ -208,7 +208,7 @@ def test_a_given_split_that_leaks_stops_and_shows_where(cohort: Cohort, folder: 
 
 
 def test_a_leaking_split_goes_on_when_told_to_and_is_marked(cohort: Cohort, folder: Path) -> None:
-    result = cohort(give_split(list_labels()), "cohort.on_leakage=report")
+    result = cohort(give_split(list_labels()), "cohort.folds=1", "cohort.on_leakage=report")
     assert result.exit_code == 0, result.output
     summary = json.loads(Layout(folder / "results").cohort_summary.read_text())
     assert summary["leakage"]["overridden"] is True

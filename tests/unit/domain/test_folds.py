@@ -90,7 +90,7 @@ def test_a_given_split_is_honoured_as_fold_zero() -> None:
         given("validation", "i3"),
         given("test", "i4", "y"),
     ]
-    folds = build_folds(images, folds=5, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
+    folds = build_folds(images, folds=1, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
     assert [(item.fold, item.split) for item in folds] == [
         (0, "train"),
         (0, "train"),
@@ -103,10 +103,18 @@ def test_a_given_split_is_honoured_as_fold_zero() -> None:
 def test_a_given_split_without_validation_or_a_class_is_refused() -> None:
     without = [given("train", "i1"), given("train", "i2", "y"), given("test", "i3")]
     with pytest.raises(CohortError, match="must include validation"):
-        build_folds(without, folds=2, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
+        build_folds(without, folds=1, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
     unseen = [given("train", "i1"), given("validation", "i2"), given("test", "i3", "y")]
     with pytest.raises(CohortError, match="train split must hold each class, got none of y"):
-        build_folds(unseen, folds=2, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
+        build_folds(unseen, folds=1, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
+
+
+def test_a_given_split_is_honoured_only_when_asked_for() -> None:
+    images = [given(split, split) for split in ("train", "validation", "test")]
+    with pytest.raises(CohortError, match=r"cohort\.folds: must be 1 .* got 3"):
+        build_folds(images, folds=3, validation_fraction=0.25, seed=1)  # type: ignore[arg-type]  # images
+    with pytest.raises(CohortError, match="must have a column split"):
+        build_folds(make_cohort({"x": 9, "y": 9}), folds=1, validation_fraction=0.25, seed=1)
 
 
 def test_a_subject_tested_twice_is_refused() -> None:
