@@ -69,14 +69,14 @@ def draw_contents(generator: Generator, anatomy: Anatomy) -> Contents:
     return Contents(tuple(vessels), tuple(nodules), tuple(branches))
 
 
-_COUNTS = (0.2, 0.4, 0.4)
+_COUNTS = (0.5, 0.3, 0.2)
 
 
 def _draw_nodule(generator: Generator) -> Nodule:
     """Draw a nodule's size and HU; its place comes later."""
-    a = float(generator.uniform(6.5, 9.5))
+    a = float(generator.uniform(5.5, 8.5))
     b = a * float(generator.uniform(0.85, 1.15))
-    c = a * float(generator.uniform(0.85, 1.15))
+    c = a * float(generator.uniform(1.0, 1.2))
     return Nodule((0.0, 0.0, 0.0), (a, b, c), float(generator.uniform(0, 60)))
 
 
@@ -89,10 +89,10 @@ def _draw_lookalike(generator: Generator, anatomy: Anatomy, *, nodule: Nodule) -
 def _draw_vessel(generator: Generator, anatomy: Anatomy, *, radius_mm: float) -> Tube:
     """Draw a slightly bent tube that runs mostly along z."""
     x, y, z = _draw_inside(generator, anatomy, clearance_mm=radius_mm + _MARGIN_MM)
-    reach = generator.uniform(25, 55, 2)
+    reach = generator.uniform(40, 75, 2)
     steps = np.linspace(-reach[0], reach[1], 5)
-    slope = generator.normal(0, 0.16, 2)
-    bend = generator.normal(0, 0.0022, 2)
+    slope = generator.normal(0, 0.12, 2)
+    bend = generator.normal(0, 0.0012, 2)
     points = [
         (float(x + slope[0] * s + bend[0] * s**2), float(y + slope[1] * s + bend[1] * s**2), z + s)
         for s in steps.tolist()
@@ -103,16 +103,19 @@ def _draw_vessel(generator: Generator, anatomy: Anatomy, *, radius_mm: float) ->
 def _draw_branch(
     generator: Generator, anatomy: Anatomy, *, parent: Tube, model: Nodule, share: float
 ) -> Tube:
-    """Draw a thin oblique tube off `parent`, with `share` of the volume of `model`."""
+    """Draw a thin tube off `parent`, mostly along z, with `share` of the volume of `model`."""
     radius = 0.55 * float(np.prod(model.radii_mm)) ** (1 / 3)
     length = share * model.volume_mm3 / (np.pi * radius**2)
     # Round ends add a ball's volume; the half that starts inside the parent does not count.
     length = max(length - 2 / 3 * radius, radius)
-    directions = generator.normal(size=(_N_CANDIDATES, 3)) * (1.0, 1.0, 0.7)
+    directions = generator.normal(size=(_N_CANDIDATES, 3)) * (0.5, 0.5, 0.0)
+    directions[:, 2] = generator.choice((-1.0, 1.0), _N_CANDIDATES)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     picks = generator.integers(1, len(parent.points_mm) - 1, _N_CANDIDATES)
     origins = np.array(parent.points_mm)[picks]
-    starts = origins + directions * parent.radius_mm
+    # A fork: it leaves the parent sideways, then runs beside it.
+    aside = directions * (1, 1, 0) / np.linalg.norm(directions[:, :2], axis=1, keepdims=True)
+    starts = origins + aside * parent.radius_mm
     ends = starts + directions * length
     room = np.minimum(_measure_room(anatomy, ends), _measure_room(anatomy, (starts + ends) / 2))
     best = _choose(room - radius - _MARGIN_MM)

@@ -19,17 +19,17 @@ from medvision.phantom.structures import (
     compute_ellipsoid_distance,
 )
 
-SHAPES = ("ball", "tube")
+SHAPES = ("tube", "ball")
 TEXTURES = ("smooth", "grainy")
-CLASS_NAMES = ("nothing", *(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES))
-"""Class 0 shows distractors only; the others show one to three of a shape as well."""
+CLASS_NAMES = tuple(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES)
+"""Each shape in each texture, so that neither tells the other."""
 
 _CAVITY = 0.125
 _SOLID = 0.85
-_GRAIN = 0.22
-_N_DISTRACTORS = (3, 9)
-_N_SHAPES = (1, 4)
+_GRAIN = 0.4
+_N_TUBES = (1, 4)
 _N_CANDIDATES = 12
+_MINIMUM_SIZE = 8
 
 
 def generate_source_images(
@@ -37,17 +37,19 @@ def generate_source_images(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]:
     """Generate labelled images for the source task.
 
-    Each image shows cavities in a solid, crossed by tubes along k whatever the class is, and one
-    to three of one shape, or none. No chest, no scanner, no label of the phantom cohort; what
-    carries over is telling a ball from a tube, which takes more than one slice.
+    Each image shows cavities in a solid, crossed by smooth tubes whatever the class is, and one
+    to three tubes or balls more, smooth or grainy. No chest, no scanner, no label of the phantom
+    cohort; what carries over is telling a ball from a tube, which takes more than one slice.
 
     Args:
         n_images: Number of images; classes are dealt out evenly.
-        size: Voxels (i, j, k); k = 1 makes 2D images, where tubes lie in the plane.
+        size: Voxels (i, j, k) of the study's images. Source images are half as large along each
+            axis, in voxels of the same size: a network learns a shape from many small images
+            sooner than from few large ones. k = 1 makes 2D images, where tubes lie in the plane.
         seed: Same seed, same images.
 
     Returns:
-        (images, labels, class_names): (N, 1, I, J, K) float32 in scaled intensity, about 0 to 1;
+        (images, labels, class_names): (N, 1, I/2, J/2, K/2) float32 in scaled intensity, 0 to 1;
         (N,) int64 indices of class_names.
 
     Source:
@@ -55,35 +57,34 @@ def generate_source_images(
     """
     order = build_generator(seed, "source", "labels").permutation(n_images)
     labels = (order % len(CLASS_NAMES)).astype(np.int64)
-    grid = Grid(size, _build_affine(size))
-    points = compute_points(grid.affine, shape=size, slice_offset=0.0)
-    images = np.empty((n_images, 1, *size), np.float32)
+    grid = _build_grid(size)
+    points = compute_points(grid.affine, shape=grid.shape, slice_offset=0.0)
+    images = np.empty((n_images, 1, *grid.shape), np.float32)
     for index, label in enumerate(labels.tolist()):
         generator = build_generator(seed, "source", index)
         images[index, 0] = _render(generator, points, grid=grid, label=label)
     return images, labels, CLASS_NAMES
 
 
-def _build_affine(size: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Spread the voxels over the field of view, centred on the origin."""
+def _build_grid(size: tuple[int, int, int]) -> Grid:
+    """Lay half of each axis, in the voxels of a whole image, around the origin."""
     spacing = np.array(FIELD_OF_VIEW_MM) / size
+    i, j, k = (max(n // 2, min(n, _MINIMUM_SIZE)) for n in size)
     affine = np.diag([*spacing, 1.0])
-    affine[:3, 3] = -spacing * (np.array(size) - 1) / 2
-    return affine
+    affine[:3, 3] = -spacing * (np.array((i, j, k)) - 1) / 2
+    if k == 1:
+        affine[2, 3] = 0.0
+    return Grid((i, j, k), affine)
 
 
 def _render(
     generator: Generator, points: Coordinates, *, grid: Grid, label: int
 ) -> NDArray[np.float32]:
     """Render one image of a class."""
-    is_flat = grid.shape[2] == 1
     width_mm = float(grid.affine[0, 0])
-    centres, cavity = _draw_cavities(generator, points)
-    outer = float(generator.uniform(80, 100)), float(generator.uniform(58, 75)), 1e6
-    solid = compute_ellipsoid_distance((0.0, 0.0, 0.0), outer, points=points)
-    image = np.float32(_SOLID) * compute_coverage(solid, width_mm)
-    image += compute_coverage(cavity, width_mm) * (np.float32(_CAVITY) - image)
-    for structure, grain in _draw_structures(generator, centres, label=label, is_flat=is_flat):
+    cavity = _draw_cavity(generator, points)
+    image = _SOLID + compute_coverage(cavity, width_mm) * np.float32(_CAVITY - _SOLID)
+    for structure, grain in _draw_structures(generator, points, cavity=cavity, label=label):
         box = find_box(grid, structure)
         near = (points[0][box], points[1][box], points[2][box])
         coverage = compute_coverage(compute_distance(structure, near), width_mm)
@@ -97,64 +98,55 @@ def _render(
 
 
 def _draw_structures(
-    generator: Generator, centres: list[Point], *, label: int, is_flat: bool
+    generator: Generator, points: Coordinates, *, cavity: Distances, label: int
 ) -> list[tuple[Tube | Nodule, float]]:
-    """Draw the distractors and the shapes of the class, each with the depth of its grain."""
-    structures: list[tuple[Tube | Nodule, float]] = []
-    for _ in range(int(generator.integers(*_N_DISTRACTORS))):
-        place = _draw_place(generator, centres, others=[], is_flat=is_flat)
-        structures.append((_draw_tube(generator, place, is_flat=is_flat), 0.0))
-    if label == 0:
-        return structures
-    shape, texture = divmod(label - 1, len(TEXTURES))
-    for _ in range(int(generator.integers(*_N_SHAPES))):
-        others = [structure for structure, _ in structures]
-        place = _draw_place(generator, centres, others=others, is_flat=is_flat)
-        structures.append((_SHAPES[SHAPES[shape]](generator, place, is_flat), texture * _GRAIN))
-    return structures
+    """Draw the smooth tubes and the shape of the class, each with the depth of its grain."""
+    is_flat = points[0].shape[2] == 1
+    tubes: list[Tube | Nodule] = []
+    for _ in range(int(generator.integers(*_N_TUBES))):
+        place = _draw_place(generator, points, cavity=cavity, others=[])
+        tubes.append(_draw_tube(generator, place, is_flat))
+    shape, texture = divmod(label, len(TEXTURES))
+    place = _draw_place(generator, points, cavity=cavity, others=tubes)
+    chosen = _SHAPES[SHAPES[shape]](generator, place, is_flat)
+    return [*((tube, 0.0) for tube in tubes), (chosen, texture * _GRAIN)]
 
 
-def _draw_cavities(generator: Generator, points: Coordinates) -> tuple[list[Point], Distances]:
-    """Draw two large ellipsoids; return their centres and the distance to the nearest."""
-    centres: list[Point] = []
-    distances = []
-    for side in (-1, 1):
-        x, y, z = generator.uniform(-1, 1, 3) * (14, 14, 12) + (side * 40, 0, 0)
-        radii = generator.uniform(0.85, 1.2, 3) * (33, 44, 84)
-        centres.append((float(x), float(y), float(z)))
-        reach = (float(radii[0]), float(radii[1]), float(radii[2]))
-        distances.append(compute_ellipsoid_distance(centres[-1], reach, points=points))
-    result: Distances = np.min(distances, axis=0)
-    return centres, result
+def _draw_cavity(generator: Generator, points: Coordinates) -> Distances:
+    """Draw a large ellipsoid whose wall may cross the image; return the distance to it."""
+    x, y, z = generator.uniform(-1, 1, 3) * (24, 28, 30)
+    radii = generator.uniform(0.85, 1.2, 3) * (36, 46, 84)
+    reach = (float(radii[0]), float(radii[1]), float(radii[2]))
+    result: Distances = compute_ellipsoid_distance(
+        (float(x), float(y), float(z)), reach, points=points
+    )
+    return result
 
 
 def _draw_place(
-    generator: Generator, centres: list[Point], *, others: list[Tube | Nodule], is_flat: bool
+    generator: Generator,
+    points: Coordinates,
+    *,
+    cavity: Distances,
+    others: list[Tube | Nodule],
 ) -> Point:
-    """Draw a point well inside a cavity, the one of a few that is farthest from the others."""
-    chosen = np.array(centres)[generator.integers(len(centres), size=_N_CANDIDATES)]
-    places = chosen + generator.uniform(-1, 1, (_N_CANDIDATES, 3)) * (19, 28, 40)
-    if is_flat:
-        places[:, 2] = 0
-    x, y, z = places.astype(np.float32).T
+    """Draw a voxel well inside the cavity, the one of a few that is farthest from the others."""
+    # Away from the ends along k, where a ball would be cut into what a tube's end looks like.
+    depth = np.where(np.abs(points[2]) < 0.3 * np.ptp(points[2]) + 1, cavity, np.inf)
+    picks = generator.choice(np.argsort(depth, axis=None)[: depth.size // 5], _N_CANDIDATES)
+    x, y, z = (axis.ravel()[picks] for axis in points)
     distances = [compute_distance(other, (x, y, z)) for other in others]
     best = int(np.argmax(np.min(distances, axis=0))) if distances else 0
-    return float(places[best, 0]), float(places[best, 1]), float(places[best, 2])
+    return float(x[best]), float(y[best]), float(z[best])
 
 
-def _draw_tube(generator: Generator, place: Point, *, is_flat: bool) -> Tube:
-    """Draw a distractor: a tube mostly along k, or in the plane of a 2D image."""
-    direction = generator.normal(0, 1, 3) * ((1, 1, 0) if is_flat else (0.16, 0.16, 0))
-    if not is_flat:
-        direction[2] = 1.0
-    radius = float(generator.uniform(2, 4) if generator.random() < 0.5 else generator.uniform(5, 9))
-    return _stretch(generator, place, direction=direction, radius_mm=radius)
-
-
-def _draw_oblique(generator: Generator, place: Point, is_flat: bool) -> Tube:
-    """Draw the class `tube`: across the slices, unlike the distractors."""
-    direction = generator.normal(0, 1, 3) * (1, 1, 0 if is_flat else 0.5)
-    return _stretch(generator, place, direction=direction, radius_mm=float(generator.uniform(4, 8)))
+def _draw_tube(generator: Generator, place: Point, is_flat: bool) -> Tube:
+    """Draw a tube of any width: mostly along k, or in the plane of a 2D image."""
+    direction = generator.normal(0, 0.14, 3)
+    direction[2] = 0 if is_flat else 1
+    return _stretch(
+        generator, place, direction=direction, radius_mm=float(generator.uniform(2.5, 9.5))
+    )
 
 
 def _stretch(
@@ -162,7 +154,7 @@ def _stretch(
 ) -> Tube:
     """Return a straight tube through a point."""
     unit = direction / max(float(np.linalg.norm(direction)), 1e-9)
-    back, ahead = generator.uniform(18, 50, 2)
+    back, ahead = generator.uniform(25, 80, 2)
     start, end = np.array(place) - back * unit, np.array(place) + ahead * unit
     ends = ((start[0], start[1], start[2]), (end[0], end[1], end[2]))
     return Tube(ends, radius_mm, 0.0)
@@ -170,11 +162,11 @@ def _stretch(
 
 def _draw_ball(generator: Generator, place: Point, is_flat: bool) -> Nodule:  # noqa: ARG001 - one signature for all shapes
     """Draw the class `ball`."""
-    x, y, z = generator.uniform(0.85, 1.15, 3) * generator.uniform(5.5, 9.5)
+    x, y, z = generator.uniform(0.85, 1.15, 3) * generator.uniform(6.0, 10.0)
     return Nodule(place, (float(x), float(y), float(z)), 0.0)
 
 
 _SHAPES: dict[str, Callable[[Generator, Point, bool], Tube | Nodule]] = {
     "ball": _draw_ball,
-    "tube": _draw_oblique,
+    "tube": _draw_tube,
 }

@@ -118,7 +118,7 @@ def test_every_subject_has_a_vessel_like_its_nodules_in_one_slice() -> None:
 
 
 def test_in_one_slice_vessel_and_nodule_are_equally_bright_and_large() -> None:
-    ratios = []
+    differences = []
     for scan in _draw_positive_scans():
         contents = draw_chest(3, scan.subject).contents
         for vessel, nodule in zip(contents.vessels, contents.nodules, strict=False):
@@ -127,8 +127,9 @@ def test_in_one_slice_vessel_and_nodule_are_equally_bright_and_large() -> None:
                 _measure_disc(scan, np.array(centre), radius_mm=vessel.radius_mm)
                 for centre in (middle, nodule.centre_mm)
             ]
-            ratios.append(disc[0] - disc[1])
-    assert abs(np.mean(ratios)) < 60
+            differences.append(disc[0] - disc[1])
+    # A tenth of their contrast to the lung: slices seldom meet the middle of a nodule.
+    assert abs(np.mean(differences)) < 90
 
 
 def test_along_z_vessel_and_nodule_differ() -> None:
