@@ -177,6 +177,10 @@ class Layout:
         return self.root / "report" / "report.json"
 
     @property
+    def model_card(self) -> Path:
+        return self.root / "report" / "model_card.md"
+
+    @property
     def figures(self) -> Path:
         return self.root / "report" / "figures"
 

@@ -57,7 +57,7 @@ def command(study: Study, layout: Layout) -> None:
         shutil.rmtree(layout.figures, ignore_errors=True)
         write_text(step.write(layout.report_html), report.html)
         write_json(step.write(layout.report_json), report.facts)
-        write_text(step.write(layout.step("report") / "model_card.md"), report.model_card)
+        write_text(step.write(layout.model_card), report.model_card)
         for name, png in report.figures.items():
             write_bytes(step.write(layout.figures / name), png)
 

@@ -78,3 +78,9 @@ def labels_file():
 def raw_archive():
     """The phantom's record, where the images are made here; a user's folder is a source."""
     return [layout.record("phantom")] if study.data.kind == "phantom" else []
+
+
+def figure(name, category, file=None):
+    """A figure of the report, with its caption for Snakemake's own report."""
+    path = layout.figures / (file or f"{name}.png")
+    return report(path, caption=f"../report/{name}.rst", category=category)
