@@ -1,0 +1,48 @@
+"""Config stops at the command line, which passes a section's fields by the same names."""
+
+import importlib
+import inspect
+
+import pytest
+
+from medvision.config.model import Study
+
+# Section -> the functions that together take its fields as keyword arguments.
+TAKERS = {
+    "phantom": ("medvision.phantom.cohort:generate_cohort",),
+    "ingest": ("medvision.io.ingest:ingest_folder",),
+    "cohort": ("medvision.domain.folds:build_folds", "medvision.domain.leakage:find_leakage"),
+    "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
+    "pretrain": (
+        "medvision.learn.pretrain:pretrain_backbone",
+        "medvision.phantom.source_task:generate_source_images",
+    ),
+    "augment": ("medvision.augment.batch:draw_parameters",),
+    "train": ("medvision.learn.train:fit_network",),
+    "evaluate": ("medvision.domain.evaluation:evaluate_predictions",),
+    "explain": ("medvision.explain.study:explain_predictions",),
+    "report": ("medvision.report.facts:build_facts",),
+    "audit": ("medvision.audit.seal:seal_bundle",),
+}
+# Fields that the command line itself obeys, or hands over under the name of what they count.
+BY_THE_COMMAND = {
+    "pretrain": {"images"},
+    "train": {"seeds", "compare_scratch"},
+}
+
+
+def names_of(target: str) -> set[str]:
+    module, _, function = target.partition(":")
+    return set(inspect.signature(getattr(importlib.import_module(module), function)).parameters)
+
+
+@pytest.mark.parametrize("section", TAKERS)
+def test_a_sections_fields_are_parameters_of_what_obeys_them(section: str) -> None:
+    fields = set(type(getattr(Study(), section)).model_fields) - BY_THE_COMMAND.get(section, set())
+    taken = set().union(*(names_of(target) for target in TAKERS[section]))
+    assert fields - taken == set()
+
+
+def test_every_section_of_a_step_is_held_to_a_function() -> None:
+    by_hand = {"data", "output", "model", "compute"}
+    assert set(Study.model_fields) - by_hand == set(TAKERS)
