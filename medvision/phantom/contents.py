@@ -69,12 +69,12 @@ def draw_contents(generator: Generator, anatomy: Anatomy) -> Contents:
     return Contents(tuple(vessels), tuple(nodules), tuple(branches))
 
 
-_COUNTS = (0.5, 0.3, 0.2)
+_COUNTS = (0.4, 0.35, 0.25)
 
 
 def _draw_nodule(generator: Generator) -> Nodule:
     """Draw a nodule's size and HU; its place comes later."""
-    a = float(generator.uniform(5.5, 8.5))
+    a = float(generator.uniform(5.8, 8.8))
     b = a * float(generator.uniform(0.85, 1.15))
     c = a * float(generator.uniform(1.0, 1.2))
     return Nodule((0.0, 0.0, 0.0), (a, b, c), float(generator.uniform(0, 60)))

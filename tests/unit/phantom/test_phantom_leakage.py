@@ -54,13 +54,14 @@ def _describe_header(scan: Scan) -> list[float]:
 
 
 def _describe_intensity(scan: Scan) -> list[float]:
-    """Return what a classifier without eyes would look at: values, never their neighbours."""
+    """Return what a classifier without eyes would look at."""
     hu = scan.hu
     return [
         float(hu.mean()),
         float(hu.std()),
         *np.quantile(hu, [0.02, 0.25, 0.5, 0.75, 0.98]).tolist(),
         float((hu > -600).mean()),
+        float(np.abs(np.diff(hu, axis=2)).mean()),
         float(SCANNERS.index(scan.subject.scanner)),
     ]
 
