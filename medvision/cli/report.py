@@ -123,6 +123,7 @@ def _read_documents(step: Step, done: tuple[str, ...]) -> dict[str, dict[str, Js
     layout = step.layout
     paths = {"cohort_summary": ("cohort", layout.cohort_summary)}
     paths["explain_summary"] = ("explain", layout.explain_summary)
+    paths["array_meta"] = ("preprocess", layout.array_meta)
     return {
         name: cast(dict[str, JsonValue], read_json(step.read(path)))
         for name, (stage, path) in paths.items()

@@ -11,7 +11,7 @@ from medvision.report.facts import Facts
 from medvision.report.flow import FlowStep
 from medvision.report.performance import ArmFacts, HistoryPoints, Metric
 from medvision.report.theme import FIRST, INK, MUTED, choose_colour
-from medvision.report.words import ARMS, RESEARCH_USE, say, say_number
+from medvision.report.words import ARMS, RESEARCH_USE, say, say_count, say_number
 
 _SQUARE_IN = (3.5, 3.3)
 _TRAINING_LOSS = ("loss", "train_loss", "training_loss")
@@ -37,7 +37,9 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     if any(arm.roc for arm in performance.arms):
         figures.append(draw_roc(performance.arms, performance.main))
     if any(arm.calibration for arm in performance.arms):
-        figures.append(draw_calibration(performance.arms))
+        is_many = len(facts.cohort.classes) > 2
+        event = "right predictions" if is_many else "positives"
+        figures.append(draw_calibration(performance.arms, event))
     figures += draw_training(performance.histories)
     return {figure.name: figure for figure in figures}
 
@@ -76,8 +78,8 @@ def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture
 
 
 def draw_roc(arms: Sequence[ArmFacts], metrics: Sequence[Metric]) -> Picture:
-    """Draw the pooled ROC curve of each arm."""
-    values = {metric.arm: metric for metric in metrics if metric.metric == "auc"}
+    """Draw the ROC curve of each arm, averaged over folds and over more than two classes."""
+    values = {metric.arm: metric for metric in metrics if metric.metric in ("auc", "auc_macro")}
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
@@ -101,8 +103,8 @@ def draw_roc(arms: Sequence[ArmFacts], metrics: Sequence[Metric]) -> Picture:
     return draw_picture("roc", draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
 
 
-def draw_calibration(arms: Sequence[ArmFacts]) -> Picture:
-    """Draw predicted against observed probability, with interval and count per bin."""
+def draw_calibration(arms: Sequence[ArmFacts], event: str) -> Picture:
+    """Draw the predicted probability of an event against its share, with interval per bin."""
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
@@ -119,7 +121,7 @@ def draw_calibration(arms: Sequence[ArmFacts]) -> Picture:
                 centres, observed, "o-", color=colour, markersize=4, linewidth=1.2, label=arm.words
             )
         axes.set_xlabel("Predicted probability")
-        axes.set_ylabel("Observed share of positives")
+        axes.set_ylabel(f"Observed share of {event}")
         axes.set_xlim(-0.03, 1.03)
         axes.set_ylim(-0.03, 1.03)
         axes.set_aspect("equal")
@@ -142,7 +144,7 @@ def draw_training(histories: Sequence[HistoryPoints]) -> list[Picture]:
     ]
     alts = [
         f"{say(arm, ARMS)}: training and validation loss by epoch, "
-        f"{sum(held.arm == arm for held in histories)} models."
+        f"{say_count(sum(held.arm == arm for held in histories), 'model')}."
         for arm in arms
     ]
     single = [

@@ -100,7 +100,8 @@ def _write_split(sources: Sources, n_folds: int) -> str:
     share, seed = _get(sources, "cohort.validation_fraction"), _get(sources, "cohort.seed")
     leakage = words.get(str(_get(sources, "cohort.on_leakage")), "")
     if n_folds == 1:
-        return f"One split into training, validation and test was used, by subject. {leakage}"
+        given = "The split into training, validation and test was used as the labels give it."
+        return f"{given} {leakage}"
     return (
         f"Subjects, not images, were split into {n_folds} folds, stratified by label (seed "
         f"{seed}); each subject was tested once. Of a fold's other subjects a share of {share} was "
@@ -110,11 +111,8 @@ def _write_split(sources: Sources, n_folds: int) -> str:
 
 def _write_preprocess(sources: Sources, cite: Cite) -> str:
     """How images became arrays."""
-    parts = []
-    if orientation := _get(sources, "preprocess.orientation"):
-        parts.append(f"volumes were brought to {orientation} orientation")
-    if spacing := _get(sources, "preprocess.spacing_mm"):
-        parts.append(f"resampled to {_say_triple(spacing)} mm voxels")
+    is_flat = sources.document("array_meta").get("spatial_dims") == 2
+    parts = [] if is_flat else _list_spatial(sources)
     kind = str(_get(sources, "preprocess.intensity"))
     limits = _get(sources, "preprocess.window" if kind == "window" else "preprocess.percentiles")
     if kind in _INTENSITY:
@@ -123,9 +121,20 @@ def _write_preprocess(sources: Sources, cite: Cite) -> str:
     if _get(sources, "preprocess.crop_foreground"):
         parts.append("the foreground was cropped")
     how = "resized" if _get(sources, "preprocess.sizing") == "resize" else "padded or cropped"
-    parts.append(f"images were {how} to {_say_triple(_get(sources, 'preprocess.size'))} voxels")
-    text = join_words(parts)
-    return f"With MONAI {cite('monai')}, {text}. Orientation and spacing apply to volumes only."
+    size = _as_list(_get(sources, "preprocess.size"))
+    extent = f"{_say_sizes(size[:2])} pixels" if is_flat else f"{_say_sizes(size)} voxels"
+    parts.append(f"images were {how} to {extent}")
+    return f"With MONAI {cite('monai')}, {join_words(parts)}."
+
+
+def _list_spatial(sources: Sources) -> list[str]:
+    """Say the steps that only volumes go through."""
+    parts = []
+    if orientation := _get(sources, "preprocess.orientation"):
+        parts.append(f"volumes were brought to {orientation} orientation")
+    if spacing := _get(sources, "preprocess.spacing_mm"):
+        parts.append(f"volumes were resampled to {_say_sizes(_as_list(spacing))} mm voxels")
+    return parts
 
 
 def _write_network(sources: Sources, cite: Cite) -> str:
@@ -213,8 +222,6 @@ def _as_list(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
-def _say_triple(value: JsonValue) -> str:
-    """Return three sizes as 3 × 3 × 5."""
-    if not isinstance(value, list):
-        return str(value)
-    return " × ".join(f"{v:g}" if isinstance(v, int | float) else str(v) for v in value)
+def _say_sizes(sizes: list[JsonValue]) -> str:
+    """Return sizes as 3 × 3 × 5."""
+    return " × ".join(f"{v:g}" if isinstance(v, int | float) else str(v) for v in sizes)

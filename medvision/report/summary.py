@@ -73,7 +73,12 @@ def _say_performance(performance: PerformanceFacts) -> str:
         return ""
     n_subjects = performance.main[0].n_subjects
     held_out = f" on {say_count(n_subjects, 'held-out subject')}" if n_subjects else ""
-    return f"The {say_within(performance.main_words)} was {join_words(parts)}{held_out}."
+    return f"The {_say_metric(performance.main_words)} was {join_words(parts)}{held_out}."
+
+
+def _say_metric(words: str) -> str:
+    """Return a figure as it stands before a verb; an apposition is closed by its comma."""
+    return f"{say_within(words)}," if "," in words else say_within(words)
 
 
 def _say_arm(arm: str) -> str:
@@ -88,7 +93,7 @@ def _say_comparison(performance: PerformanceFacts) -> str:
     if not found:
         return ""
     held = found[0]
-    return f"Paired on the same subjects, the difference in {say_within(held.words)} was " + (
+    return f"Paired on the same subjects, the difference in {_say_metric(held.words)} was " + (
         f"{say_number(held.difference, signed=True)}. {held.verdict}"
     )
 
