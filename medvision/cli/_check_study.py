@@ -94,7 +94,7 @@ def _is_dicom(path: Path) -> bool:
 def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
     """Read the table of labels by the rules that the cohort step applies."""
     try:
-        rows = build_label_rows(read_table(path, required=("subject", "label")))
+        rows = build_label_rows(read_table(path))
         classes = build_classes([row.label for row in rows], positive=study.data.positive)
     except MedvisionError as error:
         return Finding("Labels", "fail", error.message, error.hint), []

@@ -132,7 +132,7 @@ class Step:
         """Refuse a file that is not what the earlier step wrote."""
         written: dict[str, str] = {}
         for name in self.upstream:
-            record = _read_record(self.layout, name)
+            record = read_record(self.layout, name)
             written |= record.writes if record else {}
         for path, digest in reads.items():
             if written.get(path) != digest:
@@ -170,8 +170,13 @@ def open_step(name: str, study: Study, *, upstream: Sequence[str] = ()) -> Itera
     step.close()
 
 
-def _read_record(layout: Layout, name: str) -> Record | None:
-    """Return a step's record; one that is missing, or was spoilt by a crash, is none."""
+def read_record(layout: Layout, name: str) -> Record | None:
+    """Return a step's record; one that is missing, or was spoilt by a crash, is none.
+
+    Args:
+        layout: Where the study lies.
+        name: Step name, such as `cohort` or `train/transfer/fold-0`.
+    """
     path = layout.record(name)
     try:
         return parse_record(path.read_bytes(), path=f"{name}/{path.name}")
@@ -181,7 +186,7 @@ def _read_record(layout: Layout, name: str) -> Record | None:
 
 def _clear_earlier_run(layout: Layout, name: str) -> None:
     """Remove what an earlier run of this step wrote, and what a killed one left half-written."""
-    held = _read_record(layout, name)
+    held = read_record(layout, name)
     layout.record(name).unlink(missing_ok=True)
     for path in held.writes if held else ():
         (layout.root / path).unlink(missing_ok=True)
@@ -191,22 +196,38 @@ def _clear_earlier_run(layout: Layout, name: str) -> None:
 
 def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
     """Refuse an earlier step that did not finish or belongs to another configuration."""
-    record = _read_record(layout, earlier)
-    command = earlier.partition("/")[0]
+    record = read_record(layout, earlier)
     if record is None:
         raise StaleOutputError(
             f"{layout.root.name}: step {earlier} must be complete, got no record of it.",
-            f"run `medvision {command}` first, or the whole workflow with snakemake.",
+            f"run `{_name_command(earlier)}` first, or the whole workflow with snakemake.",
         )
     if record.version != __version__:
         raise StaleOutputError(
             f"{layout.root.name}: step {earlier} must be of version {__version__}, "
             f"got {record.version}.",
+            _say_again(earlier),
         )
     for section, values in study.settings(earlier).items():
         held = record.parameters.get(section)
         if held != values:
-            raise StaleOutputError(_describe_difference(layout, earlier, section, held, values))
+            message = _describe_difference(layout, earlier, section, held, values)
+            raise StaleOutputError(message, _say_again(earlier))
+
+
+def _name_command(step: str) -> str:
+    """Return the command line that runs a step."""
+    command, *fold = step.split("/")
+    options = f" --arm {fold[0]} --fold {fold[1].removeprefix('fold-')}" if fold else ""
+    return f"medvision {command}{options}"
+
+
+def _say_again(step: str) -> str:
+    """Name both ways out of an output folder that does not fit."""
+    return (
+        f"run `{_name_command(step)}` again with this configuration (snakemake does so by itself), "
+        "or set output.path to another folder."
+    )
 
 
 def _describe_difference(
@@ -216,9 +237,11 @@ def _describe_difference(
     old = held if isinstance(held, dict) else {}
     new = values if isinstance(values, dict) else {}
     name = next(key for key in [*new, *old] if old.get(key) != new.get(key))
+    shown = [str(new.get(name)), str(old.get(name))]
+    note = "; paths are shown as digests" if any(text.startswith("path-") for text in shown) else ""
     return (
-        f"{layout.root.name}: step {earlier} must have {section}.{name} {new.get(name)}, "
-        f"got {old.get(name)} (the folder holds another configuration)."
+        f"{layout.root.name}: step {earlier} must have {section}.{name} {shown[0]}, "
+        f"got {shown[1]} (the folder holds another configuration{note})."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from medvision.cli._cohort_summary import Parts, summarise_cohort
-from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.config.model import Study
 from medvision.domain.cohort import (
     CohortImage,
@@ -22,7 +22,7 @@ from medvision.domain.folds import build_folds
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
 from medvision.domain.split import Assignment, count_balance
-from medvision.errors import DataError, GeometryError, LabelError
+from medvision.errors import DataError, GeometryError, LabelError, StaleOutputError
 from medvision.io.deidentify import Pseudonymiser, read_key
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
@@ -110,8 +110,8 @@ def _read_labels(step: Step) -> list[LabelRow]:
     try:
         rows = build_label_rows(read_table(path))
     except DataError as error:
-        raise LabelError(f"labels: {error.message}", error.hint) from error
-    names = Pseudonymiser(read_key(_find_key(step)))
+        raise LabelError(error.message, error.hint) from error
+    names = _read_names(step)
     return [
         replace(
             row,
@@ -120,6 +120,24 @@ def _read_labels(step: Step) -> list[LabelRow]:
         )
         for row in rows
     ]
+
+
+def _read_names(step: Step) -> Pseudonymiser:
+    """Return the pseudonyms of ingestion; with another key no label would find its image."""
+    path = _find_key(step)
+    hint = "put the key of ingestion back, or run `medvision ingest` again: all pseudonyms change."
+    if not path.is_file():
+        raise DataError(f"{path}: key of the pseudonyms must be a file, got none.", hint)
+    names = Pseudonymiser(read_key(path))
+    record = read_record(step.layout, "ingest")
+    key_id = record.facts.get("key_id") if record else None
+    if key_id not in (None, names.key_id):
+        raise StaleOutputError(
+            f"{path}: key of the pseudonyms must be {key_id}, with which the images were "
+            f"ingested, got {names.key_id}.",
+            hint,
+        )
+    return names
 
 
 def _find_key(step: Step) -> Path:

@@ -6,7 +6,7 @@ import click
 
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
-from medvision.errors import DataError, StaleOutputError
+from medvision.errors import DataError, LabelError, StaleOutputError
 from medvision.layout import Layout
 
 _KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti")}
@@ -25,13 +25,15 @@ def command(study: Study, layout: Layout) -> None:
     is_phantom = study.data.kind == "phantom"
     source = find_source(study, layout)
     settings = {**dict(study.ingest), "key": find_key(study, layout)}
+    # Before the step is opened: a bad table must not cost the images of an earlier run.
+    masks = _find_masks(study, layout)
     with open_step("ingest", study, upstream=("phantom",) if is_phantom else ()) as step:
         summary = ingest_folder(
             source,
             layout,
             **settings,
             kinds=frozenset(_KINDS[study.data.kind]),
-            masks=_find_masks(study, layout),
+            masks=masks,
         )
         if is_phantom:
             _check_archive(step, layout)
@@ -96,7 +98,10 @@ def _find_masks(study: Study, layout: Layout) -> frozenset[Path]:
     labels = layout.phantom_labels if study.data.kind == "phantom" else study.data.labels
     if labels is None or not labels.is_file():
         return frozenset()
-    rows = read_table(labels)
+    try:
+        rows = read_table(labels)
+    except DataError as error:
+        raise LabelError(error.message, error.hint) from error
     return frozenset(labels.parent / row["mask"] for row in rows if row.get("mask"))
 
 

@@ -72,7 +72,10 @@ def build_label_rows(rows: Sequence[Mapping[str, str]]) -> list[LabelRow]:
             never a subject's name.
     """
     if not rows:
-        raise LabelError("labels: the table must hold at least one row, got none.")
+        raise LabelError(
+            "labels: the table must hold at least one row, got none.",
+            "write one line per subject below the names of the columns.",
+        )
     _check_columns(tuple(rows[0]))
     result = [_build_row(row, line=line) for line, row in enumerate(rows, start=_FIRST_LINE)]
     given = sum(row.split is not None for row in result)
@@ -164,14 +167,24 @@ def _check_columns(columns: Sequence[str]) -> None:
     """Refuse missing, reserved and identifying columns."""
     for name in _REQUIRED:
         if name not in columns:
-            others = [column for column in columns if column not in _KNOWN]
-            near = next((c for c in others if suggest(c, [name])), None)
-            raise LabelError(
-                f"labels: column {name} must be present, got {', '.join(columns)}.",
-                f"did you mean {near}? Rename it to {name}." if near else None,
-            )
+            raise _describe_missing(name, columns)
     for column in columns:
         _check_attribute_name(column)
+
+
+def _describe_missing(name: str, columns: Sequence[str]) -> LabelError:
+    """Name the columns that are there, unless the first line may be a row about somebody."""
+    others = [column for column in columns if column not in _KNOWN]
+    near = next((column for column in others if suggest(column, [name])), None)
+    if near is None and not set(columns) & set(_REQUIRED):
+        return LabelError(
+            f"labels: column {name} must be present, got a first line without subject and label.",
+            "name the columns in the first line, separated by commas (.csv) or tabs (.tsv).",
+        )
+    return LabelError(
+        f"labels: column {name} must be present, got {', '.join(columns)}.",
+        f"did you mean {near}? Rename it to {name}." if near else None,
+    )
 
 
 def _check_attribute_name(column: str) -> None:
@@ -193,7 +206,10 @@ def _build_row(row: Mapping[str, str], *, line: int) -> LabelRow:
     text = {key: (value or "").strip() for key, value in row.items()}
     for name in _REQUIRED:
         if not text[name]:
-            raise LabelError(f"labels line {line}: {name} must not be empty, got nothing.")
+            raise LabelError(
+                f"labels line {line}: {name} must not be empty, got nothing.",
+                f"fill in {name}, or remove the line.",
+            )
     return LabelRow(
         line=line,
         subject=text["subject"],

@@ -107,7 +107,10 @@ def ingest_folder(
     names = Pseudonymiser(read_or_create_key(key))
     paths = list_files(source, without=layout.root)
     if not paths:
-        raise DataError(f"data.path: must hold at least one file, got none below {source}.")
+        raise DataError(
+            f"data.path: must hold at least one file, got none below {source}.",
+            "put the images into this folder, or set data.path to the folder that holds them.",
+        )
     _clear_output(layout)
     scanner = Scanner(source, names, kinds, frozenset(mask.resolve() for mask in masks))
     scanned = _scan_files(paths, scanner, workers=workers)
@@ -182,10 +185,7 @@ def _write_tables(
     write_table(layout.rejects, rejects, columns=REJECTS_COLUMNS)
     refused = Counter(row["reason"] for row in rejects)
     if not rows:
-        raise DataError(
-            f"data.path: must hold at least one usable image, got {len(scanned)} files: "
-            f"{describe_counts(Counter(row['reason'] for row in sources))}."
-        )
+        raise _describe_no_image(Counter(row["reason"] for row in sources))
     write_table(layout.manifest, rows, columns=MANIFEST_COLUMNS)
     return IngestSummary(
         n_files=len(scanned),
@@ -195,6 +195,17 @@ def _write_tables(
         refused=dict(sorted(refused.items())),
         key_id=names.key_id,
         image_ids=tuple(row["image_id"] for row in rows),
+    )
+
+
+def _describe_no_image(reasons: dict[str, int]) -> DataError:
+    """Say what the files are instead of images that can be used."""
+    return DataError(
+        f"data.path: must hold at least one usable image, got {sum(reasons.values())} files: "
+        f"{describe_counts(reasons)}.",
+        "set data.kind to the kind of the images (dicom or nifti)."
+        if "other-kind" in reasons
+        else None,
     )
 
 

@@ -12,13 +12,17 @@ from medvision.runtime.files import writing
 Row = dict[str, str]
 Cell = str | int | float | bool | None
 
+_FIRST_LINE = 2
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How .xlsx, .ods and .xls files begin."""
+
 
 def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
     """Read a table with a header line.
 
     Args:
         path: `.tsv` is separated by tabs, everything else by commas (or semicolons, when the
-            header has those and no comma).
+            header has those and no comma; then tabs).
         required: Columns that must be there.
 
     Returns:
@@ -27,18 +31,39 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
     Raises:
         DataError: The file cannot be read, is no table, or lacks a column.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name}: table must be readable UTF-8, got {error}.") from error
+    text = _read_text(path)
     lines = _split(text, _choose_delimiter(path, text), where=path.name)
     if not lines:
-        raise DataError(f"{path.name}: table must have a header line, got an empty file.")
+        raise DataError(
+            f"{path.name}: table must have a header line, got an empty file.",
+            "write the names of the columns into its first line.",
+        )
     header = [name.strip() for name in lines[0]]
     _check_header(header, required, where=path.name)
     return [
-        _read_row(header, line, where=f"{path.name} row {n}") for n, line in enumerate(lines[1:], 1)
+        _read_row(header, line, where=f"{path.name} line {n}")
+        for n, line in enumerate(lines[1:], _FIRST_LINE)
     ]
+
+
+def _read_text(path: Path) -> str:
+    """Return a table's text, or say in plain words why there is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        is_spreadsheet = error.object.startswith(_SPREADSHEETS)
+        found = "a spreadsheet" if is_spreadsheet else f"another encoding at byte {error.start}"
+        raise DataError(
+            f"{path.name}: table must be text in UTF-8, got {found}.",
+            "save it as CSV UTF-8 (Excel: Save As, CSV UTF-8).",
+        ) from error
+    except OSError as error:
+        # The system's own words would repeat the whole path.
+        reason = "no such file" if not path.exists() else error.strerror or type(error).__name__
+        raise DataError(
+            f"{path.name}: table must be a readable file, got: {reason.lower()}.",
+            f"check the path; paths are relative to the working directory, {Path.cwd()}.",
+        ) from error
 
 
 def _split(text: str, delimiter: str, *, where: str) -> list[list[str]]:
@@ -48,22 +73,28 @@ def _split(text: str, delimiter: str, *, where: str) -> list[list[str]]:
     try:
         return [line for line in reader if any(cell.strip() for cell in line)]
     except csv.Error as error:
-        raise DataError(f"{where}: table must be readable, got {error}.") from error
+        raise DataError(
+            f"{where}: table must be readable, got {error}.",
+            "look for a quotation mark that is never closed.",
+        ) from error
 
 
 def _choose_delimiter(path: Path, text: str) -> str:
-    """Tabs by suffix; a comma otherwise, or the semicolon of a European spreadsheet."""
+    """Tabs by suffix; else a comma, or what spreadsheets write where the header has no comma."""
     if path.suffix.lower() in {".tsv", ".tab"}:
         return "\t"
     header = text.partition("\n")[0]
-    return ";" if ";" in header and "," not in header else ","
+    return next((mark for mark in ",;\t" if mark in header), ",")
 
 
 def _check_header(header: list[str], required: Sequence[str], *, where: str) -> None:
     """Refuse a header with repeated or missing columns."""
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise DataError(f"{where}: columns must be unique, got {', '.join(repeated)} twice.")
+        raise DataError(
+            f"{where}: columns must be unique, got {', '.join(repeated)} twice.",
+            "rename or remove one of them.",
+        )
     for name in required:
         if name not in header:
             raise DataError(
@@ -84,7 +115,10 @@ def _suggest_column(name: str, header: list[str]) -> str:
 def _read_row(header: list[str], line: list[str], *, where: str) -> Row:
     """Pair a line's cells with the header."""
     if len(line) != len(header):
-        raise DataError(f"{where}: row must have {len(header)} cells, got {len(line)}.")
+        raise DataError(
+            f"{where}: row must have {len(header)} cells, got {len(line)}.",
+            "give each line as many cells as the first; quote a cell that holds the separator.",
+        )
     return {name: cell.strip() for name, cell in zip(header, line, strict=True)}
 
 

@@ -42,11 +42,15 @@ def list_files(source: Path, *, without: Path) -> list[str]:
         DataError: The folder is missing or cannot be read.
     """
     if not source.is_dir():
-        raise DataError(f"data.path: must be an existing folder, got {source}.")
+        raise DataError(
+            f"data.path: must be an existing folder, got {source}.",
+            f"correct data.path; paths are relative to the working directory, {Path.cwd()}.",
+        )
 
     def refuse(error: OSError) -> None:
         raise DataError(
-            f"data.path: every folder must be readable, got {type(error).__name__} below {source}."
+            f"data.path: every folder must be readable, got {type(error).__name__} below {source}.",
+            "give this account the right to read all folders below data.path.",
         ) from error
 
     excluded = without.resolve()

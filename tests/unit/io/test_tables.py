@@ -38,11 +38,12 @@ def test_a_cell_may_hold_what_other_tools_take_for_a_line_end(cell: str, tmp_pat
         ("t.tsv", "subject\tlabel\nS1\tyes\n"),
         ("t.csv", "subject,label\nS1,yes\n"),
         ("t.csv", "subject;label\nS1;yes\n"),
+        ("t.csv", "subject\tlabel\nS1\tyes\n"),
         ("t.csv", "\ufeffsubject,label\r\nS1,yes\r\n"),
         ("t.csv", " subject , label \n\n S1 , yes \n , \n"),
         ("t.CSV", '"subject","label"\n"S1","yes"'),
     ],
-    ids=["tsv", "csv", "semicolon", "Excel", "spaces", "quoted"],
+    ids=["tsv", "csv", "semicolon", "tabs in csv", "Excel", "spaces", "quoted"],
 )
 def test_the_usual_spellings_of_a_table_are_read(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(text.encode())
@@ -59,10 +60,10 @@ def test_a_comma_in_a_tsv_is_a_part_of_its_cell(tmp_path: Path) -> None:
     [
         (b"", "must have a header line, got an empty file"),
         (b"\n\n , \n", "must have a header line"),
-        (b"\xff\xfe\x00", "must be readable UTF-8"),
+        (b"\xff\xfe\x00", "must be text in UTF-8, got another encoding at byte 0"),
         (b"a,a\n1,2\n", "columns must be unique, got a twice"),
-        (b"a,b\n1\n", "row 1: row must have 2 cells, got 1"),
-        (b"a,b\n1,2\n1,2,3\n", "row 2: row must have 2 cells, got 3"),
+        (b"a,b\n1\n", "line 2: row must have 2 cells, got 1"),
+        (b"a,b\n1,2\n1,2,3\n", "line 3: row must have 2 cells, got 3"),
         (b"a,b\n1," + b"x" * 200_000 + b"\n", "must be readable, got field larger"),
     ],
     ids=["empty", "blank", "binary", "repeated", "short", "long", "huge"],
@@ -74,7 +75,7 @@ def test_a_bad_table_is_refused_in_words(content: bytes, words: str, tmp_path: P
 
 
 def test_a_missing_table_is_named_without_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^none\.csv: table must be readable") as caught:
+    with pytest.raises(DataError, match=r"^none\.csv: table must be a readable file") as caught:
         read_table(tmp_path / "none.csv")
     assert caught.value.exit_code == 3
 
