@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -20,7 +21,8 @@ UNCERTAIN = "uncertain"
 _RULE = (
     "Test predictions of one arm and its first seed. First the prediction with the smallest "
     "margin between its two largest probabilities, then one per stratum in turn, in an order "
-    "shuffled by the seed; at most one image per subject."
+    "shuffled by the seed; at most one image per subject. With more than two classes the strata "
+    "are class by correctness, right and wrong ones in turn."
 )
 
 
@@ -103,8 +105,21 @@ def _stratify(
     for row in rows:
         strata.setdefault(_name_stratum(row, positive), []).append(row)
     if positive is None:
-        strata = dict(sorted(strata.items()))
+        strata = {name: strata[name] for name in _alternate(sorted(strata), seed=seed)}
     return {name: _shuffle(queue, derive_seed(seed, name)) for name, queue in strata.items()}
+
+
+def _alternate(names: Sequence[str], *, seed: int) -> list[str]:
+    """Order strata right, wrong, right, ..., classes shuffled: few images then show both."""
+    sides = [[name for name in names if name.startswith(side)] for side in ("correct", "wrong")]
+    shuffled = [
+        [
+            side[index]
+            for index in np.random.default_rng(derive_seed(seed, n)).permutation(len(side))
+        ]
+        for n, side in enumerate(sides)
+    ]
+    return [name for pair in zip_longest(*shuffled) for name in pair if name is not None]
 
 
 def _name_stratum(row: Prediction, positive: str | None) -> str:

@@ -110,6 +110,19 @@ def test_more_classes_are_stratified_by_class_and_correctness():
     assert selection.eligible["correct:a"] == 6
 
 
+def test_mistakes_are_shown_although_there_are_as_many_classes_as_images():
+    rows = [
+        make_row(10 * n + m, label=label, predicted=predicted)
+        for n, label in enumerate("abcdef")
+        for m, predicted in enumerate([label] * 6 + ["a" if label != "a" else "b"])
+    ]
+    cases = select(rows, images=6, positive=None).cases
+    assert [case.rule for case in cases].count("wrong") == 2
+    assert len({case.label for case in cases[1:]}) >= 3
+    first = {select(rows, images=2, positive=None, seed=n).cases[1].label for n in range(20)}
+    assert len(first) > 2, "the first class in the alphabet is always the first"
+
+
 def test_the_predicted_class_is_the_explained_one():
     assert all(case.target == case.predicted for case in select(make_rows()).cases)
 
