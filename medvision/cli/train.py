@@ -57,7 +57,10 @@ def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     if arm not in study.arms:
         raise ConfigError(
             f"--arm: arm must be one of {', '.join(study.arms)} for model.weights "
-            f"{study.model.weights}, got {arm}."
+            f"{study.model.weights}, got {arm}.",
+            "set train.compare_scratch to true to train scratch too."
+            if arm == "scratch"
+            else "set model.weights to pretrain, a file or another study to train transfer.",
         )
     upstream = ["cohort", "preprocess"]
     if arm == "transfer" and study.model.weights == "pretrain":
@@ -87,7 +90,10 @@ def _train_fold(step: Step, *, arm: str, fold: int) -> None:
     device = prepare_device(step)
     data = read_learning_data(step)
     if fold not in data.folds:
-        raise ConfigError(f"--fold: fold must be one of {data.folds}, got {fold}.")
+        raise ConfigError(
+            f"--fold: fold must be one of {', '.join(map(str, data.folds))}, got {fold}.",
+            "folds count from 0; cohort.folds says how many there are.",
+        )
     weights = _find_weights(step) if arm == "transfer" else None
     job = _Job(step, data, arm, fold, device, weights)
     seeds = step.study.train.seeds

@@ -140,18 +140,49 @@ def _read_source(source: str | Path | None) -> dict[str, object]:
     if source is None:
         return {}
     text = str(source)
+    is_json = text.lstrip().startswith("{")
     try:
-        if text.lstrip().startswith("{"):
-            values = json.loads(text)
-        else:
-            values = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"config: file must be readable YAML, got {error}.") from error
+        values = json.loads(text) if is_json else yaml.safe_load(_read_text(Path(text)))
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{Path(text).name}: file must be readable YAML, got {_describe_yaml(error)}.",
+            "indent with spaces, put a space after each colon, close every bracket and quote.",
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"config: text must be readable JSON, got {error}.") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"config: file must hold sections, got {type(values).__name__}.")
+        raise ConfigError(
+            f"config: file must hold sections, got a {type(values).__name__}.",
+            "write `section:` lines with `  field: value` lines below them, as config/config.yaml.",
+        )
     return values
+
+
+def _read_text(path: Path) -> str:
+    """Return a configuration file's text, or say in plain words why there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path.name}: file must be readable YAML, got another encoding than UTF-8.",
+            "save it as plain text in UTF-8.",
+        ) from error
+    except OSError as error:
+        found = (error.strerror or type(error).__name__).lower()
+        raise ConfigError(
+            f"--config: file must be readable YAML, got {path}: {found}.",
+            f"paths are relative to the working directory, {Path.cwd()}; `medvision init DIR` "
+            "writes a configuration.",
+        ) from error
+
+
+def _describe_yaml(error: yaml.YAMLError) -> str:
+    """Return a fault of YAML in one line, with its place."""
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "no YAML"
+    return f"{problem} at line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)
 
 
 def _apply_override(values: dict[str, object], text: str) -> None:
@@ -176,6 +207,9 @@ def _describe(detail: ErrorDetails) -> str:
         return f"{where}: key must be known, got {detail['loc'][-1]}.{_did_you_mean(detail)}"
     if detail["type"] == "value_error":
         return f"config: {detail['msg'].removeprefix('Value error, ')}."
+    if detail["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        found = "nothing" if detail["input"] is None else repr(detail["input"])
+        return f"{where}: section must hold fields, `name: value`, got {found}."
     rule = detail["msg"].removeprefix("Input should be ")
     return f"{where}: value must be {rule}, got {detail['input']!r}."
 

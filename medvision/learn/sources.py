@@ -1,6 +1,7 @@
 """Weights files of every accepted kind, read as plain tensors and never as code."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,13 +33,17 @@ def find_weights(source: Path) -> Path:
     if source.is_file():
         return source
     if not source.exists():
-        raise WeightsError(f"model.weights: path must exist, got {source}.")
+        raise WeightsError(
+            f"model.weights: path must exist, got {source}.",
+            f"correct model.weights; paths are relative to the working directory, {Path.cwd()}.",
+        )
     for pattern in _STUDY_PATTERNS:
         found = sorted(source.glob(pattern), key=_order_by_seed)
         if found:
             return found[0]
     raise WeightsError(
-        f"model.weights: folder must be a study's output with a trained model, got {source}."
+        f"model.weights: folder must be a study's output with a trained model, got {source}.",
+        "name the folder that holds the other study's train/, or a weights file itself.",
     )
 
 
@@ -64,7 +69,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return read_tensors(path)[0]
     if suffix not in _PICKLED:
         raise WeightsError(
-            f"{path.name}: weights must be .safetensors, .pt or .pth, got {suffix or 'no suffix'}."
+            f"{path.name}: weights must be .safetensors, .pt or .pth, got {suffix or 'no suffix'}.",
+            "convert the file to safetensors with the program that wrote it.",
         )
     return _pick_tensors(_unpickle(path), where=path.name)
 
@@ -72,14 +78,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def _unpickle(path: Path) -> object:
     """Read a pickled file without running any code of it."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of torch's on files of other writers; what they hold is judged all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path.name}: weights must hold tensors only, got code or unknown objects.",
             "convert the file to safetensors on a machine where you trust it.",
         ) from error
     except (OSError, RuntimeError, EOFError) as error:
-        raise WeightsError(f"{path.name}: weights must be a whole file, got {error}.") from error
+        raise WeightsError(
+            f"{path.name}: weights must be a whole file, got one that is cut short or damaged.",
+            "copy or download the file again.",
+        ) from error
 
 
 def _pick_tensors(content: object, *, where: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from medvision.errors import TrainingError
 from medvision.learn.dataset import Examples, Imbalance, Transform, count_batches, draw_order
+from medvision.learn.depth import check_depth
 from medvision.learn.loop import Amp, Engine, build_engine, compute_learning_rate, run_epoch
 from medvision.learn.predict import predict_logits
 from medvision.learn.resume import HistoryValue, Run, copy_tensors, read_run, write_run
@@ -111,10 +112,12 @@ def fit_network(
         The best weights and the history.
 
     Raises:
+        ConfigError: The arrays are too small for the network.
         TrainingError: A class is absent, the loss is not finite, or nothing is trainable.
         StorageError: The state cannot be written.
     """
     _check_labels(training, n_classes, monitor=monitor, validation=validation)
+    check_depth(model, training.arrays.shape[1:])
     seed_everything(seed)
     plan = _Plan(
         epochs=epochs,

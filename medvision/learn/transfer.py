@@ -13,7 +13,7 @@ Status = Literal[
     "loaded", "adapted", "skipped-head", "skipped-shape", "missing-head", "missing", "unused"
 ]
 _FAULTS: tuple[Status, ...] = ("missing", "skipped-shape", "unused")
-_N_WORST = 8
+_N_WORST = 3
 _BOOKKEEPING = "num_batches_tracked"
 _WRAPPER = "module."
 

@@ -92,8 +92,14 @@ def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]
             return tensors, dict(file.metadata() or {})
     except (OSError, safetensors.SafetensorError) as error:
         raise WeightsError(
-            f"{path.name}: weights must be a whole safetensors file, got {error}."
+            f"{path.name}: weights must be a whole safetensors file, got {_first_line(error)}.",
+            "copy or download the file again; a step's own output comes back by running the step.",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Return what a library says, without its full stop and further advice."""
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def read_meta(path: Path) -> ModelMeta:

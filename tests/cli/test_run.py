@@ -252,7 +252,7 @@ def test_a_key_of_another_section_is_sent_there() -> None:
         (["--set", "train.epochs=many"], "train.epochs: value must be a valid integer"),
         (["--set", "train.epochs=0"], "train.epochs: value must be greater than or equal to 1"),
         (["--config", "none.yaml"], "file must be readable YAML"),
-        (["--config", "{"], "file must be readable YAML"),
+        (["--config", "{"], "text must be readable JSON"),
         (["--set", "data.kind=dicom"], "data.path and data.labels must be given for kind dicom"),
     ],
 )

@@ -7,10 +7,20 @@ from pathlib import Path
 from snakemake.utils import validate
 
 from medvision import __version__
-from medvision.config.model import STEP_SECTIONS, build_study
+from medvision.config.model import STEP_SECTIONS, ConfigError, build_study
 from medvision.layout import STEPS, Layout
 
-study = build_study(config)
+
+def check_config(values):
+    """The checked study; a wrong key ends here in words, without Snakemake's own traceback."""
+    try:
+        return build_study(values)
+    except ConfigError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+study = check_config(config)
 validate(config, schema="../../config/schema.json", set_default=False)
 
 layout = Layout(study.output.path)
@@ -20,7 +30,9 @@ SEEDS = list(study.train.seeds)
 
 
 # Where workflow/envs/medvision.yaml finds the project.
-os.environ.setdefault("MEDVISION_HOME", str(Path(str(workflow.current_basedir)).parents[1]))
+os.environ.setdefault(
+    "MEDVISION_HOME", str(Path(str(workflow.current_basedir)).parents[1])
+)
 
 # Without an activated environment `medvision` is found beside the running Python.
 shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
