@@ -60,16 +60,18 @@ def test_every_class_is_in_every_split_of_every_fold(layout: Layout) -> None:
     assert counts == expected
 
 
-def test_images_arrive_as_they_were_written(layout: Layout, shared_data: Path) -> None:
+def test_images_arrive_as_they_were_written_each_with_its_label(
+    layout: Layout, shared_data: Path
+) -> None:
     written = Counter(
-        read_jpeg(path).tobytes()
+        (name, read_jpeg(path).tobytes())
         for name in CLASSES
         for path in sorted((shared_data / "mednist" / name).iterdir())[:N_IMAGES]
     )
-    arrived = Counter(
-        nib.load(path).get_fdata()[:, :, 0].T.astype(np.uint8).tobytes()
-        for path in layout.images.glob("*.nii.gz")
-    )
+    arrived: Counter[tuple[str, bytes]] = Counter()
+    for row in read_table(layout.cohort):
+        grid = nib.load(layout.image(row["image_id"])).get_fdata()
+        arrived[row["label"], grid[:, :, 0].T.astype(np.uint8).tobytes()] += 1
     assert arrived == written
 
 
@@ -106,6 +108,13 @@ def test_the_report_names_every_class_and_no_positive_one(layout: Layout) -> Non
         assert f"AUC, {name}" in page
     assert "Positive means" not in page
     assert "60 images of 60 subjects" in json.dumps(facts)
+    assert "each class against the others" in page
+
+
+def test_mistakes_are_among_the_explained(layout: Layout) -> None:
+    tested = [row for row in read_table(layout.predictions) if row["split"] == "test"]
+    assert any(row["label"] != row["predicted"] for row in tested), "nothing to be shown"
+    assert "wrong" in {row["rule"] for row in read_table(layout.selection)}
 
 
 def test_the_bundle_verifies_against_the_study(layout: Layout) -> None:

@@ -149,6 +149,14 @@ def test_the_first_page_and_the_facts_name_the_leak(reported: Layout) -> None:
     assert sentence in page
     first_page, _, _ = page.partition('<h2 id="data-title"')
     assert sentence in first_page
+    assert "Leakage was let through" in first_page
+
+
+def test_the_methods_speak_of_single_images_and_of_the_given_split(reported: Layout) -> None:
+    page = reported.report_html.read_text()
+    assert "28 × 28 pixels" in page
+    assert "RAS orientation" not in page
+    assert "as the labels give it" in page
 
 
 def test_the_published_split_is_the_only_fold(reported: Layout, cohort: Path) -> None:
