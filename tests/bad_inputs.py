@@ -77,6 +77,6 @@ def check_refusal(result: Result, exit_code: int, *parts: str) -> None:
     assert "Traceback" not in output
     errors = re.findall(r"^error: .+", output, flags=re.MULTILINE)
     assert len(errors) == 1, output
-    assert re.match(r"error: \S.*: .* must .*", errors[0]), output
+    assert re.match(r"error: \S.*: (.* )?must .*", errors[0]), output
     assert re.search(r"^hint: \S+", output, flags=re.MULTILINE), output
     assert not any(name in output for name in NAMES), f"a subject is named in:\n{output}"
