@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from dicoms import CR, write_radiograph
+from ingesting import write_key
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,6 +20,12 @@ QUICK: dict[str, dict[str, object]] = {
     "explain": {"images": 2, "steps": 8, "random_orders": 10, "deletion_steps": 4},
 }
 """Settings that make the stages after training quick."""
+
+
+def choose_ingest(folder: Path) -> dict[str, object]:
+    """Return settings with a fixed key: names, and so the order of training, never change."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"key": str(write_key(folder)), "workers": 1}
 
 
 def write_dicom(

@@ -88,14 +88,15 @@ def _list_limits(
     cohort: CohortFacts, performance: PerformanceFacts, *, is_phantom: bool
 ) -> tuple[str, ...]:
     """Say what this study cannot show."""
+    has_thresholds = any(arm.thresholds for arm in performance.arms)
+    chosen = "Thresholds and stopping were" if has_thresholds else "Stopping was"
     limits = [
         "Performance is internal: all subjects come from one data set, and no external cohort "
         "was tested.",
         "An attribution shows what the network used, not what is true of the patient; a passed "
         "check is necessary, not sufficient.",
         "No reader study was made: whether the explanations help a clinician is not assessed.",
-        "Thresholds and stopping were chosen on validation subjects of the same source as the "
-        "test subjects.",
+        f"{chosen} chosen on validation subjects of the same source as the test subjects.",
     ]
     if is_phantom:
         limits.insert(
@@ -106,9 +107,10 @@ def _list_limits(
     if cohort.leakage_is_overridden:
         limits.insert(0, "Equal images lie in different splits: performance is overestimated.")
     if cohort.n_subjects < _FEW_SUBJECTS:
+        unseen = "; a small real difference between arms would not be seen"
         limits.append(
-            f"With {cohort.n_subjects} subjects the intervals are wide; a small real difference "
-            "between arms would not be seen."
+            f"With {cohort.n_subjects} subjects the intervals are wide"
+            f"{unseen if performance.comparisons else ''}."
         )
     if any(metric.low is None for metric in performance.main):
         limits.append("An interval could not be computed for every figure.")

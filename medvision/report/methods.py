@@ -95,7 +95,7 @@ def _write_split(sources: Sources, n_folds: int) -> str:
     words = {
         "group": "Subjects that share an image were kept in one split.",
         "stop": "The run would have ended, had two subjects shared an image.",
-        "report": "Images shared by two subjects were reported, not separated.",
+        "report": "Images shared by two subjects were reported and may lie in different splits.",
     }
     share, seed = _get(sources, "cohort.validation_fraction"), _get(sources, "cohort.seed")
     leakage = words.get(str(_get(sources, "cohort.on_leakage")), "")
@@ -186,10 +186,14 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
     """How figures and intervals were made."""
     level = _get(sources, "evaluate.confidence")
     percent = f"{100 * level:g}%" if isinstance(level, int | float) else "stated"
+    operating = (
+        "The threshold of each model was fixed on its validation subjects."
+        if sources.table("thresholds")
+        else "The most probable class was predicted."
+    )
     return (
-        "All figures are of held-out test subjects. The threshold of each model was fixed on its "
-        f"validation subjects. Intervals are {percent} and come from "
-        f"{_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
+        f"All figures are of held-out test subjects. {operating} Intervals are {percent} "
+        f"and come from {_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
         f"{cite('bootstrap')}, so that several images of one subject do not count as independent."
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dicoms import CR, SC
 from pipeline import Values, run, run_all, write_config
-from real_data import QUICK, read_jpeg, write_dicom, write_labels
+from real_data import QUICK, choose_ingest, read_jpeg, write_dicom, write_labels
 
 from medvision.io.tables import read_table
 from medvision.layout import Layout
@@ -46,7 +46,8 @@ def layout(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Layou
             rows.append({"subject": subject, "label": name})
     labels = write_labels(folder / "labels.csv", rows)
     data = {"kind": "dicom", "path": str(folder / "in"), "labels": str(labels)}
-    return Layout(run_all(write_config(folder, {**SETTINGS, "data": data})))
+    settings = {**SETTINGS, "data": data, "ingest": choose_ingest(folder)}
+    return Layout(run_all(write_config(folder, settings)))
 
 
 def test_every_class_is_in_every_split_of_every_fold(layout: Layout) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 from pipeline import Values, run, run_all, write_config
-from real_data import QUICK, write_labels
+from real_data import QUICK, choose_ingest, write_labels
 from scipy.ndimage import map_coordinates
 
 from medvision.io.tables import Row, read_table
@@ -45,7 +45,8 @@ def layout(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Layou
     ]
     labels = write_labels(folder / "labels.csv", rows)
     data = {"kind": "nifti", "path": str(source), "labels": str(labels), "positive": "FLAIR"}
-    return Layout(run_all(write_config(folder, {**SETTINGS, "data": data})))
+    settings = {**SETTINGS, "data": data, "ingest": choose_ingest(folder)}
+    return Layout(run_all(write_config(folder, settings)))
 
 
 def find_sources(layout: Layout, source: Path) -> dict[str, nib.Nifti1Image]:

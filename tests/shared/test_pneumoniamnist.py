@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from pipeline import Values, call, run, run_all, write_config
-from real_data import QUICK, write_dicom, write_labels, write_nifti_plane
+from real_data import QUICK, choose_ingest, write_dicom, write_labels, write_nifti_plane
 
 from medvision.io.tables import read_table
 from medvision.layout import Layout
@@ -81,7 +81,8 @@ def write_study(cohort: Path, folder: Path, *, kind: str, on_leakage: str) -> Pa
     """Write the configuration of one route."""
     data = {"kind": kind, "path": str(cohort / kind), "labels": str(cohort / f"{kind}.csv")}
     choice = {"folds": 1, "on_leakage": on_leakage}
-    return write_config(folder, {**SETTINGS, "data": data, "cohort": choice})
+    ingest = choose_ingest(folder)
+    return write_config(folder, {**SETTINGS, "data": data, "ingest": ingest, "cohort": choice})
 
 
 @pytest.fixture(scope="module")

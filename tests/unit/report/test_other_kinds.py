@@ -131,3 +131,18 @@ def test_models_are_counted_in_words(n: int, words: str) -> None:
 def test_a_mean_over_classes_reads_as_a_sentence() -> None:
     summary = " ".join(build(make_three_classes()).summary)
     assert "The AUC, mean over classes, was 0.85" in summary
+
+
+def test_no_threshold_is_claimed_where_there_are_many_classes() -> None:
+    facts = build(make_three_classes())
+    text = read_paragraph(facts, "Statistics")
+    assert "threshold" not in text.lower()
+    assert "most probable class" in text
+    assert not any("hreshold" in limit for limit in facts.limits)
+    assert "threshold" in read_paragraph(build(make_sources()), "Statistics")
+
+
+def test_a_single_network_is_not_said_to_be_compared() -> None:
+    alone = " ".join(build(make_sources(arms=("scratch",))).limits)
+    assert "between arms" not in alone
+    assert "between arms" in " ".join(build(make_sources()).limits)
