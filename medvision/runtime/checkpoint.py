@@ -1,5 +1,6 @@
 """Networks and training states on disk: tensors and text only, never code."""
 
+import io
 import json
 import struct
 from collections.abc import Callable, Mapping
@@ -171,8 +172,11 @@ def save_state(path: Path, state: Mapping[str, object], *, settings_digest: str)
     """
     import torch
 
+    # In memory first: on a full disk torch's own writer raises an error that tells nothing of it.
+    content = io.BytesIO()
+    torch.save({**state, _DIGEST_KEY: settings_digest}, content)
     with writing(path) as temporary:
-        torch.save({**state, _DIGEST_KEY: settings_digest}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_state(path: Path, *, settings_digest: str) -> dict[str, object] | None:

@@ -11,8 +11,8 @@ from click.testing import Result
 from pipeline import call
 from toy_study import make_study
 
-from medvision.learn.backbones import build_backbone
 from medvision.layout import Layout
+from medvision.learn.backbones import build_backbone
 from medvision.runtime.checkpoint import ModelMeta, save_model
 
 
