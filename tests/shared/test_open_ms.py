@@ -109,6 +109,17 @@ def test_each_array_shows_the_source_at_the_places_its_affine_names(layout: Layo
         assert np.corrcoef(sampled, array[tuple(index.T)])[0, 1] > 0.9999
 
 
+def test_no_subject_file_or_folder_of_the_source_is_named(
+    layout: Layout, shared_data: Path
+) -> None:
+    table = read_table(shared_data / "open_ms" / "sequence_labels.csv")
+    names = {row["patient"] for row in table} | {Path(row["file"]).name for row in table}
+    for path in sorted(layout.root.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        found = [name for name in (*names, str(shared_data)) if name.encode() in content]
+        assert not found, path.relative_to(layout.root)
+
+
 def test_the_report_says_what_was_analysed(layout: Layout) -> None:
     facts = json.loads(layout.report_json.read_text())
     assert "12 images of 6 subjects" in json.dumps(facts)
