@@ -69,6 +69,7 @@ def make_settings(**changes) -> Settings:
         "steps": 8,
         "batch_size": 4,
         "baseline": 0.0,
+        "blur_voxels": (4.0, 4.0, 2.0),
         "occlusion_window": (6, 6, 6),
         "occlusion_stride": (4, 4, 4),
         "completeness": 0.05,

@@ -82,7 +82,7 @@ def compute_deletion_curves(
     blocks: Blocks,
     orders: Sequence[Ranks],
     steps: int,
-    baseline: float,
+    baseline: Tensor | float,
     batch_size: int,
 ) -> NDArray[np.float64]:
     """Delete boxes in several orders and follow the target's logit.
@@ -94,7 +94,7 @@ def compute_deletion_curves(
         blocks: Boxes of the image's grid.
         orders: Ranks of the boxes, one per curve.
         steps: Points after the first; the last is the image with all boxes deleted.
-        baseline: Intensity that replaces a deleted voxel.
+        baseline: What replaces deleted voxels: an image like `image`, or one intensity.
         batch_size: Images a forward pass.
 
     Returns:
@@ -125,7 +125,7 @@ def _delete(
     jobs: Sequence[tuple[Ranks, int]],
     *,
     blocks: Blocks,
-    baseline: float,
+    baseline: Tensor | float,
     batch_size: int,
 ) -> Iterator[Tensor]:
     """Yield batches of images without the first boxes of an order."""
@@ -134,7 +134,7 @@ def _delete(
         part = jobs[start : start + batch_size]
         gone_blocks = torch.from_numpy(np.stack([ranks < cut for ranks, cut in part]))
         gone = gone_blocks.to(image.device)[:, labels].reshape(len(part), 1, *image.shape[2:])
-        yield torch.where(gone, torch.full_like(image, baseline), image)
+        yield torch.where(gone, baseline, image)
 
 
 def compute_area(curves: NDArray[np.float64]) -> NDArray[np.float64]:

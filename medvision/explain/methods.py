@@ -13,6 +13,7 @@ from medvision.domain.attribution import Attribution
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
+from medvision.explain.baseline import Baseline, BlurVoxels, build_baseline
 from medvision.explain.grids import to_grid, upsample
 from medvision.explain.network import find_layer, pad_batches
 
@@ -33,10 +34,21 @@ class Settings:
 
     steps: int
     batch_size: int
-    baseline: float
+    baseline: Baseline
+    blur_voxels: BlurVoxels
     occlusion_window: Triple
     occlusion_stride: Triple
     completeness: float
+
+    def build_baseline(self, image: Tensor) -> Tensor:
+        """Return what stands for absence in an image (1, C, ...)."""
+        return build_baseline(image, baseline=self.baseline, blur_voxels=self.blur_voxels)
+
+    def describe_baseline(self) -> dict[str, JsonValue]:
+        """Return the baseline as an attribution's parameters name it."""
+        if self.baseline != "blur":
+            return {"baseline": self.baseline}
+        return {"baseline": "blur", "blur_voxels": list(self.blur_voxels)}
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,7 @@ class _Scene:
     target: int
     layer: str
     settings: Settings
+    baseline: Tensor
     output: float
     difference: float
 
@@ -84,17 +97,18 @@ def attribute(
     if method not in METHODS:
         known = ", ".join(sorted(METHODS))
         raise ExplanationError(f"explain.methods: method must be one of {known}, got {method}.")
-    output, difference = _compute_outputs(network, image, target=target, baseline=settings.baseline)
-    scene = _Scene(network, image, target, layer, settings, output, difference)
+    baseline = settings.build_baseline(image)
+    output, difference = _compute_outputs(network, image, target=target, baseline=baseline)
+    scene = _Scene(network, image, target, layer, settings, baseline, output, difference)
     return METHODS[method](scene)
 
 
 def _compute_outputs(
-    network: nn.Module, image: Tensor, *, target: int, baseline: float
+    network: nn.Module, image: Tensor, *, target: int, baseline: Tensor
 ) -> tuple[float, float]:
     """Return the target's logit, and how much it exceeds the baseline's."""
     with torch.no_grad():
-        rows = torch.cat([image, torch.full_like(image, baseline)])
+        rows = torch.cat([image, baseline])
         logits = network(rows)[:, target].double()
     return float(logits[0]), float(logits[0] - logits[1])
 
@@ -109,7 +123,7 @@ def _integrate_gradients(scene: _Scene) -> Attribution:
         steps *= 2
         values, error = _integrate(scene, steps)
     parameters: dict[str, JsonValue] = {
-        "baseline": settings.baseline,
+        **settings.describe_baseline(),
         "steps": steps,
         "step_limit": settings.steps * STEP_LIMIT,
         "quadrature": "gausslegendre",
@@ -126,7 +140,7 @@ def _integrate(scene: _Scene, steps: int) -> tuple[Tensor, float]:
     forward = pad_batches(scene.network, batch_size=scene.settings.batch_size)
     values: Tensor = IntegratedGradients(forward).attribute(
         scene.image,
-        baselines=scene.settings.baseline,
+        baselines=scene.baseline,
         target=scene.target,
         n_steps=steps,
         method="gausslegendre",
@@ -181,12 +195,12 @@ def _occlude(scene: _Scene) -> Attribution:
             scene.image,
             sliding_window_shapes=(n_channels, *window),
             strides=(n_channels, *stride),
-            baselines=settings.baseline,
+            baselines=scene.baseline,
             target=scene.target,
             perturbations_per_eval=settings.batch_size,
         )
     parameters: dict[str, JsonValue] = {
-        "baseline": settings.baseline,
+        **settings.describe_baseline(),
         "window": [int(n) for n in window],
         "stride": [int(n) for n in stride],
         "perturbations_per_eval": settings.batch_size,

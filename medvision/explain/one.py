@@ -177,7 +177,7 @@ def _check_deletions(work: _Work, grids: Mapping[str, FloatGrid]) -> list[Check]
         blocks=blocks,
         orders=orders + draw_ranks(blocks, n=plan.random_orders, rng=rng),
         steps=plan.deletion_steps,
-        baseline=plan.settings.baseline,
+        baseline=plan.settings.build_baseline(work.tensor),
         batch_size=plan.settings.batch_size,
     )
     areas = compute_area(curves)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from medvision.domain.record import JsonValue
+from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
@@ -40,7 +41,8 @@ def explain_predictions(
     seed: int,
     steps: int,
     batch_size: int,
-    baseline: float,
+    baseline: Baseline,
+    blur_voxels: BlurVoxels,
     occlusion_window: Triple,
     occlusion_stride: Triple,
     completeness: float,
@@ -62,7 +64,8 @@ def explain_predictions(
         seed: Seed of the selection, the random controls and the randomised weights.
         steps: First number of steps of integrated gradients.
         batch_size: Forward passes at once.
-        baseline: Scaled intensity that stands for absence.
+        baseline: What stands for absence: a scaled intensity, or `blur`.
+        blur_voxels: Standard deviation of the blur (i, j, k) in array voxels.
         occlusion_window: Occluded box (i, j, k) in array voxels.
         occlusion_stride: Its step, and the box of the deletion curve.
         completeness: Largest completeness error, as a share of the output difference.
@@ -80,7 +83,13 @@ def explain_predictions(
     """
     selection = select_cases(predictions, positive=positive, images=images, seed=seed)
     settings = Settings(
-        steps, batch_size, baseline, occlusion_window, occlusion_stride, completeness
+        steps=steps,
+        batch_size=batch_size,
+        baseline=baseline,
+        blur_voxels=blur_voxels,
+        occlusion_window=occlusion_window,
+        occlusion_stride=occlusion_stride,
+        completeness=completeness,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
     hands = Hands(load_image, load_network, save_map, device)

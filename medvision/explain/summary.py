@@ -67,7 +67,7 @@ def summarise(
             "seed": plan.seed,
             "steps": settings.steps,
             "batch_size": settings.batch_size,
-            "baseline": settings.baseline,
+            **settings.describe_baseline(),
             "occlusion_window": list(settings.occlusion_window),
             "occlusion_stride": list(settings.occlusion_stride),
             "completeness": settings.completeness,
