@@ -132,23 +132,6 @@ def compute_placement_masses(
     return np.array(masses)
 
 
-def compute_rank_correlation(a: FloatGrid, b: FloatGrid) -> float:
-    """Return Spearman's correlation of two maps, ties averaged; 0 where a map is constant."""
-    ranks_a, ranks_b = _rank(a), _rank(b)
-    spread = ranks_a.std() * ranks_b.std()
-    if spread == 0:
-        return 0.0
-    return float(((ranks_a - ranks_a.mean()) * (ranks_b - ranks_b.mean())).mean() / spread)
-
-
-def _rank(grid: FloatGrid) -> NDArray[np.float64]:
-    """Return the mean rank of each value, flat."""
-    _, inverse, counts = np.unique(grid.ravel(), return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    mean_rank: NDArray[np.float64] = ends - (counts - 1) / 2
-    return mean_rank[inverse]
-
-
 def compute_similarity(a: FloatGrid, b: FloatGrid) -> float:
     """Return the structural similarity (SSIM) of two maps, by size and without sign.
 

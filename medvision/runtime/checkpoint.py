@@ -103,15 +103,6 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
 
 
-def read_meta(path: Path) -> ModelMeta:
-    """Read what a checkpoint of this package says of its network.
-
-    Raises:
-        WeightsError: The file cannot be read, or was not written by `save_model`.
-    """
-    return _parse_meta(read_tensors(path)[1], where=path.name)
-
-
 def _parse_meta(text: Mapping[str, str], *, where: str) -> ModelMeta:
     """Turn a header's text into a ModelMeta."""
     try:

@@ -4,12 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from medvision.domain.attribution import (
     compute_distance_mm,
     compute_placement_masses,
-    compute_rank_correlation,
     compute_relevance_mass,
     compute_similarity,
     find_peak,
@@ -66,15 +64,6 @@ def test_similarity_of_maps_with_few_voxels_is_still_scaled():
 
 def test_similarity_to_an_empty_map_is_finite_and_low():
     assert 0 <= compute_similarity(noise(1), np.zeros((9, 8, 10), np.float32)) < 0.5
-
-
-def test_rank_correlation_is_spearmans_with_ties():
-    a = np.round(noise(1)).astype(np.float32)
-    b = np.round(noise(1) + noise(2)).astype(np.float32)
-    expected = spearmanr(a.ravel(), b.ravel()).statistic
-    assert compute_rank_correlation(a, b) == pytest.approx(expected)
-    assert compute_rank_correlation(a, -a) == pytest.approx(-1)
-    assert compute_rank_correlation(a, np.ones_like(a)) == 0
 
 
 def test_only_a_map_of_zeros_is_empty():
