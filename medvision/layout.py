@@ -28,6 +28,10 @@ class Layout:
         """Return the folder of one step."""
         return self.root / name
 
+    def table(self, step: str, name: str) -> Path:
+        """Return one of a step's tables; `name` has no suffix."""
+        return self.step(step) / f"{name}.tsv"
+
     def record(self, name: str) -> Path:
         """Return a step's record; `name` may be a path such as `train/transfer/fold-0`."""
         return self.root / name / "record.json"
@@ -44,10 +48,17 @@ class Layout:
 
     @property
     def phantom_labels(self) -> Path:
+        """The phantom's table of labels, as a user would write it."""
         return self.root / "phantom" / "labels.csv"
 
     @property
+    def phantom_truth(self) -> Path:
+        """What is known of the phantom: its nodules, its faults and the verdicts they must get."""
+        return self.root / "phantom" / "truth.json"
+
+    @property
     def phantom_key(self) -> Path:
+        """The phantom's published secret of the pseudonyms."""
         return self.root / "phantom" / "pseudonym.key"
 
     @property
@@ -57,10 +68,12 @@ class Layout:
 
     @property
     def manifest(self) -> Path:
+        """One row per ingested image."""
         return self.root / "ingest" / "manifest.tsv"
 
     @property
     def rejects(self) -> Path:
+        """One row per file that was refused, with its reason."""
         return self.root / "ingest" / "rejects.tsv"
 
     @property
@@ -70,29 +83,40 @@ class Layout:
 
     @property
     def images(self) -> Path:
+        """Folder of the ingested images."""
         return self.root / "ingest" / "images"
 
     def image(self, image_id: str) -> Path:
+        """Return one ingested image."""
         return self.images / f"{image_id}.nii.gz"
+
+    def sidecar(self, image_id: str) -> Path:
+        """Return what is known of one ingested image, as JSON beside it."""
+        return self.images / f"{image_id}.json"
 
     @property
     def cohort(self) -> Path:
+        """One row per labelled image."""
         return self.root / "cohort" / "cohort.tsv"
 
     @property
     def folds(self) -> Path:
+        """One row per image and fold: its split."""
         return self.root / "cohort" / "folds.tsv"
 
     @property
     def balance(self) -> Path:
+        """Images and subjects by fold, split and class."""
         return self.root / "cohort" / "balance.tsv"
 
     @property
     def leakage(self) -> Path:
+        """Pairs of images through which a split could leak."""
         return self.root / "cohort" / "leakage.tsv"
 
     @property
     def unmatched(self) -> Path:
+        """Labels, images and masks that could not be joined."""
         return self.root / "cohort" / "unmatched.tsv"
 
     @property
@@ -100,8 +124,14 @@ class Layout:
         """Class names, fold count, counts for the flow diagram."""
         return self.root / "cohort" / "summary.json"
 
+    @property
+    def masks(self) -> Path:
+        """Folder of the masks, each on its image's own grid."""
+        return self.root / "cohort" / "masks"
+
     def mask(self, image_id: str) -> Path:
-        return self.root / "cohort" / "masks" / f"{image_id}.nii.gz"
+        """Return one image's mask."""
+        return self.masks / f"{image_id}.nii.gz"
 
     @property
     def arrays(self) -> Path:
@@ -115,17 +145,31 @@ class Layout:
 
     @property
     def array_meta(self) -> Path:
+        """Shape, dimensions and the steps of the pipeline."""
         return self.root / "preprocess" / "meta.json"
 
     @property
     def preprocess_rejects(self) -> Path:
+        """One row per image that could not be preprocessed."""
         return self.root / "preprocess" / "rejects.tsv"
 
     @property
     def pretrained(self) -> Path:
+        """The source task's weights."""
         return self.root / "pretrain" / "model.safetensors"
 
+    @property
+    def pretrain_history(self) -> Path:
+        """The source task's training, one row per epoch."""
+        return self.root / "pretrain" / "history.tsv"
+
+    @property
+    def pretrain_summary(self) -> Path:
+        """The source task's training in a few numbers."""
+        return self.root / "pretrain" / "summary.json"
+
     def fold(self, arm: str, fold: int) -> Path:
+        """Return the folder of one fold's trainings."""
         return self.root / "train" / arm / f"fold-{fold}"
 
     def fold_step(self, arm: str, fold: int) -> str:
@@ -133,59 +177,79 @@ class Layout:
         return f"train/{arm}/fold-{fold}"
 
     def seed(self, arm: str, fold: int, *, seed: int) -> Path:
+        """Return the folder of one training."""
         return self.fold(arm, fold) / f"seed-{seed}"
 
     def model(self, arm: str, fold: int, *, seed: int) -> Path:
+        """Return the weights of one training's best epoch."""
         return self.seed(arm, fold, seed=seed) / "model.safetensors"
 
     def history(self, arm: str, fold: int, *, seed: int) -> Path:
+        """Return one training's table of epochs."""
         return self.seed(arm, fold, seed=seed) / "history.tsv"
 
     @property
     def predictions(self) -> Path:
+        """One row per image, arm, fold and seed."""
         return self.root / "predict" / "predictions.tsv"
 
     @property
     def metrics(self) -> Path:
+        """All statistics, nested; an audit computes them again."""
         return self.root / "evaluate" / "metrics.json"
 
     @property
     def selection(self) -> Path:
+        """One row per explained image."""
         return self.root / "explain" / "selection.tsv"
 
     @property
     def attributions(self) -> Path:
+        """One row per attribution map."""
         return self.root / "explain" / "attributions.tsv"
 
     @property
     def checks(self) -> Path:
+        """One row per check of a map."""
         return self.root / "explain" / "checks.tsv"
 
     @property
     def explain_summary(self) -> Path:
+        """Pass rates by method and check, grids and limits."""
         return self.root / "explain" / "summary.json"
 
+    @property
+    def maps(self) -> Path:
+        """Folder of the attribution maps."""
+        return self.root / "explain" / "maps"
+
     def attribution(self, image_id: str, method: str) -> Path:
-        return self.root / "explain" / "maps" / image_id / f"{method}.nii.gz"
+        """Return one method's map of one image."""
+        return self.maps / image_id / f"{method}.nii.gz"
 
     @property
     def report_html(self) -> Path:
+        """The page people read."""
         return self.root / "report" / "report.html"
 
     @property
     def report_json(self) -> Path:
+        """The same facts for machines."""
         return self.root / "report" / "report.json"
 
     @property
     def model_card(self) -> Path:
+        """The model card, Markdown."""
         return self.root / "report" / "model_card.md"
 
     @property
     def figures(self) -> Path:
+        """Folder of the report's figures, PNG."""
         return self.root / "report" / "figures"
 
     @property
     def bundle(self) -> Path:
+        """The sealed bundle that an auditor is given."""
         return self.root / "audit" / "bundle"
 
 

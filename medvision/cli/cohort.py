@@ -170,7 +170,7 @@ def _write_masks(step: Step, images: Sequence[CohortImage]) -> _Masks:
     """Write each mask on its image's grid; list those that do not fit."""
     from medvision.runtime.progress import track
 
-    shutil.rmtree(step.layout.mask("any").parent, ignore_errors=True)
+    shutil.rmtree(step.layout.masks, ignore_errors=True)
     digests, alignments, refused = {}, [], []
     marked = [image for image in images if image.mask]
     for image in track(marked, "aligning masks"):

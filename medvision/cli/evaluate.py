@@ -71,9 +71,8 @@ def _write_tables(step: Step, result: Evaluation) -> None:
         "thresholds": (_list_thresholds(result), THRESHOLDS_COLUMNS),
         "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
     }
-    folder = step.layout.metrics.parent
     for name, (rows, columns) in tables.items():
-        write_table(step.write(folder / f"{name}.tsv"), rows, columns=columns)
+        write_table(step.write(step.layout.table("evaluate", name)), rows, columns=columns)
 
 
 def _list_points(result: Evaluation) -> list[dict[str, Cell]]:

@@ -43,7 +43,7 @@ def _explain(study: Study, step: Step) -> None:
 
     layout = step.layout
     # Maps of an earlier selection would be files that no record accounts for.
-    shutil.rmtree(layout.step("explain") / "maps", ignore_errors=True)
+    shutil.rmtree(layout.maps, ignore_errors=True)
     step.seed = study.explain.seed
     device = prepare_device(step)
     desk = _open_desk(step)

@@ -43,7 +43,7 @@ def command(study: Study, layout: Layout) -> None:
             step.write(path)
         for image_id in summary.image_ids:
             step.write(layout.image(image_id))
-            step.write(layout.image(image_id).with_name(f"{image_id}.json"))
+            step.write(layout.sidecar(image_id))
         step.facts["key_id"] = summary.key_id
         step.facts["verdicts"] = dict(summary.verdicts)
         step.facts["refused"] = dict(summary.refused)

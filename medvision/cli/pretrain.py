@@ -83,7 +83,6 @@ def _write(
     """Write weights, history and summary."""
     from medvision.runtime.checkpoint import ModelMeta, save_model
 
-    folder = step.layout.step("pretrain")
     meta = ModelMeta(
         backbone=step.study.model.backbone,
         spatial_dims=len(shape) - 1,
@@ -94,7 +93,7 @@ def _write(
     save_model(step.write(step.layout.pretrained), result.fit.tensors, meta=meta)
     rows = [{**row, "loss": row["train_loss"]} for row in result.fit.history]
     write_table(
-        step.write(folder / "history.tsv"),
+        step.write(step.layout.pretrain_history),
         cast(list[dict[str, Cell]], rows),
         columns=_HISTORY_COLUMNS,
     )
@@ -107,4 +106,4 @@ def _write(
         "n_training": result.n_training,
         "n_validation": result.n_validation,
     }
-    write_json(step.write(folder / "summary.json"), summary)
+    write_json(step.write(step.layout.pretrain_summary), summary)

@@ -87,7 +87,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
     return Sources(
         tables={
             **{
-                name: read_table(step.read(layout.step(stage) / f"{name}.tsv"))
+                name: read_table(step.read(layout.table(stage, name)))
                 for stage, names in _TABLES.items()
                 if stage in done
                 for name in names
