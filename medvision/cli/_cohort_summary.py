@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 from medvision.domain.cohort import CohortImage, Unmatched, count_unmatched
 from medvision.domain.labels import Classes
 from medvision.domain.leakage import LeakagePair
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment, find_missing_class
+from medvision.runtime.files import read_json
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,22 @@ def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
         "leakage": _summarise_leakage(parts.pairs, on_leakage=on_leakage),
         "masks": dict(sorted(Counter(parts.alignments).items())),
     }
+
+
+def read_classes(path: Path) -> Classes:
+    """Read the class names in their order, and the positive one of two, from the summary.
+
+    Args:
+        path: `cohort/summary.json`.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    summary = cast(dict[str, JsonValue], read_json(path))
+    return Classes(
+        names=tuple(cast(list[str], summary["classes"])),
+        positive=cast(str | None, summary["positive"]),
+    )
 
 
 def _summarise_leakage(pairs: Sequence[LeakagePair], *, on_leakage: str) -> dict[str, JsonValue]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from medvision.cli._run import Step
 from medvision.domain.record import JsonValue
-from medvision.domain.split import Assignment, build_assignments, check_no_leakage
+from medvision.domain.split import FOLD_COLUMNS, Assignment, build_assignments, check_no_leakage
 from medvision.errors import CohortError
 from medvision.io.tables import read_table
 from medvision.runtime.arrays import ArrayStore, read_array_store
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from medvision.learn.dataset import Examples
-
-_FOLD_COLUMNS = ("fold", "image_id", "subject", "label", "split")
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def read_learning_data(step: Step) -> LearningData:
         DataError: A file cannot be read.
     """
     layout = step.layout
-    rows = read_table(step.read(layout.folds), required=_FOLD_COLUMNS)
+    rows = read_table(step.read(layout.folds), required=FOLD_COLUMNS)
     _check_synthetic(rows)
     assignments = build_assignments(rows)
     summary = cast(dict[str, JsonValue], read_json(step.read(layout.cohort_summary)))

@@ -5,10 +5,10 @@ from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
+from medvision.cli._cohort_summary import read_classes
 from medvision.cli.evaluate import describe_evaluation
 from medvision.config.sections import EvaluateSection
 from medvision.domain.evaluation import evaluate_predictions
-from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.io.tables import read_table
 from medvision.runtime.files import read_json
@@ -38,14 +38,10 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     record = cast(Table, read_json(locate("evaluate/record.json")))
     section = cast(Table, record["parameters"])["evaluate"]
     settings = EvaluateSection.model_validate(section)
-    summary = cast(Table, read_json(locate("cohort/summary.json")))
     result = evaluate_predictions(
         read_table(locate("predict/predictions.tsv")),
         {row["image_id"]: row["group"] for row in read_table(locate("cohort/cohort.tsv"))},
-        classes=Classes(
-            names=tuple(cast(list[str], summary["classes"])),
-            positive=cast(str | None, summary["positive"]),
-        ),
+        classes=read_classes(locate("cohort/summary.json")),
         **dict(settings),
     )
     wanted = describe_evaluation(

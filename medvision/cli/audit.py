@@ -13,13 +13,14 @@ from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
 from medvision.cli._recompute import find_statistics_faults
 from medvision.cli._run import open_step, study_command
+from medvision.cli._steps import list_steps
 from medvision.cli.main import set_up_logging
 from medvision.config.model import STEP_SECTIONS, Study
 from medvision.domain.record import JsonValue
-from medvision.errors import AuditError, DataError
+from medvision.errors import AuditError
 from medvision.io.tables import read_table
 from medvision.layout import Layout
-from medvision.runtime.files import read_json, write_json
+from medvision.runtime.files import write_json
 
 _STYLES = {"PASS": "green", "FAIL": "bold red", "NOT CHECKED": "yellow"}
 _MAX_SHOWN = 10
@@ -59,7 +60,7 @@ def seal(study: Study, layout: Layout) -> None:
         result = seal_bundle(
             layout,
             version=__version__,
-            required=list_required_steps(study, layout),
+            required=[name for name in list_steps(study, layout) if name != "audit"],
             settings=_collect_settings(study),
             signing_key=key.expanduser() if key else None,
         )
@@ -129,34 +130,6 @@ def keygen(path: Path) -> None:
 
 
 command.add_command(seal)
-
-
-def list_required_steps(study: Study, layout: Layout) -> tuple[str, ...]:
-    """Return every step that the configuration asks for, in the order of the work.
-
-    Args:
-        study: The configuration in force.
-        layout: Its output folder, whose cohort says how many folds there are.
-    """
-    n_folds = _count_folds(study, layout)
-    folds = [layout.fold_step(arm, fold) for arm in study.arms for fold in range(n_folds)]
-    return (
-        *(["phantom"] if study.data.kind == "phantom" else []),
-        *("ingest", "cohort", "preprocess"),
-        *(["pretrain"] if study.model.weights == "pretrain" else []),
-        *folds,
-        *("predict", "evaluate", "explain", "report"),
-    )
-
-
-def _count_folds(study: Study, layout: Layout) -> int:
-    """Return the number of folds made; that asked for when the cohort is missing."""
-    try:
-        summary = read_json(layout.cohort_summary)
-    except DataError:
-        return study.cohort.folds
-    n_folds = summary.get("n_folds") if isinstance(summary, dict) else None
-    return n_folds if isinstance(n_folds, int) else study.cohort.folds
 
 
 def _collect_settings(study: Study) -> dict[str, JsonValue]:

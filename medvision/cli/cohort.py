@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from medvision.cli._cohort_summary import Parts, summarise_cohort
+from medvision.cli._inputs import find_labels, read_labels
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.config.model import Study
 from medvision.domain.cohort import (
@@ -21,8 +22,8 @@ from medvision.domain.cohort import (
 from medvision.domain.folds import build_folds
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
-from medvision.domain.split import Assignment, count_balance
-from medvision.errors import DataError, GeometryError, LabelError, StaleOutputError
+from medvision.domain.split import FOLD_COLUMNS, Assignment, count_balance
+from medvision.errors import DataError, GeometryError, StaleOutputError
 from medvision.io.deidentify import Pseudonymiser, read_key
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
@@ -32,7 +33,6 @@ COHORT_COLUMNS = (
     *("image_id", "subject", "group", "label", "shape", "spacing_mm", "modality"),
     *("pixel_digest", "mask", "given_split"),
 )
-FOLDS_COLUMNS = ("fold", "image_id", "subject", "label", "split")
 BALANCE_COLUMNS = ("fold", "split", "label", "n_images", "n_subjects")
 LEAKAGE_COLUMNS = (
     *("kind", "image_a", "image_b", "subject_a", "subject_b", "label_a", "label_b"),
@@ -98,19 +98,11 @@ def _choose_positive(study: Study) -> str | None:
     return CLASS_NAMES[-1]
 
 
-def _labels_path(study: Study, layout: Layout) -> Path:
-    """Return the table of labels: the user's, or the phantom cohort's."""
-    return study.data.labels or layout.phantom_labels
-
-
 def _read_labels(step: Step) -> list[LabelRow]:
     """Read the table of labels, its subjects and images under their pseudonyms."""
-    path = _labels_path(step.study, step.layout)
-    _register(step, "labels", path)
-    try:
-        rows = build_label_rows(read_table(path))
-    except DataError as error:
-        raise LabelError(error.message, error.hint) from error
+    path = find_labels(step.study, step.layout)
+    _register(step, "labels", path=path)
+    rows = build_label_rows(read_labels(path))
     names = _read_names(step)
     return [
         replace(
@@ -147,7 +139,7 @@ def _find_key(step: Step) -> Path:
     return step.study.ingest.key or step.layout.pseudonym_key
 
 
-def _register(step: Step, name: str, path: Path) -> None:
+def _register(step: Step, name: str, *, path: Path) -> None:
     """Register a file of the phantom cohort as read, and one of the user's as a source."""
     if step.study.data.kind == "phantom":
         step.read(path)
@@ -189,7 +181,7 @@ def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
     from medvision.io.nifti_read import read_nifti
     from medvision.io.nifti_write import write_nifti
 
-    source = _labels_path(step.study, step.layout).parent / (image.mask or "")
+    source = find_labels(step.study, step.layout).parent / (image.mask or "")
     if not source.is_file():
         raise DataError(f"{image.image_id}: mask must be a file, got none.")
     mask = read_nifti(source)
@@ -203,7 +195,7 @@ def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
         geometry=image.geometry,
         where=image.image_id,
     )
-    _register(step, f"mask-{image.image_id}", source)
+    _register(step, f"mask-{image.image_id}", path=source)
     digest = write_nifti(
         step.write(step.layout.mask(image.image_id)),
         aligned.astype("uint8"),
@@ -255,7 +247,7 @@ def _write_cohort(step: Step, images: Sequence[CohortImage], *, masks: dict[str,
 def _write_folds(step: Step, folds: Sequence[Assignment]) -> None:
     """Write the folds and their balance."""
     write_table(
-        step.write(step.layout.folds), [asdict(item) for item in folds], columns=FOLDS_COLUMNS
+        step.write(step.layout.folds), [asdict(item) for item in folds], columns=FOLD_COLUMNS
     )
     balance = [asdict(item) for item in count_balance(folds)]
     write_table(step.write(step.layout.balance), balance, columns=BALANCE_COLUMNS)

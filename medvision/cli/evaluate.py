@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import cast
 
+from medvision.cli._cohort_summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation, evaluate_predictions
-from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
-from medvision.runtime.files import read_json, write_json
+from medvision.runtime.files import write_json
 
 METRICS_COLUMNS = (
     *("arm", "metric", "value", "low", "high", "n_images", "n_subjects", "n_positive", "method"),
@@ -39,7 +39,7 @@ def command(study: Study, layout: Layout) -> None:
         result = evaluate_predictions(
             read_table(step.read(layout.predictions)),
             groups,
-            classes=_read_classes(step),
+            classes=read_classes(step.read(layout.cohort_summary)),
             **dict(study.evaluate),
         )
         _write_tables(step, result)
@@ -50,15 +50,6 @@ def command(study: Study, layout: Layout) -> None:
         )
         write_json(step.write(layout.metrics), facts)
         step.facts["sentences"] = facts["sentences"]
-
-
-def _read_classes(step: Step) -> Classes:
-    """Read the class names and the positive one from the cohort's summary."""
-    summary = cast(dict[str, JsonValue], read_json(step.read(step.layout.cohort_summary)))
-    return Classes(
-        names=tuple(cast(list[str], summary["classes"])),
-        positive=cast(str | None, summary["positive"]),
-    )
 
 
 def _write_tables(step: Step, result: Evaluation) -> None:

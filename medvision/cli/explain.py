@@ -2,24 +2,24 @@
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from medvision.cli._cohort_summary import read_classes
 from medvision.cli._learning import open_store, prepare_device
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._steps import list_trained
+from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
-from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import ArrayStore
-from medvision.runtime.files import read_json, write_json
+from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
     from medvision.explain.case import Case, CaseImage, Trained
     from medvision.explain.study import Outcome
-
-_PREDICTION_COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
 
 
 @study_command(
@@ -30,9 +30,7 @@ _PREDICTION_COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "l
 )
 def command(study: Study, layout: Layout) -> None:
     """Explain test images with the models that never saw them."""
-    folds = sorted({int(row["fold"]) for row in read_table(layout.folds, required=("fold",))})
-    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
-    upstream = ("ingest", "cohort", "preprocess", "predict", *trained)
+    upstream = ("ingest", "cohort", "preprocess", "predict", *list_trained(study, layout))
     with open_step("explain", study, upstream=upstream) as step:
         _explain(study, step)
 
@@ -48,8 +46,8 @@ def _explain(study: Study, step: Step) -> None:
     device = prepare_device(step)
     desk = _open_desk(step)
     outcome = explain_predictions(
-        read_table(step.read(layout.predictions), required=_PREDICTION_COLUMNS),
-        _read_positive(step),
+        read_table(step.read(layout.predictions), required=PREDICTION_COLUMNS),
+        read_classes(step.read(layout.cohort_summary)).positive,
         load_image=desk.load_image,
         load_network=desk.load_network,
         save_map=desk.save_map,
@@ -57,13 +55,6 @@ def _explain(study: Study, step: Step) -> None:
         **dict(study.explain),
     )
     _write(step, outcome)
-
-
-def _read_positive(step: Step) -> str | None:
-    """Return the positive class of two; None where there are more."""
-    summary = cast(dict[str, JsonValue], read_json(step.read(step.layout.cohort_summary)))
-    classes = cast(list[str], summary["classes"])
-    return str(summary["positive"]) if len(classes) == 2 else None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from medvision.cli._inputs import find_key, find_labels, find_source, read_labels
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
-from medvision.errors import DataError, LabelError, StaleOutputError
+from medvision.errors import StaleOutputError
 from medvision.layout import Layout
 
 _KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti")}
@@ -56,52 +57,12 @@ def command(study: Study, layout: Layout) -> None:
         click.echo(f"refused: {describe_counts(summary.refused)}; see {layout.rejects}", err=True)
 
 
-def find_source(study: Study, layout: Layout) -> Path:
-    """Return the input folder.
-
-    Raises:
-        DataError: The configuration names none.
-    """
-    if study.data.kind == "phantom":
-        return layout.archive
-    if study.data.path is None:
-        raise DataError(
-            f"data.path: must be given for data.kind {study.data.kind}, got nothing.",
-            "set data.path to the folder with the images.",
-        )
-    return study.data.path
-
-
-def find_key(study: Study, layout: Layout) -> Path:
-    """Return the key of the pseudonyms.
-
-    Raises:
-        DataError: The configuration names a key that does not exist: a fresh one in its place
-            would give every subject a new name.
-    """
-    if study.data.kind == "phantom":
-        return layout.phantom_key
-    if study.ingest.key is None:
-        return layout.pseudonym_key
-    if not study.ingest.key.is_file():
-        raise DataError(
-            f"ingest.key: must be an existing file, got {study.ingest.key}.",
-            "leave it out to have a key made under the output folder.",
-        )
-    return study.ingest.key
-
-
 def _find_masks(study: Study, layout: Layout) -> frozenset[Path]:
     """Return the files that the table of labels names as masks: they are no images."""
-    from medvision.io.tables import read_table
-
-    labels = layout.phantom_labels if study.data.kind == "phantom" else study.data.labels
-    if labels is None or not labels.is_file():
+    labels = find_labels(study, layout)
+    if not labels.is_file():
         return frozenset()
-    try:
-        rows = read_table(labels)
-    except DataError as error:
-        raise LabelError(error.message, error.hint) from error
+    rows = read_labels(labels)
     return frozenset(labels.parent / row["mask"] for row in rows if row.get("mask"))
 
 

@@ -2,8 +2,8 @@
 
 import click
 
+from medvision.cli._inputs import find_key, find_source
 from medvision.cli._run import study_command
-from medvision.cli.ingest import find_key, find_source
 from medvision.config.model import Study
 from medvision.errors import DataError
 from medvision.layout import Layout

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._steps import list_trained
 from medvision.config.model import Study
 from medvision.errors import StaleOutputError
-from medvision.io.tables import Cell, read_table, write_table
+from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
 from medvision.runtime.progress import track
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SPLITS = ("validation", "test")
-_COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
+PREDICTION_COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
 
 
 @study_command(
@@ -27,14 +28,14 @@ _COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "pre
 )
 def command(study: Study, layout: Layout) -> None:
     """Predict with every checkpoint of the study."""
-    folds = sorted({int(row["fold"]) for row in read_table(layout.folds, required=("fold",))})
-    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
-    with open_step("predict", study, upstream=("cohort", "preprocess", *trained)) as step:
+    with open_step(
+        "predict", study, upstream=("cohort", "preprocess", *list_trained(study, layout))
+    ) as step:
         device = prepare_device(step)
         data = read_learning_data(step)
         rows = list(_predict_all(step, data, device=device))
         columns = [f"{kind}_{name}" for kind in ("logit", "probability") for name in data.classes]
-        write_table(step.write(layout.predictions), rows, columns=(*_COLUMNS, *columns))
+        write_table(step.write(layout.predictions), rows, columns=(*PREDICTION_COLUMNS, *columns))
         step.facts["n_predictions"] = len(rows)
 
 

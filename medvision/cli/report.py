@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from medvision import __version__
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._steps import list_folds, list_trained
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.io.reasons import REFUSED
@@ -64,18 +65,11 @@ def command(study: Study, layout: Layout) -> None:
 
 def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
     """Return the steps to read: those that a report needs, and the others as far as they ran."""
-    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in _list_folds(layout)]
+    trained = list_trained(study, layout) if layout.folds.is_file() else ()
     done = [name for name in (*_OPTIONAL, *trained) if layout.record(name).is_file()]
     for name in {*_OPTIONAL, *trained} - set(done):
         _log.warning("report: step %s was not run, so its part is left out.", name)
     return (*_REQUIRED, *done)
-
-
-def _list_folds(layout: Layout) -> list[int]:
-    """Return the folds that the cohort has."""
-    if not layout.folds.is_file():
-        return []
-    return sorted({int(row["fold"]) for row in read_table(layout.folds, required=("fold",))})
 
 
 def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
@@ -139,7 +133,7 @@ def _read_histories(step: Step, done: tuple[str, ...]) -> list["History"]:
     models = [
         (arm, fold, seed)
         for arm in study.arms
-        for fold in _list_folds(layout)
+        for fold in list_folds(layout)
         if layout.fold_step(arm, fold) in done
         for seed in study.train.seeds
     ]

@@ -1,14 +1,14 @@
 """`medvision status`: which stages are done, from their records alone."""
 
-import json
-from pathlib import Path
-
 import click
 
 from medvision import __version__
 from medvision.cli._run import study_command
+from medvision.cli._steps import list_steps
 from medvision.config.model import Study
-from medvision.layout import STEPS, Layout
+from medvision.errors import DataError
+from medvision.layout import Layout
+from medvision.runtime.files import read_json
 
 _MEANINGS = {
     "done": "✓ done",
@@ -43,32 +43,6 @@ def command(study: Study, layout: Layout) -> None:
     click.echo(following)
 
 
-def list_steps(study: Study, layout: Layout) -> list[str]:
-    """Return the steps of a study in the order of the work, one per trained fold.
-
-    Args:
-        study: The configuration in force.
-        layout: Its output folder, whose cohort says how many folds there are.
-
-    Returns:
-        Step names as their records have them.
-    """
-    skipped = set() if study.data.kind == "phantom" else {"phantom"}
-    skipped |= set() if study.model.weights == "pretrain" else {"pretrain"}
-    names = [name for name in STEPS if name not in skipped]
-    folds = range(_count_folds(study, layout))
-    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
-    place = names.index("train")
-    return [*names[:place], *trained, *names[place + 1 :]]
-
-
-def _count_folds(study: Study, layout: Layout) -> int:
-    """Return the folds that were made, or those asked for while there is no cohort."""
-    summary = _read_object(layout.cohort_summary)
-    n_folds = summary.get("n_folds") if summary else None
-    return n_folds if isinstance(n_folds, int) else study.cohort.folds
-
-
 def judge_step(study: Study, layout: Layout, *, step: str) -> str:
     """Return a step's state: done, missing, unreadable, other version or other settings.
 
@@ -83,18 +57,12 @@ def judge_step(study: Study, layout: Layout, *, step: str) -> str:
     path = layout.record(step)
     if not path.is_file():
         return "missing"
-    record = _read_object(path)
-    if record is None:
+    try:
+        record = read_json(path)
+    except DataError:
+        return "unreadable"
+    if not isinstance(record, dict):
         return "unreadable"
     if record.get("version") != __version__:
         return "other version"
     return "done" if record.get("parameters") == study.settings(step) else "other settings"
-
-
-def _read_object(path: Path) -> dict[str, object] | None:
-    """Return a JSON object, None where there is no readable one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from medvision.domain.labels import SPLITS
 from medvision.errors import CohortError
 
+FOLD_COLUMNS = ("fold", "image_id", "subject", "label", "split")
+"""Columns of `cohort/folds.tsv`: the fields of an `Assignment`."""
+
 
 @dataclass(frozen=True)
 class Assignment:

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from studies import configure, write_study
 
+from medvision.cli._steps import list_steps
 from medvision.cli.main import main
-from medvision.cli.status import judge_step, list_steps
+from medvision.cli.status import judge_step
 from medvision.layout import Layout
 from medvision.runtime.files import read_json, write_json, write_text
 

@@ -1,0 +1,61 @@
+"""What a study is made from: images, table of labels and key, the user's or the phantom's."""
+
+from pathlib import Path
+
+from medvision.config.model import Study
+from medvision.errors import DataError, LabelError
+from medvision.layout import Layout
+
+
+def find_source(study: Study, layout: Layout) -> Path:
+    """Return the input folder.
+
+    Raises:
+        DataError: The configuration names none.
+    """
+    if study.data.kind == "phantom":
+        return layout.archive
+    if study.data.path is None:
+        raise DataError(
+            f"data.path: must be given for data.kind {study.data.kind}, got nothing.",
+            "set data.path to the folder with the images.",
+        )
+    return study.data.path
+
+
+def find_key(study: Study, layout: Layout) -> Path:
+    """Return the key of the pseudonyms.
+
+    Raises:
+        DataError: The configuration names a key that does not exist: a fresh one in its place
+            would give every subject a new name.
+    """
+    if study.data.kind == "phantom":
+        return layout.phantom_key
+    if study.ingest.key is None:
+        return layout.pseudonym_key
+    if not study.ingest.key.is_file():
+        raise DataError(
+            f"ingest.key: must be an existing file, got {study.ingest.key}.",
+            "leave it out to have a key made under the output folder.",
+        )
+    return study.ingest.key
+
+
+def find_labels(study: Study, layout: Layout) -> Path:
+    """Return the table of labels: the user's, or the phantom cohort's."""
+    return study.data.labels or layout.phantom_labels
+
+
+def read_labels(path: Path) -> list[dict[str, str]]:
+    """Read the table of labels as it stands.
+
+    Raises:
+        LabelError: It cannot be read, or is no table.
+    """
+    from medvision.io.tables import read_table
+
+    try:
+        return read_table(path)
+    except DataError as error:
+        raise LabelError(error.message, error.hint) from error

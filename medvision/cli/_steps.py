@@ -1,0 +1,55 @@
+"""Which steps a study has: the folds that its cohort was split into, and the order of the work."""
+
+from medvision.config.model import Study
+from medvision.errors import DataError
+from medvision.layout import STEPS, Layout
+from medvision.runtime.files import read_json
+
+
+def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps of a study in the order of the work, one per trained fold.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder, whose cohort says how many folds there are.
+
+    Returns:
+        Step names as their records have them.
+    """
+    skipped = set() if study.data.kind == "phantom" else {"phantom"}
+    skipped |= set() if study.model.weights == "pretrain" else {"pretrain"}
+    names = [name for name in STEPS if name not in skipped]
+    place = names.index("train")
+    folds = range(_count_folds(study, layout))
+    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
+    return (*names[:place], *trained, *names[place + 1 :])
+
+
+def _count_folds(study: Study, layout: Layout) -> int:
+    """Return the folds that were made, or those asked for while there is no cohort."""
+    try:
+        summary = read_json(layout.cohort_summary)
+    except DataError:
+        return study.cohort.folds
+    n_folds = summary.get("n_folds") if isinstance(summary, dict) else None
+    return n_folds if isinstance(n_folds, int) else study.cohort.folds
+
+
+def list_trained(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the training steps of the folds that the cohort's table holds.
+
+    Raises:
+        DataError: There is no such table.
+    """
+    return tuple(layout.fold_step(arm, fold) for arm in study.arms for fold in list_folds(layout))
+
+
+def list_folds(layout: Layout) -> list[int]:
+    """Return the numbers of the folds that the cohort's table holds, rising.
+
+    Raises:
+        DataError: There is no such table.
+    """
+    from medvision.io.tables import read_table
+
+    return sorted({int(row["fold"]) for row in read_table(layout.folds, required=("fold",))})
