@@ -1,5 +1,7 @@
 """`medvision config`: the configuration in force, checked and complete."""
 
+from pathlib import Path
+
 import click
 import yaml
 
@@ -14,11 +16,13 @@ from medvision.runtime.files import write_text
     help="Show the configuration in force: checked, with all defaults filled in.",
     example="medvision config --config config/config.yaml --set train.epochs=5",
 )
-@click.option("--output", metavar="FILE", help="Write it to a file instead.")
-def command(study: Study, layout: Layout, *, output: str | None) -> None:
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write it to a file instead."
+)
+def command(study: Study, _layout: Layout, *, output: Path | None) -> None:
     """Print or write the resolved configuration."""
     text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_text(layout.root.__class__(output), text)
+        write_text(output, text)
