@@ -3,7 +3,6 @@
 import base64
 import binascii
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from medvision.audit.canonical import read_canonical, write_canonical
 from medvision.audit.manifest import MANIFEST, SIGNATURE
 from medvision.domain.record import JsonValue
 from medvision.errors import AuditError, ConfigError, StorageError
-from medvision.runtime.files import hash_bytes, storage_faults
+from medvision.runtime.files import hash_bytes, is_exposed, storage_faults, write_new
 
 FORMAT = "medvision-signature/1"
 _KEYS = {"format", "algorithm", "signs", "public_key", "fingerprint", "signature"}
@@ -64,8 +63,8 @@ def write_key_pair(path: Path) -> Path:
     )
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_new(path, private, mode=0o600)
-        _write_new(public_path, key.public_key().public_bytes(_PEM, _SPKI), mode=0o644)
+        write_new(path, private, mode=0o600)
+        write_new(public_path, key.public_key().public_bytes(_PEM, _SPKI), mode=0o644)
     return public_path
 
 
@@ -157,7 +156,7 @@ def _read_private_key(path: Path) -> Ed25519PrivateKey:
     """Read the private key that the configuration names."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        if path.stat().st_mode & 0o077:
+        if is_exposed(path):
             _log.warning("audit.signing_key can be read by others: set its mode to 0600.")
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(
@@ -168,10 +167,3 @@ def _read_private_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError("audit.signing_key: key must be Ed25519, got another kind.")
     return key
-
-
-def _write_new(path: Path, content: bytes, *, mode: int) -> None:
-    """Write a file that must not exist yet, never readable by more than `mode` allows."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)

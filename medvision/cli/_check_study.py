@@ -12,6 +12,7 @@ from medvision.config.model import Study
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.errors import MedvisionError
 from medvision.io.tables import read_table
+from medvision.runtime.files import is_exposed
 
 _MOST_FILES_OPENED = 200
 _MAGIC_OFFSET = 128
@@ -152,7 +153,7 @@ def _check_keys(study: Study) -> Iterator[Finding]:
             continue
         if not path.is_file():
             yield Finding("Keys", "fail", f"{field} {path} is not there", f"check {field}.")
-        elif path.stat().st_mode & 0o077:
+        elif is_exposed(path):
             hint = f"chmod 600 {path}"
             yield Finding("Keys", "warn", f"{field} {path} may be read by others", hint)
         else:

@@ -71,6 +71,21 @@ def compute_index_map(source: Affine, target: Affine) -> Affine:
     return np.asarray(np.linalg.solve(target, source), dtype=np.float64)
 
 
+def compute_corner_offsets(one: Affine, other: Affine, *, shape: tuple[int, int, int]) -> Points:
+    """Return how far apart two affines put the eight corner voxels of a grid.
+
+    Args:
+        one: (4, 4), voxel index to mm.
+        other: (4, 4), voxel index to mm.
+        shape: Voxels (i, j, k) of the grid.
+
+    Returns:
+        (8, 3) differences in mm.
+    """
+    corners = np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * (np.array(shape) - 1)
+    return transform_points(one, corners) - transform_points(other, corners)
+
+
 def transform_points(matrix: Affine, points: Points) -> Points:
     """Apply a (4, 4) map to points (N, 3)."""
     result: Points = points @ matrix[:3, :3].T + matrix[:3, 3]

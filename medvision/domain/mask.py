@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from medvision.domain.geometry import Affine, transform_points
-from medvision.domain.volume import FloatGrid, resample_grid
+from medvision.domain.geometry import Affine, compute_corner_offsets
+from medvision.domain.volume import FloatGrid, GridShape, resample_grid
 from medvision.errors import GeometryError
 
 _TOLERANCE_MM = 0.1
@@ -14,7 +14,7 @@ def align_mask(
     affine: Affine,
     *,
     to_affine: Affine,
-    to_shape: tuple[int, int, int],
+    to_shape: GridShape,
     geometry: str,
     where: str,
 ) -> tuple[FloatGrid, str]:
@@ -61,7 +61,7 @@ def _is_same_grid(
     affine: Affine,
     *,
     to_affine: Affine,
-    to_shape: tuple[int, int, int],
+    to_shape: GridShape,
     geometry: str,
 ) -> bool:
     """Tell whether all corners of two grids coincide to a tenth of a millimetre."""
@@ -69,6 +69,5 @@ def _is_same_grid(
         return False
     if geometry == "none":
         return True
-    corners = np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * (np.array(to_shape) - 1)
-    apart = transform_points(affine, corners) - transform_points(to_affine, corners)
-    return bool(np.abs(apart).max() < _TOLERANCE_MM)
+    apart_mm = compute_corner_offsets(affine, to_affine, shape=to_shape)
+    return bool(np.abs(apart_mm).max() < _TOLERANCE_MM)

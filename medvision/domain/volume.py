@@ -1,5 +1,6 @@
 """An image with its place in space, and its resampling onto another grid."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ FloatVolume = NDArray[np.float32]
 
 FloatGrid = NDArray[np.float32]
 """(I, J, K) float32: one channel."""
+
+NumberGrid = NDArray[np.number]
+"""(I, J, K) of any number type, as files hold it."""
 
 GridShape = tuple[int, int, int]
 """Voxels (i, j, k) of an image; a 2D image has k = 1."""
@@ -28,13 +32,13 @@ class Volume:
     affine: Affine
 
 
-def format_shape(shape: GridShape) -> str:
-    """Return a shape as tables hold it, such as 64x64x24."""
+def format_shape(shape: Sequence[int]) -> str:
+    """Return a shape of any number of axes as tables hold it, such as 64x64x24."""
     return "x".join(str(length) for length in shape)
 
 
 def parse_shape(text: str) -> GridShape:
-    """Return the shape that `format_shape` wrote.
+    """Return the shape (i, j, k) of an image that `format_shape` wrote.
 
     Raises:
         GeometryError: The text is not three positive numbers joined by x.

@@ -4,9 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from medvision.domain.geometry import Affine
-from medvision.domain.volume import FloatGrid, resample_grid
-
-GridShape = tuple[int, int, int]
+from medvision.domain.volume import FloatGrid, GridShape, resample_grid
 
 
 def to_grid(values: Tensor) -> FloatGrid:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medvision.errors import DataError
-from medvision.runtime.files import storage_faults
+from medvision.runtime.files import PARTIAL_PREFIX, is_exposed, storage_faults
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def read_key(path: Path) -> bytes:
         ) from None
     if len(key) < _MIN_KEY_BYTES:
         raise DataError(f"{path}: key must have 16 bytes or more, got {len(key)}.", hint)
-    if path.stat().st_mode & 0o077:
+    if is_exposed(path):
         _log.warning("%s: others can read the key of the pseudonyms; set its mode to 0600.", path)
     return key
 
@@ -124,7 +124,7 @@ def _create_key(path: Path) -> None:
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # mkstemp makes the file with mode 0600.
-        handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             stream.write(secrets.token_hex(_KEY_BYTES) + "\n")
         try:

@@ -8,7 +8,8 @@ import numpy as np
 
 from medvision.domain.geometry import Affine, compute_orientation, compute_spacing_mm
 from medvision.domain.record import JsonValue
-from medvision.io.nifti_write import Grid, shrink_dtype, write_nifti
+from medvision.domain.volume import NumberGrid, format_shape
+from medvision.io.nifti_write import shrink_dtype, write_nifti
 from medvision.runtime.files import write_json
 
 MANIFEST_COLUMNS = (
@@ -60,7 +61,7 @@ class Image:
     modality: str
     units: str
     image_key: str
-    array: Grid
+    array: NumberGrid
     affine: Affine
     is_placed: bool
     n_files: int
@@ -90,7 +91,7 @@ def write_image(image: Image, folder: Path) -> dict[str, str]:
         "series": image.series,
         "source": image.source,
         "modality": image.modality,
-        "shape": "x".join(str(size) for size in array.shape),
+        "shape": format_shape(array.shape),
         "spacing_mm": "x".join(f"{size:.6g}" for size in compute_spacing_mm(image.affine)),
         "orientation": compute_orientation(image.affine),
         "units": image.units,
@@ -101,11 +102,11 @@ def write_image(image: Image, folder: Path) -> dict[str, str]:
         "pixel_digest": compute_pixel_digest(array),
         "image_key": image.image_key,
     }
-    write_json(folder / f"{image.image_id}.json", _build_sidecar(image, row, array))
+    write_json(folder / f"{image.image_id}.json", _build_sidecar(image, row, array=array))
     return row
 
 
-def compute_pixel_digest(array: Grid) -> str:
+def compute_pixel_digest(array: NumberGrid) -> str:
     """Return the sha256 over the shape and the values as float32, (I, J, K) in C order.
 
     Equal pixels have equal digests, wherever they lie in space and whatever their dtype.
@@ -116,14 +117,14 @@ def compute_pixel_digest(array: Grid) -> str:
     return digest.hexdigest()
 
 
-def _inspect_values(array: Grid) -> list[str]:
+def _inspect_values(array: NumberGrid) -> list[str]:
     """Flag values that no network can learn from."""
     if not np.isfinite(array).all():
         return ["nan"]
     return ["constant"] if array.min() == array.max() else []
 
 
-def _build_sidecar(image: Image, row: dict[str, str], array: Grid) -> dict[str, JsonValue]:
+def _build_sidecar(image: Image, row: dict[str, str], *, array: NumberGrid) -> dict[str, JsonValue]:
     """Return the sidecar: an allow-list of what later stages and an auditor need."""
     finite = array[np.isfinite(array)]
     return {

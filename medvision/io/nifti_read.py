@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvision.domain.geometry import Affine, check_affine, compute_spacing_mm, transform_points
+from medvision.domain.geometry import (
+    Affine,
+    check_affine,
+    compute_corner_offsets,
+    compute_spacing_mm,
+)
+from medvision.domain.volume import GridShape, NumberGrid
 from medvision.errors import GeometryError
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
-
-Grid = NDArray[np.number]
-"""(I, J, K): integers where the file holds unscaled ones, else float32."""
 
 _HEADER_BYTES = {1: 348, 2: 540}
 _CHUNK = 1 << 22
@@ -34,13 +36,13 @@ class NiftiImage:
     """A NIfTI file's image.
 
     Args:
-        array: (I, J, K).
+        array: (I, J, K); integers where the file holds unscaled ones, else float32.
         affine: (4, 4), voxel index to RAS+ mm.
         is_placed: The file states an orientation.
         flags: Codes of reasons.FLAGS.
     """
 
-    array: Grid
+    array: NumberGrid
     affine: Affine
     is_placed: bool
     flags: tuple[str, ...]
@@ -96,7 +98,7 @@ def _read_header(stream: BinaryIO) -> "Nifti1Header":
     return header
 
 
-def _check_header(header: "Nifti1Header") -> tuple[int, int, int]:
+def _check_header(header: "Nifti1Header") -> GridShape:
     """Return the shape (I, J, K), or refuse more dimensions or voxels that are no real numbers."""
     try:
         shape = [int(size) for size in header.get_data_shape()]
@@ -117,7 +119,7 @@ def _check_header(header: "Nifti1Header") -> tuple[int, int, int]:
     return i, j, k
 
 
-def _read_array(stream: BinaryIO, header: "Nifti1Header", *, shape: tuple[int, int, int]) -> Grid:
+def _read_array(stream: BinaryIO, header: "Nifti1Header", *, shape: GridShape) -> NumberGrid:
     """Read the voxels, then the rest of the file, so that its checksum is verified."""
     dtype = header.get_data_dtype()
     skip = int(header.get_data_offset()) - stream.tell()
@@ -128,7 +130,7 @@ def _read_array(stream: BinaryIO, header: "Nifti1Header", *, shape: tuple[int, i
     content = _read_exactly(stream, n_bytes)
     while stream.read(_CHUNK):
         continue
-    array: Grid = np.frombuffer(content, dtype=dtype).reshape(shape, order="F")
+    array: NumberGrid = np.frombuffer(content, dtype=dtype).reshape(shape, order="F")
     return array
 
 
@@ -147,20 +149,20 @@ def _read_exactly(stream: BinaryIO, n_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def _scale(stored: Grid, header: "Nifti1Header") -> Grid:
+def _scale(stored: NumberGrid, header: "Nifti1Header") -> NumberGrid:
     """Apply scl_slope and scl_inter; whole numbers without scaling stay whole."""
     slope, intercept = header.get_slope_inter()
     is_scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
     is_whole = np.issubdtype(stored.dtype, np.integer)
     if is_scaled:
-        real: Grid = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+        real: NumberGrid = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
         return real
-    native: Grid = stored.astype(stored.dtype.newbyteorder("=") if is_whole else np.float32)
+    native: NumberGrid = stored.astype(stored.dtype.newbyteorder("=") if is_whole else np.float32)
     return native
 
 
 def _choose_affine(
-    header: "Nifti1Header", shape: tuple[int, int, int]
+    header: "Nifti1Header", shape: GridShape
 ) -> tuple[Affine, bool, tuple[str, ...]]:
     """Choose among sform, qform and spacing; return it with is_placed and flags."""
     try:
@@ -180,7 +182,7 @@ def _choose_affine(
         check_affine(affine, where="NIfTI")
     except GeometryError as error:
         raise RefusalError("bad-affine", error.message.rstrip(".")) from None
-    differ = sform is not None and qform is not None and _is_far(sform, qform, shape)
+    differ = sform is not None and qform is not None and _is_far(sform, qform, shape=shape)
     return affine, True, ("sform-qform-differ",) if differ else ()
 
 
@@ -194,9 +196,8 @@ def _assume_affine(header: "Nifti1Header", factor: float) -> tuple[Affine, tuple
     return np.diag([*zooms, 1.0]), flags
 
 
-def _is_far(sform: Affine, qform: Affine, shape: tuple[int, int, int]) -> bool:
+def _is_far(sform: Affine, qform: Affine, *, shape: GridShape) -> bool:
     """Say whether two affines place a corner of the grid differently."""
-    corners = np.array(list(np.ndindex(2, 2, 2)), dtype=np.float64) * (np.array(shape) - 1)
-    apart = transform_points(sform, corners) - transform_points(qform, corners)
+    apart = compute_corner_offsets(sform, qform, shape=shape)
     limit = _DISAGREEMENT * min(compute_spacing_mm(sform))
     return bool(np.linalg.norm(apart, axis=1).max() > limit)

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.geometry import Affine
+from medvision.domain.volume import NumberGrid
 from medvision.runtime.files import hash_bytes, write_bytes
-
-Grid = NDArray[np.number]
-"""(I, J, K)."""
 
 _WHOLE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 _SCANNER = 1
@@ -22,7 +20,7 @@ _COMPRESSION = 4
 _QFORM_TOLERANCE = 1e-4
 
 
-def shrink_dtype(array: Grid) -> Grid:
+def shrink_dtype(array: NumberGrid) -> NumberGrid:
     """Return the array in the smallest NIfTI dtype that holds every value exactly.
 
     Whole numbers become uint8, int16, uint16, int32 or uint32; everything else float32.
@@ -38,7 +36,7 @@ def shrink_dtype(array: Grid) -> Grid:
     return array.astype(np.float32)
 
 
-def write_nifti(path: Path, array: Grid, *, affine: Affine, is_placed: bool) -> str:
+def write_nifti(path: Path, array: NumberGrid, *, affine: Affine, is_placed: bool) -> str:
     """Write an image; equal input gives equal bytes.
 
     The qform is written only where it can express the affine: a sheared one stands in the sform

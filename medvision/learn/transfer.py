@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from medvision.domain.volume import format_shape
 from medvision.errors import WeightsError
 
 Status = Literal[
@@ -138,7 +139,7 @@ def _describe(
 ) -> WeightsRow:
     """Make a tensor's row."""
     shapes = [
-        "x".join(map(str, source[name].shape)) if name in source else "" for source in (held, given)
+        format_shape(source[name].shape) if name in source else "" for source in (held, given)
     ]
     return WeightsRow(name, status, shapes[0], shapes[1])
 

@@ -1,9 +1,7 @@
 """The whole phantom cohort: archive, masks, labels, truth and key, written as one."""
 
 import csv
-import hashlib
 import io
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +18,14 @@ from medvision.phantom.delivery import (
 from medvision.phantom.fault import Fault, Planted
 from medvision.phantom.faults import plant_faults
 from medvision.phantom.subject import draw_subjects
-from medvision.runtime.files import storage_faults, write_json, write_text
+from medvision.runtime.files import (
+    PARTIAL_PREFIX,
+    hash_bytes,
+    storage_faults,
+    write_json,
+    write_new,
+    write_text,
+)
 from medvision.runtime.progress import track
 
 ARCHIVE = "archive"
@@ -115,7 +120,7 @@ def _write_folders(
     destination: Path, scans: Iterable[Delivery], *, planted: tuple[Planted, ...]
 ) -> tuple[list[Delivery], dict[str, str]]:
     """Write the archive and the masks beside the old ones, then put them in their place."""
-    drafts = {name: destination / f".part-{name}" for name in (ARCHIVE, MASKS)}
+    drafts = {name: destination / f"{PARTIAL_PREFIX}{name}" for name in (ARCHIVE, MASKS)}
     for draft in drafts.values():
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -124,7 +129,7 @@ def _write_folders(
     for delivery in (*(d for _, d in planted), *scans):
         for name, content in delivery.files.items():
             (drafts[ARCHIVE] / name).write_bytes(content)
-            digests[name] = hashlib.sha256(content).hexdigest()
+            digests[name] = hash_bytes(content)
         for name, content in delivery.masks.items():
             (drafts[MASKS] / name).write_bytes(content)
         # The bytes are on disk: only what the tables need stays in memory.
@@ -169,9 +174,7 @@ _EXTRA_SUBJECTS = ("missing-slice", "same-image-two-subjects")
 
 def _write_key(path: Path, *, seed: int) -> None:
     """Write the published key of the pseudonyms: subjects are made up, so it hides nobody."""
-    key = hashlib.sha256(f"medvision phantom key {seed}".encode()).hexdigest()
+    key = hash_bytes(f"medvision phantom key {seed}".encode())
     with storage_faults(path):
         path.unlink(missing_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(key + "\n")
+        write_new(path, f"{key}\n".encode(), mode=0o600)

@@ -53,7 +53,14 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turn the operating system's word on a full or closed disk into a StorageError."""
+    """Turn the operating system's word on a full or closed disk into a StorageError.
+
+    Args:
+        path: What is written; the message names its folder.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
     try:
         yield
     except OSError as error:
@@ -76,6 +83,27 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a whole file at once."""
     with writing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that must not exist yet, never readable by more than `mode` allows.
+
+    Args:
+        path: The file; its folder must exist.
+        content: Its bytes.
+        mode: Permissions, such as 0o600 for a secret.
+
+    Raises:
+        FileExistsError: The file is there already.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+
+
+def is_exposed(path: Path) -> bool:
+    """Tell whether others than its owner may do anything with a file: a secret must have 0600."""
+    return bool(path.stat().st_mode & 0o077)
 
 
 def write_text(path: Path, text: str) -> None:
