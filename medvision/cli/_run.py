@@ -26,6 +26,12 @@ from medvision.runtime.files import (
 
 _SOFTWARE = ("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors")
 
+DEFAULT_CONFIG = Path("config/config.yaml")
+CONFIG_HELP = (
+    "YAML file (or a JSON object as text); when omitted config/config.yaml if it is there, else "
+    "the defaults."
+)
+
 StudyBody = Callable[..., None]
 
 
@@ -43,7 +49,7 @@ def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody]
             config: str | None, overrides: tuple[str, ...], quiet: bool, **options: object
         ) -> None:
             set_up_logging(quiet=quiet)
-            study = load_study(config, overrides=overrides)
+            study = load_study(find_config(config), overrides=overrides)
             body(study, Layout(study.output.path), **options)
 
         return click.Command(
@@ -56,13 +62,29 @@ def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody]
     return decorate
 
 
+def find_config(config: str | None) -> str | None:
+    """Return the configuration that a command obeys: the one given, else that of the folder.
+
+    So that a command typed in a study's folder obeys what the workflow obeys there.
+
+    Args:
+        config: Value of --config, or None.
+
+    Returns:
+        The value, the path of the folder's own file, or None for the defaults.
+    """
+    if config is None and DEFAULT_CONFIG.is_file():
+        return str(DEFAULT_CONFIG)
+    return config
+
+
 def _common_options() -> list[click.Parameter]:
     """The options that every command of a study takes."""
     return [
         click.Option(
             ["--config", "-c"],
             metavar="FILE",
-            help="YAML file (or a JSON object as text); the defaults when omitted.",
+            help=CONFIG_HELP,
         ),
         click.Option(
             ["--set", "overrides"],
@@ -126,6 +148,7 @@ class Step:
         write_json(self.layout.record(self.name), record.as_dict())
 
     def _relative(self, path: Path) -> str:
+        """Return a path as records name it."""
         return path.relative_to(self.layout.root).as_posix()
 
     def _check_reads(self, reads: dict[str, str]) -> None:
@@ -211,7 +234,9 @@ def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
     for section, values in study.settings(earlier).items():
         held = record.parameters.get(section)
         if held != values:
-            message = _describe_difference(layout, earlier, section, held, values)
+            message = _describe_difference(
+                layout, earlier, section=section, held=held, values=values
+            )
             raise StaleOutputError(message, _say_again(earlier))
 
 
@@ -231,7 +256,7 @@ def _say_again(step: str) -> str:
 
 
 def _describe_difference(
-    layout: Layout, earlier: str, section: str, held: JsonValue, values: JsonValue
+    layout: Layout, earlier: str, *, section: str, held: JsonValue, values: JsonValue
 ) -> str:
     """Name the first setting in which the output folder and the configuration differ."""
     old = held if isinstance(held, dict) else {}

@@ -1,17 +1,16 @@
 """`medvision doctor`: what would fail, found in seconds before hours are spent."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import click
 
 from medvision.cli._check_machine import check_machine
 from medvision.cli._check_study import check_study
 from medvision.cli._findings import Finding
+from medvision.cli._run import CONFIG_HELP, find_config
 from medvision.config.model import Study, load_study
 from medvision.errors import ConfigError
 
-_DEFAULT_CONFIG = Path("config/config.yaml")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -25,7 +24,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     "--config",
     "-c",
     metavar="FILE",
-    help="YAML file (or a JSON object as text); config/config.yaml if it is there.",
+    help=CONFIG_HELP,
 )
 @click.option(
     "--set",
@@ -57,8 +56,7 @@ def _check_all(config: str | None, overrides: Sequence[str]) -> Iterator[Finding
 
 def _check_config(config: str | None, overrides: Sequence[str]) -> tuple[Finding, Study | None]:
     """Read the configuration as every other command does."""
-    if config is None and _DEFAULT_CONFIG.is_file():
-        config = str(_DEFAULT_CONFIG)
+    config = find_config(config)
     try:
         study = load_study(config, overrides=overrides)
     except ConfigError as error:

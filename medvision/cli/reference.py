@@ -26,7 +26,7 @@ def render_reference() -> str:
 
 def _render_help(name: str) -> str:
     """Return one command's help, with its subcommands' where it has some."""
-    parent = click.Context(main, info_name="medvision")
+    parent = click.Context(main, info_name="medvision", **main.context_settings)
     command = main.get_command(parent, name)
     if command is None:
         raise LookupError(name)

@@ -271,6 +271,18 @@ def test_a_configuration_may_come_as_a_file_or_as_text(tmp_path: Path) -> None:
     assert "epochs: 3" in by_file.output
 
 
+def test_a_command_obeys_the_configuration_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("train:\n  epochs: 3\n")
+    monkeypatch.chdir(tmp_path)
+    assert "epochs: 3" in run("config").output
+    assert "epochs: 4" in run("config", "--config", '{"train": {"epochs": 4}}').output
+    monkeypatch.chdir(tmp_path / "config")
+    assert "epochs: 18" in run("config").output
+
+
 FAMILIES = [
     item
     for item in vars(errors).values()

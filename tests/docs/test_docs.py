@@ -8,6 +8,9 @@ import pytest
 
 from medvision import errors
 from medvision.cli.main import COMMANDS
+from medvision.cli.reference import render_reference
+from medvision.io import reasons
+from medvision.preprocess import rejection
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -34,6 +37,30 @@ def test_each_error_family_has_a_code_of_its_own_and_its_row() -> None:
 def test_every_command_is_documented(command: str) -> None:
     text = (CHECKOUT / "docs" / "reference" / "cli.md").read_text()
     assert f"## medvision {command}" in text
+
+
+def test_the_page_of_the_commands_is_what_they_say_of_themselves() -> None:
+    assert (CHECKOUT / "docs" / "reference" / "cli.md").read_text() == render_reference()
+
+
+def list_codes(text: str, *, heading: str) -> dict[str, str]:
+    """Return the table of code and meaning below a heading."""
+    section = text.partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("heading", "codes"),
+    [
+        ("Refused", reasons.REFUSED),
+        ("Not an image", reasons.NON_IMAGE),
+        ("Flags", reasons.FLAGS),
+        ("Left out", rejection.REASONS),
+    ],
+)
+def test_every_reason_code_is_documented_and_no_other(heading: str, codes: dict[str, str]) -> None:
+    text = (CHECKOUT / "docs" / "reference" / "outputs.md").read_text()
+    assert list_codes(text, heading=heading) == dict(sorted(codes.items()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
