@@ -17,7 +17,8 @@ _KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti"
     "ingest",
     help="Turn raw DICOM and NIfTI into checked, de-identified volumes. Every input file is "
     "accounted for in sources.tsv; what is refused stands in rejects.tsv with its reason.",
-    example="medvision ingest --set data.kind=dicom --set data.path=scans --set data.labels=labels.csv",
+    example="medvision ingest --set data.kind=dicom --set data.path=scans "
+    "--set data.labels=labels.csv",
 )
 def command(study: Study, layout: Layout) -> None:
     """Ingest the input folder."""

@@ -7,6 +7,7 @@ from medvision.cli._learning import LearningData, prepare_device, read_learning_
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.config.model import Study
+from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
 from medvision.errors import StaleOutputError
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
@@ -35,7 +36,8 @@ def command(study: Study, layout: Layout) -> None:
         data = read_learning_data(step)
         rows = list(_predict_all(step, data, device=device))
         columns = [f"{kind}_{name}" for kind in ("logit", "probability") for name in data.classes]
-        write_table(step.write(layout.predictions), rows, columns=(*PREDICTION_COLUMNS, *columns))
+        columns = [*PREDICTION_COLUMNS, *columns, INTENDED_USE]
+        write_table(step.write(layout.predictions), rows, columns=columns)
         step.facts["n_predictions"] = len(rows)
 
 
@@ -93,6 +95,7 @@ def _predict_split(
             "subject": item.subject,
             "label": item.label,
             "predicted": data.classes[int(scores.argmax())],
+            INTENDED_USE: RESEARCH_USE,
         }
         for name, score, share in zip(data.classes, scores, shares, strict=True):
             row |= {f"logit_{name}": float(score), f"probability_{name}": float(share)}

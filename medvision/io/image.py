@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medvision.domain.geometry import Affine, compute_orientation, compute_spacing_mm
+from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import NumberGrid, format_shape
 from medvision.io.nifti_write import shrink_dtype, write_nifti
@@ -131,6 +132,7 @@ def _build_sidecar(image: Image, row: dict[str, str], *, array: NumberGrid) -> d
         "Affine": [[float(value) for value in line] for line in image.affine],
         "Flags": [flag for flag in row["flags"].split(",") if flag],
         "Geometry": row["geometry"],
+        "IntendedUse": RESEARCH_USE,
         "Modality": image.modality,
         "NonFiniteVoxels": int(array.size - finite.size),
         "Orientation": row["orientation"],

@@ -1,4 +1,4 @@
-"""NIfTI out: exact affine, smallest exact dtype, a header without free text, equal bytes."""
+"""NIfTI out: exact affine, smallest exact dtype, no free text of the source, equal bytes."""
 
 import zlib
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.geometry import Affine
+from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.volume import NumberGrid
 from medvision.runtime.files import hash_bytes, write_bytes
 
@@ -56,6 +57,7 @@ def write_nifti(path: Path, array: NumberGrid, *, affine: Affine, is_placed: boo
     image = Nifti1Image(np.asfortranarray(array), affine)
     header = image.header
     header.set_xyzt_units("mm")
+    header["descrip"] = RESEARCH_USE.encode("ascii")
     code = _SCANNER if is_placed else _ALIGNED
     image.set_sform(affine, code=code)
     image.set_qform(affine, code=code)

@@ -1,6 +1,8 @@
 """The words of the page: codes, metrics, methods, checks and verdicts in plain English."""
 
-RESEARCH_USE = "For research use only. Not a medical device."
+from medvision.domain import intended_use
+
+RESEARCH_USE = intended_use.RESEARCH_USE
 
 ARMS = {"transfer": "Transfer learning", "scratch": "From scratch"}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
 from medvision.errors import WeightsError
 from medvision.runtime.files import writing
 
@@ -44,6 +45,7 @@ class ModelMeta:
             "channels": str(self.channels),
             "classes": json.dumps(list(self.classes), ensure_ascii=False),
             "medvision_version": self.medvision_version,
+            INTENDED_USE: RESEARCH_USE,
         }
 
 

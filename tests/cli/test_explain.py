@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from medvision import __version__
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import Study, build_study
+from medvision.domain.intended_use import RESEARCH_USE
 from medvision.io.nifti_read import read_nifti
 from medvision.io.nifti_write import write_nifti
 from medvision.io.tables import read_table, write_table
@@ -159,6 +161,7 @@ def test_maps_have_the_sources_affine_and_shape_and_the_tables_digest(explained)
         assert image.array.shape == (SIDE, SIDE, SIDE)
         assert image.array.dtype == np.float32
         np.testing.assert_array_equal(image.affine, SOURCE_AFFINE)
+        assert nibabel.load(path).header["descrip"].item().decode() == RESEARCH_USE
         assert hash_file(path) == row["map_digest"]
         assert float(row["minimum"]) == pytest.approx(float(image.array.min()), rel=1e-6)
         assert float(row["maximum"]) == pytest.approx(float(image.array.max()), rel=1e-6)

@@ -5,8 +5,10 @@ from click.testing import CliRunner
 from toy_study import make_study
 
 from medvision.cli.main import main
+from medvision.domain.intended_use import RESEARCH_USE
 from medvision.io.tables import read_table
 from medvision.layout import Layout
+from medvision.runtime.checkpoint import read_tensors
 
 
 def run(study, *arguments: str):
@@ -45,6 +47,14 @@ def test_probabilities_sum_to_one_and_agree_with_the_logits(predicted):
         logit = {name: float(row[f"logit_{name}"]) for name in ("benign", "nodule")}
         assert sum(share.values()) == pytest.approx(1, abs=1e-8)
         assert row["predicted"] == max(share, key=share.get) == max(logit, key=logit.get)
+
+
+def test_every_prediction_and_model_says_that_it_is_for_research_use(predicted):
+    layout = Layout(predicted.output.path)
+    rows = read_table(layout.predictions, required=("intended_use",))
+    assert {row["intended_use"] for row in rows} == {RESEARCH_USE}
+    for path in layout.step("train").rglob("*.safetensors"):
+        assert read_tensors(path)[1]["intended_use"] == RESEARCH_USE
 
 
 def test_predicting_again_gives_the_same_bytes(predicted):

@@ -2,13 +2,16 @@
 
 import inspect
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from medvision import errors
-from medvision.cli.main import COMMANDS
+from medvision.cli.main import COMMANDS, main
 from medvision.cli.reference import render_reference
+from medvision.config.model import load_study
 from medvision.io import reasons
 from medvision.preprocess import rejection
 
@@ -41,6 +44,32 @@ def test_every_command_is_documented(command: str) -> None:
 
 def test_the_page_of_the_commands_is_what_they_say_of_themselves() -> None:
     assert (CHECKOUT / "docs" / "reference" / "cli.md").read_text() == render_reference()
+
+
+def list_examples() -> list[str]:
+    """Return the command lines below `Example:` in the commands' help."""
+    return re.findall(r"Example:\n +medvision (.+)", render_reference())
+
+
+@pytest.mark.parametrize("example", list_examples())
+def test_the_example_in_a_commands_help_names_options_and_settings_that_exist(
+    example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    context, words = click.Context(main), shlex.split(example)
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        command = command.get_command(context, words.pop(0)) or pytest.fail(example)
+    if "bundle" in example:
+        words[0] = "."
+    options = command.make_context(None, words).params
+    if "overrides" in options:
+        load_study(options["config"], overrides=options["overrides"])
+
+
+def test_every_command_shows_an_example() -> None:
+    page = render_reference()
+    assert page.count("Example:") == page.count("Usage:") - len(["audit, a group"])
 
 
 def list_codes(text: str, *, heading: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """NIfTI in and out."""
 
 import gzip
+import json
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from geometry_strategies import affines
 from hypothesis import HealthCheck, given, settings
 from ingesting import ingest
 
+from medvision.domain.intended_use import RESEARCH_USE
 from medvision.io.nifti_read import read_nifti
 from medvision.io.nifti_write import shrink_dtype, write_nifti
 from medvision.io.reasons import FLAGS, REFUSED, RefusalError
@@ -192,6 +194,17 @@ def test_free_text_of_the_header_never_leaves(tmp_path):
     for path in result.layout.step("ingest").rglob("*"):
         assert "CANARY" not in path.name
         assert path.is_dir() or b"CANARY" not in path.read_bytes()
+
+
+def test_every_image_and_sidecar_says_that_it_is_for_research_use(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    write(source / "a.nii.gz", np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    result = ingest(source, tmp_path / "out")
+    (path,) = result.layout.images.glob("*.nii.gz")
+    assert nibabel.load(path).header["descrip"].item().decode() == RESEARCH_USE
+    (path,) = result.layout.images.glob("*.json")
+    assert json.loads(path.read_text())["IntendedUse"] == RESEARCH_USE
 
 
 def test_nan_and_constant_images_are_flagged(tmp_path):
