@@ -83,7 +83,7 @@ def find_row_faults(read: ReadTable) -> list[Finding]:
     tested = {(row["fold"], row["image_id"]) for row in predictions if row["split"] == "test"}
     findings = [*_find_mixed_subjects(read(FOLDS)), *_find_unpredicted(read)]
     for table in (FOLDS, PREDICTIONS, SELECTION):
-        findings += _find_identity_faults(table, read(table), cohort)
+        findings += _find_identity_faults(table, read(table), cohort=cohort)
     for row in predictions:
         split = folds.get((row["fold"], row["image_id"]), "no row")
         if split != row["split"]:
@@ -97,7 +97,7 @@ def find_row_faults(read: ReadTable) -> list[Finding]:
 
 
 def _find_identity_faults(
-    table: str, rows: Rows, cohort: Mapping[str, tuple[str, str]]
+    table: str, rows: Rows, *, cohort: Mapping[str, tuple[str, str]]
 ) -> list[Finding]:
     """Hold the subject and the label of each row against the cohort's."""
     findings = []

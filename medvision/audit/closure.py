@@ -46,11 +46,15 @@ def find_setting_faults(
         if record.version != version:
             findings.append(Finding(f"step {step}", "version", version, record.version))
         for section, held in record.parameters.items():
-            findings += _compare_section(f"step {step}", section, held, settings.get(section))
+            findings += _compare_section(
+                f"step {step}", section, held=held, wanted=settings.get(section)
+            )
     return findings
 
 
-def _compare_section(where: str, section: str, held: JsonValue, wanted: JsonValue) -> list[Finding]:
+def _compare_section(
+    where: str, section: str, *, held: JsonValue, wanted: JsonValue
+) -> list[Finding]:
     """Name each field in which a record and the configuration differ."""
     if not isinstance(held, dict) or not isinstance(wanted, dict):
         rule = "a section of the configuration"

@@ -55,8 +55,10 @@ def find_record_faults(manifest: Manifest, story: Story) -> list[Finding]:
     findings = list(story.faults)
     accounted = {path for path in digests if is_record_path(path)}
     for step, record in story.records.items():
-        findings += _find_digest_faults(f"step {step}", "writes", record.writes, digests)
-        findings += _find_digest_faults(f"step {step}", "reads", record.reads, digests)
+        findings += _find_digest_faults(
+            f"step {step}", "writes", said=record.writes, digests=digests
+        )
+        findings += _find_digest_faults(f"step {step}", "reads", said=record.reads, digests=digests)
         accounted |= record.writes.keys()
     for path in sorted(digests.keys() - accounted):
         findings.append(Finding(path, "file", "written by a recorded step", "no record of it"))
@@ -96,7 +98,7 @@ def find_config_faults(manifest: Manifest, story: Story, *, inventory: Inventory
 
 
 def _find_digest_faults(
-    where: str, kind: str, said: Mapping[str, str], digests: Mapping[str, str]
+    where: str, kind: str, *, said: Mapping[str, str], digests: Mapping[str, str]
 ) -> list[Finding]:
     """Hold one side of a record against the manifest."""
     return [

@@ -95,7 +95,7 @@ def seal_bundle(
     }
     with _replacing_folder(layout.bundle) as folder:
         manifest = _fill(folder, layout.root, entries=entries, texts=texts, version=version)
-        _sign(folder, manifest, signing_key)
+        _sign(folder, manifest, signing_key=signing_key)
     return Seal(
         root_digest=manifest.root_digest,
         n_files=len(manifest.files),
@@ -175,7 +175,7 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _sign(folder: Path, manifest: Manifest, signing_key: Path | None) -> None:
+def _sign(folder: Path, manifest: Manifest, *, signing_key: Path | None) -> None:
     """Put the signature beside the manifest, outside what it signs."""
     if signing_key is not None:
         write_bytes(folder / SIGNATURE, sign_manifest(manifest.as_bytes(), signing_key))

@@ -47,10 +47,10 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     wanted = describe_evaluation(
         result, confidence=settings.confidence, n_resamples=settings.n_resamples
     )
-    return compare_values("", wanted, read_json(locate(METRICS)))
+    return compare_values("", wanted=wanted, held=read_json(locate(METRICS)))
 
 
-def compare_values(place: str, wanted: JsonValue, held: JsonValue) -> list[Finding]:
+def compare_values(place: str, *, wanted: JsonValue, held: JsonValue) -> list[Finding]:
     """Return where two JSON values differ by more than the order of summation can explain.
 
     Args:
@@ -59,14 +59,20 @@ def compare_values(place: str, wanted: JsonValue, held: JsonValue) -> list[Findi
         held: What the bundle says.
     """
     if isinstance(wanted, dict) and isinstance(held, dict):
-        findings = [] if wanted.keys() == held.keys() else [_differ(place, [*wanted], [*held])]
+        findings = (
+            [] if wanted.keys() == held.keys() else [_differ(place, wanted=[*wanted], held=[*held])]
+        )
         for key in wanted.keys() & held.keys():
-            findings += compare_values(f"{place}.{key}", wanted[key], held[key])
+            findings += compare_values(f"{place}.{key}", wanted=wanted[key], held=held[key])
         return findings
     if isinstance(wanted, list) and isinstance(held, list) and len(wanted) == len(held):
         pairs = enumerate(zip(wanted, held, strict=True))
-        return [f for n, (a, b) in pairs for f in compare_values(f"{place}[{n}]", a, b)]
-    return [] if _is_same(wanted, held) else [_differ(place, wanted, held)]
+        return [
+            finding
+            for n, (one, other) in pairs
+            for finding in compare_values(f"{place}[{n}]", wanted=one, held=other)
+        ]
+    return [] if _is_same(wanted, held) else [_differ(place, wanted=wanted, held=held)]
 
 
 def _is_same(wanted: JsonValue, held: JsonValue) -> bool:
@@ -78,6 +84,6 @@ def _is_same(wanted: JsonValue, held: JsonValue) -> bool:
     return wanted == held
 
 
-def _differ(place: str, wanted: object, held: object) -> Finding:
+def _differ(place: str, *, wanted: object, held: object) -> Finding:
     """Name a place where the bundle says something else."""
     return Finding(METRICS, place.removeprefix("."), f"{wanted}, computed again", f"{held}")

@@ -16,7 +16,7 @@ from medvision.layout import Layout
     example="medvision locate file-0123456789ab --config config/config.yaml",
 )
 @click.argument("file_id")
-def command(study: Study, layout: Layout, file_id: str) -> None:
+def command(study: Study, layout: Layout, *, file_id: str) -> None:
     """Walk the input folder until the id fits."""
     from medvision.io.deidentify import Pseudonymiser, read_key
     from medvision.io.walk import list_files

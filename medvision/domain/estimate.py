@@ -113,7 +113,7 @@ def build_estimates(resampled: Resampled) -> list[Estimate]:
         One estimate per arm and statistic; an undefined one has a reason instead of a value.
     """
     return [
-        _build_estimate(resampled, name, metric)
+        _build_estimate(resampled, name, metric=metric)
         for name in resampled.arms
         for metric in resampled.values[name]
     ]
@@ -141,14 +141,14 @@ def count_subjects(arm: ArmTest) -> int:
     return len(set(arm.seeds[0].subjects))
 
 
-def _build_estimate(resampled: Resampled, name: str, metric: str) -> Estimate:
+def _build_estimate(resampled: Resampled, name: str, *, metric: str) -> Estimate:
     """Put one statistic together."""
     arm, value = resampled.arms[name], resampled.values[name][metric]
     positive = find_class(arm, metric)
     reason = explain_undefined(arm, metric) if np.isnan(value) else None
     interval, how = (None, reason or "")
     if reason is None:
-        interval, how = _find_interval(resampled, name, metric)
+        interval, how = _find_interval(resampled, name, metric=metric)
     return Estimate(
         arm=name,
         metric=metric,
@@ -163,14 +163,14 @@ def _build_estimate(resampled: Resampled, name: str, metric: str) -> Estimate:
     )
 
 
-def _find_interval(resampled: Resampled, name: str, metric: str) -> tuple[Interval, str]:
+def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Interval, str]:
     """Return the interval and how it was made."""
     arm, replicates = resampled.arms[name], resampled.replicates[name][metric]
     if float(np.ptp(replicates)) > 0:
         return compute_interval(replicates, resampled.confidence), _describe_bootstrap(resampled)
     parts = list_components(arm, metric)
     if parts:
-        ends = [_find_interval(resampled, name, part)[0] for part in parts]
+        ends = [_find_interval(resampled, name, metric=part)[0] for part in parts]
         low, high = (float(np.mean(side)) for side in zip(*ends, strict=True))
         return (low, high), "every resample agrees, so the interval is the mean of its parts'"
     value, n_trials = resampled.values[name][metric], count_trials(arm, metric)

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from medvision.domain.labels import SPLITS
 from medvision.errors import CohortError
@@ -95,11 +96,9 @@ def find_missing_class(assignments: Sequence[Assignment]) -> str | None:
     """Say which class is missing from which split, in words; None where none is."""
     labels = sorted({item.label for item in assignments})
     held = {(item.fold, item.split, item.label) for item in assignments}
-    for fold in sorted({item.fold for item in assignments}):
-        for split in SPLITS:
-            for label in labels:
-                if (fold, split, label) not in held:
-                    return f"fold {fold} has no {label} in {split}"
+    for fold, split, label in product(sorted({item.fold for item in assignments}), SPLITS, labels):
+        if (fold, split, label) not in held:
+            return f"fold {fold} has no {label} in {split}"
     return None
 
 

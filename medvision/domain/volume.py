@@ -95,13 +95,13 @@ def _sample(
         i, j, k = np.rint(clamped).astype(np.intp).T
         values = grid[i, j, k]
     else:
-        values = _interpolate(grid, clamped, limit)
+        values = _interpolate(grid, clamped, limit=limit)
     result: NDArray[np.float32] = np.where(inside, values, fill).astype(np.float32)
     return result
 
 
 def _interpolate(
-    grid: FloatGrid, points: NDArray[np.float64], limit: NDArray[np.intp]
+    grid: FloatGrid, points: NDArray[np.float64], *, limit: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Weigh the eight neighbours of each point; points lie within the grid."""
     low = np.minimum(np.floor(points).astype(np.intp), np.maximum(limit - 1, 0))

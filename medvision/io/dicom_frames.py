@@ -112,29 +112,29 @@ def _read_enhanced(dataset: "Dataset", groups: "list[Dataset]", *, count: int) -
     frames = []
     rescale_types = set()
     for index, group in enumerate(groups):
-        frame, rescale_type = _read_enhanced_frame(index, group, shared)
+        frame, rescale_type = _read_enhanced_frame(index, group, shared=shared)
         frames.append(frame)
         rescale_types.add(rescale_type)
-    measures = _find_group("PixelMeasuresSequence", groups[0], shared)
+    measures = _find_group("PixelMeasuresSequence", groups[0], shared=shared)
     thickness_mm = None if measures is None else _read_thickness(measures)
     only_type = rescale_types.pop() if len(rescale_types) == 1 else None
     return tuple(frames), thickness_mm, only_type
 
 
 def _read_enhanced_frame(
-    index: int, group: "Dataset", shared: "Dataset | None"
+    index: int, group: "Dataset", *, shared: "Dataset | None"
 ) -> tuple[Frame, str | None]:
     """Translate one frame's functional groups."""
-    position = _find_group("PlanePositionSequence", group, shared)
-    plane = _find_group("PlaneOrientationSequence", group, shared)
-    measures = _find_group("PixelMeasuresSequence", group, shared)
-    transformation = _find_group("PixelValueTransformationSequence", group, shared)
+    position = _find_group("PlanePositionSequence", group, shared=shared)
+    plane = _find_group("PlaneOrientationSequence", group, shared=shared)
+    measures = _find_group("PixelMeasuresSequence", group, shared=shared)
+    transformation = _find_group("PixelValueTransformationSequence", group, shared=shared)
     slope, intercept, rescale_type = (
         (1.0, 0.0, None) if transformation is None else _read_rescale(transformation)
     )
     variant = []
     for sequence, keyword in _ENHANCED_VARIANTS:
-        item = _find_group(sequence, group, shared)
+        item = _find_group(sequence, group, shared=shared)
         if item is not None and keyword in item:
             variant.append((keyword, read_text(item, keyword)))
     frame = Frame(
@@ -153,7 +153,7 @@ def _read_enhanced_frame(
     return frame, rescale_type
 
 
-def _find_group(keyword: str, group: "Dataset", shared: "Dataset | None") -> "Dataset | None":
+def _find_group(keyword: str, group: "Dataset", *, shared: "Dataset | None") -> "Dataset | None":
     """Return a functional group of one frame, or the one shared by all."""
     items = read_items(group, keyword)
     if not items and shared is not None:

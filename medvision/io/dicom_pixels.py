@@ -62,7 +62,7 @@ def read_planes(path: Path, instance: Instance) -> Decoded:
         _check_decoder(str(dataset.file_meta.TransferSyntaxUID))
         stored = _decode(dataset, instance)
         if instance.photometric in COLOUR:
-            grey = _compute_luminance(dataset, stored, instance)
+            grey = _compute_luminance(dataset, stored, photometric=instance.photometric)
             return Decoded(tuple(grey), ("colour-to-luminance",))
         stored, flags = _clear_high_bits(dataset, stored)
         if instance.photometric == "MONOCHROME1":
@@ -113,12 +113,12 @@ def _decode(dataset: "Dataset", instance: Instance) -> Stored:
 
 
 def _compute_luminance(
-    dataset: "Dataset", stored: Stored, instance: Instance
+    dataset: "Dataset", stored: Stored, *, photometric: str
 ) -> NDArray[np.float32]:
     """Turn colour frames into luminance (frames, rows, columns) float32."""
     from pydicom.pixels.processing import apply_color_lut
 
-    if instance.photometric == "PALETTE COLOR":
+    if photometric == "PALETTE COLOR":
         try:
             stored = np.stack([apply_color_lut(plane, dataset) for plane in stored])
         except Exception as error:  # noqa: BLE001 - pydicom raises what it meets in a broken table

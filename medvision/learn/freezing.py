@@ -39,7 +39,7 @@ def freeze(
         )
     names = tuple(name for block in blocks[:n_frozen] for name in block)
     for name in names:
-        model.get_submodule(name).requires_grad_(False)
+        model.get_submodule(name).requires_grad_(requires_grad=False)
     return names
 
 

@@ -108,13 +108,13 @@ def _split(
         held_back.extend(members[: max(1, round(VALIDATION_SHARE * len(members)))])
     is_held_back = np.isin(np.arange(len(labels)), held_back)
     return (
-        _select(images, labels, np.flatnonzero(~is_held_back)),
-        _select(images, labels, np.flatnonzero(is_held_back)),
+        _select(images, labels, rows=np.flatnonzero(~is_held_back)),
+        _select(images, labels, rows=np.flatnonzero(is_held_back)),
     )
 
 
 def _select(
-    images: NDArray[np.float32], labels: NDArray[np.int64], rows: NDArray[np.int64]
+    images: NDArray[np.float32], labels: NDArray[np.int64], *, rows: NDArray[np.int64]
 ) -> Examples:
     """Return the images of some rows."""
     names = tuple(f"source-{row}" for row in rows)

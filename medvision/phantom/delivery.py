@@ -63,7 +63,7 @@ def deliver_scan(seed: int, scan: Scan) -> Delivery:
         files = {f"{subject.identifier}.nii.gz": encode_scan(scan)}
     else:
         files = {
-            name_file(seed, scan, f"slice-{k}"): content
+            name_file(seed, scan, purpose=f"slice-{k}"): content
             for k, content in enumerate(encode_slices(scan))
         }
     mask_name = f"{build_name(seed, 'mask', subject.index, scan.visit, length=12)}.nii.gz"
@@ -85,7 +85,7 @@ def name_image(delivery: Delivery, image: str) -> Delivery:
     return replace(delivery, row=delivery.row | {"image": image})
 
 
-def name_file(seed: int, scan: Scan, purpose: str) -> str:
+def name_file(seed: int, scan: Scan, *, purpose: str) -> str:
     """Return a name that tells nothing; `purpose` keeps the files of one scan apart."""
     return build_name(seed, "file", scan.subject.index, scan.visit, purpose, length=12)
 

@@ -29,7 +29,7 @@ def plant_localizer(planting: Planting) -> Planted:
     dataset.PixelSpacing = [format_decimal(spacing[2]), format_decimal(spacing[0])]
     frame = np.rint(scan.stored.mean(axis=1)).astype(scan.stored.dtype).T[::-1]
     put_pixels(dataset, frame, codec="none")
-    files = {name_file(planting.seed, scan, "localizer"): encode_file(dataset)}
+    files = {name_file(planting.seed, scan, purpose="localizer"): encode_file(dataset)}
     return _refuse(planting, files=files, kind="localizer", reason="localizer")
 
 
@@ -40,7 +40,7 @@ def plant_truncated_file(planting: Planting) -> Planted:
     put_pixels(dataset, scan.stored[:, :, 0].T, codec="none")
     content = encode_file(dataset)
     cut = len(content) - scan.stored[:, :, 0].nbytes // 2
-    files = {name_file(planting.seed, scan, "truncated"): content[:cut]}
+    files = {name_file(planting.seed, scan, purpose="truncated"): content[:cut]}
     return _refuse(planting, files=files, kind="truncated-file", reason="truncated")
 
 
@@ -69,7 +69,7 @@ def plant_report(planting: Planting) -> Planted:
     text.ValueType = "TEXT"
     text.TextValue = f"Made-up report of {scan.subject.name}."
     dataset.ContentSequence = DicomSequence([text])
-    files = {name_file(planting.seed, scan, "report"): encode_file(dataset)}
+    files = {name_file(planting.seed, scan, purpose="report"): encode_file(dataset)}
     fault = Fault(
         kind="non-image-object",
         subject=scan.subject.identifier,
@@ -83,7 +83,7 @@ def plant_report(planting: Planting) -> Planted:
 
 def plant_text_file(planting: Planting) -> Planted:
     """Add what people leave in folders."""
-    name = name_file(planting.seed, planting.scan, "text")
+    name = name_file(planting.seed, planting.scan, purpose="text")
     fault = Fault(
         kind="text-file",
         subject="",

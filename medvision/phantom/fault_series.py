@@ -21,7 +21,7 @@ def plant_missing_slice(planting: Planting) -> Planted:
     )
     scan = draw_scan(planting.seed, subject, visit=0, size=planting.size)
     delivery = deliver_scan(planting.seed, scan)
-    lost = name_file(planting.seed, scan, f"slice-{scan.grid.shape[2] // 2}")
+    lost = name_file(planting.seed, scan, purpose=f"slice-{scan.grid.shape[2] // 2}")
     kept = {name: content for name, content in delivery.files.items() if name != lost}
     fault = Fault(
         kind="missing-slice",
@@ -42,7 +42,7 @@ def plant_duplicate_instances(planting: Planting) -> Planted:
     for k in (0, 1):
         dataset = build_slice_header(scan, k=k)
         put_pixels(dataset, scan.stored[:, :, k].T, codec="none")
-        files[name_file(planting.seed, scan, f"duplicate-{k}")] = encode_file(dataset)
+        files[name_file(planting.seed, scan, purpose=f"duplicate-{k}")] = encode_file(dataset)
     fault = Fault(
         kind="duplicate-instances",
         subject=scan.subject.identifier,

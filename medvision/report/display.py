@@ -56,7 +56,7 @@ def choose_plane(affine: Affine, shape: tuple[int, ...], *, has_geometry: bool) 
     """
     code = compute_orientation(affine)
     spacing = compute_spacing_mm(affine)
-    normal = _choose_normal(spacing, shape, code)
+    normal = _choose_normal(spacing, shape, code=code)
     name, right, down = _PLANES[_NORMALS[code[normal]]]
     column, row = _find_axis(code, right), _find_axis(code, down)
     axes = (normal, row, column)
@@ -71,7 +71,7 @@ def choose_plane(affine: Affine, shape: tuple[int, ...], *, has_geometry: bool) 
     )
 
 
-def _choose_normal(spacing: tuple[float, ...], shape: tuple[int, ...], code: str) -> int:
+def _choose_normal(spacing: tuple[float, ...], shape: tuple[int, ...], *, code: str) -> int:
     """Return the voxel axis across which slices are cut."""
     single = [axis for axis in range(3) if shape[axis] == 1]
     if single:

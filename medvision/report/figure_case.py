@@ -41,8 +41,8 @@ def draw_case(case: Case, view: CaseView) -> Picture:
             2, 1 + len(maps), squeeze=False, height_ratios=[_PANEL_IN / view.aspect, 0.09]
         )
         for n, held in enumerate([None, *maps]):
-            _draw_panel(grid[0, n], view, held)
-            _draw_bar(grid[1, n], view, held)
+            _draw_panel(grid[0, n], view, held=held)
+            _draw_bar(grid[1, n], view, held=held)
         figure.suptitle(
             f"Case {case.number}: labelled {case.label}, predicted {case.predicted}",
             fontsize=9,
@@ -56,7 +56,7 @@ def draw_case(case: Case, view: CaseView) -> Picture:
     return Picture(f"case-{case.number:02d}", png, "", alt)
 
 
-def _draw_panel(axes: Axes, view: CaseView, held: MethodMap | None) -> None:
+def _draw_panel(axes: Axes, view: CaseView, *, held: MethodMap | None) -> None:
     """Draw the grey slice, the map over it, the lesion's outline and the sides."""
     rows, columns = view.size
     extent = (0.0, float(columns), float(rows), 0.0)
@@ -87,7 +87,7 @@ def _draw_panel(axes: Axes, view: CaseView, held: MethodMap | None) -> None:
         )
 
 
-def _draw_bar(axes: Axes, view: CaseView, held: MethodMap | None) -> None:
+def _draw_bar(axes: Axes, view: CaseView, *, held: MethodMap | None) -> None:
     """Draw the symmetric colour bar of a map."""
     if held is None:
         axes.set_axis_off()
@@ -104,4 +104,4 @@ def _draw_bar(axes: Axes, view: CaseView, held: MethodMap | None) -> None:
     for label, side in zip(axes.get_xticklabels(), _SIDES, strict=True):
         label.set_horizontalalignment(side)
     axes.set_xlabel(held.unit, fontsize=6.5)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set_visible(b=False)

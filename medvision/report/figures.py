@@ -68,7 +68,7 @@ def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture
         axes.set_yticks(range(len(rows)), [say(metric.arm, ARMS) for metric in rows])
         axes.set_ylim(-0.6, max(len(rows), 1) - 0.2)
         axes.set_xlabel(rows[0].words if rows else "")
-        axes.spines["left"].set_visible(False)
+        axes.spines["left"].set_visible(b=False)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
 
     alt = "; ".join(f"{say(m.arm, ARMS)} {say_number(m.value)}" for m in metrics)

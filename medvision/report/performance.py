@@ -121,7 +121,7 @@ def build_performance(sources: Sources, *, classes: Sequence[str]) -> Performanc
     return PerformanceFacts(
         main_metric=main,
         main_words=say_metric(main),
-        chance=0.5 if main in {"auc", "auc_macro", "balanced_accuracy"} else None,
+        chance=0.5 if main in _MAIN_METRICS else None,
         metrics=metrics,
         comparisons=tuple(_build_comparison(row) for row in sources.table("comparison")),
         arms=tuple(_build_arm(sources, arm, classes=classes) for arm in arms),
@@ -173,7 +173,12 @@ def _build_comparison(row: Row) -> Comparison:
         high=high,
         n_subjects=parse_count(row["n_subjects"]),
         method=row["method"],
-        verdict=_judge(words, row["arm_a"], row["arm_b"], interval=(difference, low, high)),
+        verdict=_judge(
+            words,
+            arm_a=row["arm_a"],
+            arm_b=row["arm_b"],
+            interval=(difference, low, high),
+        ),
         verdict_short=_judge_briefly(low, high),
     )
 
@@ -189,7 +194,7 @@ _LESS_IS_BETTER = {"Brier score"}
 
 
 def _judge(
-    words: str, arm_a: str, arm_b: str, *, interval: tuple[float | None, float | None, float | None]
+    words: str, *, arm_a: str, arm_b: str, interval: tuple[float | None, float | None, float | None]
 ) -> str:
     """Say what an interval of a difference does and does not show."""
     difference, low, high = interval

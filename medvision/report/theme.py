@@ -43,7 +43,7 @@ def make_themable(svg: str, *, name: str) -> str:
     for colour, variable in _VARIABLES.items():
         body = re.sub(re.escape(colour), f"var(--{variable})", body, flags=re.IGNORECASE)
     used = set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", body))
-    body = re.sub(r' id="([\w.-]+)"', lambda m: _keep_id(m[1], used, name), body)
+    body = re.sub(r' id="([\w.-]+)"', lambda m: _keep_id(m[1], used, name=name), body)
     body = re.sub(r"(url\(#|href=\"#)([\w-]+)", rf"\g<1>{name}-\g<2>", body)
     body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1; font-family: inherit", body)
     body = re.sub(r"font-family: [^;\"]*DejaVu[^;\"]*", "font-family: inherit", body)
@@ -53,6 +53,6 @@ def make_themable(svg: str, *, name: str) -> str:
     return body.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1).strip()
 
 
-def _keep_id(found: str, used: set[str], name: str) -> str:
+def _keep_id(found: str, used: set[str], *, name: str) -> str:
     """Return the id attribute of an element that is referred to, nothing otherwise."""
     return f' id="{name}-{found}"' if found in used else ""

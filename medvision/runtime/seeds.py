@@ -24,5 +24,5 @@ def seed_everything(seed: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # CUDA has no deterministic backward pass of 3D pooling: there it warns, and results may
     # differ in the last bits; on a CPU nothing but bit-exact kernels is accepted.
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
     torch.backends.cudnn.benchmark = False
