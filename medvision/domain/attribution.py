@@ -94,7 +94,13 @@ def find_peak(grid: FloatGrid) -> tuple[int, int, int]:
 
 
 def compute_distance_mm(mask: MaskGrid, voxel: tuple[int, int, int], *, affine: Affine) -> float:
-    """Return the distance from a voxel's centre to the nearest centre inside the mask, in mm."""
+    """Return the distance from a voxel's centre to the nearest centre inside the mask, in mm.
+
+    Args:
+        mask: (I, J, K), not empty.
+        voxel: Index (i, j, k).
+        affine: (4, 4), index to mm.
+    """
     inside = transform_points(affine, np.argwhere(mask).astype(np.float64))
     point = transform_points(affine, np.array([voxel], dtype=np.float64))
     return float(np.sqrt(((inside - point) ** 2).sum(axis=1).min()))
@@ -120,6 +126,12 @@ def compute_placement_masses(
 
     The mask is shifted around the grid as on a torus, so that the mean over all places is
     exactly the mask's share of the volume.
+
+    Args:
+        grid: Map (I, J, K), positive somewhere.
+        mask: (I, J, K), not empty.
+        n: Number of places.
+        rng: Source of randomness.
 
     Source:
         none: own definition (a permutation test of the relevance mass).

@@ -81,7 +81,11 @@ def _read_all_numbers(dataset: "Dataset", keyword: str) -> tuple[float, ...]:
 
 
 def read_items(dataset: "Dataset", keyword: str) -> "list[Dataset]":
-    """Return a sequence's items, none where it is absent."""
+    """Return a sequence's items, none where it is absent.
+
+    Raises:
+        RefusalError: The attribute is there and is no sequence.
+    """
     value = read_value(dataset, keyword)
     if value is None:
         return []

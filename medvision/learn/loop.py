@@ -57,6 +57,15 @@ def build_engine(
 ) -> Engine:
     """Put a network on its device and make its AdamW optimiser.
 
+    Args:
+        model: Network; it is moved.
+        device: Where to train.
+        learning_rate: Peak learning rate.
+        weight_decay: AdamW's decay.
+        class_weights: Weight of each class in the loss, (classes,).
+        frozen: Dotted names of the modules kept in evaluation mode.
+        amp: auto takes mixed precision on a GPU.
+
     Raises:
         TrainingError: Nothing is left to train.
 

@@ -15,6 +15,9 @@ class Scanner:
     """One scanner and the habits of the people around it.
 
     Args:
+        manufacturer: Who made it, as headers say.
+        model: Its name, as headers say.
+        site: Hospital where it stands.
         zoom: Voxel size (i, j, k) relative to the cohort's typical voxel.
         flips: Signs of the row and column directions, relative to the patient's left and back.
         tilt_degrees: Rotation about the patient's x and z axes.

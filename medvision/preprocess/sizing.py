@@ -18,6 +18,9 @@ def build_crop(above: float) -> PipelineStep:
 
     Args:
         above: Threshold of the foreground, in scaled intensity.
+
+    Raises:
+        UnusableImageError: By the step, for an image without a voxel above the threshold.
     """
     crop = CropForeground(select_fn=lambda image: image > above, margin=0, allow_smaller=True)
 
@@ -38,6 +41,9 @@ def build_sizing(sizing: str, size: Size, *, air: float | None) -> PipelineStep:
             the size; the aspect is not kept).
         size: Array size (i, j, k).
         air: Value of the padding; the image's own minimum when None.
+
+    Raises:
+        UnusableImageError: By the step, for an image without contrast.
     """
     step = _STEPS[sizing](size, air)
 

@@ -88,6 +88,7 @@ class CaseView:
             largest of them.
         outlines: Lesion's SVG path for each slice shown, "" where none.
         outline_size: Rows and columns of the outline's coordinates.
+        key_layers: The key slice as arrays.
     """
 
     facts: DisplayFacts
