@@ -25,6 +25,9 @@ _WEIGHT_BYTES = {
 }
 """Size of a network's 3D weights; a 2D network is smaller."""
 
+SMALLEST_SIDE = {("densenet121", 3): 17}
+"""Backbone and dimensions to the fewest voxels per side of an array, where that is above 8."""
+
 _CHECKPOINTS = 4
 """Files of a network's size per training: weights, the best so far, and two optimiser moments."""
 
@@ -43,6 +46,7 @@ def check_study(study: Study) -> Iterator[Finding]:
         if any(row.mask for row in rows):
             yield _check_masks(study.data.labels.parent, rows)
     yield _check_weights(study)
+    yield from _check_size(study)
     yield from _check_keys(study)
     writable = _check_writable(study.output.path)
     yield writable
@@ -143,6 +147,21 @@ def _check_weights(study: Study) -> Finding:
         hint = "name the output folder of a study whose training is complete."
         return Finding("Weights", "fail", f"{weights} holds no model", hint)
     return Finding("Weights", "ok", weights)
+
+
+def _check_size(study: Study) -> Iterator[Finding]:
+    """Yield a finding where the arrays are too small for a network that halves them."""
+    size, backbone = study.preprocess.size, study.model.backbone
+    known = 3 if study.data.kind == "phantom" else study.data.dimensions
+    for dims in (2, 3) if known == "auto" else (int(known),):
+        least = SMALLEST_SIDE.get((backbone, dims), 0)
+        if min(size[:dims]) < least:
+            found = (
+                f"{backbone} needs {least} voxels or more per side of {dims}D images, got "
+                f"preprocess.size {list(size[:dims])}"
+            )
+            hint = "enlarge preprocess.size, or choose another model.backbone."
+            yield Finding("Size", "warn" if known == "auto" else "fail", found, hint)
 
 
 def _check_keys(study: Study) -> Iterator[Finding]:

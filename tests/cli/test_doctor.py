@@ -223,6 +223,18 @@ def test_large_network_without_gpu_warns(study):
     assert "densenet121 trains slowly" in found
 
 
+def test_arrays_too_small_for_the_network_are_found_before_ingestion(study):
+    study["model"]["backbone"] = "densenet121"
+    study["preprocess"] = {"size": [32, 32, 16]}
+    status, found = find_line(doctor(study), "Size")
+    assert status == "warn"
+    assert "densenet121 needs 17 voxels or more per side of 3D images" in found
+    study["data"]["dimensions"] = 3
+    assert_fails(doctor(study), "Size", "[32, 32, 16]")
+    study["data"]["dimensions"] = 2
+    assert " Size " not in doctor(study).output
+
+
 def test_more_threads_than_cores_warns(study):
     assert find_line(doctor({**study, "compute": {"threads": 4096}}), "Cores")[0] == "warn"
 
