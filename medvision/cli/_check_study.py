@@ -10,8 +10,9 @@ from pathlib import Path
 from medvision.cli._findings import Finding, format_bytes
 from medvision.config.model import Study
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
-from medvision.errors import MedvisionError
+from medvision.errors import MedvisionError, WeightsError
 from medvision.io.tables import read_table
+from medvision.learn.weights_path import check_kind, find_weights
 from medvision.runtime.files import is_exposed
 
 _MOST_FILES_OPENED = 200
@@ -136,16 +137,10 @@ def _check_weights(study: Study) -> Finding:
     if weights in {"none", "pretrain"}:
         found = {"none": "none: trained from scratch", "pretrain": "trained here on phantoms"}
         return Finding("Weights", "ok", found[weights])
-    path = Path(weights)
-    if not path.exists():
-        hint = f"model.weights is relative to the working directory, {Path.cwd()}."
-        return Finding("Weights", "fail", f"{weights} is not there", hint)
-    if path.is_file() and path.suffix not in {".safetensors", ".pt", ".pth"}:
-        hint = "only .safetensors and .pt files with tensors are read."
-        return Finding("Weights", "fail", f"{weights} is of another kind", hint)
-    if path.is_dir() and not any(path.glob("**/model.safetensors")):
-        hint = "name the output folder of a study whose training is complete."
-        return Finding("Weights", "fail", f"{weights} holds no model", hint)
+    try:
+        check_kind(find_weights(Path(weights)))
+    except WeightsError as error:
+        return Finding("Weights", "fail", error.message, error.hint)
     return Finding("Weights", "ok", weights)
 
 

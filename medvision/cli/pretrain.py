@@ -64,6 +64,7 @@ def _pretrain(step: Step) -> None:
         epochs=section.epochs,
         batch_size=section.batch_size,
         learning_rate=section.learning_rate,
+        amp=section.amp,
         device=device,
         state=state,
     )

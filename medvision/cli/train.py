@@ -106,12 +106,12 @@ def _train_fold(step: Step, *, arm: str, fold: int) -> None:
 
 def _find_weights(step: Step) -> Path:
     """Return the file with the starting weights, registered as read."""
-    from medvision.learn.sources import find_weights
+    from medvision.learn.weights_path import find_weights
 
     weights = step.study.model.weights
     if weights == "pretrain":
         return step.read(step.layout.pretrained)
-    return step.source("weights", find_weights(Path(weights).expanduser()))
+    return step.source("weights", find_weights(Path(weights)))
 
 
 def _train_seed(job: _Job, seed: int) -> None:

@@ -153,6 +153,7 @@ class PretrainSection(Section):
     epochs: Positive = Field(5, description="Passes over the source images.")
     batch_size: Annotated[int, Field(ge=2)] = Field(16, description="Images a step.")
     learning_rate: PositiveFloat = Field(0.002, description="Peak learning rate.")
+    amp: Literal["auto", "off"] = Field("auto", description="Mixed precision on a GPU.")
 
 
 class AugmentSection(Section):

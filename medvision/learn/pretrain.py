@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medvision.learn.backbones import build_backbone
 from medvision.learn.dataset import Examples
+from medvision.learn.loop import Amp
 from medvision.learn.train import Fit, State, fit_network
 from medvision.runtime.seeds import derive_seed, seed_everything
 
@@ -43,6 +44,7 @@ def pretrain_backbone(
     epochs: int,
     batch_size: int,
     learning_rate: float,
+    amp: Amp,
     device: torch.device,
     state: State | None,
 ) -> Pretraining:
@@ -57,6 +59,7 @@ def pretrain_backbone(
         epochs: Passes over the source images.
         batch_size: Images a step.
         learning_rate: Peak of the one-cycle schedule.
+        amp: auto or off: mixed precision on a GPU.
         device: Where to train.
         state: Where the unfinished training is kept, or None.
 
@@ -88,7 +91,7 @@ def pretrain_backbone(
         imbalance="none",
         monitor="loss",
         patience=epochs,
-        amp="auto",
+        amp=amp,
         device=device,
         transform=None,
         state=state,

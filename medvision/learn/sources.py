@@ -9,47 +9,10 @@ import torch
 from torch import Tensor
 
 from medvision.errors import WeightsError
+from medvision.learn.weights_path import SAFE_SUFFIX, check_kind
 from medvision.runtime.checkpoint import read_tensors
 
-_PICKLED = (".pt", ".pth", ".tar")
-_STUDY_PATTERNS = (
-    "train/transfer/fold-0/seed-*/model.safetensors",
-    "train/scratch/fold-0/seed-*/model.safetensors",
-    "pretrain/model.safetensors",
-)
 _NESTS = ("state_dict", "model", "model_state_dict")
-
-
-def find_weights(source: Path) -> Path:
-    """Return the file that a `model.weights` path means.
-
-    Args:
-        source: A file, or another study's output folder: of that, the first seed of fold 0 of
-            the transfer arm, else of the scratch arm, else its source task's weights.
-
-    Raises:
-        WeightsError: There is no such file, or the folder holds no model.
-    """
-    if source.is_file():
-        return source
-    if not source.exists():
-        raise WeightsError(
-            f"model.weights: path must exist, got {source}.",
-            f"correct model.weights; paths are relative to the working directory, {Path.cwd()}.",
-        )
-    for pattern in _STUDY_PATTERNS:
-        found = sorted(source.glob(pattern), key=_order_by_seed)
-        if found:
-            return found[0]
-    raise WeightsError(
-        f"model.weights: folder must be a study's output with a trained model, got {source}.",
-        "name the folder that holds the other study's train/, or a weights file itself.",
-    )
-
-
-def _order_by_seed(path: Path) -> tuple[int, str]:
-    """Order seed-2 before seed-10."""
-    return len(path.parent.name), path.parent.name
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -64,14 +27,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is missing, unsafe, of an unknown kind, or holds no tensors.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".safetensors":
+    if check_kind(path) == SAFE_SUFFIX:
         return read_tensors(path)[0]
-    if suffix not in _PICKLED:
-        raise WeightsError(
-            f"{path.name}: weights must be .safetensors, .pt or .pth, got {suffix or 'no suffix'}.",
-            "convert the file to safetensors with the program that wrote it.",
-        )
     return _pick_tensors(_unpickle(path), where=path.name)
 
 

@@ -108,7 +108,7 @@ def test_code_in_a_pickled_file_is_refused_and_never_run(writer: str, tmp_path: 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.h5"
     path.write_bytes(b"weights")
-    check_refusal(train(tmp_path, path), 8, "w.h5: weights must be .safetensors, .pt or .pth")
+    check_refusal(train(tmp_path, path), 8, "w.h5: weights must be .safetensors, .pt, .pth or .tar")
 
 
 def test_a_network_too_deep_for_the_arrays_is_refused_before_any_epoch(tmp_path: Path) -> None:

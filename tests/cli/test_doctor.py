@@ -158,9 +158,9 @@ def test_missing_mask_fails(study, tmp_path):
 @pytest.mark.parametrize(
     ("weights", "make", "words"),
     [
-        ("gone.safetensors", None, "is not there"),
-        ("model.pkl", "file", "is of another kind"),
-        ("study", "folder", "holds no model"),
+        ("gone.safetensors", None, "path must exist"),
+        ("model.pkl", "file", "must be .safetensors, .pt, .pth or .tar, got .pkl"),
+        ("study", "folder", "must be a study's output with a trained model"),
     ],
 )
 def test_unusable_weights_fail(study, tmp_path, weights, make, words):

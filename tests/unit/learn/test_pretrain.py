@@ -17,6 +17,7 @@ def pretrain(images, labels, *, seed=0, epochs=3):
         epochs=epochs,
         batch_size=8,
         learning_rate=0.005,
+        amp="off",
         device=torch.device("cpu"),
         state=None,
     )

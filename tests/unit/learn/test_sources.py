@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from medvision.errors import WeightsError
-from medvision.learn.sources import find_weights, read_weights
+from medvision.learn.sources import read_weights
+from medvision.learn.weights_path import find_weights
 
 TENSORS = {"a.weight": torch.arange(3.0), "a.bias": torch.zeros(1)}
 
@@ -59,7 +60,9 @@ def test_file_without_tensors_is_refused(tmp_path, content):
 
 
 def test_unknown_kind_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"must be \.safetensors, \.pt or \.pth, got \.onnx"):
+    with pytest.raises(
+        WeightsError, match=r"must be \.safetensors, \.pt, \.pth or \.tar, got \.onnx"
+    ):
         read_weights(tmp_path / "w.onnx")
 
 
