@@ -207,13 +207,23 @@ def _write_explanations(sources: Sources, cite: Cite) -> str:
     )
     return (
         f"The logit of the explained class was attributed to the input by {said}, computed with "
-        f"Captum {cite('captum')} and mapped back to the source image's own grid. "
+        f"Captum {cite('captum')} and mapped back to the source image's own grid; "
+        f"{_describe_absence(sources)} stood for absence. "
         f"Each map was checked: against the network with randomised weights {cite('sanity')}; by "
         f"deletion against {_get(sources, 'explain.random_orders')} random orders "
         f"{cite('deletion')}; and, where a lesion mask exists, by the pointing game "
         f"{cite('pointing')}. Images were chosen by a fixed rule with seed "
         f"{_get(sources, 'explain.seed')}, wrong predictions included."
     )
+
+
+def _describe_absence(sources: Sources) -> str:
+    """What attributions and deletion were measured against."""
+    baseline = _get(sources, "explain.baseline")
+    if baseline != "blur":
+        return f"a scaled intensity of {baseline}"
+    sd = " × ".join(str(n) for n in _as_list(_get(sources, "explain.blur_voxels")))
+    return f"the image itself, blurred (standard deviation {sd} voxels),"
 
 
 def _get(sources: Sources, key: str) -> JsonValue:

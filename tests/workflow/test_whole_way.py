@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import nibabel as nib
@@ -50,13 +51,49 @@ def test_each_subject_is_tested_once_per_arm(tiny_study: Path) -> None:
     assert {image for _, _, image in tested} == cohort
 
 
-def test_planted_faults_get_the_verdicts_that_the_truth_expects(tiny_study: Path) -> None:
+def test_each_planted_file_gets_the_verdict_that_the_truth_expects(tiny_study: Path) -> None:
     truth = json.loads((tiny_study / "phantom" / "truth.json").read_text())
-    reasons = {row["reason"] for row in read_rows(tiny_study / "ingest" / "sources.tsv")}
-    text = json.dumps(truth)
-    for reason in ("missing-slice", "localizer", "truncated"):
-        assert reason in text
-        assert reason in reasons
+    digests = {row["file"]: row["digest"] for row in read_rows(tiny_study / "phantom/archive.tsv")}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in read_rows(tiny_study / "ingest" / "sources.tsv"):
+        found.setdefault(row["digest"], []).append((row["verdict"], row["reason"]))
+    kinds = set()
+    for fault in truth["faults"]:
+        verdicts = [found[digests[name]] for name in fault["files"]]
+        kinds.add(fault["kind"])
+        if fault["kind"] == "duplicate-instances":
+            # Either copy may be the one kept: as many are counted as were planted.
+            counted = [v for rows in found.values() for v in rows if v[0] == "duplicate"]
+            assert counted == [("duplicate", "same-pixels")] * len(fault["files"])
+            continue
+        expected = (fault["verdict"], fault["reason"])
+        assert verdicts == [[expected]] * len(fault["files"]), fault["kind"]
+    assert len(kinds) == 8
+
+
+def test_the_image_under_two_subjects_is_found_and_kept_together(tiny_study: Path) -> None:
+    (pair,) = read_rows(tiny_study / "cohort" / "leakage.tsv")
+    assert (pair["kind"], pair["action"]) == ("same-pixels", "grouped")
+    assert pair["subject_a"] != pair["subject_b"]
+    assert find_splits(tiny_study, {pair["subject_a"]}) == find_splits(
+        tiny_study, {pair["subject_b"]}
+    )
+
+
+def test_two_studies_of_one_subject_land_in_the_same_fold(tiny_study: Path) -> None:
+    images = read_rows(tiny_study / "cohort" / "cohort.tsv")
+    counts = Counter(row["subject"] for row in images)
+    (twice,) = [subject for subject, n in counts.items() if n == 2]
+    assert all(len(splits) == 1 for splits in find_splits(tiny_study, {twice}).values())
+
+
+def find_splits(study: Path, subjects: set[str]) -> dict[str, set[str]]:
+    """The splits of some subjects' images, by fold."""
+    splits: dict[str, set[str]] = {}
+    for row in read_rows(study / "cohort" / "folds.tsv"):
+        if row["subject"] in subjects:
+            splits.setdefault(row["fold"], set()).add(row["split"])
+    return splits
 
 
 def test_no_identity_of_the_archive_reaches_an_output(tiny_study: Path) -> None:
