@@ -63,6 +63,14 @@ def test_a_bad_key_ends_in_one_line_and_a_hint(
     assert "common.smk" not in done.stderr
 
 
+def test_numbers_in_a_section_given_on_the_command_line_are_numbers(tmp_path: Path) -> None:
+    done = snakemake(
+        configure(tmp_path, TINY), "-n", "--printshellcmds", "--config", "train={seeds: [0, 1]}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "seed-1/model.safetensors" in done.stdout + done.stderr
+
+
 def test_a_missing_table_of_labels_is_named_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "scans").mkdir()
     values = {"data": {"kind": "nifti", "path": "scans", "labels": "nobody.csv"}}
