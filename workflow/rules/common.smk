@@ -22,7 +22,9 @@ def check_config(values):
 
 study = check_config(config)
 # What the models made of it: on the command line Snakemake hands nested values over as text.
-validate(study.model_dump(mode="json"), schema="../../config/schema.json", set_default=False)
+validate(
+    study.model_dump(mode="json"), schema="../../config/schema.json", set_default=False
+)
 
 layout = Layout(study.output.path)
 FOLDS = list(range(study.cohort.folds))
