@@ -18,6 +18,7 @@ from medvision.cli._learning import (
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.config.sections import AugmentSection
+from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
 from medvision.io.tables import write_table
@@ -50,7 +51,7 @@ _log = logging.getLogger(__name__)
     "it goes on after the last complete epoch.",
     example="medvision train --config config/config.yaml --arm transfer --fold 0",
 )
-@click.option("--arm", required=True, type=click.Choice(["transfer", "scratch"]))
+@click.option("--arm", required=True, type=click.Choice(ARMS))
 @click.option("--fold", required=True, type=click.IntRange(min=0))
 def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     """Train all seeds of one arm on one fold."""

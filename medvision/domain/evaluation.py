@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medvision.domain.arms import rank_arm
 from medvision.domain.calibration import CalibrationBin, compute_calibration
 from medvision.domain.estimate import (
     Difference,
@@ -25,8 +26,6 @@ from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_f
 from medvision.domain.statistic import ArmTest
 from medvision.domain.threshold import FALLBACK, YOUDEN, Threshold, fit_threshold
 from medvision.errors import DataError
-
-_FIRST_ARM = "transfer"
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def _build_arms(
     _check_same_seeds(held)
     return {
         arm: _build_arm(arm, held[arm], groups=groups, classes=classes, thresholds=thresholds)
-        for arm in sorted(held, key=lambda name: (name != _FIRST_ARM, name))
+        for arm in sorted(held, key=rank_arm)
     }
 
 

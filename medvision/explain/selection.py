@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from medvision.domain.arms import rank_arm
 from medvision.domain.record import JsonValue
 from medvision.errors import ExplanationError
 from medvision.explain.case import Case
@@ -14,7 +15,6 @@ from medvision.runtime.seeds import derive_seed
 Prediction = Mapping[str, str]
 """One row of the predictions: arm fold seed split image_id subject label predicted ..."""
 
-MAIN_ARM = "transfer"
 BINARY_OUTCOMES = ("true_positive", "false_negative", "false_positive", "true_negative")
 UNCERTAIN = "uncertain"
 
@@ -89,7 +89,7 @@ def select_cases(
 def _choose_rows(predictions: Sequence[Prediction]) -> list[Prediction]:
     """Return the test rows of the main arm and its first seed, sorted by image."""
     test = [row for row in predictions if row["split"] == "test"]
-    arms = sorted({row["arm"] for row in test}, key=lambda arm: (arm != MAIN_ARM, arm))
+    arms = sorted({row["arm"] for row in test}, key=rank_arm)
     rows = [row for row in test if row["arm"] == arms[0]]
     first_seed = min((int(row["seed"]) for row in rows), default=0)
     return sorted((row for row in rows if int(row["seed"]) == first_seed), key=_sort_by_image)

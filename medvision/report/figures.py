@@ -14,8 +14,8 @@ from medvision.report.theme import FIRST, INK, MUTED, choose_colour
 from medvision.report.words import ARMS, RESEARCH_USE, say, say_count, say_number
 
 _SQUARE_IN = (3.5, 3.3)
-_TRAINING_LOSS = ("loss", "train_loss", "training_loss")
-_VALIDATION_LOSS = ("validation_loss", "val_loss")
+_LOSSES = (("train_loss", "Training", ":", 0.9), ("validation_loss", "Validation", "-", 1.3))
+"""Column of the history, its name in the legend, and how its line is drawn."""
 
 
 def draw_figures(facts: Facts) -> dict[str, Picture]:
@@ -157,8 +157,7 @@ def draw_training(histories: Sequence[HistoryPoints]) -> list[Picture]:
 
 def _list_losses(held: HistoryPoints) -> list[float]:
     """Return all losses of a model."""
-    names = (*_TRAINING_LOSS, *_VALIDATION_LOSS)
-    return [v for name in names for v in held.columns.get(name, ()) if v is not None]
+    return [v for name, *_ in _LOSSES for v in held.columns.get(name, ()) if v is not None]
 
 
 def _make_training(histories: Sequence[HistoryPoints], *, top: float, position: int) -> Draw:
@@ -167,9 +166,9 @@ def _make_training(histories: Sequence[HistoryPoints], *, top: float, position: 
     def draw(axes: Axes) -> None:
         colour = choose_colour(histories[0].arm, position=position)
         for n, held in enumerate(histories):
-            for names, line, width in ((_TRAINING_LOSS, ":", 0.9), (_VALIDATION_LOSS, "-", 1.3)):
-                values = next((held.columns[k] for k in names if k in held.columns), ())
-                label = ("Training" if line == ":" else "Validation") if n == 0 else None
+            for name, words, line, width in _LOSSES:
+                values = held.columns.get(name, ())
+                label = words if n == 0 else None
                 epochs = range(1, len(values) + 1)
                 heights = [float("nan") if value is None else value for value in values]
                 axes.plot(epochs, heights, line, color=colour, lw=width, alpha=0.8, label=label)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from medvision.domain.labels import SPLITS
 from medvision.report.sources import Row, Sources, list_unique, parse_count
 from medvision.report.words import (
     HARMLESS_ACTIONS,
@@ -216,9 +217,6 @@ def _build_pair(row: Row) -> LeakagePair:
     )
 
 
-_SPLITS = ("train", "validation", "test")
-
-
 def _build_folds(sources: Sources, *, classes: Sequence[str], positive: str) -> tuple[FoldRow, ...]:
     """Return one row per fold and split."""
     rows = sources.table("folds")
@@ -233,7 +231,7 @@ def _build_folds(sources: Sources, *, classes: Sequence[str], positive: str) -> 
             positive=index,
         )
         for fold in folds
-        for split in _SPLITS
+        for split in SPLITS
     ]
     return tuple(row for row in built if row.n_images > 0)
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medvision.domain.arms import rank_arm
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.words import ARMS, say, say_metric, say_number
 
 _MAIN_METRICS = ("auc", "auc_macro", "balanced_accuracy")
-_ARM_ORDER = ("transfer", "scratch")
 _CURVE_POINTS = 400
 
 
@@ -132,8 +132,7 @@ def build_performance(sources: Sources, *, classes: Sequence[str]) -> Performanc
 
 def _sort_by_arm(rows: Sequence[Row]) -> list[Row]:
     """Put transfer first and scratch last, the order within an arm as it was."""
-    rank = {arm: n for n, arm in enumerate(_ARM_ORDER)}
-    return sorted(rows, key=lambda row: (rank.get(row["arm"], len(rank)), row["arm"]))
+    return sorted(rows, key=lambda row: rank_arm(row["arm"]))
 
 
 def _build_metric(row: Row) -> Metric:
