@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.io.ingest import IngestSummary, ingest_folder
+from medvision.io.ingest.run import IngestSummary, ingest_folder
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
 

@@ -10,7 +10,7 @@ from medvision.config.model import Study
 # Section -> the functions that together take its fields as keyword arguments.
 TAKERS = {
     "phantom": ("medvision.phantom.cohort:generate_cohort",),
-    "ingest": ("medvision.io.ingest:ingest_folder",),
+    "ingest": ("medvision.io.ingest.run:ingest_folder",),
     "cohort": ("medvision.domain.folds:build_folds", "medvision.domain.leakage:find_leakage"),
     "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
     "pretrain": (

@@ -178,8 +178,8 @@ def _write_masks(step: Step, images: Sequence[CohortImage]) -> _Masks:
 def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
     """Write one mask; return its digest and how it was aligned."""
     from medvision.domain.mask import align_mask
-    from medvision.io.nifti_read import read_nifti
-    from medvision.io.nifti_write import write_nifti
+    from medvision.io.nifti.read import read_nifti
+    from medvision.io.nifti.write import write_nifti
 
     source = find_labels(step.study, step.layout).parent / (image.mask or "")
     if not source.is_file():

@@ -71,7 +71,7 @@ class _Desk:
         import numpy as np
 
         from medvision.explain.case import CaseImage
-        from medvision.io.nifti_read import read_nifti
+        from medvision.io.nifti.read import read_nifti
 
         image_id, layout = case.image_id, self.step.layout
         affine, shape = self.store.source_geometry(image_id)
@@ -98,7 +98,7 @@ class _Desk:
 
     def save_map(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
         """Write a map with the source's affine, and return the digest of the file."""
-        from medvision.io.nifti_write import write_nifti
+        from medvision.io.nifti.write import write_nifti
 
         path = self.step.write(self.step.layout.attribution(image_id, method))
         return write_nifti(path, grid, affine=affine, is_placed=image_id in self.placed)

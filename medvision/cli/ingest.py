@@ -22,7 +22,7 @@ _KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti"
 )
 def command(study: Study, layout: Layout) -> None:
     """Ingest the input folder."""
-    from medvision.io.ingest import describe_counts, ingest_folder
+    from medvision.io.ingest.run import describe_counts, ingest_folder
 
     is_phantom = study.data.kind == "phantom"
     source = find_source(study, layout)

@@ -19,7 +19,7 @@ from medvision.layout import Layout
 def command(study: Study, layout: Layout, *, file_id: str) -> None:
     """Walk the input folder until the id fits."""
     from medvision.io.deidentify import Pseudonymiser, read_key
-    from medvision.io.walk import list_files
+    from medvision.io.ingest.walk import list_files
 
     names = Pseudonymiser(read_key(find_key(study, layout)))
     source = find_source(study, layout)

@@ -69,7 +69,7 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row]) -> None:
 
 def _load_image(step: Step, image_id: str) -> tuple[FloatGrid, Affine]:
     """Read one ingested image."""
-    from medvision.io.nifti_read import read_nifti
+    from medvision.io.nifti.read import read_nifti
 
     image = read_nifti(step.read(step.layout.image(image_id)))
     return image.array.astype("float32"), image.affine

@@ -175,7 +175,7 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
     """Read an image, its maps and its mask, all on the image's own grid."""
     import numpy as np
 
-    from medvision.io.nifti_read import read_nifti
+    from medvision.io.nifti.read import read_nifti
     from medvision.report.case import CaseGrids
 
     layout, image_id = step.layout, row["image_id"]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from medvision.cli.main import main
-from medvision.io.nifti_write import write_nifti
+from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 

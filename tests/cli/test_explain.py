@@ -15,8 +15,8 @@ from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import Study, build_study
 from medvision.domain.intended_use import RESEARCH_USE
-from medvision.io.nifti_read import read_nifti
-from medvision.io.nifti_write import write_nifti
+from medvision.io.nifti.read import read_nifti
+from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.learn.backbones import build_backbone

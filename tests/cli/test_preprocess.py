@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import load_study
-from medvision.io.nifti_write import write_nifti
+from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import read_array_store

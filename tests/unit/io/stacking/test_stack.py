@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from medvision.domain.study import Frame, Instance, Slice
 from medvision.io.reasons import REFUSED, RefusalError
-from medvision.io.stack import Placed, build_stack, find_duplicates
+from medvision.io.stacking.stack import Placed, build_stack, find_duplicates
 
 
 def make_slice(position, orientation=(1, 0, 0, 0, 1, 0), *, uid="1", thickness=None, variant=()):

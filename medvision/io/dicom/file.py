@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from medvision.io.dicom_values import read_text
+from medvision.io.dicom.values import read_text
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 

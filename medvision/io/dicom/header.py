@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvision.domain.study import Instance
-from medvision.io.dicom_file import Header, read_header
-from medvision.io.dicom_frames import FRAME_KEYWORDS, read_frames
-from medvision.io.dicom_objects import (
+from medvision.io.dicom.file import Header, read_header
+from medvision.io.dicom.frames import FRAME_KEYWORDS, read_frames
+from medvision.io.dicom.objects import (
     BURNED_IN_RISK,
     MODALITIES,
     name_manufacturer,
     name_other_object,
 )
-from medvision.io.dicom_values import read_integer, read_number, read_text, read_texts
+from medvision.io.dicom.values import read_integer, read_number, read_text, read_texts
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 

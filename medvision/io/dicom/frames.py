@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, cast
 
 from medvision.domain.study import Frame, Orientation, PositionMm, SpacingRowColumnMm
-from medvision.io.dicom_values import (
+from medvision.io.dicom.values import (
     read_integer,
     read_items,
     read_number,

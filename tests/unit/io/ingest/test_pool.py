@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from medvision.io.pool import map_in_order
+from medvision.io.ingest.pool import map_in_order
 
 
 def square(number):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from medvision.domain.study import Grid, Series, Slice
-from medvision.io.dicom_objects import CROSS_SECTIONAL
-from medvision.io.dicom_pixels import COLOUR, GREY
+from medvision.io.dicom.objects import CROSS_SECTIONAL
+from medvision.io.dicom.pixels import COLOUR, GREY
 from medvision.io.reasons import RefusalError
 
 _ORIENTATION_TOLERANCE = 1e-3

@@ -10,7 +10,7 @@ from medvision.domain.geometry import Affine, compute_orientation, compute_spaci
 from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import NumberGrid, format_shape
-from medvision.io.nifti_write import shrink_dtype, write_nifti
+from medvision.io.nifti.write import shrink_dtype, write_nifti
 from medvision.runtime.files import write_json
 
 MANIFEST_COLUMNS = (

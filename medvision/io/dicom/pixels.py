@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.study import Frame, Instance
-from medvision.io.dicom_file import read_dataset
+from medvision.io.dicom.file import read_dataset
 from medvision.io.quiet import silence_decoder, silence_readers
 from medvision.io.reasons import RefusalError
 

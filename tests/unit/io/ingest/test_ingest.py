@@ -23,10 +23,10 @@ from ingesting import ingest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medvision.errors import DataError
-from medvision.io.convert import guess_subject
 from medvision.io.deidentify import Pseudonymiser
+from medvision.io.ingest.convert import guess_subject
+from medvision.io.ingest.walk import classify_file
 from medvision.io.reasons import FLAGS, NON_IMAGE, REFUSED
-from medvision.io.walk import classify_file
 
 OBLIQUE = tuple(np.array([[0.8, 0.6, 0.0], [-0.48, 0.64, 0.6]]).ravel())
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -332,7 +332,7 @@ def test_file_that_cannot_be_opened_is_refused_and_the_rest_goes_on(tmp_path, mo
             raise PermissionError(path)
         return classify_file(path)
 
-    monkeypatch.setattr("medvision.io.scan.classify_file", classify)
+    monkeypatch.setattr("medvision.io.ingest.scan.classify_file", classify)
     result = ingest(tmp_path / "in", tmp_path / "out")
     assert result.reasons() == {"unreadable": 1}
     assert "closed" not in result.rejects[0]["detail"]

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medvision.domain.study import Instance
-from medvision.io.convert import NiftiFile, Verdict
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom_header import read_instance
+from medvision.io.dicom.header import read_instance
+from medvision.io.ingest.convert import NiftiFile, Verdict
+from medvision.io.ingest.walk import DICOM, NIFTI, classify_file
 from medvision.io.reasons import REFUSED, RefusalError
-from medvision.io.walk import DICOM, NIFTI, classify_file
 from medvision.runtime.files import hash_file
 
 

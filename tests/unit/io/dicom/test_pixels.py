@@ -6,8 +6,8 @@ from dicoms import Plan, make_volume, write_radiograph, write_series
 from pydicom.dataset import Dataset
 
 from medvision.domain.study import Frame, Instance
-from medvision.io.dicom_header import read_instance
-from medvision.io.dicom_pixels import read_planes, rescale
+from medvision.io.dicom.header import read_instance
+from medvision.io.dicom.pixels import read_planes, rescale
 
 
 def decode(path):

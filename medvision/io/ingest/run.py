@@ -10,7 +10,8 @@ from pathlib import Path
 
 from medvision.domain.study import Grid, Instance, group_series
 from medvision.errors import DataError
-from medvision.io.convert import (
+from medvision.io.deidentify import Pseudonymiser, read_or_create_key
+from medvision.io.ingest.convert import (
     NiftiFile,
     Outcome,
     Verdict,
@@ -19,13 +20,12 @@ from medvision.io.convert import (
     guess_subject,
     refuse,
 )
-from medvision.io.deidentify import Pseudonymiser, read_or_create_key
-from medvision.io.image import MANIFEST_COLUMNS
-from medvision.io.pool import map_in_order
-from medvision.io.scan import Scanned, Scanner, scan_file
-from medvision.io.series import split_grids
+from medvision.io.ingest.image import MANIFEST_COLUMNS
+from medvision.io.ingest.pool import map_in_order
+from medvision.io.ingest.scan import Scanned, Scanner, scan_file
+from medvision.io.ingest.walk import list_files
+from medvision.io.stacking.series import split_grids
 from medvision.io.tables import write_table
-from medvision.io.walk import list_files
 from medvision.layout import Layout
 from medvision.runtime.files import storage_faults
 from medvision.runtime.progress import track

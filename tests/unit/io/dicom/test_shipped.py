@@ -10,13 +10,13 @@ import pytest
 from ingesting import KEY
 
 from medvision.domain.study import Instance, group_series
-from medvision.io.convert import Verdict, Workshop, convert
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom_header import read_instance
-from medvision.io.dicom_pixels import read_planes
+from medvision.io.dicom.header import read_instance
+from medvision.io.dicom.pixels import read_planes
+from medvision.io.ingest.convert import Verdict, Workshop, convert
+from medvision.io.ingest.scan import Scanner, scan_file
 from medvision.io.reasons import FLAGS, NON_IMAGE, REFUSED
-from medvision.io.scan import Scanner, scan_file
-from medvision.io.series import split_grids
+from medvision.io.stacking.series import split_grids
 
 ROOT = Path(pydicom.data.data_manager.DATA_ROOT)
 FILES = sorted(

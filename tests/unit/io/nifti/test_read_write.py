@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from ingesting import ingest
 
 from medvision.domain.intended_use import RESEARCH_USE
-from medvision.io.nifti_read import read_nifti
-from medvision.io.nifti_write import shrink_dtype, write_nifti
+from medvision.io.nifti.read import read_nifti
+from medvision.io.nifti.write import shrink_dtype, write_nifti
 from medvision.io.reasons import FLAGS, REFUSED, RefusalError
 
 SHIPPED = Path(nibabel.__file__).parent / "tests" / "data"

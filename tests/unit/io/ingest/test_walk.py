@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from medvision.errors import DataError
-from medvision.io.walk import DICOM, NIFTI, classify_file, list_files
+from medvision.io.ingest.walk import DICOM, NIFTI, classify_file, list_files
 
 NIFTI_HEAD = b"\x5c\x01\x00\x00" + bytes(340) + b"n+1\x00" + bytes(4)
 

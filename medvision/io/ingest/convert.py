@@ -12,12 +12,12 @@ from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
 from medvision.domain.study import Grid, Slice
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom_pixels import Decoded, Plane, read_planes
-from medvision.io.image import Image, write_image
-from medvision.io.nifti_read import read_nifti
+from medvision.io.dicom.pixels import Decoded, Plane, read_planes
+from medvision.io.ingest.image import Image, write_image
+from medvision.io.nifti.read import read_nifti
 from medvision.io.reasons import SAME_PIXELS, RefusalError
-from medvision.io.series import check_grid
-from medvision.io.stack import Placed, Stack, build_stack, find_duplicates
+from medvision.io.stacking.series import check_grid
+from medvision.io.stacking.stack import Placed, Stack, build_stack, find_duplicates
 
 _BIDS_MODALITIES = {
     **dict.fromkeys(("T1w", "T2w", "T2star", "FLAIR", "PDw", "PDT2", "inplaneT1", "UNIT1"), "MR"),
