@@ -1,6 +1,7 @@
 """Subjects' images before they are volumes: instances, their frames, and series of them."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 PositionMm = tuple[float, float, float]
 """Centre of the first pixel, LPS+ mm."""
@@ -12,18 +13,81 @@ SpacingRowColumnMm = tuple[float, float]
 """Distance between rows (along j), then between columns (along i), mm."""
 
 
+Role = Literal["original", "derived", "localizer", "capture"]
+"""What an image is for: read as acquired, computed from others, planned with, or a screenshot."""
+
+Value = float | str
+"""A value that tells planes apart: a number in the unit that its name states, or a term."""
+
+PARTS = ("echo-time-ms", "echo-number", "component", "image-kind", "stack")
+"""Names of values that divide a series into images of their own.
+
+component is M, P, R or I (magnitude, phase, real, imaginary); image-kind the remaining values of
+ImageType that describe the pixels; stack the id of a stack of an enhanced object.
+"""
+
+AXES = (
+    "temporal-position",
+    "b-value",
+    "gradient",
+    "cardiac-phase-percent",
+    "trigger-time-ms",
+    "inversion-time-ms",
+    "acquisition-number",
+    "frame-time-ms",
+    "acquisition-time-s",
+    "content-time-s",
+    "instance-number",
+)
+"""Names of values that can form the fourth axis, the most telling first.
+
+b-value in s/mm²; gradient the direction as `x,y,z`, empty where there is none; times of the day in
+seconds since midnight. instance-number is trusted last, and never orders slices.
+"""
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """How an instance's stored pixels lie in its file.
+
+    Args:
+        syntax: UID of the transfer syntax.
+        offset: Byte of the file at which the pixels begin; None where that cannot be told without
+            a full parse (deflated files).
+        length: Bytes of the pixels; None where they are encapsulated or deflated.
+        bits_allocated: Bits per sample in the file.
+        bits_stored: Bits of the value.
+        high_bit: Place of the value's most significant bit.
+        is_signed: Two's complement.
+        is_big_endian: Byte order of native samples.
+        is_plain: The file holds, at `offset`, uncompressed whole-number grey samples of 8, 16 or
+            32 bits, whose value is slope * stored + intercept: they can be read without a decoder.
+    """
+
+    syntax: str
+    offset: int | None
+    length: int | None
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    is_signed: bool
+    is_big_endian: bool
+    is_plain: bool
+
+
 @dataclass(frozen=True)
 class Frame:
     """One plane of pixels inside an instance.
 
     Args:
-        index: Place within the instance, from 0.
+        index: Place within the instance, from 0; in a mosaic the number of the tile.
         position_mm: Centre of the first pixel, LPS+ mm.
         orientation: Row and column directions, LPS+.
         spacing_mm: Distance between rows, between columns, mm.
         slope: Modality value per stored unit.
         intercept: Modality value of stored 0.
-        variant: What else tells planes apart: (attribute name, value), such as the echo time.
+        variant: What else tells planes apart, sorted by name: (name of PARTS or AXES, value).
+        tile: (row, column) of the plane's first pixel in a mosaic; None elsewhere.
 
     Source:
         PS3.3 C.7.6.2 Image Plane, C.11.1 Modality LUT.
@@ -35,7 +99,8 @@ class Frame:
     spacing_mm: SpacingRowColumnMm | None = None
     slope: float = 1.0
     intercept: float = 0.0
-    variant: tuple[tuple[str, str], ...] = ()
+    variant: tuple[tuple[str, Value], ...] = ()
+    tile: tuple[int, int] | None = None
 
     @property
     def has_geometry(self) -> bool:
@@ -44,31 +109,38 @@ class Frame:
 
 @dataclass(frozen=True)
 class Instance:
-    """One stored object with pixels, as its header tells it.
-
-    It holds the identifiers of the source; only pseudonyms of them may be written anywhere.
+    """One stored object with pixels, as its header tells it, already under pseudonyms.
 
     Args:
         file: Pseudonymous id of the file.
-        path: Path below the source folder.
-        subject: Identifier of the subject, as the source has it.
-        study_uid: UID of the study.
-        series_uid: UID of the series; empty where the header has none.
-        sop_uid: UID of this instance.
+        path: Path below the source folder; `archive!member` for a file of an archive.
+        subject: Pseudonym of the subject.
+        study_uid: Pseudonym of the study's UID.
+        series_uid: Pseudonym of the series' UID; empty where the header has none.
+        sop_uid: Pseudonym of this instance's UID.
+        image_key: Pseudonym of the user's name of the series.
         sop_class: UID of the kind of object.
         modality: Controlled term such as CT.
         image_type: Values that tell the image's role, such as (ORIGINAL, PRIMARY, AXIAL).
-        frame_of_reference: UID of the space that positions refer to.
-        rows: Pixels along a column.
-        columns: Pixels along a row.
+        frame_of_reference: Pseudonym of the UID of the space that positions refer to.
+        rows: Pixels along a column of one plane (of one tile, in a mosaic).
+        columns: Pixels along a row of one plane.
         samples: 1 for grey, 3 for colour.
         photometric: How samples are meant, such as MONOCHROME2.
         thickness_mm: Nominal slice thickness or distance.
-        units: HU or none.
+        units: HU, Bq/mL or another controlled term; none where unknown.
         manufacturer: Controlled name or empty.
         frames: At least one.
         flags: Controlled codes of what is worth knowing.
-        is_encapsulated: The pixels come from a codec, and decoding them runs native code.
+        role: What the image is for.
+        pixels: Where the pixels lie; None where the object has none.
+        is_partial: Told by the bounded scan alone: what only a full parse can tell (private
+            attributes) is not among the variants.
+        date: Date of the study, YYYY-MM-DD, shifted by the subject's own number of days.
+        age_years: Age at the study, capped; None where unknown.
+        sex: M, F, O or empty.
+        protocol: How the image was acquired, for the sidecar: BIDS key and number or controlled
+            term, sorted by key.
         fault: (reason, detail) where the pixels cannot be used and only the header counts.
     """
 
@@ -91,8 +163,20 @@ class Instance:
     manufacturer: str
     frames: tuple[Frame, ...]
     flags: tuple[str, ...] = ()
-    is_encapsulated: bool = False
+    image_key: str = ""
+    role: Role = "original"
+    pixels: PixelLayout | None = None
+    is_partial: bool = False
+    date: str = ""
+    age_years: float | None = None
+    sex: str = ""
+    protocol: tuple[tuple[str, Value], ...] = ()
     fault: tuple[str, str] | None = None
+
+    @property
+    def is_encapsulated(self) -> bool:
+        """The pixels come from a codec, and decoding them runs native code."""
+        return self.pixels is not None and self.pixels.length is None
 
 
 @dataclass(frozen=True)
@@ -110,14 +194,17 @@ class Grid:
     Args:
         slices: At least one.
         index: Place of the grid among those of its series.
-        is_stack: The slices have positions and form a volume; otherwise copies of one 2D image.
+        is_stack: The slices have positions and form volumes; otherwise planes without geometry:
+            copies of one 2D image, or the frames of one cine.
         is_incomplete: A file of the series, here or in another grid, has a fault.
+        part: What sets the grid apart from others of its series: (name of PARTS, value).
     """
 
     slices: tuple[Slice, ...]
     index: int
     is_stack: bool
     is_incomplete: bool
+    part: tuple[tuple[str, Value], ...] = ()
 
     @property
     def first(self) -> Instance:

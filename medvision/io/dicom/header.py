@@ -176,7 +176,7 @@ def _translate(header: Header, *, file: str, relative_path: str) -> Instance:
         manufacturer=name_manufacturer(read_text(dataset, "Manufacturer")),
         frames=frames,
         flags=flags,
-        is_encapsulated=header.pixels is not None and header.pixels.is_encapsulated,
+
         fault=_find_fault(header),
     )
 

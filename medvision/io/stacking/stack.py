@@ -181,7 +181,7 @@ def _list_variants(slices: Sequence[Slice]) -> list[str]:
     values: dict[str, set[str]] = {}
     for item in slices:
         for name, value in (*item.frame.variant, ("ImageType", str(item.instance.image_type))):
-            values.setdefault(name, set()).add(value)
+            values.setdefault(name, set()).add(str(value))
     return sorted(name for name, found in values.items() if len(found) > 1)
 
 
