@@ -1,203 +1,164 @@
-"""NIfTI in: values, affine by rule, and what was doubtful about them."""
+"""NIfTI and Analyze in: values, affine by rule, and what was doubtful about them."""
 
-import gzip
-import io
-import zlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from medvision.domain.geometry import (
-    Affine,
-    check_affine,
-    compute_corner_offsets,
-    compute_spacing_mm,
-)
+from medvision.domain.geometry import Affine
 from medvision.domain.volume import GridShape, NumberGrid
-from medvision.errors import GeometryError
-from medvision.io.quiet import silence_readers
+from medvision.io.nifti.affine import choose_affine
+from medvision.io.nifti.header import NiftiHeader, find_header_bytes, parse_header
+from medvision.io.nifti.pair import find_partner
+from medvision.io.nifti.stream import ByteStream, open_stream
+from medvision.io.nifti.values import read_colour, scale_values
 from medvision.io.reasons import RefusalError
-
-if TYPE_CHECKING:
-    from nibabel.nifti1 import Nifti1Header
-
-_HEADER_BYTES = {1: 348, 2: 540}
-_CHUNK = 1 << 22
-_GZIP = b"\x1f\x8b"
-_TO_MM = {"meter": 1000.0, "micron": 0.001}
-_DISAGREEMENT = 0.1
-"""Largest distance of a corner under sform and qform, in voxels."""
 
 
 @dataclass(frozen=True)
 class NiftiImage:
-    """A NIfTI file's image.
+    """The image of a NIfTI or Analyze file.
 
     Args:
-        array: (I, J, K); integers where the file holds unscaled ones, else float32.
+        array: (I, J, K), or (I, J, K, T) where it has several volumes; whole numbers where the
+            file holds them and its scaling keeps them whole, else float32. Colour: uint8 with
+            a last axis of red, green, blue.
         affine: (4, 4), voxel index to RAS+ mm.
         is_placed: The file states an orientation.
         flags: Codes of reasons.FLAGS.
+        is_colour: The last axis of `array` is red, green, blue.
+        axis: What the volumes differ in: time where the header says so, frame where it is
+            silent; "" for one volume.
+        step_s: Time between volumes in seconds; None where the header is silent.
+        digest: BLAKE3 of the file's bytes (of the header's, for a pair).
+        partner_digest: BLAKE3 of the other file of a pair, else "".
     """
 
     array: NumberGrid
     affine: Affine
     is_placed: bool
     flags: tuple[str, ...]
+    is_colour: bool = False
+    axis: str = ""
+    step_s: float | None = None
+    digest: str = ""
+    partner_digest: str = ""
+
+    @property
+    def shape(self) -> GridShape:
+        """Voxels (i, j, k) of one volume."""
+        i, j, k = self.array.shape[:3]
+        return i, j, k
+
+    @property
+    def n_volumes(self) -> int:
+        """Volumes along the fourth axis."""
+        n_axes = self.array.ndim - (1 if self.is_colour else 0)
+        return self.array.shape[3] if n_axes == 4 else 1
 
 
-def read_nifti(path: Path) -> NiftiImage:
-    """Read a NIfTI-1 or NIfTI-2 file, compressed or not, whatever its name.
+def read_nifti(source: Path | bytes, *, partner: Path | bytes | None = None) -> NiftiImage:
+    """Read NIfTI-1, NIfTI-2 or Analyze 7.5, gzip or not, in one file or two, whatever its name.
 
     The sform is taken where its code is positive, else the qform, else the spacing alone; where
-    both are given and disagree, that is flagged. The header's free text is never read.
+    both are given and disagree, that is flagged. Analyze never states an orientation, and SPM's
+    origin is not trusted for one. The header's free text is never read. Memory is bounded by
+    the file: a header that claims more voxels than it can hold costs none.
 
     Args:
-        path: The file.
+        source: The file, or its bytes; of a pair the header.
+        partner: The voxels of a pair; looked for beside a path where None.
 
     Raises:
         RefusalError: The file cannot be used.
-        OSError: The file cannot be opened.
+        OSError: A file cannot be opened.
 
     Source:
-        NIfTI-1 standard, nifti1.h, "orientation and location in space".
+        nifti1.h, nifti2.h (NIfTI data format working group); Analyze 7.5 file format.
     """
-    with path.open("rb") as raw, silence_readers():
-        is_packed = raw.read(2) == _GZIP
-        raw.seek(0)
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_packed else raw
-        try:
-            header = _read_header(stream)
-            shape = _check_header(header)
-            stored = _read_array(stream, header, shape=shape)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise RefusalError(
-                "truncated", f"file must be complete, got {type(error).__name__}"
-            ) from None
-        affine, is_placed, flags = _choose_affine(header, shape)
-        return NiftiImage(_scale(stored, header), affine, is_placed, flags)
+    with open_stream(source) as stream:
+        header = _read_header(stream)
+        if not header.is_pair:
+            voxels = _read_voxels(stream, header)
+            return _build_image(header, voxels, digests=(stream.finish(), ""))
+        digest = stream.finish()
+    with open_stream(_name_partner(source, partner)) as stream:
+        voxels = _read_voxels(stream, header)
+        return _build_image(header, voxels, digests=(digest, stream.finish()))
 
 
-def _read_header(stream: BinaryIO) -> "Nifti1Header":
+def read_header(source: Path | bytes) -> NiftiHeader:
+    """Read the header alone: shape, type and orientation without the voxels.
+
+    Args:
+        source: The file, or its first bytes; of a pair the header.
+
+    Raises:
+        RefusalError: The header cannot be used.
+        OSError: The file cannot be opened.
+    """
+    with open_stream(source) as stream:
+        return _read_header(stream)
+
+
+def _read_header(stream: ByteStream) -> NiftiHeader:
     """Read the fixed part of the header."""
-    from nibabel.nifti1 import Nifti1Header
-    from nibabel.nifti2 import Nifti2Header
-
-    head = _read_exactly(stream, _HEADER_BYTES[1])
-    version = 1 if head[344:347] == b"n+1" else 2
-    head += _read_exactly(stream, _HEADER_BYTES[version] - len(head))
-    maker = Nifti1Header if version == 1 else Nifti2Header
-    try:
-        header: Nifti1Header = maker.from_fileobj(io.BytesIO(head + bytes(4)), check=False)
-    except Exception as error:  # noqa: BLE001 - nibabel raises what it meets; any bytes need a verdict
-        raise RefusalError(
-            "unreadable", f"header must be NIfTI, got {type(error).__name__}"
-        ) from None
-    return header
+    head = stream.read(4)
+    n_bytes = find_header_bytes(head)
+    if not n_bytes:
+        raise RefusalError("unreadable", "header must be NIfTI or Analyze, got another size")
+    return parse_header(head + stream.read(n_bytes - len(head)))
 
 
-def _check_header(header: "Nifti1Header") -> GridShape:
-    """Return the shape (I, J, K), or refuse more dimensions or voxels that are no real numbers."""
-    try:
-        shape = [int(size) for size in header.get_data_shape()]
-        dtype = header.get_data_dtype()
-    except Exception as error:  # noqa: BLE001 - nibabel raises what it meets; any bytes need a verdict
-        raise RefusalError(
-            "unreadable", f"shape and dtype must be NIfTI's, got {type(error).__name__}"
-        ) from None
-    while len(shape) > 3 and shape[-1] == 1:
-        shape.pop()
-    if len(shape) > 3:
-        raise RefusalError("4d-not-supported", f"image must be 2D or 3D, got shape {shape}")
-    if len(shape) < 2 or min(shape) < 1:
-        raise RefusalError("empty-image", f"image must have two dimensions, got shape {shape}")
-    if not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
-        raise RefusalError("dtype-not-supported", f"voxels must be real numbers, got {dtype}")
-    i, j, k = (*shape, 1)[:3]
-    return i, j, k
+def _name_partner(source: Path | bytes, partner: Path | bytes | None) -> Path | bytes:
+    """Return where the voxels of a pair lie."""
+    found = find_partner(source) if partner is None and isinstance(source, Path) else partner
+    if found is None:
+        raise RefusalError("pair-incomplete", "header must have its voxels beside it, got no .img")
+    return found
 
 
-def _read_array(stream: BinaryIO, header: "Nifti1Header", *, shape: GridShape) -> NumberGrid:
-    """Read the voxels, then the rest of the file, so that its checksum is verified."""
-    dtype = header.get_data_dtype()
-    skip = int(header.get_data_offset()) - stream.tell()
-    if skip < 0:
+def _read_voxels(stream: ByteStream, header: NiftiHeader) -> NDArray[np.uint8]:
+    """Read the voxels' bytes."""
+    if header.offset < stream.position:
         raise RefusalError("unreadable", "voxels must begin after the header, got an offset in it")
-    _read_exactly(stream, skip)
-    n_bytes = int(np.prod([float(size) for size in shape])) * dtype.itemsize
-    content = _read_exactly(stream, n_bytes)
-    while stream.read(_CHUNK):
-        continue
-    array: NumberGrid = np.frombuffer(content, dtype=dtype).reshape(shape, order="F")
-    return array
+    stream.skip(header.offset - stream.position)
+    return stream.read_array(header.n_voxels * header.voxel_bytes)
 
 
-def _read_exactly(stream: BinaryIO, n_bytes: int) -> bytes:
-    """Read in pieces, so that a header that lies about its size costs no memory."""
-    pieces = []
-    missing = n_bytes
-    while missing > 0:
-        piece = stream.read(min(missing, _CHUNK))
-        if not piece:
-            raise RefusalError(
-                "truncated", f"file must have {n_bytes} bytes here, got {n_bytes - missing}"
-            )
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
+def _build_image(
+    header: NiftiHeader, voxels: NDArray[np.uint8], *, digests: tuple[str, str]
+) -> NiftiImage:
+    """Turn bytes into values and a place in space."""
+    i, j, k = (*header.shape, 1)[:3]
+    affine, is_placed, flags = choose_affine(header, (i, j, k))
+    full = (i, j, k, *header.shape[3:])
+    array, more = _read_values(header, voxels, shape=full)
+    return NiftiImage(
+        array,
+        affine,
+        is_placed,
+        (*flags, *more),
+        is_colour=header.is_colour,
+        axis=_name_axis(header) if math.prod(full[3:]) > 1 else "",
+        step_s=header.step_s if math.prod(full[3:]) > 1 else None,
+        digest=digests[0],
+        partner_digest=digests[1],
+    )
 
 
-def _scale(stored: NumberGrid, header: "Nifti1Header") -> NumberGrid:
-    """Apply scl_slope and scl_inter; whole numbers without scaling stay whole."""
-    slope, intercept = header.get_slope_inter()
-    is_scaled = slope is not None and (slope, intercept) != (1.0, 0.0)
-    is_whole = np.issubdtype(stored.dtype, np.integer)
-    if is_scaled:
-        real: NumberGrid = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
-        return real
-    native: NumberGrid = stored.astype(stored.dtype.newbyteorder("=") if is_whole else np.float32)
-    return native
+def _read_values(
+    header: NiftiHeader, voxels: NDArray[np.uint8], *, shape: tuple[int, ...]
+) -> tuple[NumberGrid, tuple[str, ...]]:
+    """Return the values, with flags."""
+    if header.is_colour:
+        return read_colour(voxels, shape=shape)
+    stored: NumberGrid = voxels.view(header.dtype).reshape(shape, order="F")
+    return scale_values(stored, header)
 
 
-def _choose_affine(
-    header: "Nifti1Header", shape: GridShape
-) -> tuple[Affine, bool, tuple[str, ...]]:
-    """Choose among sform, qform and spacing; return it with is_placed and flags."""
-    try:
-        sform = header.get_sform(coded=True)[0]
-        qform = header.get_qform(coded=True)[0]
-        factor = _TO_MM.get(header.get_xyzt_units()[0], 1.0)
-    except Exception as error:  # noqa: BLE001 - nibabel raises what it meets; any bytes need a verdict
-        raise RefusalError(
-            "bad-affine", f"sform and qform must be computable, got {type(error).__name__}"
-        ) from None
-    chosen = sform if sform is not None else qform
-    if chosen is None:
-        affine, flags = _assume_affine(header, factor)
-        return affine, False, flags
-    affine = np.diag([factor, factor, factor, 1.0]) @ np.asarray(chosen, dtype=np.float64)
-    try:
-        check_affine(affine, where="NIfTI")
-    except GeometryError as error:
-        raise RefusalError("bad-affine", error.message.rstrip(".")) from None
-    differ = sform is not None and qform is not None and _is_far(sform, qform, shape=shape)
-    return affine, True, ("sform-qform-differ",) if differ else ()
-
-
-def _assume_affine(header: "Nifti1Header", factor: float) -> tuple[Affine, tuple[str, ...]]:
-    """Build an affine of the voxel sizes alone, index 0 at the origin."""
-    zooms = np.abs(np.array((*header.get_zooms(), 1.0, 1.0)[:3], dtype=np.float64)) * factor
-    is_stated = bool(np.isfinite(zooms).all() and (zooms > 0).all())
-    if not is_stated:
-        zooms = np.ones(3)
-    flags = ("no-orientation",) if is_stated else ("no-orientation", "no-spacing")
-    return np.diag([*zooms, 1.0]), flags
-
-
-def _is_far(sform: Affine, qform: Affine, *, shape: GridShape) -> bool:
-    """Say whether two affines place a corner of the grid differently."""
-    apart = compute_corner_offsets(sform, qform, shape=shape)
-    limit = _DISAGREEMENT * min(compute_spacing_mm(sform))
-    return bool(np.linalg.norm(apart, axis=1).max() > limit)
+def _name_axis(header: NiftiHeader) -> str:
+    """Name the fourth axis as far as the header tells."""
+    return "frame" if header.step_s is None else "time"
