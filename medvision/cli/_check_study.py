@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvision.cli._findings import Finding, format_bytes
+from medvision.cli._inputs import read_labels
 from medvision.config.model import Study
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.errors import MedvisionError, WeightsError
-from medvision.io.tables import read_table
 from medvision.learn.weights_path import check_kind, find_weights
 from medvision.runtime.files import is_exposed
 
@@ -100,7 +100,7 @@ def _is_dicom(path: Path) -> bool:
 def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
     """Read the table of labels by the rules that the cohort step applies."""
     try:
-        rows = build_label_rows(read_table(path))
+        rows = build_label_rows(read_labels(path, data=study.data))
         classes = build_classes([row.label for row in rows], positive=study.data.positive)
     except MedvisionError as error:
         return Finding("Labels", "fail", error.message, error.hint), []

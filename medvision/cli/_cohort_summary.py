@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from medvision.domain.cohort import CohortImage, Unmatched, count_unmatched
+from medvision.domain.candidates import Unmatched
+from medvision.domain.cohort import CohortImage, count_unmatched
 from medvision.domain.labels import Classes
 from medvision.domain.leakage import LeakagePair
 from medvision.domain.record import JsonValue

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from medvision.config.model import Study
+from medvision.config.sections import DataSection
+from medvision.domain.label_columns import rename_columns
 from medvision.errors import DataError, LabelError
 from medvision.layout import Layout
 
@@ -47,15 +49,20 @@ def find_labels(study: Study, layout: Layout) -> Path:
     return study.data.labels or layout.phantom_labels
 
 
-def read_labels(path: Path) -> list[dict[str, str]]:
-    """Read the table of labels as it stands.
+def read_labels(path: Path, *, data: DataSection) -> list[dict[str, str]]:
+    """Read the table of labels, its columns under the names that labels are read by.
+
+    Args:
+        path: CSV or TSV.
+        data: Names the columns of subject and label.
 
     Raises:
-        LabelError: It cannot be read, or is no table.
+        LabelError: It cannot be read, is no table, or lacks a column that `data` names.
     """
     from medvision.io.tables import read_table
 
     try:
-        return read_table(path)
+        rows = read_table(path)
     except DataError as error:
         raise LabelError(error.message, error.hint) from error
+    return rename_columns(rows, subject_column=data.subject_column, label_column=data.label_column)

@@ -1,6 +1,7 @@
 """`medvision cohort`: labels joined, leakage found, subjects split into folds."""
 
 import logging
+import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,20 +12,14 @@ from medvision.cli._cohort_summary import Parts, summarise_cohort
 from medvision.cli._inputs import find_labels, read_labels
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.config.model import Study
-from medvision.domain.cohort import (
-    CohortImage,
-    Matching,
-    Unmatched,
-    build_archive_images,
-    count_unmatched,
-    match_labels,
-)
+from medvision.domain.candidates import Unmatched, build_archive_images
+from medvision.domain.cohort import CohortImage, Matching, count_unmatched, match_labels
 from medvision.domain.folds import build_folds
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
 from medvision.domain.split import FOLD_COLUMNS, Assignment, count_balance
 from medvision.errors import DataError, GeometryError, StaleOutputError
-from medvision.io.deidentify import Pseudonymiser, read_key
+from medvision.io.deidentify import Pseudonymiser, cap_age, read_key
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
@@ -63,8 +58,11 @@ def command(study: Study, layout: Layout) -> None:
         _write_leakage(step, pairs)
         _write_unmatched(step, matching.unmatched)
         check_leakage(pairs)
-        settings = dict(study.cohort)
-        del settings["on_leakage"]
+        settings = {
+            name: value
+            for name, value in dict(study.cohort).items()
+            if name not in ("on_leakage", "roles")
+        }
         images = join_groups(matching.images, pairs)
         folds = build_folds(images, **settings)
         masks = _write_masks(step, images)
@@ -102,16 +100,29 @@ def _read_labels(step: Step) -> list[LabelRow]:
     """Read the table of labels, its subjects and images under their pseudonyms."""
     path = find_labels(step.study, step.layout)
     _register(step, "labels", path=path)
-    rows = build_label_rows(read_labels(path))
+    rows = build_label_rows(read_labels(path, data=step.study.data))
     names = _read_names(step)
     return [
         replace(
             row,
             subject=names.subject(row.subject),
             image=names.image_key(row.image.removeprefix("./")) if row.image else None,
+            attributes={name: _cap_age(name, text) for name, text in row.attributes.items()},
         )
         for row in rows
     ]
+
+
+def _cap_age(name: str, text: str) -> str:
+    """Return an attribute as it is, unless it is an age that would point at a person."""
+    if "age" not in re.split(r"[^a-z]+", name.lower()):
+        return text
+    try:
+        age_years = float(text)
+    except ValueError:
+        return text
+    capped = cap_age(age_years)
+    return text if capped == age_years else f"{capped:g}"
 
 
 def _read_names(step: Step) -> Pseudonymiser:
@@ -155,7 +166,7 @@ def _match(step: Step, labels: Sequence[LabelRow]) -> Matching:
         for name in (row["subject"], row["image_key"]):
             reasons[name].add(row["reason"])
     refused = {name: ", ".join(sorted(held)) for name, held in reasons.items() if name}
-    return match_labels(labels, images, refused=refused)
+    return match_labels(labels, images, roles=step.study.cohort.roles, refused=refused)
 
 
 def _write_masks(step: Step, images: Sequence[CohortImage]) -> _Masks:

@@ -63,7 +63,7 @@ def _find_masks(study: Study, layout: Layout) -> frozenset[Path]:
     labels = find_labels(study, layout)
     if not labels.is_file():
         return frozenset()
-    rows = read_labels(labels)
+    rows = read_labels(labels, data=study.data)
     return frozenset(labels.parent / row["mask"] for row in rows if row.get("mask"))
 
 

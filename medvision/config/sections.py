@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from medvision.domain.study import Role
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -28,8 +30,16 @@ class DataSection(Section):
     path: Path | None = Field(None, description="Folder with the images; not for phantom.")
     labels: Path | None = Field(
         None,
-        description="CSV or TSV with subject and label, optionally image, mask, split and any "
-        "further columns, which are kept as subgroup variables.",
+        description="CSV or TSV with subject and label, optionally image, part, mask, split and "
+        "any further columns, which are kept as subgroup variables.",
+    )
+    subject_column: str | None = Field(
+        None,
+        description="Column of the labels that holds the subject; when omitted subject, or "
+        "participant_id as in BIDS.",
+    )
+    label_column: str | None = Field(
+        None, description="Column of the labels that holds the class; label when omitted."
     )
     positive: str | None = Field(
         None,
@@ -86,6 +96,11 @@ class CohortSection(Section):
     )
     validation_fraction: Fraction = Field(
         0.25, description="Share of a fold's remaining subjects used for validation."
+    )
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = Field(
+        ("original",),
+        description="What images must be for: original, derived, localizer, capture; others are "
+        "listed and left out.",
     )
     seed: Seed = Field(1, description="Seed of the split.")
     on_leakage: Literal["group", "stop", "report"] = Field(

@@ -1,40 +1,12 @@
 """The cohort: one entry per labelled image, joined from the archive and the table of labels."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from medvision.domain.candidates import ArchiveImage, Choice, Unmatched, judge_image
 from medvision.domain.labels import LabelRow
 from medvision.errors import LabelError
-
-
-@dataclass(frozen=True)
-class ArchiveImage:
-    """One ingested image, as the manifest describes it.
-
-    Args:
-        image_id: Pseudonymous name of the image.
-        subject: Pseudonym of the subject that the archive names (header or path).
-        study: Pseudonym of the study, empty where the archive knows none.
-        source: dicom or nifti.
-        modality: DICOM modality code, or empty.
-        shape: Voxels, such as `64x64x24`.
-        spacing_mm: Voxel size in mm, such as `3x3x5`.
-        geometry: full, or none where the place in space is unknown.
-        pixel_digest: Digest of the decoded array; equal for equal pixels.
-        image_key: Pseudonym of the user's own name of the image.
-    """
-
-    image_id: str
-    subject: str
-    study: str
-    source: str
-    modality: str
-    shape: str
-    spacing_mm: str
-    geometry: str
-    pixel_digest: str
-    image_key: str
 
 
 @dataclass(frozen=True)
@@ -77,16 +49,6 @@ class CohortImage:
 
 
 @dataclass(frozen=True)
-class Unmatched:
-    """A label, image or mask that could not be joined: what kind, which one, and why."""
-
-    kind: str
-    id: str
-    line: int | None
-    detail: str
-
-
-@dataclass(frozen=True)
 class Matching:
     """Labelled images in order of their identifiers, and everything left over."""
 
@@ -94,30 +56,23 @@ class Matching:
     unmatched: tuple[Unmatched, ...]
 
 
-def build_archive_images(rows: Sequence[Mapping[str, str]]) -> list[ArchiveImage]:
-    """Turn the rows of the manifest into typed images.
-
-    Args:
-        rows: Rows of `ingest/manifest.tsv`.
-
-    Returns:
-        One image per row, in the same order.
-    """
-    names = tuple(ArchiveImage.__dataclass_fields__)
-    return [ArchiveImage(**{name: row[name] for name in names}) for row in rows]
-
-
 def match_labels(
-    labels: Sequence[LabelRow], images: Sequence[ArchiveImage], *, refused: Mapping[str, str]
+    labels: Sequence[LabelRow],
+    images: Sequence[ArchiveImage],
+    *,
+    roles: Sequence[str],
+    refused: Mapping[str, str],
 ) -> Matching:
     """Join labels with images: by the image's name where given, else by the subject.
 
-    A label that names its image decides the image's subject too. A label without an image's
-    name fits a subject with exactly one image. Whatever does not fit is listed.
+    Images of other roles, and those with a fourth axis left, are set aside first. A label that
+    names its image decides the image's subject too. A label fits where exactly one image is
+    left, its part included where the label names one. Whatever does not fit is listed.
 
     Args:
         labels: Rows with pseudonyms as subject and image.
         images: The archive's images.
+        roles: Roles that may enter the cohort.
         refused: Pseudonym (of an image's name or a subject) to why ingestion refused it.
 
     Returns:
@@ -126,53 +81,36 @@ def match_labels(
     Raises:
         LabelError: Nothing matches, or an image has two labels.
     """
-    by_key, by_subject = _index(images, by="image_key"), _index(images, by="subject")
+    aside = [item for image in images if (item := judge_image(image, roles=roles))]
+    choice = Choice(images, aside=aside, refused=refused)
     matched: dict[str, CohortImage] = {}
     unmatched: list[Unmatched] = []
     for row in labels:
-        found = by_key[row.image] if row.image else by_subject[row.subject]
+        found = choice.find(row)
         if len(found) != 1:
-            unmatched.append(_describe_miss(row, n_found=len(found), refused=refused))
+            unmatched.append(choice.describe_miss(row))
             continue
         image = _build_image(row, found[0])
         _check_first_label(image, matched.get(image.image_id))
         matched[image.image_id] = image
-    _check_any_matched(matched, labels=labels, images=images)
+    _check_any_matched(matched, labels=labels, images=images, n_aside=len(aside))
+    held = {*matched, *(item.id for item in aside)}
     unmatched += [
         Unmatched("image-without-label", image.image_id, None, "no row of the labels fits it")
         for image in images
-        if image.image_id not in matched
+        if image.image_id not in held
     ]
     return Matching(
         images=tuple(matched[name] for name in sorted(matched)),
-        unmatched=tuple(sorted(unmatched, key=lambda item: (item.kind, item.line or 0, item.id))),
+        unmatched=tuple(
+            sorted([*unmatched, *aside], key=lambda item: (item.kind, item.line or 0, item.id))
+        ),
     )
 
 
 def count_unmatched(unmatched: Sequence[Unmatched]) -> dict[str, int]:
     """Count what was left over, by kind, for the flow diagram."""
     return dict(sorted(Counter(item.kind for item in unmatched).items()))
-
-
-def _index(images: Sequence[ArchiveImage], *, by: str) -> defaultdict[str, list[ArchiveImage]]:
-    """Group images by one of their fields."""
-    result: defaultdict[str, list[ArchiveImage]] = defaultdict(list)
-    for image in images:
-        result[getattr(image, by)].append(image)
-    return result
-
-
-def _describe_miss(row: LabelRow, *, n_found: int, refused: Mapping[str, str]) -> Unmatched:
-    """Say why a label has no image of its own."""
-    name = row.image or row.subject
-    if n_found > 1:
-        detail = f"{n_found} images fit; name one in column image"
-        return Unmatched("several-images", name, row.line, detail)
-    if name in refused:
-        detail = f"refused at ingestion: {refused[name]}"
-    else:
-        detail = f"the archive holds no such {'image' if row.image else 'subject'}"
-    return Unmatched("label-without-image", name, row.line, detail)
 
 
 def _build_image(row: LabelRow, image: ArchiveImage) -> CohortImage:
@@ -210,9 +148,20 @@ def _check_first_label(image: CohortImage, earlier: CohortImage | None) -> None:
 
 
 def _check_any_matched(
-    matched: Mapping[str, CohortImage], *, labels: Sequence[LabelRow], images: Sequence[object]
+    matched: Mapping[str, CohortImage],
+    *,
+    labels: Sequence[LabelRow],
+    images: Sequence[object],
+    n_aside: int,
 ) -> None:
     """Refuse a table of which no row fits any image."""
+    if not matched and images and n_aside == len(images):
+        raise LabelError(
+            f"cohort: at least one image must be three-dimensional and of a role in cohort.roles, "
+            f"got {n_aside} that are not.",
+            "see the columns role and n_volumes of ingest/manifest.tsv; set cohort.roles or "
+            "ingest.volume.",
+        )
     if not matched:
         raise LabelError(
             f"labels: subjects must be those of the images, got {len(labels)} rows and "

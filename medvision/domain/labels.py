@@ -9,7 +9,10 @@ from medvision.errors import LabelError
 SPLITS = ("train", "validation", "test")
 
 _REQUIRED = ("subject", "label")
-_KNOWN = (*_REQUIRED, "image", "mask", "split")
+_KNOWN = (*_REQUIRED, "image", "part", "mask", "split")
+
+MISSING = "n/a"
+"""How BIDS writes a missing value; no class can have this name."""
 
 RESERVED_COLUMNS = frozenset(
     {"image_id", "group", "shape", "spacing_mm", "modality", "pixel_digest", "given_split"}
@@ -19,7 +22,7 @@ RESERVED_COLUMNS = frozenset(
 _IDENTIFYING = frozenset(
     {"name", "patientname", "firstname", "lastname", "surname", "patientid", "mrn"}
     | {"birthdate", "patientbirthdate", "dateofbirth", "dob", "birthday", "accessionnumber"}
-    | {"address", "phone", "email"}
+    | {"address", "phone", "email", "participantid"}
 )
 """Names of columns, letters and digits only, that would copy a person into the study's tables."""
 
@@ -35,6 +38,7 @@ class LabelRow:
         subject: Subject as the user names it, or its pseudonym.
         label: Name of the class.
         image: The image's name (SeriesInstanceUID or relative path) or its pseudonym.
+        part: Which of several images of one name, such as `echo-time-ms=4.6` or `volume=2`.
         mask: Path of a mask, relative to the table's folder.
         split: train, validation or test, where the user gives the split.
         attributes: Every further column, kept as a subgroup variable.
@@ -44,6 +48,7 @@ class LabelRow:
     subject: str
     label: str
     image: str | None = None
+    part: str | None = None
     mask: str | None = None
     split: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -60,11 +65,13 @@ class Classes:
 def build_label_rows(rows: Sequence[Mapping[str, str]]) -> list[LabelRow]:
     """Check the table of labels and turn it into typed rows.
 
+    A row whose label is BIDS's `n/a` has none and is passed over; elsewhere `n/a` is no value.
+
     Args:
         rows: Column name to text, one mapping per row, in the order of the file.
 
     Returns:
-        One `LabelRow` per row, in the same order.
+        One `LabelRow` per row with a label, in the same order.
 
     Raises:
         LabelError: The table is empty, a column is missing, reserved or identifying, a value
@@ -77,7 +84,13 @@ def build_label_rows(rows: Sequence[Mapping[str, str]]) -> list[LabelRow]:
             "write one line per subject below the names of the columns.",
         )
     _check_columns(tuple(rows[0]))
-    result = [_build_row(row, line=line) for line, row in enumerate(rows, start=_FIRST_LINE)]
+    numbered = enumerate(rows, start=_FIRST_LINE)
+    result = [_build_row(row, line=line) for line, row in numbered if not _is_unlabelled(row)]
+    if not result:
+        raise LabelError(
+            f"labels: the table must hold at least one label, got {MISSING} in {len(rows)} rows.",
+            "write a class into column label, or set data.label_column to the column that has it.",
+        )
     given = sum(row.split is not None for row in result)
     if given not in (0, len(result)):
         missing = next(row.line for row in result if row.split is None)
@@ -201,6 +214,11 @@ def _check_attribute_name(column: str) -> None:
         )
 
 
+def _is_unlabelled(row: Mapping[str, str]) -> bool:
+    """Say whether a row states that its label is missing."""
+    return (row.get("label") or "").strip().lower() == MISSING
+
+
 def _build_row(row: Mapping[str, str], *, line: int) -> LabelRow:
     """Turn one mapping into a row, or say what is missing in it."""
     text = {key: (value or "").strip() for key, value in row.items()}
@@ -214,11 +232,18 @@ def _build_row(row: Mapping[str, str], *, line: int) -> LabelRow:
         line=line,
         subject=text["subject"],
         label=text["label"],
-        image=text.get("image") or None,
-        mask=text.get("mask") or None,
-        split=_check_split(text.get("split") or None, line=line),
+        image=_read_optional(text, "image"),
+        part=_read_optional(text, "part"),
+        mask=_read_optional(text, "mask"),
+        split=_check_split(_read_optional(text, "split"), line=line),
         attributes={key: value for key, value in text.items() if key not in _KNOWN},
     )
+
+
+def _read_optional(row: Mapping[str, str], name: str) -> str | None:
+    """Return a cell's text, None where the column or the value is missing."""
+    text = row.get(name, "")
+    return None if text.lower() in ("", MISSING) else text
 
 
 def _check_split(split: str | None, *, line: int) -> str | None:

@@ -5,12 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from medvision.domain.cohort import (
-    ArchiveImage,
-    build_archive_images,
-    count_unmatched,
-    match_labels,
-)
+from medvision.domain.candidates import ArchiveImage, build_archive_images
+from medvision.domain.cohort import Matching, count_unmatched
+from medvision.domain.cohort import match_labels as match_with_roles
 from medvision.domain.labels import LabelRow
 from medvision.errors import LabelError
 
@@ -22,12 +19,27 @@ def archive(name: str, subject: str, source: str = "dicom") -> ArchiveImage:
         study=f"study-{subject}",
         source=source,
         modality="CT",
+        role="original",
+        part="",
+        axis="",
+        n_volumes="1",
+        volume="",
         shape="8x8x4",
         spacing_mm="1x1x2",
         geometry="full",
         pixel_digest=name,
         image_key=f"key-{name}",
     )
+
+
+def match_labels(
+    labels: list[LabelRow],
+    images: list[ArchiveImage],
+    *,
+    refused: dict[str, str],
+    roles: tuple[str, ...] = ("original",),
+) -> Matching:
+    return match_with_roles(labels, images, roles=roles, refused=refused)
 
 
 IMAGES = [archive("i1", "s1"), archive("i2", "s2"), archive("i3", "s3"), archive("i4", "s3")]
@@ -111,3 +123,75 @@ def test_manifest_rows_become_images() -> None:
     row = {name: f"the {name}" for name in ArchiveImage.__dataclass_fields__}
     (image,) = build_archive_images([{**row, "flags": "ignored"}])
     assert image.spacing_mm == "the spacing_mm"
+
+
+def test_images_of_other_roles_and_with_a_fourth_axis_are_set_aside_and_listed() -> None:
+    images = [
+        archive("i1", "s1"),
+        replace(archive("i2", "s1"), role="localizer"),
+        replace(archive("i3", "s2"), n_volumes="30", volume="all", axis="time"),
+        archive("i4", "s3"),
+    ]
+    labels = [LabelRow(2, "s1", "x"), LabelRow(3, "s2", "y")]
+    matching = match_labels(labels, images, refused={})
+    assert [image.image_id for image in matching.images] == ["s1_i1"]
+    assert {(item.kind, item.id): item.detail for item in matching.unmatched} == {
+        ("four-dimensional", "s2_i3"): "30 volumes; set ingest.volume to first, mean or each",
+        ("image-without-label", "s3_i4"): "no row of the labels fits it",
+        ("label-without-image", "s2"): "its image is set aside: 30 volumes; set ingest.volume to "
+        "first, mean or each",
+        ("other-role", "s1_i2"): "role localizer is not among cohort.roles",
+    }
+    labels = [labels[0], LabelRow(4, "s3", "y")]
+    both = match_labels(labels, images, refused={}, roles=("original", "localizer"))
+    assert "several-images" in count_unmatched(both.unmatched)
+
+
+@pytest.mark.parametrize("volume", ["1", "mean", "7"])
+def test_a_volume_that_was_chosen_enters(volume: str) -> None:
+    image = replace(archive("i1", "s1"), n_volumes="30", volume=volume, axis="time")
+    matching = match_labels([LabelRow(2, "s1", "x")], [image], refused={})
+    assert len(matching.images) == 1
+
+
+ECHOES = [
+    replace(archive(f"e{n}", "s1"), image_key="key-i1", part=f"component=M,echo-time-ms={te}")
+    for n, te in enumerate(("4.6", "9.2"))
+]
+
+
+@pytest.mark.parametrize(
+    "part", ["echo-time-ms=9.2", " echo-time-ms = 9.20 ", "echo-time-ms=9.2,component=M"]
+)
+def test_a_label_chooses_among_the_parts_of_a_series(part: str) -> None:
+    for image in ("key-i1", None):
+        labels = [LabelRow(2, "s1", "x", image=image, part=part)]
+        matching = match_labels(labels, ECHOES, refused={})
+        assert [item.image_id for item in matching.images] == ["s1_e1"]
+
+
+def test_a_label_chooses_among_the_volumes_of_a_series() -> None:
+    images = [
+        replace(archive(f"v{n}", "s1"), n_volumes="3", volume=str(n), part="component=M")
+        for n in (1, 2, 3)
+    ]
+    matching = match_labels([LabelRow(2, "s1", "x", part="volume=2")], images, refused={})
+    assert [image.image_id for image in matching.images] == ["s1_v2"]
+
+
+def test_without_a_choice_the_parts_are_told() -> None:
+    labels = [LabelRow(2, "s1", "x"), LabelRow(3, "s1", "x", part="component=P")]
+    images = [*ECHOES, archive("i2", "s2")]
+    matching = match_labels([*labels, LabelRow(4, "s2", "y")], images, refused={})
+    details = {item.line: (item.kind, item.detail) for item in matching.unmatched if item.line}
+    parts = "component=M,echo-time-ms=4.6; component=M,echo-time-ms=9.2"
+    assert details == {
+        2: ("several-images", f"2 images fit; name one in column part: {parts}"),
+        3: ("label-without-image", f"no image has this part; there are: {parts}"),
+    }
+
+
+def test_an_archive_of_which_nothing_may_enter_is_told_apart_from_wrong_names() -> None:
+    images = [replace(image, role="derived") for image in IMAGES]
+    with pytest.raises(LabelError, match=r"cohort: at least one .* got 4 that are not"):
+        match_labels([LabelRow(2, "s1", "x")], images, refused={})

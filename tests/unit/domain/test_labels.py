@@ -2,6 +2,7 @@
 
 import pytest
 
+from medvision.domain.label_columns import rename_columns
 from medvision.domain.labels import build_classes, build_label_rows
 from medvision.errors import LabelError
 
@@ -27,6 +28,8 @@ def test_further_columns_are_kept_as_attributes() -> None:
         ([{**GOOD, "split": "tset"}], "must be train, validation or test", "did you mean test?"),
         ([{**GOOD, "split": "train"}, {**GOOD, "split": ""}], "for all rows or for none", "line 3"),
         ([{**GOOD, "Patient Name": "x"}], "must not identify a person", "remove the column"),
+        ([{**GOOD, "participant_id": "x"}], "must not identify a person", "remove the column"),
+        ([{**GOOD, "label": "n/a"}], "must hold at least one label", "data.label_column"),
         ([{**GOOD, "group": "x"}], "column group must have another name", "label_group"),
     ],
 )
@@ -76,3 +79,39 @@ def test_impossible_classes_are_refused(
 ) -> None:
     with pytest.raises(LabelError, match=message):
         build_classes(labels, positive=positive)
+
+
+def test_a_label_that_bids_calls_missing_is_no_class() -> None:
+    rows = [GOOD, {**GOOD, "label": "n/a"}, {**GOOD, "subject": "S3", "mask": "n/a"}]
+    assert [(row.line, row.label, row.mask) for row in build_label_rows(rows)] == [
+        (2, "sick", None),
+        (4, "sick", None),
+    ]
+
+
+def test_participants_tsv_serves_as_the_table_of_labels() -> None:
+    rows = [{"participant_id": "sub-01", "age": "40", "diagnosis": "sick"}]
+    renamed = rename_columns(rows, subject_column=None, label_column="diagnosis")
+    (row,) = build_label_rows(renamed)
+    assert (row.subject, row.label, row.attributes) == ("sub-01", "sick", {"age": "40"})
+
+
+def test_columns_that_are_named_rightly_are_left_alone() -> None:
+    rows = [{**GOOD, "participant_id": "x"}]
+    assert rename_columns(rows, subject_column=None, label_column=None) == rows
+    assert rename_columns(rows, subject_column="subject", label_column="label") == rows
+    assert rename_columns([], subject_column="a", label_column="b") == []
+
+
+@pytest.mark.parametrize(
+    ("column", "message", "hint"),
+    [
+        ("diagnosi", "must be a column of the labels, got diagnosi", "did you mean diagnosis?"),
+        ("diagnosis", "must not have a column label besides diagnosis", "leave data.label_column"),
+    ],
+)
+def test_a_column_that_is_none_is_refused(column: str, message: str, hint: str) -> None:
+    with pytest.raises(LabelError) as caught:
+        rename_columns([{**GOOD, "diagnosis": "x"}], subject_column=None, label_column=column)
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
