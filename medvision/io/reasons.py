@@ -16,6 +16,7 @@ REFUSED = {
     "localizer": "a scout made for planning, not for reading",
     "missing-slice": "the slices leave a gap",
     "mosaic-not-supported": "many planes are tiled into one",
+    "mosaic-without-header": "a mosaic without the private header that places its tiles",
     "multiframe-not-supported": "several frames without a position for each",
     "no-decoder": "no installed library decodes the transfer syntax",
     "no-pixel-data": "an image object without pixels",

@@ -1,191 +1,118 @@
-"""The planes of a DICOM image: position, orientation, spacing and rescale of each frame."""
+"""The planes of a DICOM image: position, orientation, spacing, rescale and variant of each."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from medvision.domain.study import Frame, Orientation, PositionMm, SpacingRowColumnMm
-from medvision.io.dicom.values import (
-    read_integer,
-    read_items,
-    read_number,
-    read_numbers,
-    read_text,
-    read_value,
+from medvision.domain.study import Frame, Orientation, PositionMm
+from medvision.io.dicom.enhanced import GROUP_KEYWORDS, PER_FRAME_GROUPS, read_enhanced
+from medvision.io.dicom.groups import read_flat_variant
+from medvision.io.dicom.mosaic import is_mosaic, unfold_mosaic
+from medvision.io.dicom.multiframe import MULTIFRAME_KEYWORDS, read_multiframe
+from medvision.io.dicom.planes import (
+    PLANE_KEYWORDS,
+    Rescale,
+    read_rescale,
+    read_spacing,
+    read_thickness,
 )
+from medvision.io.dicom.private import PRIVATE_KEYWORDS, PRIVATE_TAGS, read_private_variant
+from medvision.io.dicom.values import read_integer, read_items, read_numbers
+from medvision.io.dicom.variants import VARIANT_KEYWORDS, merge_variants
 from medvision.io.reasons import RefusalError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_VARIANTS = (
-    "EchoTime",
-    "InversionTime",
-    "TriggerTime",
-    "TemporalPositionIdentifier",
-    "AcquisitionNumber",
-    "DiffusionBValue",
-    "AcquisitionTime",
-    "FrameReferenceTime",
+FRAME_KEYWORDS = tuple(
+    sorted(
+        {
+            *GROUP_KEYWORDS,
+            *MULTIFRAME_KEYWORDS,
+            *PLANE_KEYWORDS,
+            *PRIVATE_KEYWORDS,
+            *VARIANT_KEYWORDS,
+            "Columns",
+            "ImageOrientationPatient",
+            "ImagePositionPatient",
+            "NumberOfFrames",
+            "Rows",
+        }
+    )
 )
-_ENHANCED_VARIANTS = (
-    ("FrameContentSequence", "TemporalPositionIndex"),
-    ("FrameContentSequence", "FrameAcquisitionNumber"),
-    ("MREchoSequence", "EffectiveEchoTime"),
-    ("MRDiffusionSequence", "DiffusionBValue"),
-    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
-)
+"""Public attributes that read_frames looks at."""
 
-FRAME_KEYWORDS = (
-    *_VARIANTS,
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "ImagerPixelSpacing",
-    "ModalityLUTSequence",
-    "NominalScannedPixelSpacing",
-    "NumberOfFrames",
-    "PerFrameFunctionalGroupsSequence",
-    "PixelSpacing",
-    "RescaleIntercept",
-    "RescaleSlope",
-    "RescaleType",
-    "SharedFunctionalGroupsSequence",
-    "SliceThickness",
-    "SpacingBetweenSlices",
-)
+FRAME_TAGS = PRIVATE_TAGS
+"""Private elements that read_frames looks at, 0xGGGGEEEE."""
 
 _MAX_FRAMES = 100_000
 
-FrameFacts = tuple[tuple[Frame, ...], float | None, str | None]
-"""Frames; nominal slice distance in mm; rescale type (None where nothing is rescaled)."""
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What a header tells of an image's planes.
+
+    Args:
+        frames: At least one; the tiles of a mosaic are frames.
+        rows: Pixels along a column of one plane (of one tile, in a mosaic); 0 where unknown.
+        columns: Pixels along a row of one plane; 0 where unknown.
+        thickness_mm: Nominal distance of slices, or else their thickness; None where unknown.
+        rescale_type: Units of the rescale, "" where none are named; None where nothing is
+            rescaled, or where frames differ.
+    """
+
+    frames: tuple[Frame, ...]
+    rows: int
+    columns: int
+    thickness_mm: float | None
+    rescale_type: str | None
 
 
 def read_frames(dataset: "Dataset") -> FrameFacts:
     """Translate the planes of an image.
 
-    An enhanced object is read from its functional groups alone, whatever the top level says; an
-    object with several frames and no functional groups has frames without geometry.
+    An enhanced object is read from its functional groups alone, whatever the top level says; a
+    mosaic is unfolded; an object with several frames and no functional groups has frames without
+    geometry, unless it is a reconstruction of nuclear medicine.
 
     Args:
-        dataset: Header with FRAME_KEYWORDS.
+        dataset: Header with FRAME_KEYWORDS and FRAME_TAGS.
 
     Raises:
-        RefusalError: An attribute is broken, or the groups do not fit the number of frames.
+        RefusalError: An attribute is broken, the groups do not fit the number of frames, or a
+            mosaic does not say how it is to be unfolded.
 
     Source:
-        PS3.3 C.7.6.2 (classic), C.7.6.16 (functional groups).
+        PS3.3 C.7.6.2 (classic), C.7.6.16 (functional groups); see the modules for the others.
     """
     count = read_integer(dataset, "NumberOfFrames", default=1) or 1
     if not 0 < count <= _MAX_FRAMES:
         raise RefusalError("unreadable", f"NumberOfFrames must be 1 to {_MAX_FRAMES}, got {count}")
-    groups = read_items(dataset, "PerFrameFunctionalGroupsSequence")
-    if groups:
-        return _read_enhanced(dataset, groups, count=count)
-    slope, intercept, rescale_type = _read_rescale(dataset)
+    rows = read_integer(dataset, "Rows", default=0)
+    columns = read_integer(dataset, "Columns", default=0)
+    if PER_FRAME_GROUPS in dataset and read_items(dataset, "PerFrameFunctionalGroupsSequence"):
+        frames, thickness_mm, rescale_type = read_enhanced(dataset, count=count)
+        return FrameFacts(frames, rows, columns, thickness_mm, rescale_type)
+    rescale = read_rescale(dataset)
     if count > 1:
-        frames = tuple(Frame(k, slope=slope, intercept=intercept) for k in range(count))
-        return frames, None, rescale_type
-    frame = Frame(
+        frames, thickness_mm = read_multiframe(dataset, count=count, rescale=rescale)
+        return FrameFacts(frames, rows, columns, thickness_mm, rescale[2])
+    plane = _read_plane(dataset, rescale)
+    frames = (plane,)
+    if is_mosaic(dataset):
+        frames, rows, columns = unfold_mosaic(dataset, plane)
+    return FrameFacts(frames, rows, columns, read_thickness(dataset), rescale[2])
+
+
+def _read_plane(dataset: "Dataset", rescale: Rescale) -> Frame:
+    """Translate the only plane of a classic header."""
+    position = read_numbers(dataset, "ImagePositionPatient", count=3)
+    orientation = read_numbers(dataset, "ImageOrientationPatient", count=6)
+    return Frame(
         0,
-        position_mm=cast(PositionMm | None, read_numbers(dataset, "ImagePositionPatient", count=3)),
-        orientation=cast(
-            Orientation | None, read_numbers(dataset, "ImageOrientationPatient", count=6)
-        ),
-        spacing_mm=_read_spacing(dataset),
-        slope=slope,
-        intercept=intercept,
-        variant=tuple(
-            (name, str(read_value(dataset, name)))
-            for name in _VARIANTS
-            if read_value(dataset, name) is not None
-        ),
+        position_mm=cast(PositionMm | None, position),
+        orientation=cast(Orientation | None, orientation),
+        spacing_mm=read_spacing(dataset),
+        slope=rescale[0],
+        intercept=rescale[1],
+        variant=merge_variants((read_flat_variant(dataset), read_private_variant(dataset))),
     )
-    return (frame,), _read_thickness(dataset), rescale_type
-
-
-def _read_enhanced(dataset: "Dataset", groups: "list[Dataset]", *, count: int) -> FrameFacts:
-    """Translate the functional groups of an enhanced object."""
-    if len(groups) != count:
-        raise RefusalError(
-            "unreadable", f"functional groups must be one per frame ({count}), got {len(groups)}"
-        )
-    shared_items = read_items(dataset, "SharedFunctionalGroupsSequence")
-    shared = shared_items[0] if shared_items else None
-    frames = []
-    rescale_types = set()
-    for index, group in enumerate(groups):
-        frame, rescale_type = _read_enhanced_frame(index, group, shared=shared)
-        frames.append(frame)
-        rescale_types.add(rescale_type)
-    measures = _find_group("PixelMeasuresSequence", groups[0], shared=shared)
-    thickness_mm = None if measures is None else _read_thickness(measures)
-    only_type = rescale_types.pop() if len(rescale_types) == 1 else None
-    return tuple(frames), thickness_mm, only_type
-
-
-def _read_enhanced_frame(
-    index: int, group: "Dataset", *, shared: "Dataset | None"
-) -> tuple[Frame, str | None]:
-    """Translate one frame's functional groups."""
-    position = _find_group("PlanePositionSequence", group, shared=shared)
-    plane = _find_group("PlaneOrientationSequence", group, shared=shared)
-    measures = _find_group("PixelMeasuresSequence", group, shared=shared)
-    transformation = _find_group("PixelValueTransformationSequence", group, shared=shared)
-    slope, intercept, rescale_type = (
-        (1.0, 0.0, None) if transformation is None else _read_rescale(transformation)
-    )
-    variant = []
-    for sequence, keyword in _ENHANCED_VARIANTS:
-        item = _find_group(sequence, group, shared=shared)
-        if item is not None and keyword in item:
-            variant.append((keyword, read_text(item, keyword)))
-    frame = Frame(
-        index,
-        position_mm=None
-        if position is None
-        else cast(PositionMm | None, read_numbers(position, "ImagePositionPatient", count=3)),
-        orientation=None
-        if plane is None
-        else cast(Orientation | None, read_numbers(plane, "ImageOrientationPatient", count=6)),
-        spacing_mm=None if measures is None else _read_spacing(measures),
-        slope=slope,
-        intercept=intercept,
-        variant=tuple(variant),
-    )
-    return frame, rescale_type
-
-
-def _find_group(keyword: str, group: "Dataset", *, shared: "Dataset | None") -> "Dataset | None":
-    """Return a functional group of one frame, or the one shared by all."""
-    items = read_items(group, keyword)
-    if not items and shared is not None:
-        items = read_items(shared, keyword)
-    return items[0] if items else None
-
-
-def _read_rescale(dataset: "Dataset") -> tuple[float, float, str | None]:
-    """Return slope, intercept and units; a slope of 0 is broken."""
-    slope = read_number(dataset, "RescaleSlope")
-    intercept = read_number(dataset, "RescaleIntercept")
-    if slope == 0:
-        raise RefusalError("unreadable", "RescaleSlope must not be 0, got 0")
-    if slope is None and intercept is None:
-        return 1.0, 0.0, None
-    rescale_type = read_text(dataset, "RescaleType")
-    return (1.0 if slope is None else slope), intercept or 0.0, rescale_type
-
-
-def _read_spacing(dataset: "Dataset") -> SpacingRowColumnMm | None:
-    """Return the distance between rows and between columns, at the detector if nowhere else."""
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        spacing = read_numbers(dataset, keyword, count=2)
-        if spacing is not None and min(spacing) > 0:
-            return spacing[0], spacing[1]
-    return None
-
-
-def _read_thickness(dataset: "Dataset") -> float | None:
-    """Return the nominal distance of slices, or else their thickness."""
-    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
-        value = read_number(dataset, keyword)
-        if value is not None and abs(value) > 0:
-            return abs(value)
-    return None

@@ -149,7 +149,7 @@ def _count_bytes(dataset: "Dataset", bits: int) -> int:
 def _translate(header: Header, *, file: str, relative_path: str) -> Instance:
     """Build the instance of an image's header."""
     dataset = header.dataset
-    frames, thickness_mm, rescale_type = read_frames(dataset)
+    facts = read_frames(dataset)
     sop_class = _name_sop_class(dataset)
     series_uid = read_text(dataset, "SeriesInstanceUID")
     study_uid = read_text(dataset, "StudyInstanceUID") or series_uid
@@ -167,14 +167,14 @@ def _translate(header: Header, *, file: str, relative_path: str) -> Instance:
         modality=modality if modality in MODALITIES else "OT",
         image_type=tuple(value.upper() for value in read_texts(dataset, "ImageType")),
         frame_of_reference=read_text(dataset, "FrameOfReferenceUID"),
-        rows=read_integer(dataset, "Rows", default=0),
-        columns=read_integer(dataset, "Columns", default=0),
+        rows=facts.rows,
+        columns=facts.columns,
         samples=read_integer(dataset, "SamplesPerPixel", default=1),
         photometric=read_text(dataset, "PhotometricInterpretation").upper(),
-        thickness_mm=thickness_mm,
-        units=_name_units(modality, rescale_type),
+        thickness_mm=facts.thickness_mm,
+        units=_name_units(modality, facts.rescale_type),
         manufacturer=name_manufacturer(read_text(dataset, "Manufacturer")),
-        frames=frames,
+        frames=facts.frames,
         flags=flags,
 
         fault=_find_fault(header),
