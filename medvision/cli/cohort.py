@@ -196,13 +196,15 @@ def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
     if not source.is_file():
         raise DataError(f"{image.image_id}: mask must be a file, got none.")
     mask = read_nifti(source)
+    if mask.n_volumes > 1 or mask.is_colour:
+        found = "colour" if mask.is_colour else f"{mask.n_volumes} volumes"
+        raise DataError(f"{image.image_id}: mask must be one grey volume, got {found}.")
     target = read_nifti(step.read(step.layout.image(image.image_id)))
-    i, j, k = target.array.shape
     aligned, how = align_mask(
         mask.array.astype("float32"),
         mask.affine,
         to_affine=target.affine,
-        to_shape=(i, j, k),
+        to_shape=target.shape,
         geometry=image.geometry,
         where=image.image_id,
     )

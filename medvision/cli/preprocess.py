@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -12,18 +13,26 @@ from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
-from medvision.domain.volume import FloatGrid, format_shape, parse_shape
+from medvision.domain.volume import FloatVolume, format_shape, parse_shape
 from medvision.io.tables import Row, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS
 from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
+    from medvision.preprocess.rejection import Rejection
     from medvision.preprocess.store import StoredImage, StoreResult
 
 REJECT_COLUMNS = ("image_id", "reason", "detail")
 
 _ROUNDING_MM = 1e-12
+
+_INVERTED = "monochrome1"
+_INVERSION: JsonValue = {
+    "name": "Invert",
+    "parameters": {"images_flagged": _INVERTED, "value": "maximum + minimum - value"},
+}
+"""The step before the pipeline; the index tells which images it concerns."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,11 +46,17 @@ def command(study: Study, layout: Layout) -> None:
     """Preprocess the cohort's images, in the order of their ids."""
     with open_step("preprocess", study, upstream=("ingest", "cohort")) as step:
         rows = read_table(step.read(layout.cohort), required=("image_id", "label", "shape"))
-        _preprocess(study, step, rows=sorted(rows, key=lambda row: row["image_id"]))
+        manifest = read_table(step.read(layout.manifest), required=("image_id", "flags"))
+        inverted = frozenset(
+            row["image_id"] for row in manifest if _INVERTED in row["flags"].split(",")
+        )
+        rows.sort(key=lambda row: row["image_id"])
+        _preprocess(study, step, rows=rows, inverted=inverted)
 
 
-def _preprocess(study: Study, step: Step, *, rows: list[Row]) -> None:
+def _preprocess(study: Study, step: Step, *, rows: list[Row], inverted: frozenset[str]) -> None:
     """Introduce the images to the pipeline, and write the store with its tables."""
+    from medvision.preprocess.channels import choose_channels
     from medvision.preprocess.dimensions import choose_dimensions
     from medvision.preprocess.pipeline import build_pipeline
     from medvision.preprocess.store import check_classes_left, write_arrays
@@ -52,37 +67,68 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row]) -> None:
     limit_threads(1)
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
     spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
-    left_out = {rejection.image_id for rejection in others}
-    kept = [image_id for image_id in shapes if image_id not in left_out]
+    kept = _leave_out(shapes, others)
+    colours = {image_id: _is_colour(step, image_id) for image_id in kept}
+    _, other_channels = choose_channels(colours)
+    kept = _leave_out(kept, other_channels)
     transform, steps = build_pipeline(spatial_dims=spatial_dims, **dict(study.preprocess))
     result = write_arrays(
         track(kept, "preprocessing images", total=len(kept)),
-        lambda image_id: _load_image(step, image_id),
+        lambda image_id: _load_image(step, image_id, is_inverted=image_id in inverted),
         transform=transform,
         spatial_dims=spatial_dims,
         path=step.write(step.layout.arrays),
     )
-    result = replace(result, rejections=(*others, *result.rejections))
+    result = replace(result, rejections=(*others, *other_channels, *result.rejections))
     check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
-    _write_tables(step, result, spatial_dims=spatial_dims, steps=[s.as_dict() for s in steps])
+    _write_tables(
+        step,
+        result,
+        spatial_dims=spatial_dims,
+        steps=[*([_INVERSION] if inverted & set(kept) else []), *(s.as_dict() for s in steps)],
+        inverted=inverted,
+    )
 
 
-def _load_image(step: Step, image_id: str) -> tuple[FloatGrid, Affine]:
+def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> list[str]:
+    """Return the images that were not rejected."""
+    gone = {rejection.image_id for rejection in rejections}
+    return [image_id for image_id in image_ids if image_id not in gone]
+
+
+def _is_colour(step: Step, image_id: str) -> bool:
+    """Tell by its header whether an ingested image is coloured."""
+    from medvision.io.nifti.read import read_header
+
+    return read_header(step.read(step.layout.image(image_id))).is_colour
+
+
+def _load_image(step: Step, image_id: str, *, is_inverted: bool) -> tuple[FloatVolume, Affine]:
     """Read one ingested image."""
     from medvision.io.nifti.read import read_nifti
+    from medvision.preprocess.channels import put_channels_first
 
     image = read_nifti(step.read(step.layout.image(image_id)))
-    return image.array.astype("float32"), image.affine
+    volume = put_channels_first(image.array, is_colour=image.is_colour, is_inverted=is_inverted)
+    return volume, image.affine
 
 
 def _write_tables(
-    step: Step, result: "StoreResult", *, spatial_dims: int, steps: list[JsonValue]
+    step: Step,
+    result: "StoreResult",
+    *,
+    spatial_dims: int,
+    steps: list[JsonValue],
+    inverted: frozenset[str],
 ) -> None:
     """Write the index, the rejects and the meta file, and note the counts for the record."""
     write_table(
         step.write(step.layout.array_index),
-        [_describe_row(row, image) for row, image in enumerate(result.images)],
-        columns=ARRAY_INDEX_COLUMNS,
+        [
+            _describe_row(row, image) | {"inverted": image.image_id in inverted}
+            for row, image in enumerate(result.images)
+        ],
+        columns=(*ARRAY_INDEX_COLUMNS, "inverted"),
     )
     rejections = sorted(result.rejections, key=lambda rejection: rejection.image_id)
     write_table(
@@ -102,7 +148,7 @@ def _write_tables(
         _log.warning("%d images left out: %s (see preprocess/rejects.tsv)", count, reason)
 
 
-def _describe_row(row: int, image: "StoredImage") -> dict[str, str | int]:
+def _describe_row(row: int, image: "StoredImage") -> dict[str, str | int | bool]:
     """Return one line of the index."""
     return {
         "row": row,

@@ -11,27 +11,30 @@ from medvision.preprocess.rejection import UnusableImageError
 from medvision.preprocess.steps import Transform
 
 
-def transform_image(grid: FloatGrid, affine: Affine, *, transform: Transform) -> Volume:
+def transform_image(
+    image: FloatGrid | FloatVolume, affine: Affine, *, transform: Transform
+) -> Volume:
     """Send one image through the pipeline.
 
     Args:
-        grid: Source array (I, J, K) float32, K = 1 for a 2D image; not changed.
+        image: Source array (I, J, K) or (C, I, J, K) float32, K = 1 for a 2D image; not changed.
         affine: (4, 4), index to RAS+ mm.
         transform: What `build_pipeline` returned.
 
     Returns:
-        Array (1, I', J', K') float32 with the affine of its own grid.
+        Array (C, I', J', K') float32 with the affine of its own grid.
 
     Raises:
         UnusableImageError: The image is not finite, constant, of impossible geometry, or nothing is
             left of it.
     """
-    _check_source(grid, affine)
-    image = MetaTensor(
-        torch.from_numpy(np.ascontiguousarray(grid[np.newaxis], dtype=np.float32).copy()),
+    _check_source(image, affine)
+    source = image if image.ndim == 4 else image[np.newaxis]
+    tensor = MetaTensor(
+        torch.from_numpy(np.array(source, dtype=np.float32, order="C")),
         affine=torch.from_numpy(np.array(affine, dtype=np.float64)),
     )
-    result = _run(transform, image)
+    result = _run(transform, tensor)
     array: FloatVolume = np.ascontiguousarray(result.detach().numpy(), dtype=np.float32)
     _check_result(array)
     return Volume(array, result.affine.detach().numpy().astype(np.float64))
@@ -47,7 +50,7 @@ def _run(transform: Transform, image: MetaTensor) -> MetaTensor:
         raise
 
 
-def _check_source(grid: FloatGrid, affine: Affine) -> None:
+def _check_source(grid: FloatGrid | FloatVolume, affine: Affine) -> None:
     """Refuse what no transform can make sense of."""
     try:
         check_affine(affine, where="image")

@@ -8,6 +8,7 @@ REASONS = {
     "not-finite": "the image holds NaN or infinity",
     "constant": "all voxels are equal",
     "bad-geometry": "the affine is singular, or a spacing is zero",
+    "other-channels": "a colour image among grey ones, or a grey image among colour ones",
     "other-dimensions": "a 2D image among volumes, or a volume among 2D images",
     "no-contrast": "nothing is left after scaling, cropping and sizing",
     "empty-crop": "no voxel is above preprocess.foreground_above",

@@ -15,8 +15,11 @@ from medvision.preprocess.rejection import Rejection, UnusableImageError
 from medvision.preprocess.steps import Transform
 from medvision.runtime.files import writing
 
-Load = Callable[[str], tuple[FloatGrid, Affine]]
-"""Image id to (grid (I, J, K) float32, affine); raises GeometryError for an impossible affine."""
+Load = Callable[[str], tuple[FloatGrid | FloatVolume, Affine]]
+"""Image id to (array (I, J, K) or (C, I, J, K) float32, affine), the channels of all images alike.
+
+It raises GeometryError for an impossible affine.
+"""
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,11 @@ _HINT = (
 def _prepare(image_id: str, load: Load, *, transform: Transform) -> tuple[FloatVolume, StoredImage]:
     """Load one image and send it through the pipeline."""
     try:
-        grid, affine = load(image_id)
+        image, affine = load(image_id)
     except GeometryError as error:
         raise UnusableImageError("bad-geometry", error.message) from error
-    volume = transform_image(grid, affine, transform=transform)
-    i, j, k = grid.shape
+    volume = transform_image(image, affine, transform=transform)
+    i, j, k = image.shape[-3:]
     return volume.array, StoredImage(image_id, (i, j, k), affine, volume.affine)
 
 

@@ -16,6 +16,8 @@ from medvision.io.nifti.stream import ByteStream, open_stream
 from medvision.io.nifti.values import read_colour, scale_values
 from medvision.io.reasons import RefusalError
 
+_LUMINANCE = (0.299, 0.587, 0.114)
+
 
 @dataclass(frozen=True)
 class NiftiImage:
@@ -57,6 +59,12 @@ class NiftiImage:
         """Volumes along the fourth axis."""
         n_axes = self.array.ndim - (1 if self.is_colour else 0)
         return self.array.shape[3] if n_axes == 4 else 1
+
+    def as_grid(self) -> NDArray[np.float32]:
+        """Return the values as (I, J, K[, T]) float32; of colour the ITU-R BT.601 luminance."""
+        if not self.is_colour:
+            return np.asarray(self.array, dtype=np.float32)
+        return self.array.astype(np.float32) @ np.array(_LUMINANCE, dtype=np.float32)
 
 
 def read_nifti(source: Path | bytes, *, partner: Path | bytes | None = None) -> NiftiImage:

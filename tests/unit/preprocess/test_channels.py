@@ -1,0 +1,77 @@
+"""Grey or colour, told by the larger group; MONOCHROME1 shown as the body is."""
+
+import numpy as np
+import pytest
+
+from medvision.config.sections import PreprocessSection
+from medvision.preprocess.apply import transform_image
+from medvision.preprocess.channels import choose_channels, put_channels_first
+from medvision.preprocess.pipeline import build_pipeline
+from medvision.preprocess.rejection import REASONS
+from medvision.preprocess.store import write_arrays
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (6, 5, 1, 3), dtype=np.uint8)
+AFFINE = np.eye(4)
+
+
+@pytest.mark.parametrize(
+    ("colours", "channels", "rejected"),
+    [
+        ([False, False], 1, []),
+        ([True, True], 3, []),
+        ([True, False, True], 3, ["img-1"]),
+        ([True, False, False], 1, ["img-0"]),
+        ([True, False], 1, ["img-0"]),
+    ],
+)
+def test_the_larger_group_decides_and_the_other_is_rejected(colours, channels, rejected):
+    found = choose_channels({f"img-{n}": colour for n, colour in enumerate(colours)})
+    assert found[0] == channels
+    assert [item.image_id for item in found[1]] == rejected
+    assert {item.reason for item in found[1]} <= REASONS.keys()
+
+
+def test_colours_become_channels():
+    volume = put_channels_first(COLOUR, is_colour=True, is_inverted=False)
+    assert volume.shape == (3, 6, 5, 1)
+    assert volume.dtype == np.float32
+    for channel in range(3):
+        np.testing.assert_array_equal(volume[channel], COLOUR[..., channel])
+    grey = put_channels_first(COLOUR[..., 0], is_colour=False, is_inverted=False)
+    np.testing.assert_array_equal(grey, COLOUR[np.newaxis, ..., 0])
+
+
+def test_monochrome1_is_turned_over_within_its_own_range():
+    source = np.array([[[100], [4000]], [[350], [101]]], np.int16)
+    volume = put_channels_first(source, is_colour=False, is_inverted=True)
+    np.testing.assert_array_equal(volume[0, :, :, 0], [[4000, 100], [3750, 3999]])
+    again = put_channels_first(volume[0], is_colour=False, is_inverted=True)
+    np.testing.assert_array_equal(again[0], source)
+    assert source[0, 0, 0] == 100
+
+
+def test_an_image_that_is_not_finite_is_left_to_the_check_that_refuses_it():
+    source = np.array([[[np.nan], [1.0]]], np.float32)
+    volume = put_channels_first(source, is_colour=False, is_inverted=True)
+    np.testing.assert_array_equal(volume[0], source)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_colour_goes_through_the_whole_pipeline(spatial_dims, tmp_path):
+    changes = {"intensity": "percentile", "percentiles": (0.0, 100.0), "spacing_mm": None}
+    settings = dict(PreprocessSection(size=(6, 5, 1), orientation=None, **changes))
+    transform, _ = build_pipeline(spatial_dims=spatial_dims, **settings)
+    volume = put_channels_first(COLOUR, is_colour=True, is_inverted=False)
+    low, high = COLOUR.min(), COLOUR.max()
+    expected = (volume - low) / np.float32(high - low)
+    result = transform_image(volume, AFFINE, transform=transform)
+    np.testing.assert_allclose(result.array, expected, atol=1e-6)
+    stored = write_arrays(
+        ["a", "b"],
+        lambda _: (volume, AFFINE),
+        transform=transform,
+        spatial_dims=spatial_dims,
+        path=tmp_path / "arrays.npy",
+    )
+    assert stored.shape == (2, 3, 6, 5, 1)[: 2 + spatial_dims]
+    assert stored.images[0].source_shape == (6, 5, 1)
