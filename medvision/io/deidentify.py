@@ -32,6 +32,9 @@ ISSUER_MARK = "|"
 MAX_SHIFT_DAYS = 3650
 """Dates go back by 1 to so many days."""
 
+MAX_CLOCK_S = 3600
+"""Times of the day go back by one to so many seconds."""
+
 MAX_AGE_YEARS = 89.0
 CAPPED_AGE_YEARS = 90.0
 """What stands for every age above MAX_AGE_YEARS (45 CFR 164.514(b)(2)(i)(C))."""
@@ -92,6 +95,17 @@ class Pseudonymiser:
                 one person keep their intervals although some of them lack the issuer.
         """
         return _count_days(self.key, subject)
+
+    def clock_us(self, subject: str) -> int:
+        """Return by how many microseconds times of the day go back: one second to one hour.
+
+        So that a time of the day, exact to the microsecond, is no key to a hospital's own records.
+
+        Args:
+            subject: As `days` takes it.
+        """
+        span_us = (MAX_CLOCK_S - 1) * 1_000_000
+        return 1_000_000 + int(self._hash("clock", subject)[:16], 16) % (span_us + 1)
 
     def shift_date(self, text: str, *, subject: str) -> str:
         """Shift a date by the subject's own number of days; intervals within a subject are kept.
