@@ -1,255 +1,235 @@
-"""One grid of DICOM slices, or one NIfTI file, converted; and what became of its files."""
+"""One series, or one NIfTI file, converted; and what became of its files."""
 
-import hashlib
-import re
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvision.domain.geometry import Affine
-from medvision.domain.record import JsonValue
-from medvision.domain.study import Grid, Slice
-from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.pixels import Decoded, Plane, read_planes
-from medvision.io.ingest.image import Image, write_image
-from medvision.io.nifti.read import read_nifti
+from medvision.domain.study import Grid, Instance, Series, Slice
+from medvision.domain.volume import NumberGrid
+from medvision.io.dicom.header import read_instance_fully
+from medvision.io.dicom.regions import blank, check_burned_in, find_regions
+from medvision.io.dicom.text_detection import has_text
+from medvision.io.ingest.choose import choose_volumes
+from medvision.io.ingest.convert_nifti import NiftiFile, convert_nifti
+from medvision.io.ingest.describe import describe_image
+from medvision.io.ingest.image import write_image
+from medvision.io.ingest.planes import PlaneReader, UnusableFileError
+from medvision.io.ingest.verdict import Outcome, Verdict, merge_outcomes, refuse_with
+from medvision.io.ingest.workshop import Workshop
 from medvision.io.reasons import SAME_PIXELS, RefusalError
-from medvision.io.stacking.series import check_grid
-from medvision.io.stacking.stack import Placed, Stack, build_stack, find_duplicates
+from medvision.io.stacking.resample import resample
+from medvision.io.stacking.series import check_grid, split_grids
+from medvision.io.stacking.volumes import Arrangement, arrange
 
-_BIDS_MODALITIES = {
-    **dict.fromkeys(("T1w", "T2w", "T2star", "FLAIR", "PDw", "PDT2", "inplaneT1", "UNIT1"), "MR"),
-    **dict.fromkeys(("bold", "sbref", "dwi", "asl", "m0scan", "angio", "swi", "epi"), "MR"),
-    "ct": "CT",
-    "pet": "PT",
-}
+_NO_MEMORY = Verdict("refused", "unreadable", "image must fit into memory, got none left")
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a file.
+def convert(job: Series | NiftiFile, workshop: Workshop) -> Outcome:
+    """Convert one series or file; what is wrong with it ends in verdicts, not in an exception.
 
     Args:
-        verdict: converted, duplicate, non-image or refused.
-        reason: Controlled code, "" where the file was converted without remark.
-        detail: `<thing> must be <rule>, got <value>`.
+        job: All instances of one series, or one NIfTI file.
+        workshop: What every conversion of the run needs.
     """
-
-    verdict: str
-    reason: str = ""
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of one conversion: at most one row of the manifest, and a verdict per file."""
-
-    row: dict[str, str] | None
-    files: dict[str, Verdict]
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What every conversion of a run needs."""
-
-    source: Path
-    images: Path
-    pseudonymiser: Pseudonymiser
-    gap_tolerance: float
-
-
-@dataclass(frozen=True)
-class NiftiFile:
-    """A NIfTI file to be converted: pseudonymous id, and path below the source folder."""
-
-    file: str
-    path: str
-
-
-def convert(job: Grid | NiftiFile, workshop: Workshop) -> Outcome:
-    """Convert one image; whatever is wrong with it ends in verdicts, never in an exception."""
-    try:
-        if isinstance(job, Grid):
-            return _convert_grid(job, workshop)
-        return _convert_nifti(job, workshop)
-    except RefusalError as refusal:
-        verdict = Verdict("refused", refusal.reason, refusal.detail)
-    except FileNotFoundError:
-        verdict = Verdict("refused", "unreadable", "file must stay in place, got none on reading")
-    except MemoryError:
-        verdict = Verdict("refused", "unreadable", "image must fit into memory, got none left")
-    return refuse(job, verdict)
-
-
-def refuse(job: Grid | NiftiFile, verdict: Verdict) -> Outcome:
-    """Give every file of an image the same verdict, except where a file has a fault of its own."""
     if isinstance(job, NiftiFile):
-        return Outcome(None, {job.file: verdict})
-    faults = {
-        item.instance.file: Verdict("refused", *item.instance.fault)
-        for item in job.slices
-        if item.instance.fault
+        return convert_nifti(job, workshop)
+    series = _confirm(job, workshop)
+    return merge_outcomes(_convert_grid(grid, workshop) for grid in split_grids(series))
+
+
+def refuse(job: Series | NiftiFile, verdict: Verdict) -> Outcome:
+    """Give every file of a job the same verdict, except where a file has a fault of its own."""
+    if isinstance(job, NiftiFile):
+        return Outcome(files=dict.fromkeys(job.files, verdict))
+    return Outcome(files=_list_refused(job.instances, verdict))
+
+
+def _list_refused(instances: Sequence[Instance], verdict: Verdict) -> dict[str, Verdict]:
+    """Return the verdict per file, a file's own fault before that of its series."""
+    return {
+        item.file: Verdict("refused", *item.fault) if item.fault else verdict for item in instances
     }
-    return Outcome(None, dict.fromkeys(job.files, verdict) | faults)
+
+
+def _confirm(series: Series, workshop: Workshop) -> Series:
+    """Parse in full what the bounded scan may not have told right, or not wholly.
+
+    One file of every series is parsed in full, and all of them where it disagrees with the scan,
+    or where positions repeat: then private attributes may tell what sets the slices apart.
+    """
+    partial = [item for item in series.instances if item.is_partial and not item.fault]
+    if not partial:
+        return series
+    whole = _read_fully(partial[0], workshop)
+    if _is_confirmed(partial[0], whole) and not _has_repeats(series):
+        return series
+    instances = [
+        _read_fully(item, workshop) if item.is_partial and not item.fault else item
+        for item in series.instances
+    ]
+    return replace(series, instances=tuple(instances))
+
+
+def _read_fully(instance: Instance, workshop: Workshop) -> Instance:
+    """Return an instance as a full parse tells it, with a fault where that fails."""
+    try:
+        content = workshop.read_file(instance.path)
+        read = read_instance_fully(
+            workshop.source / instance.path,
+            file=instance.file,
+            relative_path=instance.path,
+            names=workshop.pseudonymiser,
+            content=content,
+        )
+    except RefusalError as refusal:
+        return replace(instance, fault=(refusal.reason, refusal.detail))
+    if isinstance(read, str):
+        return replace(instance, fault=("unreadable", "header must be an image's, got another"))
+    return read
+
+
+def _is_confirmed(scanned: Instance, whole: Instance) -> bool:
+    """Say whether a full parse says what the scan said, private attributes aside."""
+    frames = [replace(frame, variant=()) for frame in whole.frames]
+    told = [replace(frame, variant=()) for frame in scanned.frames]
+    return frames == told and replace(whole, is_partial=True, frames=()) == replace(
+        scanned, frames=()
+    )
+
+
+def _has_repeats(series: Series) -> bool:
+    """Say whether planes share a position."""
+    places = [
+        (frame.orientation, frame.position_mm)
+        for instance in series.instances
+        for frame in instance.frames
+        if frame.position_mm is not None
+    ]
+    return len(set(places)) < len(places)
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """A grid with its pixels: which slices lie where, and their values (I, J, K, T[, 3])."""
+
+    slices: list[Slice]
+    arrangement: Arrangement
+    values: NumberGrid
 
 
 def _convert_grid(grid: Grid, workshop: Workshop) -> Outcome:
-    """Convert one grid of a DICOM series."""
-    check_grid(grid)
-    slices, planes, flags, dropped = _decode(grid, workshop)
-    if not slices:
-        return Outcome(None, dropped)
-    placed = [Placed(item, _hash_plane(plane)) for item, plane in zip(slices, planes, strict=True)]
-    kept, repeated = find_duplicates(placed)
-    slices_kept = [slices[k] for k in kept]
-    stack = (
-        build_stack(slices_kept, gap_tolerance=workshop.gap_tolerance)
-        if grid.is_stack
-        else _lay_flat(slices_kept[0])
-    )
-    ordered = [kept[k] for k in stack.order]
-    array: NDArray[np.number] = np.stack([planes[k].T for k in ordered], axis=2)
-    image = _name_image(
-        [slices[k] for k in ordered],
-        array=array,
-        stack=stack,
-        flags=flags | ({"slice-dropped"} if dropped or grid.is_incomplete else set()),
-        grid=grid,
-        workshop=workshop,
-    )
-    row = write_image(image, workshop.images)
-    files = {slices[k].instance.file: Verdict("duplicate", SAME_PIXELS) for k in repeated}
-    files |= dict.fromkeys((slices[k].instance.file for k in kept), Verdict("converted"))
-    return Outcome(row, files | dropped)
+    """Convert the slices of one grid."""
+    reader = PlaneReader(workshop)
+    instances = [item.instance for item in grid.slices]
+    try:
+        check_grid(grid)
+        reader.flags |= _check_text(grid, workshop)
+        filled = _fill(grid, reader, workshop)
+        rows = tuple(_write_images(grid, filled, reader, workshop)) if filled else ()
+        reader.hash_rest(grid.slices)
+        files, images = _judge_files(filled, rows)
+    except RefusalError as refusal:
+        rows, files, images = (), _list_refused(instances, refuse_with(refusal)), {}
+    except MemoryError:
+        rows, files, images = (), _list_refused(instances, _NO_MEMORY), {}
+    reader.hash_rest(grid.slices)
+    return Outcome(rows, files | reader.dropped, images, reader.digests)
 
 
-def _decode(
-    grid: Grid, workshop: Workshop
-) -> tuple[list[Slice], list[Plane], set[str], dict[str, Verdict]]:
-    """Decode a grid's files, each once; a file that cannot be decoded is dropped with a verdict."""
-    decoded: dict[str, Decoded] = {}
-    dropped: dict[str, Verdict] = {}
+def _check_text(grid: Grid, workshop: Workshop) -> set[str]:
+    """Refuse pixels that may hold identifying text, or return what to flag."""
+    settings = workshop.settings
     flags: set[str] = set()
     for instance in {item.instance.file: item.instance for item in grid.slices}.values():
-        if instance.fault:
-            dropped[instance.file] = Verdict("refused", *instance.fault)
-            continue
+        is_blanked = bool(find_regions(settings.region_rules, instance))
+        flags |= set(check_burned_in(instance, burned_in=settings.burned_in, is_blanked=is_blanked))
+    return flags
+
+
+def _fill(grid: Grid, reader: PlaneReader, workshop: Workshop) -> _Filled | None:
+    """Arrange and read a grid, without the files that prove unusable; None where none is left."""
+    settings = workshop.settings
+    while slices := reader.open(grid.slices):
+        arrangement = arrange(
+            slices,
+            digest=reader.hash_plane,
+            gap_tolerance=settings.gap_tolerance,
+            gaps=settings.gaps,
+            tilt=settings.tilt,
+        )
+        chosen = arrangement.volumes[:1] if settings.volume == "first" else arrangement.volumes
         try:
-            decoded[instance.file] = read_planes(workshop.source / instance.path, instance)
-        except RefusalError as refusal:
-            dropped[instance.file] = Verdict("refused", refusal.reason, refusal.detail)
+            values = reader.read_volumes(slices, chosen)
+        except UnusableFileError:
             continue
-        flags |= {*instance.flags, *decoded[instance.file].flags}
-    slices = [item for item in grid.slices if item.instance.file in decoded]
-    planes = [decoded[item.instance.file].planes[item.frame.index] for item in slices]
-    return slices, planes, flags, dropped
+        return _Filled(slices, arrangement, values)
+    return None
 
 
-def _hash_plane(plane: Plane) -> str:
-    """Return the digest of a plane's modality values."""
-    digest = hashlib.sha256(repr(plane.shape).encode())
-    digest.update(np.ascontiguousarray(plane, dtype=np.float64).tobytes())
-    return digest.hexdigest()
+def _write_images(
+    grid: Grid, filled: _Filled, reader: PlaneReader, workshop: Workshop
+) -> Iterator[dict[str, str]]:
+    """Write what the settings ask for of a grid's volumes."""
+    is_colour = filled.values.ndim == 5
+    values = _blank_regions(grid, filled.values, workshop)
+    if workshop.settings.text_detection == "refuse" and has_text(values, is_colour=is_colour):
+        raise RefusalError("burned-in-text", "pixels must hold no text, text was found")
+    flags = set(reader.flags)
+    if grid.is_incomplete or reader.dropped:
+        flags.add("slice-dropped")
+    for name, array in _choose_volumes(values, filled.arrangement, workshop):
+        resampled = _resample(array, filled.arrangement)
+        image = describe_image(
+            grid,
+            filled.slices,
+            filled.arrangement,
+            array=resampled,
+            volume=name,
+            flags=flags,
+            names=workshop.pseudonymiser,
+        )
+        yield write_image(image, workshop.layout, compression=workshop.settings.compression)
 
 
-def _lay_flat(item: Slice) -> Stack:
-    """Return the grid of a 2D image without geometry: columns run left, rows to the back."""
-    spacing_mm = item.frame.spacing_mm
-    row_mm, column_mm = spacing_mm or (1.0, 1.0)
-    affine: Affine = np.diag([-column_mm, -row_mm, 1.0, 1.0])
-    return Stack((0,), affine, () if spacing_mm else ("no-spacing",))
+def _blank_regions(grid: Grid, values: NumberGrid, workshop: Workshop) -> NumberGrid:
+    """Blank the regions that a rule names for this kind of image."""
+    regions = find_regions(workshop.settings.region_rules, grid.first)
+    return blank(values, regions) if regions else values
 
 
-def _name_image(
-    slices: list[Slice],
-    *,
-    array: NDArray[np.number],
-    stack: Stack,
-    flags: set[str],
-    grid: Grid,
-    workshop: Workshop,
-) -> Image:
-    """Give a converted grid its pseudonyms."""
-    names = workshop.pseudonymiser
-    first = grid.first
-    subject = names.subject(first.subject)
-    units = {item.instance.units for item in slices}
-    return Image(
-        image_id=names.image_id(f"{first.series_uid}/{grid.index}", subject=subject),
-        subject=subject,
-        study=names.uid(first.study_uid),
-        series=names.uid(first.series_uid),
-        source="dicom",
-        modality=first.modality,
-        units=units.pop() if len(units) == 1 else "none",
-        image_key=names.image_key(first.series_uid),
-        array=array,
-        affine=stack.affine,
-        is_placed=grid.is_stack,
-        n_files=len({item.instance.file for item in slices}),
-        flags=(*flags, *stack.flags),
-        origin=_describe_slices(slices, names),
-    )
+def _choose_volumes(
+    values: NumberGrid, arrangement: Arrangement, workshop: Workshop
+) -> Iterator[tuple[str, NumberGrid]]:
+    """Yield what goes on of the volumes, each with its name: empty for an only volume."""
+    if len(arrangement.volumes) == 1:
+        yield "", values[:, :, :, 0]
+    else:
+        yield from choose_volumes(values, mode=workshop.settings.volume)
 
 
-def _describe_slices(slices: list[Slice], names: Pseudonymiser) -> dict[str, JsonValue]:
-    """Tell which instance each slice came from, in slice order, and how it was rescaled."""
-    rescales = sorted({(item.frame.slope, item.frame.intercept) for item in slices})
-    return {
-        "Manufacturer": slices[0].instance.manufacturer or None,
-        "Rescale": [list(pair) for pair in rescales] if len(rescales) == 1 else "varies by slice",
-        "SOPInstanceUIDs": [names.uid(item.instance.sop_uid) for item in slices],
-        "FrameNumbers": [item.frame.index + 1 for item in slices],
+def _resample(array: NumberGrid, arrangement: Arrangement) -> NumberGrid:
+    """Lay an array on the even grid that the arrangement asks for, if it does."""
+    if arrangement.resampling is None:
+        return array
+    if array.ndim == 3:
+        return resample(array, arrangement.resampling)
+    volumes = [resample(array[..., t], arrangement.resampling) for t in range(array.shape[3])]
+    return np.stack(volumes, axis=3)
+
+
+def _judge_files(
+    filled: _Filled | None, rows: Sequence[dict[str, str]]
+) -> tuple[dict[str, Verdict], dict[str, str]]:
+    """Return the verdict on each file of a converted grid, and its first image."""
+    if filled is None:
+        return {}, {}
+    repeats = {filled.slices[index].instance.file for index in filled.arrangement.duplicates}
+    used = {
+        filled.slices[index].instance.file
+        for volume in filled.arrangement.volumes
+        for index in volume
     }
-
-
-def _convert_nifti(job: NiftiFile, workshop: Workshop) -> Outcome:
-    """Convert one NIfTI file."""
-    read = read_nifti(workshop.source / job.path)
-    names = workshop.pseudonymiser
-    subject = names.subject(guess_subject(job.path))
-    session = re.search(r"(?:^|[/_])ses-([A-Za-z0-9]+)", job.path)
-    image = Image(
-        image_id=names.image_id(job.path, subject=subject),
-        subject=subject,
-        study=names.uid(f"{subject}/{session.group(1) if session else ''}"),
-        series=names.uid(job.path),
-        source="nifti",
-        modality=_guess_modality(job.path),
-        units="none",
-        image_key=names.image_key(job.path),
-        array=read.array,
-        affine=read.affine,
-        is_placed=read.is_placed,
-        n_files=1,
-        flags=read.flags,
-        origin={},
-    )
-    return Outcome(write_image(image, workshop.images), {job.file: Verdict("converted")})
-
-
-def guess_subject(relative_path: str) -> str:
-    """Guess whose image a NIfTI file is, by its path below the source folder.
-
-    Returns:
-        The BIDS entity `sub-<label>` without its prefix; else the first folder; else the file's
-        name without suffix.
-    """
-    entity = re.search(r"(?:^|/)sub-([A-Za-z0-9]+)(?=[/_.])", relative_path)
-    if entity:
-        return entity.group(1)
-    path = PurePosixPath(relative_path)
-    return path.parts[0] if len(path.parts) > 1 else _strip_suffix(path)
-
-
-def _strip_suffix(path: PurePosixPath) -> str:
-    """Return a file's name without .nii or .nii.gz."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
-
-
-def _guess_modality(relative_path: str) -> str:
-    """Return the modality that a BIDS suffix stands for."""
-    suffix = _strip_suffix(PurePosixPath(relative_path)).rpartition("_")[2]
-    return _BIDS_MODALITIES.get(suffix, "unknown")
+    files = dict.fromkeys(repeats, Verdict("duplicate", SAME_PIXELS))
+    files |= dict.fromkeys(used, Verdict("converted"))
+    return files, dict.fromkeys(files, rows[0]["image_id"])

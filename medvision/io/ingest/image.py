@@ -1,35 +1,22 @@
 """A converted image on its way out: NIfTI, sidecar and the row of the manifest."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from medvision.domain.geometry import Affine, compute_orientation, compute_spacing_mm
 from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.record import JsonValue
+from medvision.domain.study import Role, Value
 from medvision.domain.volume import NumberGrid, format_shape
-from medvision.io.nifti.write import shrink_dtype, write_nifti
-from medvision.runtime.files import write_json
+from medvision.io.nifti.write import Compression, as_colour, shrink_dtype, write_nifti
+from medvision.layout import Layout
+from medvision.runtime.files import hash_fast, write_json
 
 MANIFEST_COLUMNS = (
-    "image_id",
-    "subject",
-    "study",
-    "series",
-    "source",
-    "modality",
-    "shape",
-    "spacing_mm",
-    "orientation",
-    "units",
-    "geometry",
-    "n_files",
-    "flags",
-    "image_digest",
-    "pixel_digest",
-    "image_key",
+    *("image_id", "subject", "study", "series", "source", "modality", "role", "part"),
+    *("axis", "n_volumes", "volume", "shape", "spacing_mm", "orientation", "units", "geometry"),
+    *("n_files", "flags", "date", "age", "sex", "image_digest", "pixel_digest", "image_key"),
 )
 
 
@@ -44,14 +31,23 @@ class Image:
         series: UID of the 2.25 root.
         source: dicom or nifti.
         modality: Controlled term, or unknown.
-        units: HU or none.
+        units: HU or another controlled term; none where unknown.
         image_key: Pseudonym of the user's name of the image.
-        array: (I, J, K).
+        array: (I, J, K), (I, J, K, T), or of colour (I, J, K[, T], 3) uint8.
         affine: (4, 4), voxel index to RAS+ mm.
         is_placed: The source states where the image lies in space.
         n_files: Files whose pixels are part of it.
         flags: Codes of reasons.FLAGS.
         origin: Further entries of the sidecar.
+        role: What the image is for.
+        part: What sets it apart from other images of its series.
+        axis: What the fourth axis of the source is; empty where it has one volume.
+        n_volumes: Volumes of the source.
+        volume: Which of them this is: empty for an only one, its number from 1, mean, or all.
+        date: Shifted date of the study, YYYY-MM-DD.
+        age_years: Age at the study, capped.
+        sex: M, F, O or empty.
+        is_colour: The last axis holds red, green and blue.
     """
 
     image_id: str
@@ -68,23 +64,41 @@ class Image:
     n_files: int
     flags: tuple[str, ...]
     origin: dict[str, JsonValue]
+    role: Role = "original"
+    part: tuple[tuple[str, Value], ...] = ()
+    axis: str = ""
+    n_volumes: int = 1
+    volume: str = ""
+    date: str = ""
+    age_years: float | None = None
+    sex: str = ""
+    is_colour: bool = False
 
 
-def write_image(image: Image, folder: Path) -> dict[str, str]:
+def write_image(image: Image, layout: Layout, *, compression: Compression) -> dict[str, str]:
     """Write an image and its sidecar.
 
     Args:
         image: What to write.
-        folder: Takes `<image_id>.nii.gz` and `<image_id>.json`.
+        layout: Where both lie.
+        compression: none, fast or small.
 
     Returns:
         The image's row of the manifest.
+
+    Raises:
+        StorageError: The folder cannot be written.
     """
-    array = shrink_dtype(image.array)
-    flags = sorted({*image.flags, *_inspect_values(array)})
+    shrunk = shrink_dtype(image.array)
+    array, low, high = shrunk.array, shrunk.low, shrunk.high
     digest = write_nifti(
-        folder / f"{image.image_id}.nii.gz", array, affine=image.affine, is_placed=image.is_placed
+        layout.image(image.image_id),
+        as_colour(array.astype(np.uint8, copy=False)) if image.is_colour else array,
+        affine=image.affine,
+        is_placed=image.is_placed,
+        compression=compression,
     )
+    shape = array.shape[:-1] if image.is_colour else array.shape
     row = {
         "image_id": image.image_id,
         "subject": image.subject,
@@ -92,42 +106,70 @@ def write_image(image: Image, folder: Path) -> dict[str, str]:
         "series": image.series,
         "source": image.source,
         "modality": image.modality,
-        "shape": format_shape(array.shape),
+        "role": image.role,
+        "part": format_part(image.part),
+        "axis": image.axis,
+        "n_volumes": str(image.n_volumes),
+        "volume": image.volume,
+        "shape": format_shape(shape),
         "spacing_mm": "x".join(f"{size:.6g}" for size in compute_spacing_mm(image.affine)),
         "orientation": compute_orientation(image.affine),
         "units": image.units,
         "geometry": "full" if image.is_placed else "none",
         "n_files": str(image.n_files),
-        "flags": ",".join(flags),
+        "flags": ",".join(sorted({*image.flags, *_judge_range(low, high)})),
+        "date": image.date,
+        "age": "" if image.age_years is None else f"{image.age_years:.9g}",
+        "sex": image.sex,
         "image_digest": digest,
         "pixel_digest": compute_pixel_digest(array),
         "image_key": image.image_key,
     }
-    write_json(folder / f"{image.image_id}.json", _build_sidecar(image, row, array=array))
+    sidecar = _build_sidecar(image, row, shape=shape, value_range=(low, high))
+    write_json(layout.sidecar(image.image_id), sidecar)
     return row
 
 
+def format_part(part: tuple[tuple[str, Value], ...]) -> str:
+    """Return a part as text: `component=M,echo-time-ms=4.6`."""
+    return ",".join(
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in part
+    )
+
+
 def compute_pixel_digest(array: NumberGrid) -> str:
-    """Return the sha256 over the shape and the values as float32, (I, J, K) in C order.
+    """Return the BLAKE3 digest over the shape, the dtype and the values in the file's order.
 
-    Equal pixels have equal digests, wherever they lie in space and whatever their dtype.
+    Equal pixels have equal digests, wherever they lie in space: images are written in the
+    smallest dtype that is exact, so that equal values have one dtype.
+
+    Args:
+        array: As `shrink_dtype` returns it, or colour.
     """
-    digest = hashlib.sha256(repr(tuple(int(size) for size in array.shape)).encode())
-    for plane in array:
-        digest.update(np.ascontiguousarray(plane, dtype="<f4").tobytes())
-    return digest.hexdigest()
+    values = np.ascontiguousarray(array.T)
+    kind = repr((tuple(int(size) for size in array.shape), array.dtype.str)).encode()
+    return hash_fast(kind + hash_fast(values.view(np.uint8).reshape(-1).data).encode())
 
 
-def _inspect_values(array: NumberGrid) -> list[str]:
+def _judge_range(low: float, high: float) -> list[str]:
     """Flag values that no network can learn from."""
-    if not np.isfinite(array).all():
+    if np.isnan(low):
         return ["nan"]
-    return ["constant"] if array.min() == array.max() else []
+    return ["constant"] if low == high else []
 
 
-def _build_sidecar(image: Image, row: dict[str, str], *, array: NumberGrid) -> dict[str, JsonValue]:
+def _build_sidecar(
+    image: Image,
+    row: dict[str, str],
+    *,
+    shape: tuple[int, ...],
+    value_range: tuple[float, float],
+) -> dict[str, JsonValue]:
     """Return the sidecar: an allow-list of what later stages and an auditor need."""
-    finite = array[np.isfinite(array)]
+    array = image.array
+    is_finite = not np.isnan(value_range[0])
+    finite = array if is_finite else array[np.isfinite(array)]
     return {
         "Affine": [[float(value) for value in line] for line in image.affine],
         "Flags": [flag for flag in row["flags"].split(",") if flag],
@@ -137,12 +179,22 @@ def _build_sidecar(image: Image, row: dict[str, str], *, array: NumberGrid) -> d
         "NonFiniteVoxels": int(array.size - finite.size),
         "Orientation": row["orientation"],
         "PixelDigest": row["pixel_digest"],
+        "Role": image.role,
         "SeriesInstanceUID": image.series,
-        "Shape": [int(size) for size in array.shape],
+        "Shape": [int(size) for size in shape],
         "SpacingMm": list(compute_spacing_mm(image.affine)),
         "StudyInstanceUID": image.study,
         "Subject": image.subject,
         "Units": image.units,
-        "ValueRange": [float(finite.min()), float(finite.max())] if finite.size else None,
+        "ValueRange": _describe_range(finite, value_range),
         **image.origin,
     }
+
+
+def _describe_range(finite: NumberGrid, value_range: tuple[float, float]) -> JsonValue:
+    """Return the range of the finite values, None where there is none."""
+    if not finite.size:
+        return None
+    if not np.isnan(value_range[0]):
+        return list(value_range)
+    return [float(finite.min()), float(finite.max())]

@@ -1,0 +1,152 @@
+"""One NIfTI file converted, and what became of it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from medvision.domain.record import JsonValue
+from medvision.domain.volume import NumberGrid
+from medvision.io.ingest.choose import choose_volumes
+from medvision.io.ingest.image import Image, write_image
+from medvision.io.ingest.verdict import Outcome, Verdict, refuse_with
+from medvision.io.ingest.workshop import Workshop
+from medvision.io.nifti.read import NiftiImage, read_nifti
+from medvision.io.reasons import RefusalError
+
+_BIDS_MODALITIES = {
+    **dict.fromkeys(("T1w", "T2w", "T2star", "FLAIR", "PDw", "PDT2", "inplaneT1", "UNIT1"), "MR"),
+    **dict.fromkeys(("bold", "sbref", "dwi", "asl", "m0scan", "angio", "swi", "epi"), "MR"),
+    "ct": "CT",
+    "pet": "PT",
+}
+
+
+@dataclass(frozen=True)
+class NiftiFile:
+    """A NIfTI file to be converted.
+
+    Args:
+        file: Pseudonymous id.
+        path: Path below the source folder.
+        partner: Pseudonymous id of the .img that belongs to a .hdr; empty where there is none.
+    """
+
+    file: str
+    path: str
+    partner: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Ids of the files that the image is made of."""
+        return (self.file, self.partner) if self.partner else (self.file,)
+
+
+def convert_nifti(job: NiftiFile, workshop: Workshop) -> Outcome:
+    """Convert one NIfTI file; what is wrong with it ends in a verdict, not in an exception."""
+    try:
+        return _convert(job, workshop)
+    except RefusalError as refusal:
+        verdict = refuse_with(refusal)
+    except OSError as error:
+        verdict = Verdict(
+            "refused", "unreadable", f"file must stay readable, got {type(error).__name__}"
+        )
+    except MemoryError:
+        verdict = Verdict("refused", "unreadable", "image must fit into memory, got none left")
+    return Outcome(files=dict.fromkeys(job.files, verdict))
+
+
+def _convert(job: NiftiFile, workshop: Workshop) -> Outcome:
+    """Convert one NIfTI file."""
+    read = read_nifti(_open(job, workshop))
+    rows = tuple(
+        write_image(
+            _describe(job, read, array=array, volume=volume, workshop=workshop),
+            workshop.layout,
+            compression=workshop.settings.compression,
+        )
+        for volume, array in _choose_volumes(read, workshop)
+    )
+    return Outcome(
+        rows,
+        files=dict.fromkeys(job.files, Verdict("converted")),
+        images=dict.fromkeys(job.files, rows[0]["image_id"]),
+        digests=dict(zip(job.files, (read.digest, read.partner_digest), strict=False)),
+    )
+
+
+def _open(job: NiftiFile, workshop: Workshop) -> Path | bytes:
+    """Return what the reader takes: a path, or the bytes of a member of an archive."""
+    path = workshop.source / job.path
+    return workshop.read_file(job.path) if "!" in job.path and not path.is_file() else path
+
+
+def _choose_volumes(read: NiftiImage, workshop: Workshop) -> Iterator[tuple[str, NumberGrid]]:
+    """Yield what goes on of the volumes, each with its name in the manifest."""
+    if read.n_volumes == 1:
+        yield "", read.array
+        return
+    yield from choose_volumes(read.array, mode=workshop.settings.volume)
+
+
+def _describe(
+    job: NiftiFile, read: NiftiImage, *, array: NumberGrid, volume: str, workshop: Workshop
+) -> Image:
+    """Give a NIfTI image, or one volume of it, its pseudonyms and facts."""
+    names = workshop.pseudonymiser
+    subject = names.subject(guess_subject(job.path))
+    session = re.search(r"(?:^|[/_])ses-([A-Za-z0-9]+)", job.path)
+    is_one_of_many = volume not in ("", "all")
+    name = f"{job.path}/{volume}" if volume.isdecimal() and volume != "1" else job.path
+    origin: dict[str, JsonValue] = {"Axis": read.axis} if read.axis else {}
+    if read.step_s is not None:
+        origin["AxisStepSeconds"] = read.step_s
+    return Image(
+        image_id=names.image_id(name, subject=subject),
+        subject=subject,
+        study=names.uid(f"{subject}/{session.group(1) if session else ''}"),
+        series=names.uid(job.path),
+        source="nifti",
+        modality=guess_modality(job.path),
+        units="none",
+        image_key=names.image_key(job.path),
+        array=array,
+        affine=read.affine,
+        is_placed=read.is_placed,
+        n_files=len(job.files),
+        flags=(*read.flags, "one-of-many") if is_one_of_many else read.flags,
+        origin=origin,
+        axis=read.axis,
+        n_volumes=read.n_volumes,
+        volume=volume,
+        is_colour=read.is_colour,
+    )
+
+
+def guess_subject(relative_path: str) -> str:
+    """Guess whose image a NIfTI file is, by its path below the source folder.
+
+    Returns:
+        The BIDS entity `sub-<label>` without its prefix; else the first folder; else the file's
+        name without suffix.
+    """
+    entity = re.search(r"(?:^|/)sub-([A-Za-z0-9]+)(?=[/_.])", relative_path)
+    if entity:
+        return entity.group(1)
+    path = PurePosixPath(relative_path)
+    return path.parts[0] if len(path.parts) > 1 else _strip_suffix(path)
+
+
+def guess_modality(relative_path: str) -> str:
+    """Return the modality that a BIDS suffix stands for, unknown where there is none."""
+    suffix = _strip_suffix(PurePosixPath(relative_path)).rpartition("_")[2]
+    return _BIDS_MODALITIES.get(suffix, "unknown")
+
+
+def _strip_suffix(path: PurePosixPath) -> str:
+    """Return a file's name without .nii, .nii.gz, .hdr or .img."""
+    name = path.name.removesuffix(".gz")
+    for suffix in (".nii", ".hdr", ".img"):
+        name = name.removesuffix(suffix)
+    return name

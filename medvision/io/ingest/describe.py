@@ -1,0 +1,118 @@
+"""The names and facts of an image that was made of a grid of DICOM slices."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from medvision.domain.record import JsonValue
+from medvision.domain.study import Grid, Instance, Slice, Value
+from medvision.domain.volume import NumberGrid
+from medvision.io.deidentify import Pseudonymiser
+from medvision.io.ingest.image import Image
+from medvision.io.stacking.volumes import Arrangement
+
+
+def describe_image(
+    grid: Grid,
+    slices: Sequence[Slice],
+    arrangement: Arrangement,
+    *,
+    array: NumberGrid,
+    volume: str,
+    flags: set[str],
+    names: Pseudonymiser,
+) -> Image:
+    """Give a converted grid, or one volume of it, its pseudonyms and facts.
+
+    Args:
+        grid: What was converted.
+        slices: Its usable slices.
+        arrangement: Which of them lies where.
+        array: (I, J, K), (I, J, K, T), or of colour with a last axis of 3.
+        volume: Name of the volume in the manifest.
+        flags: What the pixels gave cause to flag.
+        names: Makes names.
+
+    Returns:
+        The image, ready to be written.
+    """
+    first = grid.first
+    used = [slices[index] for index in _list_used(arrangement, volume)]
+    instances = [item.instance for item in used]
+    units = {instance.units for instance in instances}
+    is_colour = array.ndim == 5 or (array.ndim == 4 and volume != "all")
+    all_flags = set(chain(flags, arrangement.flags, *(item.flags for item in instances)))
+    if volume not in ("", "all"):
+        all_flags.add("one-of-many")
+    return Image(
+        image_id=_name(first, grid.index, volume, names),
+        subject=first.subject,
+        study=first.study_uid,
+        series=first.series_uid,
+        source="dicom",
+        modality=first.modality,
+        units=units.pop() if len(units) == 1 else "none",
+        image_key=first.image_key,
+        array=array,
+        affine=arrangement.affine,
+        is_placed=grid.is_stack,
+        n_files=len({instance.file for instance in instances}),
+        flags=tuple(sorted(all_flags)),
+        origin=_describe_origin(used, arrangement, volume),
+        role="derived" if arrangement.resampling is not None else first.role,
+        part=grid.part,
+        axis=arrangement.axis,
+        n_volumes=len(arrangement.volumes),
+        volume=volume,
+        date=first.date,
+        age_years=first.age_years,
+        sex=first.sex,
+        is_colour=is_colour,
+    )
+
+
+def _list_used(arrangement: Arrangement, volume: str) -> list[int]:
+    """Return the slices that an image is made of, in its own order."""
+    if volume.isdecimal():
+        return list(arrangement.volumes[int(volume) - 1])
+    return list(chain.from_iterable(arrangement.volumes))
+
+
+def _name(first: Instance, index: int, volume: str, names: Pseudonymiser) -> str:
+    """Return the image's id; the first image of a series keeps the series' own."""
+    place = f"{index}" if volume in ("", "1", "mean", "all") else f"{index}/{volume}"
+    if place == "0":
+        return first.image_name
+    return names.image_id(f"{first.image_name}/{place}", subject=first.subject)
+
+
+def _describe_origin(
+    used: Sequence[Slice], arrangement: Arrangement, volume: str
+) -> dict[str, JsonValue]:
+    """Tell which instance each plane came from, how it was rescaled, and how it was acquired."""
+    rescales = sorted({(item.frame.slope, item.frame.intercept) for item in used})
+    origin: dict[str, JsonValue] = {
+        "Manufacturer": used[0].instance.manufacturer or None,
+        "Rescale": [list(pair) for pair in rescales] if len(rescales) == 1 else "varies by slice",
+        "SOPInstanceUIDs": [item.instance.sop_uid for item in used],
+        "FrameNumbers": [item.frame.index + 1 for item in used],
+        **_find_common(used),
+    }
+    if arrangement.axis:
+        origin["Axis"] = arrangement.axis
+        origin["AxisValues"] = list(_choose_values(arrangement, volume))
+    return origin
+
+
+def _find_common(used: Sequence[Slice]) -> dict[str, JsonValue]:
+    """Return what all slices say alike about how they were acquired."""
+    common = set(used[0].instance.protocol)
+    for item in used[1:]:
+        common &= set(item.instance.protocol)
+    return dict(sorted(common))
+
+
+def _choose_values(arrangement: Arrangement, volume: str) -> tuple[Value, ...]:
+    """Return what the fourth axis says of the volumes that an image holds."""
+    if volume.isdecimal():
+        return (arrangement.values[int(volume) - 1],)
+    return arrangement.values

@@ -1,0 +1,80 @@
+"""What every conversion of a run needs: where things are, the pseudonyms, the settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medvision.io.deidentify import Pseudonymiser
+from medvision.io.dicom.regions import RegionRule
+from medvision.io.ingest.choose import VolumeMode
+from medvision.io.nifti.write import Compression
+from medvision.io.reasons import RefusalError
+from medvision.layout import Layout
+
+
+@dataclass(frozen=True)
+class ConversionSettings:
+    """How images are made; each is a field of the configuration's section ingest.
+
+    Args:
+        gap_tolerance: Largest deviation of a slice step, as a share of the slice spacing.
+        gaps: What to do with missing slices and uneven spacing.
+        tilt: Keep a sheared affine, or resample.
+        volume: What of a fourth axis goes on.
+        colour: What colour becomes.
+        burned_in: What to do with images that may have text in their pixels.
+        region_rules: Regions to be blanked.
+        text_detection: Refuse images in which text is found.
+        compression: Of the images written.
+    """
+
+    gap_tolerance: float
+    gaps: Literal["refuse", "flag", "resample"]
+    tilt: Literal["keep", "resample"]
+    volume: VolumeMode
+    colour: Literal["luminance", "rgb"]
+    burned_in: Literal["refuse", "flag"]
+    region_rules: tuple[RegionRule, ...]
+    text_detection: Literal["off", "refuse"]
+    compression: Compression
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every conversion of a run needs.
+
+    Args:
+        source: Folder of the input.
+        layout: Where images are written.
+        pseudonymiser: Gives images their names.
+        settings: How images are made.
+        read_member: Returns the bytes of a member of an archive (`archive!member`).
+    """
+
+    source: Path
+    layout: Layout
+    pseudonymiser: Pseudonymiser
+    settings: ConversionSettings
+    read_member: Callable[[str], bytes] | None = None
+
+    def read_file(self, path: str) -> bytes:
+        """Return the bytes of a file below the source folder, or of a member of an archive.
+
+        Raises:
+            RefusalError: `unreadable`, where it has gone.
+        """
+        try:
+            if "!" in path and self.read_member is not None and not self._find(path).is_file():
+                return self.read_member(path)
+            with self._find(path).open("rb", buffering=0) as stream:
+                return stream.readall()
+        except OSError as error:
+            raise RefusalError(
+                "unreadable",
+                f"file must stay in place while it is read, got {type(error).__name__}",
+            ) from None
+
+    def _find(self, path: str) -> Path:
+        """Return the place of a file on the disk."""
+        return self.source / path
