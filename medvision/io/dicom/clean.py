@@ -28,20 +28,17 @@ _DUMMIES: dict[str, object] = {
     **dict.fromkeys(("OB", "OW", "UN"), b"\0\0"),
     **dict.fromkeys(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"), DUMMY),
 }
-_BULK = frozenset(
-    (
-        *("PixelData", "FloatPixelData", "DoubleFloatPixelData"),
-        *("ExtendedOffsetTable", "ExtendedOffsetTableLengths", "LUTData"),
-        *(
-            f"{prefix}{colour}PaletteColorLookupTableData"
-            for prefix in ("", "Segmented")
-            for colour in ("Red", "Green", "Blue", "Alpha")
-        ),
-    )
-)
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_BULK = frozenset((*_PIXELS, "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "LUTData"))
 """Attributes of bytes that may stay: the pixels and what is needed to read them."""
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_PALETTE = frozenset(
+    f"{prefix}{colour}PaletteColorLookupTableData"
+    for prefix in ("", "Segmented")
+    for colour in ("Red", "Green", "Blue", "Alpha")
+)
+"""Attributes of bytes that stay where the pixels are numbers of their entries."""
+
 _TEXTS = ("LO", "SH")
 _NUMBERS = ("AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV")
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*")
@@ -216,11 +213,14 @@ def _cap_age(text: str) -> str | None:
     return text.strip() if capped == age_years else f"{capped:03.0f}Y"
 
 
-def _sort(element: "DataElement", dataset: "Dataset", scope: Scope) -> object:  # noqa: ARG001 - a judge
+def _sort(element: "DataElement", dataset: "Dataset", scope: Scope) -> object:
     """Judge an attribute outside the table by its kind of value."""
     vr = element.VR
     if element.keyword in _BULK:
         return _keep_bulk(element)
+    if element.keyword in _PALETTE:
+        is_palette = str(dataset.get("PhotometricInterpretation")) == "PALETTE COLOR"
+        return _keep_bulk(element) if is_palette else None
     if vr == "UI":
         return [_map_unregistered(str(value), scope) for value in list_values(element)]
     if vr == "CS":

@@ -62,10 +62,12 @@ def _read_meanings() -> dict[tuple[str, str], str]:
     from pydicom.sr import _concepts_dict
 
     concepts = cast(_Concepts, _concepts_dict.concepts)
-    return {
-        # The header names no character set, so that only ASCII can be written.
-        (scheme, value): meaning.encode("ascii", errors="replace").decode()
-        for scheme, keywords in concepts.items()
-        for values in keywords.values()
-        for value, (meaning, *_) in values.items()
-    }
+    meanings: dict[tuple[str, str], str] = {}
+    for scheme, keywords in concepts.items():
+        for value, (meaning, *_) in (pair for codes in keywords.values() for pair in codes.items()):
+            # The header names no character set, so that only ASCII can be written.
+            text = meaning.encode("ascii", errors="replace").decode()
+            held = meanings.setdefault((scheme, value), text)
+            # Of several wordings the shortest, so that their order counts for nothing.
+            meanings[scheme, value] = min(held, text, key=lambda word: (len(word), word))
+    return meanings
