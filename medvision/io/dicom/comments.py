@@ -85,7 +85,8 @@ def _find_in_jpeg2000(pixels: bytes, span: Span) -> Iterator[Span]:
     tile_end = 0
     while offset + 4 <= end and pixels[offset] == 0xFF:
         marker = pixels[offset + 1]
-        if marker == _J2K_END:
+        # A tile that ends before its own header would lead round in a circle.
+        if marker == _J2K_END or (marker == _J2K_DATA and tile_end <= offset):
             return
         if marker == _J2K_DATA:
             offset = tile_end
