@@ -23,6 +23,8 @@ class Layout:
     """Paths of one study; every path is below `root` and nothing here touches the disk."""
 
     root: Path
+    image_suffix: str = ".nii.gz"
+    """How the names of ingested images end: .nii where they are not compressed."""
 
     def step(self, name: str) -> Path:
         """Return the folder of one step."""
@@ -82,13 +84,32 @@ class Layout:
         return self.root / "ingest" / "sources.tsv"
 
     @property
+    def ingest_index(self) -> Path:
+        """What is known of each input file, kept between runs; tells no name without the key."""
+        return self.root / "ingest" / "index.sqlite"
+
+    @property
+    def ingest_shards(self) -> Path:
+        """Folder of what came of each series, kept between runs, one file per shard."""
+        return self.root / "ingest" / "shards"
+
+    def ingest_shard(self, name: str) -> Path:
+        """Return the mark that a shard such as `3-of-16`, or the `index`, is done."""
+        return self.ingest_shards / f"{name}.json"
+
+    @property
+    def ingest_spool(self) -> Path:
+        """Folder of what is unpacked while archives are read; gone when they are."""
+        return self.root / "ingest" / ".spool"
+
+    @property
     def images(self) -> Path:
         """Folder of the ingested images."""
         return self.root / "ingest" / "images"
 
     def image(self, image_id: str) -> Path:
         """Return one ingested image."""
-        return self.images / f"{image_id}.nii.gz"
+        return self.images / f"{image_id}{self.image_suffix}"
 
     def sidecar(self, image_id: str) -> Path:
         """Return what is known of one ingested image, as JSON beside it."""

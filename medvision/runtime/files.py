@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -155,3 +155,19 @@ def hash_fast(content: bytes | bytearray | memoryview) -> str:
     from blake3 import blake3
 
     return blake3(content).hexdigest()
+
+
+def hash_stream(read: Callable[[int], bytes], *, head: bytes = b"") -> tuple[str, int]:
+    """Return the BLAKE3 digest of bytes that come in pieces, and how many they are.
+
+    Args:
+        read: Returns up to so many next bytes, none at the end.
+        head: Bytes in front of them that were read already.
+    """
+    from blake3 import blake3
+
+    digest, n_bytes = blake3(head), len(head)
+    while piece := read(_CHUNK):
+        digest.update(piece)
+        n_bytes += len(piece)
+    return digest.hexdigest(), n_bytes

@@ -1,43 +1,58 @@
 """A folder of raw files turned into checked, de-identified images, each file accounted for."""
 
-import logging
-import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from medvision.domain.study import Grid, Instance, group_series
+from medvision import __version__
 from medvision.errors import DataError
 from medvision.io.deidentify import Pseudonymiser, read_or_create_key
-from medvision.io.ingest.convert import (
-    NiftiFile,
-    Outcome,
-    Verdict,
-    Workshop,
-    convert,
-    guess_subject,
-    refuse,
-)
-from medvision.io.ingest.image import MANIFEST_COLUMNS
+from medvision.io.ingest.database import database_faults
+from medvision.io.ingest.entry import Sealer
+from medvision.io.ingest.gather import Tally, gather_outcomes, list_written, write_tables
+from medvision.io.ingest.index import Index, open_complete_index, open_index
+from medvision.io.ingest.jobs import do_job, give_up
+from medvision.io.ingest.kind import DICOM, NIFTI
+from medvision.io.ingest.members import MemberReader
+from medvision.io.ingest.plan import has_codec, list_due, plan_jobs
 from medvision.io.ingest.pool import map_in_order
-from medvision.io.ingest.scan import Scanned, Scanner, scan_file
-from medvision.io.ingest.walk import list_files
-from medvision.io.stacking.series import split_grids
-from medvision.io.tables import write_table
+from medvision.io.ingest.refresh import refresh_index
+from medvision.io.ingest.scanner import Scanner
+from medvision.io.ingest.spool import Spool
+from medvision.io.ingest.store import WHOLE, Shard, Store, hold
+from medvision.io.ingest.workshop import ConversionSettings, Workshop
 from medvision.layout import Layout
-from medvision.runtime.files import storage_faults
+from medvision.runtime.files import PARTIAL_PREFIX, hash_bytes, storage_faults
 from medvision.runtime.progress import track
 
-_log = logging.getLogger(__name__)
-
-REJECTS_COLUMNS = ("file", "reason", "detail", "subject", "image_key")
-SOURCES_COLUMNS = ("file", "digest", "bytes", "verdict", "reason", "image_id")
-
-_MANY_FILES = 64
+_GB = 1_000_000_000
 _MANY_JOBS = 4
-_CRASH = Verdict("refused", "undecodable", "decoder must survive the file, got a crash")
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """How a folder is ingested: the fields of the configuration's section ingest, and two more.
+
+    Args:
+        key: Secret of the pseudonyms; made at random where the file is missing.
+        workers: Processes that read in parallel; their number changes no byte of the output.
+        archives: Open archives, or list them only.
+        archive_limit_gb: Bytes to which one archive may unpack, in 10⁹.
+        conversion: How images are made.
+        kinds: kind.DICOM, kind.NIFTI or both; images of another kind are left out.
+        masks: Files that are masks of other images, and so no images.
+    """
+
+    key: Path
+    workers: int
+    archives: Literal["open", "list"]
+    archive_limit_gb: float
+    conversion: ConversionSettings
+    kinds: frozenset[str] = frozenset({DICOM, NIFTI})
+    masks: frozenset[Path] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True)
@@ -45,56 +60,37 @@ class IngestSummary:
     """What became of the input.
 
     Args:
-        n_files: Files found.
+        n_files: Files found, members of archives included.
         n_images: Images written.
         n_subjects: Subjects with at least one image.
+        n_done: Series and files converted in this run; the others were as they are.
         verdicts: Number of files per verdict.
         refused: Number of files per reason, refused files alone.
         key_id: Published name of the key that made the pseudonyms.
-        image_ids: The images, sorted.
+        written: Name of every image and sidecar and its sha256, sorted.
     """
 
     n_files: int
     n_images: int
     n_subjects: int
+    n_done: int
     verdicts: dict[str, int]
     refused: dict[str, int]
     key_id: str
-    image_ids: tuple[str, ...]
+    written: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class _Owner:
-    """Whose image a file is part of, in pseudonyms."""
-
-    subject: str = ""
-    image_key: str = ""
-
-
-def ingest_folder(
-    source: Path,
-    layout: Layout,
-    *,
-    key: Path,
-    gap_tolerance: float,
-    workers: int,
-    kinds: frozenset[str],
-    masks: frozenset[Path],
-) -> IngestSummary:
+def ingest_folder(source: Path, layout: Layout, *, settings: IngestSettings) -> IngestSummary:
     """Convert every image below a folder and account for every file.
 
-    One image that cannot be used never stops the rest: it stands in the table of rejects. The
-    number of workers changes no byte of the output. Memory is bounded by the headers and, per
-    worker, by one series.
+    Only what is new or changed since the last run is read; the tables and images are the same
+    bytes as if all had been. One image that cannot be used never stops the rest: it stands in the
+    table of rejects. Memory is bounded by the largest series, per worker.
 
     Args:
         source: Folder of the input; file names and folders carry no meaning for DICOM.
         layout: Where the manifest, the rejects, the sources and the images are written.
-        key: Secret of the pseudonyms; made at random where the file is missing.
-        gap_tolerance: Largest deviation of a slice step, as a share of the slice spacing.
-        workers: Processes that read in parallel.
-        kinds: walk.DICOM, walk.NIFTI or both.
-        masks: Files that are masks of other images, and so no images.
+        settings: How.
 
     Returns:
         Counts for the summary.
@@ -102,151 +98,189 @@ def ingest_folder(
     Raises:
         DataError: The folder is missing, unreadable, empty, or holds nothing usable; in the last
             case the rejects and the sources are written first.
+        ConfigError: No process can be started.
         StorageError: The output cannot be written.
     """
-    names = Pseudonymiser(read_or_create_key(key))
-    paths = list_files(source, without=layout.root)
-    if not paths:
+    _clear_tables(layout)
+    with _open_index(source, layout, settings) as (index, scanner):
+        refresh_index(index, scanner, without=layout.root, workers=settings.workers)
+        n_files = _count_files(index, source)
+        _clear_partial(layout)
+        with _open_store(layout, WHOLE) as store:
+            n_done, _ = _convert_due(index, store, scanner, layout=layout, settings=settings)
+            gather_outcomes(index, store, images=layout.images)
+            store.drop_others()
+        tally = write_tables(index, layout)
+        if not tally.n_images:
+            raise _describe_no_image(tally)
+        return IngestSummary(
+            n_files=n_files,
+            n_images=tally.n_images,
+            n_subjects=len(tally.subjects),
+            n_done=n_done,
+            verdicts=dict(sorted(tally.verdicts.items())),
+            refused=dict(sorted(tally.refused.items())),
+            key_id=scanner.names.key_id,
+            written=tuple(list_written(index)),
+        )
+
+
+def index_folder(source: Path, layout: Layout, *, settings: IngestSettings) -> int:
+    """Bring the index up to date and convert nothing; the first of three steps with shards.
+
+    Args:
+        source: Folder of the input.
+        layout: Where the index lies.
+        settings: How.
+
+    Returns:
+        Number of files, members of archives included.
+
+    Raises:
+        DataError: The folder is missing, unreadable or empty.
+        ConfigError: No process can be started.
+        StorageError: The index cannot be written.
+    """
+    with _open_index(source, layout, settings) as (index, scanner):
+        refresh_index(index, scanner, without=layout.root, workers=settings.workers)
+        _clear_partial(layout)
+        return _count_files(index, source)
+
+
+def convert_shard(
+    source: Path, layout: Layout, *, settings: IngestSettings, shard: Shard
+) -> tuple[int, int]:
+    """Convert the series of one shard, as the index has them; `ingest_folder` gathers them.
+
+    Shards may run side by side, on several machines.
+
+    Args:
+        source: Folder of the input.
+        layout: Where index, images and outcomes lie.
+        settings: How.
+        shard: Which of the series.
+
+    Returns:
+        (done, all): series and files converted in this run, and those of the shard.
+
+    Raises:
+        StaleOutputError: There is no index of this input with these settings.
+        StorageError: The output cannot be written.
+    """
+    with (
+        _open_index(source, layout, settings, is_held=True) as (index, scanner),
+        _open_store(layout, shard) as store,
+    ):
+        return _convert_due(index, store, scanner, layout=layout, settings=settings)
+
+
+@contextmanager
+def _open_index(
+    source: Path, layout: Layout, settings: IngestSettings, *, is_held: bool = False
+) -> Iterator[tuple[Index, Scanner]]:
+    """Open the index of a folder; where it must be held already, it is only read."""
+    names = Pseudonymiser(read_or_create_key(settings.key))
+    scanner = Scanner(
+        source=source,
+        names=names,
+        kinds=settings.kinds,
+        masks=frozenset(mask.resolve() for mask in settings.masks),
+        opens_archives=settings.archives == "open",
+        limit=int(settings.archive_limit_gb * _GB),
+    )
+    opener = open_complete_index if is_held else open_index
+    path = layout.ingest_index
+    with database_faults(path), opener(path, scanner) as index:
+        yield index, scanner
+
+
+@contextmanager
+def _open_store(layout: Layout, shard: Shard) -> Iterator[Store]:
+    """Open the outcomes of a shard."""
+    with storage_faults(layout.ingest_shards):
+        layout.ingest_shards.mkdir(parents=True, exist_ok=True)
+        layout.images.mkdir(parents=True, exist_ok=True)
+    with closing(Store(layout.ingest_shards, shard)) as store:
+        yield store
+
+
+def _convert_due(
+    index: Index, store: Store, scanner: Scanner, *, layout: Layout, settings: IngestSettings
+) -> tuple[int, int]:
+    """Convert what is not as an earlier run left it; return how many that were, and of how many."""
+    what = f"{__version__} {scanner.names.key_id} {settings.conversion!r}"
+    digest = hash_bytes(what.encode())
+    n_due, n_all = plan_jobs(index, store, shard=store.shard, settings=digest, images=layout.images)
+    spool = Spool(
+        layout.ingest_spool / str(store.shard),
+        source=scanner.source,
+        index=index,
+        sealer=Sealer(scanner.names.key),
+        limit=scanner.limit,
+    )
+    reader = MemberReader(scanner.source, spool.folder, scanner.names, scanner.limit)
+    workshop = Workshop(scanner.source, layout, scanner.names, settings.conversion, reader)
+    # A codec is native code, which broken pixels may crash: it then takes only its own process.
+    is_apart = has_codec(index.connection) or (settings.workers > 1 and n_due >= _MANY_JOBS)
+    results = map_in_order(
+        partial(do_job, workshop=workshop),
+        list_due(index, prepare=spool.fill),
+        workers=settings.workers,
+        is_apart=is_apart,
+    )
+    batch = ""
+    try:
+        for job, done in track(results, "converting", total=n_due):
+            if job.batch != batch:
+                spool.drop(batch)
+                batch = job.batch
+            store.put(job.key, hold(done or give_up(job, workshop), job.fingerprint))
+    finally:
+        spool.clear()
+    return n_due, n_all
+
+
+def _count_files(index: Index, source: Path) -> int:
+    """Return how many files the index holds.
+
+    Raises:
+        DataError: There is none.
+    """
+    n_files = index.count_files()
+    if not n_files:
         raise DataError(
             f"data.path: must hold at least one file, got none below {source}.",
             "put the images into this folder, or set data.path to the folder that holds them.",
         )
-    _clear_output(layout)
-    scanner = Scanner(source, names, kinds, frozenset(mask.resolve() for mask in masks))
-    scanned = _scan_files(paths, scanner, workers=workers)
-    jobs = _plan_jobs(scanned)
-    workshop = Workshop(source, layout.images, names, gap_tolerance)
-    outcomes = list(_convert_all(jobs, workshop, workers=workers))
-    return _write_tables(scanned, outcomes, layout=layout, names=names)
+    return n_files
 
 
-def _clear_output(layout: Layout) -> None:
-    """Remove what an earlier run left, so that no image of another input stays behind."""
+def _clear_tables(layout: Layout) -> None:
+    """Remove the tables of an earlier run: those of one that is killed must not be read."""
     with storage_faults(layout.manifest):
         for path in (layout.manifest, layout.rejects, layout.sources):
             path.unlink(missing_ok=True)
-        if layout.images.is_dir():
-            shutil.rmtree(layout.images)
 
 
-def _scan_files(paths: Sequence[str], scanner: Scanner, *, workers: int) -> list[Scanned]:
-    """Look at every file, in the order of the paths."""
-    is_apart = workers > 1 and len(paths) >= _MANY_FILES
-    scan = partial(scan_file, scanner=scanner)
-    results = map_in_order(scan, paths, workers=workers, is_apart=is_apart)
-    tracked = track(results, "reading headers", total=len(paths))
-    return [
-        result or Scanned(scanner.pseudonymiser.file_id(path), "", 0, _CRASH)
-        for path, result in zip(paths, tracked, strict=True)
-    ]
+def _clear_partial(layout: Layout) -> None:
+    """Remove what a killed run left half-written; no shard is at work now."""
+    with storage_faults(layout.manifest):
+        for path in layout.images.glob(f"{PARTIAL_PREFIX}*"):
+            path.unlink(missing_ok=True)
 
 
-def _plan_jobs(scanned: Sequence[Scanned]) -> list[Grid | NiftiFile]:
-    """Group what was found into the images to be converted, in an order free of file names."""
-    instances = [item.content for item in scanned if isinstance(item.content, Instance)]
-    jobs: list[Grid | NiftiFile] = []
-    for series in group_series(instances):
-        jobs += split_grids(series)
-    return jobs + [item.content for item in scanned if isinstance(item.content, NiftiFile)]
-
-
-def _convert_all(
-    jobs: Sequence[Grid | NiftiFile], workshop: Workshop, *, workers: int
-) -> Iterator[Outcome]:
-    """Convert every image, in the order of the jobs."""
-    # A codec is native code, which broken pixels may crash: it then takes only its own process.
-    is_apart = any(map(_runs_codec, jobs)) or (workers > 1 and len(jobs) >= _MANY_JOBS)
-    work = partial(convert, workshop=workshop)
-    results = map_in_order(work, jobs, workers=workers, is_apart=is_apart)
-    for job, result in zip(jobs, track(results, "converting", total=len(jobs)), strict=True):
-        yield result or refuse(job, _CRASH)
-
-
-def _runs_codec(job: Grid | NiftiFile) -> bool:
-    """Say whether an image's pixels must be decompressed."""
-    return isinstance(job, Grid) and any(item.instance.is_encapsulated for item in job.slices)
-
-
-def _write_tables(
-    scanned: Sequence[Scanned], outcomes: Sequence[Outcome], *, layout: Layout, names: Pseudonymiser
-) -> IngestSummary:
-    """Write sources, rejects and, where there is one image at least, the manifest."""
-    rows = sorted(
-        (outcome.row for outcome in outcomes if outcome.row), key=lambda row: row["image_id"]
-    )
-    sources = sorted(_list_sources(scanned, outcomes), key=lambda row: row["file"])
-    owners = {item.file: _find_owner(item, names) for item in scanned}
-    rejects = [
-        {**row, "subject": owners[row["file"]].subject, "image_key": owners[row["file"]].image_key}
-        for row in sources
-        if row["detail"]
-    ]
-    write_table(layout.sources, sources, columns=SOURCES_COLUMNS)
-    write_table(layout.rejects, rejects, columns=REJECTS_COLUMNS)
-    refused = Counter(row["reason"] for row in rejects)
-    if not rows:
-        raise _describe_no_image(Counter(row["reason"] for row in sources))
-    write_table(layout.manifest, rows, columns=MANIFEST_COLUMNS)
-    return IngestSummary(
-        n_files=len(scanned),
-        n_images=len(rows),
-        n_subjects=len({row["subject"] for row in rows}),
-        verdicts=dict(sorted(Counter(row["verdict"] for row in sources).items())),
-        refused=dict(sorted(refused.items())),
-        key_id=names.key_id,
-        image_ids=tuple(row["image_id"] for row in rows),
-    )
-
-
-def _describe_no_image(reasons: dict[str, int]) -> DataError:
+def _describe_no_image(tally: Tally) -> DataError:
     """Say what the files are instead of images that can be used."""
     return DataError(
-        f"data.path: must hold at least one usable image, got {sum(reasons.values())} files: "
-        f"{describe_counts(reasons)}.",
+        f"data.path: must hold at least one usable image, got {tally.verdicts.total()} files: "
+        f"{describe_counts(tally.reasons)}.",
         "set data.kind to the kind of the images (dicom or nifti)."
-        if "other-kind" in reasons
+        if "other-kind" in tally.reasons
         else None,
     )
 
 
-def _list_sources(
-    scanned: Sequence[Scanned], outcomes: Iterable[Outcome]
-) -> Iterator[dict[str, str]]:
-    """Give each file its verdict; a file in two images is refused if one of them is."""
-    verdicts: dict[str, tuple[Verdict, str]] = {}
-    for outcome in outcomes:
-        image_id = outcome.row["image_id"] if outcome.row else ""
-        for file, verdict in outcome.files.items():
-            earlier = verdicts.get(file)
-            if earlier is None or verdict.verdict == "refused":
-                verdicts[file] = (verdict, image_id or (earlier[1] if earlier else ""))
-    for item in scanned:
-        if isinstance(item.content, Verdict):
-            verdict, image_id = item.content, ""
-        else:
-            verdict, image_id = verdicts[item.file]
-        yield {
-            "file": item.file,
-            "digest": item.digest,
-            "bytes": str(item.n_bytes),
-            "verdict": verdict.verdict,
-            "reason": verdict.reason,
-            "detail": verdict.detail,
-            "image_id": image_id if verdict.verdict in ("converted", "duplicate") else "",
-        }
-
-
-def _find_owner(item: Scanned, names: Pseudonymiser) -> _Owner:
-    """Return the pseudonyms of an image file's subject and image, nothing for other files."""
-    content = item.content
-    if isinstance(content, Instance):
-        return _Owner(names.subject(content.subject), names.image_key(content.series_uid))
-    if isinstance(content, NiftiFile):
-        return _Owner(names.subject(guess_subject(content.path)), names.image_key(content.path))
-    return _Owner()
-
-
-def describe_counts(counts: dict[str, int]) -> str:
+def describe_counts(counts: Mapping[str, int]) -> str:
     """Return counts as text, the largest first: `12 missing-slice, 1 truncated`."""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{count} {name or 'converted'}" for name, count in ordered)

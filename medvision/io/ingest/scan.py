@@ -1,95 +1,75 @@
-"""One file looked at: its digest, what it is, and its header where it is DICOM."""
+"""Files looked at: what each is, its header where it is DICOM, its members if an archive."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 from medvision.domain.study import Instance
-from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.header import read_instance
-from medvision.io.ingest.convert import NiftiFile, Verdict
-from medvision.io.ingest.walk import DICOM, NIFTI, classify_file
-from medvision.io.reasons import REFUSED, RefusalError
-from medvision.runtime.files import hash_file
+from medvision.io.ingest.convert_nifti import NiftiFile
+from medvision.io.ingest.entry import Entry, hold_dicom, hold_nifti, hold_verdict
+from medvision.io.ingest.kind import ARCHIVES, DICOM, HEAD_BYTES, NIFTI_PAIR, classify_head
+from medvision.io.ingest.scan_archive import scan_archive
+from medvision.io.ingest.scanner import Scanner, judge_kind, read_dicom, refuse_for_now
+from medvision.io.ingest.verdict import Verdict
+from medvision.io.ingest.walk import Found
+from medvision.io.nifti.pair import find_partner
+from medvision.runtime.files import hash_stream
 
 
-@dataclass(frozen=True)
-class Scanned:
-    """What is known of a file before any pixel is read.
-
-    Args:
-        file: Pseudonymous id.
-        digest: sha256 of its bytes, "" where it cannot be read.
-        n_bytes: Its size.
-        content: An image to be converted, or the verdict on what is none.
-    """
-
-    file: str
-    digest: str
-    n_bytes: int
-    content: Instance | NiftiFile | Verdict
+def scan_files(files: Sequence[Found], scanner: Scanner) -> list[Entry]:
+    """Look at several files; whatever they hold ends in entries, never in an exception."""
+    return [entry for found in files for entry in scan_file(found, scanner)]
 
 
-@dataclass(frozen=True)
-class Scanner:
-    """What looking at a file needs.
+def scan_file(found: Found, scanner: Scanner) -> list[Entry]:
+    """Look at one file.
 
     Args:
-        source: Folder of the input.
-        pseudonymiser: Gives the file its id.
-        kinds: DICOM, NIFTI or both; images of another kind are left out.
-        masks: Resolved paths of files that are masks, not images.
-    """
-
-    source: Path
-    pseudonymiser: Pseudonymiser
-    kinds: frozenset[str]
-    masks: frozenset[Path]
-
-
-def scan_file(relative_path: str, scanner: Scanner) -> Scanned:
-    """Look at one file; whatever it holds ends in a verdict, never in an exception.
-
-    Args:
-        relative_path: Path below the source folder.
+        found: The file.
         scanner: Settings of the run.
+
+    Returns:
+        Its entry, and behind it those of its members where it is an archive.
     """
-    path = scanner.source / relative_path
-    file = scanner.pseudonymiser.file_id(relative_path)
+    entry = scanner.begin_entry(found)
+    if not found.is_file:
+        return [hold_verdict(entry, Verdict("non-image", "not-a-file"))]
     try:
-        kind = classify_file(path)
-        if kind == "not-a-file":
-            return Scanned(file, "", 0, Verdict("non-image", kind))
-        content = _read_content(path, relative_path, kind=kind, scanner=scanner)
-        return Scanned(file, hash_file(path), path.stat().st_size, content)
+        return _scan(found, entry, scanner)
     except OSError as error:
-        verdict = Verdict(
-            "refused", "unreadable", f"file must be readable, got {type(error).__name__}"
-        )
-        return Scanned(file, "", 0, verdict)
+        detail = f"file must be readable, got {type(error).__name__}"
+        return [refuse_for_now(entry, Verdict("refused", "unreadable", detail))]
 
 
-def _read_content(
-    path: Path, relative_path: str, *, kind: str, scanner: Scanner
-) -> Instance | NiftiFile | Verdict:
-    """Return the image that a file holds, or the verdict on it."""
-    file = scanner.pseudonymiser.file_id(relative_path)
-    if kind in (DICOM, NIFTI) and kind not in scanner.kinds:
-        return Verdict("non-image", "other-kind")
-    if path.resolve() in scanner.masks:
-        return Verdict("non-image", "mask")
-    if kind == NIFTI:
-        return NiftiFile(file, relative_path)
-    if kind != DICOM:
-        return _judge_other(kind)
-    try:
-        read = read_instance(path, file=file, relative_path=relative_path)
-    except RefusalError as refusal:
-        return Verdict("refused", refusal.reason, refusal.detail)
-    return Verdict("non-image", read) if isinstance(read, str) else read
+def _scan(found: Found, entry: Entry, scanner: Scanner) -> list[Entry]:
+    """Look at a file by its content."""
+    path = scanner.source / found.path
+    with path.open("rb", buffering=0) as stream:
+        head = stream.read(HEAD_BYTES)
+        kind = classify_head(head)
+        verdict = judge_kind(kind, scanner, is_member=False)
+        # To resolve a path costs as much as to read a header: only where there are masks.
+        if verdict is None and scanner.masks and path.resolve() in scanner.masks:
+            verdict = Verdict("non-image", "mask")
+        if verdict is None:
+            if kind in ARCHIVES:
+                return scan_archive(found, entry, scanner, kind=kind)
+            held = _read_image(entry, found, scanner, kind=kind)
+            if isinstance(held, Entry):
+                return [held]
+            verdict = held
+        digest, _ = hash_stream(stream.read, head=head)
+    return [hold_verdict(entry, verdict, digest=digest)]
 
 
-def _judge_other(kind: str) -> Verdict:
-    """Return the verdict on a file that is neither DICOM nor NIfTI."""
-    if kind in REFUSED:
-        return Verdict("refused", kind, f"file must be DICOM or NIfTI, got: {REFUSED[kind]}")
-    return Verdict("non-image", kind)
+def _read_image(entry: Entry, found: Found, scanner: Scanner, *, kind: str) -> Entry | Verdict:
+    """Return the entry of an image, or the verdict on what claims to be one."""
+    path = scanner.source / found.path
+    if kind == DICOM:
+        read = read_dicom(path, found.path, scanner=scanner)
+        return hold_dicom(entry, read) if isinstance(read, Instance) else read
+    partner = find_partner(path) if kind == NIFTI_PAIR else None
+    partner_id = (
+        ""
+        if partner is None
+        else scanner.names.file_id(partner.relative_to(scanner.source).as_posix())
+    )
+    return hold_nifti(entry, NiftiFile(entry.file, found.path, partner_id), scanner.names)

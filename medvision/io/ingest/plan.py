@@ -1,0 +1,139 @@
+"""Which jobs must be done: those whose files, settings or images are not as they were."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from medvision.io.ingest.index import Index, JobStamp
+from medvision.io.ingest.jobs import Job, JobFile, Written
+from medvision.io.ingest.store import Shard, Store
+
+_SEVERAL = "~"
+"""Begins the batch of a job whose files lie in several archives: it stands alone."""
+
+
+class Planned(NamedTuple):
+    """A job to be done, without its files."""
+
+    key: str
+    batch: str
+    fingerprint: str
+
+
+def plan_jobs(
+    index: Index, store: Store, *, shard: Shard, settings: str, images: Path
+) -> tuple[int, int]:
+    """Note all jobs of a shard in the index, and which of them must be done.
+
+    Args:
+        index: Its temporary table `planned` is made anew.
+        store: What is known of earlier runs; what other divisions know is put here.
+        shard: Whose jobs are looked at.
+        settings: Digest of all settings that decide a result.
+        images: Folder of the images.
+
+    Returns:
+        (due, all): how many jobs must be done, and how many there are.
+    """
+    connection = index.connection
+    connection.execute("DROP TABLE IF EXISTS temp.planned")
+    connection.execute(
+        "CREATE TEMP TABLE planned "
+        "(job TEXT PRIMARY KEY, batch TEXT, fingerprint TEXT, is_due INTEGER) WITHOUT ROWID"
+    )
+    connection.execute("BEGIN")
+    n_due = n_all = 0
+    for planned in _list_planned(index, shard=shard, settings=settings):
+        is_due = _is_due(planned, store, images)
+        connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?)", (*planned, is_due))
+        n_due += is_due
+        n_all += 1
+    connection.execute("COMMIT")
+    store.commit()
+    return n_due, n_all
+
+
+def _list_planned(index: Index, *, shard: Shard, settings: str) -> Iterator[Planned]:
+    """Yield the jobs of a shard with what decides their results."""
+    for key, stamps in groupby(index.list_stamps(), key=attrgetter("series")):
+        if not shard.holds(key):
+            continue
+        digest, parents = hashlib.sha256(settings.encode()), set()
+        for stamp in stamps:
+            digest.update(_describe(stamp, index).encode())
+            parents.add(stamp.parent)
+        parents.discard("")
+        batch = f"{_SEVERAL}{key}" if len(parents) > 1 else "".join(parents)
+        yield Planned(key, batch, digest.hexdigest())
+
+
+def _describe(stamp: JobStamp, index: Index) -> str:
+    """Return what must be as it was of one file and, where it is half of a pair, of the other."""
+    own = f"\n{stamp.file} {stamp.n_bytes} {stamp.mtime_ns}"
+    if not stamp.partner:
+        return own
+    n_bytes, mtime_ns = index.read_stamp(stamp.partner)
+    return f"{own} {stamp.partner} {n_bytes} {mtime_ns}"
+
+
+def _is_due(planned: Planned, store: Store, images: Path) -> bool:
+    """Say whether a job must be done; where it need not be, its outcome stands in the store."""
+    held = store.find(planned.key, planned.fingerprint)
+    if held is None or held.fingerprint != planned.fingerprint:
+        return True
+    if not all(_is_in_place(item, images) for item in held.written):
+        return True
+    store.put(planned.key, held)
+    return False
+
+
+def _is_in_place(item: Written, images: Path) -> bool:
+    """Say whether a file is as it was written."""
+    try:
+        status = (images / item.name).stat()
+    except FileNotFoundError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (item.n_bytes, item.mtime_ns)
+
+
+def has_codec(connection: sqlite3.Connection) -> bool:
+    """Say whether a job that is due runs native code."""
+    query = (
+        "SELECT 1 FROM planned JOIN files ON files.series = planned.job "
+        "WHERE planned.is_due AND files.runs_codec LIMIT 1"
+    )
+    return connection.execute(query).fetchone() is not None
+
+
+def list_due(index: Index, *, prepare: Callable[[str], None]) -> Iterator[Job]:
+    """Yield the jobs to be done, those of one archive together.
+
+    Args:
+        index: Planned by `plan_jobs`.
+        prepare: Called with each batch before its first job.
+    """
+    rows = index.connection.execute(
+        "SELECT job, batch, fingerprint FROM planned WHERE is_due ORDER BY batch, job"
+    )
+    earlier = ""
+    for key, batch, fingerprint in rows:
+        if batch != earlier:
+            prepare(batch)
+            earlier = batch
+        files = tuple(JobFile(*row) for row in index.read_members(key))
+        yield Job(key, batch, fingerprint, files)
+
+
+def list_streamed(connection: sqlite3.Connection, batch: str) -> list[tuple[str, bytes, bytes]]:
+    """Return (id, sealed path, sealed path of the archive) of what a batch needs from streams."""
+    return connection.execute(
+        "SELECT held.file, held.path, archive.path FROM planned "
+        "JOIN files AS held ON held.series = planned.job "
+        "JOIN files AS archive ON archive.file = held.parent "
+        "WHERE planned.batch = ? AND planned.is_due AND archive.layout = 'packed-tar'",
+        (batch,),
+    ).fetchall()
