@@ -16,6 +16,7 @@ COMMANDS = {
     "config": "Show the configuration in force, checked and complete.",
     "phantom": "Write the embedded cohort with known answers.",
     "ingest": "Turn raw DICOM and NIfTI into checked, de-identified volumes.",
+    "deidentify": "Copy DICOM images without what tells who somebody is.",
     "locate": "Find the local path behind a pseudonymous file id.",
     "cohort": "Join labels, find leakage, split subjects into folds.",
     "preprocess": "Compute the arrays that networks are trained on.",

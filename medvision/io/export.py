@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from medvision.errors import DataError
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.anonymise import anonymise
-from medvision.io.dicom.file import read_dataset
+from medvision.io.dicom.anonymise import anonymise, count_pixel_bytes
+from medvision.io.dicom.file import read_dataset, read_header
 from medvision.io.dicom.objects import BURNED_IN_RISK, name_other_object
 from medvision.io.dicom.profile import Options
 from medvision.io.dicom.values import read_text
@@ -134,10 +134,13 @@ class _Exporter:
     def _copy_object(self, file: str, path: Path) -> _Copied:
         """Copy one DICOM object, if it is an image."""
         with silence_readers():
+            header = read_header(path, ("SOPClassUID",))
             dataset = read_dataset(path)
             other = name_other_object(_name_sop_class(dataset))
             if other is not None:
                 return _Copied(file, "non-image", other)
+            if header.fault is not None:
+                raise header.fault
             check_image(dataset, burned_in=self.burned_in)
             content, name = _serialise(dataset, self.names, options=self.options)
         digest = hash_bytes(content)
@@ -199,10 +202,23 @@ def check_image(dataset: "Dataset", *, burned_in: Literal["refuse", "flag"]) -> 
         raise RefusalError("no-series-uid", "SeriesInstanceUID must be given, got none")
     if read_text(dataset, "BurnedInAnnotation").upper() == "YES":
         raise RefusalError("burned-in-annotation", "BurnedInAnnotation must be NO, got YES")
+    _check_length(dataset)
     if _has_overlay_in_pixels(dataset):
         raise RefusalError("burned-in-annotation", "pixels must hold no overlay, got one")
     if burned_in == "refuse" and has_burned_in_risk(dataset):
         raise RefusalError("burned-in-risk", "BurnedInAnnotation must be NO, got nothing")
+
+
+def _check_length(dataset: "Dataset") -> None:
+    """Refuse native pixels of which a part is missing."""
+    from pydicom.uid import UID
+
+    if UID(read_text(dataset.file_meta, "TransferSyntaxUID")).is_encapsulated:
+        return
+    expected, found = count_pixel_bytes(dataset), len(dataset.get("PixelData") or b"")
+    # Some writers leave the byte out that makes an odd number even.
+    if 0 < found < expected - 1:
+        raise RefusalError("truncated", f"pixel data must have {expected} bytes, got {found}")
 
 
 def has_burned_in_risk(dataset: "Dataset") -> bool:

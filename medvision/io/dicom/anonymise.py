@@ -125,17 +125,17 @@ def _clean_pixels(cleaned: "Dataset", meta: "FileMetaDataset") -> None:
         # Told by the meta, and needed by the writer: the items have no length of their own.
         element.is_undefined_length = True
         return
-    length = _count_pixel_bytes(cleaned)
+    length = count_pixel_bytes(cleaned)
     if 0 < length < len(element.value):
         element.value = element.value[:length]
 
 
-def _count_pixel_bytes(cleaned: "Dataset") -> int:
+def count_pixel_bytes(dataset: "Dataset") -> int:
     """Return how many bytes native pixels have, even as all values; 0 where that is not known."""
     from pydicom.pixels.utils import get_expected_length
 
     try:
-        length = get_expected_length(cleaned)
+        length = get_expected_length(dataset)
     except Exception:  # noqa: BLE001 - pydicom raises what it meets; then nothing is cut off
         return 0
     return length + length % 2
