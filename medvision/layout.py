@@ -5,6 +5,7 @@ from pathlib import Path
 
 STEPS = (
     "phantom",
+    "pull",
     "ingest",
     "cohort",
     "preprocess",
@@ -62,6 +63,21 @@ class Layout:
     def phantom_key(self) -> Path:
         """The phantom's published secret of the pseudonyms."""
         return self.root / "phantom" / "pseudonym.key"
+
+    @property
+    def pulled(self) -> Path:
+        """What was received from a PACS, as it was sent: raw, and open to its owner alone."""
+        return self.root / "pull" / "archive"
+
+    @property
+    def pulled_series(self) -> Path:
+        """One row per series asked for: what of it was received."""
+        return self.root / "pull" / "series.tsv"
+
+    @property
+    def pulled_listing(self) -> Path:
+        """Name and digest of each file that was received."""
+        return self.root / "pull" / "archive.tsv"
 
     @property
     def pseudonym_key(self) -> Path:

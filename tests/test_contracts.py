@@ -10,6 +10,14 @@ from medvision.config.model import Study
 # Section -> the functions that together take its fields as keyword arguments.
 TAKERS = {
     "phantom": ("medvision.phantom.cohort:generate_cohort",),
+    "pacs": (
+        "medvision.io.pacs.remote:Remote",
+        "medvision.io.pacs.provider:Door",
+        "medvision.io.pacs.cohort:read_cohort",
+        "medvision.io.pacs.retry:Policy",
+        "medvision.io.pacs.pull:pull_cohort",
+        "medvision.io.pacs.claim:claim_archive",
+    ),
     "ingest": ("medvision.io.ingest.run:ingest_folder",),
     "cohort": ("medvision.domain.folds:build_folds", "medvision.domain.leakage:find_leakage"),
     "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
@@ -26,6 +34,7 @@ TAKERS = {
 }
 # Fields that the command line itself obeys, or hands over under the name of what they count.
 BY_THE_COMMAND = {
+    "pacs": {"protocol", "accept_incomplete"},
     "pretrain": {"images"},
     "train": {"seeds", "compare_scratch"},
 }

@@ -17,6 +17,8 @@ def find_source(study: Study, layout: Layout) -> Path:
     """
     if study.data.kind == "phantom":
         return layout.archive
+    if study.pacs.protocol != "none":
+        return layout.pulled
     if study.data.path is None:
         raise DataError(
             f"data.path: must be given for data.kind {study.data.kind}, got nothing.",

@@ -17,6 +17,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
         Step names as their records have them.
     """
     skipped = set() if study.data.kind == "phantom" else {"phantom"}
+    skipped |= {"pull"} if study.pacs.protocol == "none" else set()
     skipped |= set() if study.model.weights == "pretrain" else {"pretrain"}
     names = [name for name in STEPS if name not in skipped]
     place = names.index("train")

@@ -15,6 +15,8 @@ COMMANDS = {
     "doctor": "Check config, data, weights, disk and GPU before hours are spent.",
     "config": "Show the configuration in force, checked and complete.",
     "phantom": "Write the embedded cohort with known answers.",
+    "listen": "Receive studies that are pushed by C-STORE.",
+    "pull": "Fetch a cohort from a PACS, every series counted.",
     "ingest": "Turn raw DICOM and NIfTI into checked, de-identified volumes.",
     "deidentify": "Copy DICOM images without what tells who somebody is.",
     "locate": "Find the local path behind a pseudonymous file id.",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from medvision.config.pacs import PacsSection
 from medvision.config.sections import (
     AuditSection,
     AugmentSection,
@@ -36,6 +37,7 @@ Arm = Literal["transfer", "scratch"]
 
 STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "phantom": ("phantom",),
+    "pull": ("pacs",),
     "ingest": ("data", "ingest"),
     "cohort": ("data", "cohort"),
     "preprocess": ("data", "preprocess"),
@@ -56,6 +58,7 @@ class Study(Section):
     data: DataSection = DataSection()
     output: OutputSection = OutputSection()
     phantom: PhantomSection = PhantomSection()
+    pacs: PacsSection = PacsSection()
     ingest: IngestSection = IngestSection()
     cohort: CohortSection = CohortSection()
     preprocess: PreprocessSection = PreprocessSection()
@@ -74,7 +77,13 @@ class Study(Section):
         """Rules that bind two fields."""
         if self.data.kind == "phantom" and (self.data.path or self.data.labels):
             raise ValueError("data.path and data.labels must be empty for kind phantom")
-        if self.data.kind != "phantom" and not (self.data.path and self.data.labels):
+        is_pulled = self.pacs.protocol != "none"
+        if is_pulled and (self.data.kind != "dicom" or self.data.path):
+            raise ValueError("data.kind must be dicom, data.path empty, where pacs.protocol is set")
+        if is_pulled and not self.data.labels:
+            raise ValueError("data.labels must be given where pacs.protocol is set")
+        has_input = self.data.labels and (self.data.path or is_pulled)
+        if self.data.kind != "phantom" and not has_input:
             raise ValueError(f"data.path and data.labels must be given for kind {self.data.kind}")
         for name in ("window", "percentiles"):
             low, high = getattr(self.preprocess, name)

@@ -91,8 +91,15 @@ def labels_file():
 
 
 def raw_archive():
-    """The phantom's record, where the images are made here; a user's folder is a source."""
+    """The record of what made or fetched the raw images; a user's folder is a source."""
+    if study.pacs.protocol != "none":
+        return [layout.record("pull")]
     return [layout.record("phantom")] if study.data.kind == "phantom" else []
+
+
+def asked_studies():
+    """The table of what is pulled, where there is one."""
+    return [study.pacs.studies] if study.pacs.studies else []
 
 
 def figure(name, category, file=None):

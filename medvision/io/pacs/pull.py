@@ -1,5 +1,6 @@
 """A cohort pulled: what is asked for listed, every series fetched, every one accounted for."""
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +13,9 @@ from medvision.io.pacs.cohort import Cohort, Wish
 from medvision.io.pacs.ledger import list_entries
 from medvision.io.pacs.listing import Gap, SeriesEntry, Server, list_wanted
 from medvision.io.pacs.retry import Fuse, Policy
-from medvision.io.pacs.series import SeriesResult, pull_series
+from medvision.io.pacs.series import SeriesResult, State, pull_series
 from medvision.io.tables import write_table
+from medvision.runtime.files import storage_faults
 from medvision.runtime.progress import track
 from medvision.runtime.seeds import derive_seed
 
@@ -55,7 +57,7 @@ def pull_cohort(
     results = _map_in_order(work, entries, workers=connections)
     pulled = list(track(results, "pulling series", total=len(entries)))
     missed = [_describe_gap(gap, archive) for gap in gaps]
-    return sorted([*pulled, *missed, *_list_unasked(archive, pulled)], key=_order)
+    return sorted([*pulled, *missed, *_list_others(archive, pulled, missed)], key=_order)
 
 
 def _list_all(
@@ -114,14 +116,31 @@ def _describe_gap(gap: Gap, archive: Archive) -> SeriesResult:
     )
 
 
-def _list_unasked(archive: Archive, pulled: Sequence[SeriesResult]) -> list[SeriesResult]:
-    """Return rows for the series on disk that nothing asks for any more."""
+def _list_others(
+    archive: Archive, pulled: Sequence[SeriesResult], missed: Sequence[SeriesResult]
+) -> list[SeriesResult]:
+    """Return rows for the series on disk that were not among those listed now."""
     asked = {(result.study, result.series) for result in pulled}
+    # As long as something could not be listed, what is held may well be part of it.
+    is_sure = all(result.state == "not-found" for result in missed)
+    state: State = "not-asked" if is_sure else "unverified"
+    reason = "not-asked" if is_sure else "not-listed"
     return [
-        SeriesResult(0, *name, expected=None, received=n, state="not-asked", reason="not-asked")
+        SeriesResult(0, *name, expected=None, received=n, state=state, reason=reason)
         for name, n in _list_held(archive.root)
         if name not in asked
     ]
+
+
+def prune_archive(results: Sequence[SeriesResult], archive: Archive) -> list[SeriesResult]:
+    """Delete the series that nothing asks for any more; return the other results."""
+    for result in results:
+        if result.state == "not-asked":
+            folder = archive.root / result.study / result.series
+            with storage_faults(folder):
+                shutil.rmtree(folder)
+                archive.find_ledger(folder).unlink(missing_ok=True)
+    return [result for result in results if result.state != "not-asked"]
 
 
 def take_stock(archive: Archive) -> list[SeriesResult]:

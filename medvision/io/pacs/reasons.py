@@ -7,6 +7,7 @@ REASONS = {
     "count-unknown": "the server neither counts nor lists the instances, so none can be missed",
     "foreign-instances": "the server sent instances of another series, which were not stored",
     "lists-fewer": "the server counts more than it lists",
+    "not-listed": "held from an earlier pull, but not all that is asked for could be listed now",
     "no-resources": "the server says that it is short of resources",
     "no-series": "the study has no series of those asked for",
     "no-study": "the server has no study that fits this line of pacs.studies",

@@ -1,0 +1,25 @@
+# The archive and the table of series are no outputs here: Snakemake would delete them when a
+# series is missing, and with them what a resumed pull goes on from and the reasons.
+rule pull:
+    input:
+        asked_studies(),
+    output:
+        listing=layout.pulled_listing,
+        record=layout.record("pull"),
+    log:
+        log_of("pull"),
+    benchmark:
+        benchmark_of("pull")
+    conda:
+        "../envs/medvision.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+    params:
+        config=config_of("pull"),
+        version=__version__,
+    message:
+        "Fetching the studies from the PACS."
+    shell:
+        "medvision pull --config {params.config:q} > {log} 2>&1"
