@@ -4,12 +4,18 @@ from medvision.errors import DataError
 
 REFUSED = {
     "analyze-not-supported": "Analyze 7.5 and NIfTI pairs (.hdr with .img) are not read",
-    "archive-not-opened": "archives (zip, gzip, tar) are not opened",
+    "archive-broken": "the archive, or a member of it, is not whole",
+    "archive-encrypted": "a member of an archive needs a password",
+    "archive-nested": "an archive within an archive",
+    "archive-not-opened": "an archive, or a member of one, of a kind that is not opened",
+    "archive-too-large": "the archive unpacks to more than is allowed",
     "bad-affine": "the image's affine is not finite or not invertible",
     "bad-orientation": "the orientation is not a pair of perpendicular unit vectors",
     "bad-scaling": "the values' scaling is infinite, or its results are too large for float32",
     "bit-layout-not-supported": "the highest bit is not the last of the stored bits",
     "burned-in-annotation": "the header says that identifying text is part of the pixels",
+    "burned-in-risk": "a kind of image that often has text in its pixels",
+    "burned-in-text": "text was found in the pixels",
     "conflicting-duplicate": "one SOPInstanceUID stands for different pixels or positions",
     "dtype-not-supported": "the voxels are neither integers nor real numbers",
     "empty-image": "a dimension of the image is 0",
@@ -38,6 +44,7 @@ REFUSED = {
 """Code to meaning: the file holds an image, or claims to, and is not used."""
 
 NON_IMAGE = {
+    "archive": "an archive, whose members have rows of their own",
     "dicomdir": "the index of a medium",
     "empty-file": "zero bytes",
     "encapsulated-document": "a PDF, CDA, STL or OBJ document",
@@ -48,6 +55,7 @@ NON_IMAGE = {
     "not-an-image": "text or anything unknown",
     "other-format": "an image format that is not an input of this project",
     "other-kind": "an image of a kind that data.kind leaves out",
+    "outside-dataset": "below sourcedata, code or stimuli of a BIDS dataset",
     "presentation-state": "how to show another image",
     "raw-data": "raw data of a scanner",
     "registration": "a spatial registration or fiducials",
@@ -64,12 +72,18 @@ SAME_PIXELS = "same-pixels"
 
 FLAGS = {
     "analyze-scaling": "Analyze's own scaling: SPM's factor applied, a calibration range not",
+    "bits-shifted": "values did not begin at the lowest bit and were shifted",
+    "burned-in-annotation": "the header says that identifying text is part of the pixels",
     "burned-in-risk": "a kind of image that often has text in its pixels",
+    "codestream-repaired": "compressed pixels broke their standard in a known way and were mended",
+    "colour-reduced": "colour of more than 8 bits was cut to 8",
     "colour-to-luminance": "colour turned into ITU-R BT.601 luminance",
     "constant": "all voxels are equal",
     "derived": "computed from other images, such as a reformat or a projection",
     "detector-spacing": "pixel spacing measured at the detector, not in the body",
+    "encoding-differs": "pixels are encoded otherwise than the transfer syntax names",
     "gantry-tilt": "sheared affine: planes are shifted along the plane, qform is absent",
+    "high-bit-ignored": "the highest bit is below the stored bits; no value needs more",
     "high-bits-cleared": "bits beyond the stored ones were not empty and were cleared",
     "modality-lut": "values come from a modality lookup table",
     "monochrome1": "low values are meant to be shown white; values are kept",
@@ -77,11 +91,17 @@ FLAGS = {
     "no-orientation": "the file states no orientation; voxel axes taken as R, A, S",
     "no-patient-id": "the header has no PatientID; the study stands for the subject",
     "no-spacing": "pixel spacing is not stated; 1 mm taken",
+    "offset-table-ignored": "the table of frames is wrong; frames were found without it",
     "opacity-dropped": "colour had an opacity, which is not kept",
+    "precision-differs": "compressed values need more bits than the header states; kept",
+    "regions-blanked": "a rule blanked regions of the pixels",
     "rounded": "values were rounded to float32, which does not hold them exactly",
     "sform-qform-differ": "sform and qform disagree; sform taken",
+    "sign-corrected": "header and codestream disagree on the sign of values",
+    "sign-extended": "negative values lacked the sign in their unused bits",
     "slice-dropped": "a file of the series was refused and the rest has no gap",
     "thickness-assumed": "slice thickness is not stated; 1 mm taken",
+    "voi-lut": "the header has a table for display; it was not applied",
 }
 """Code to meaning: what a converted image's user should know."""
 

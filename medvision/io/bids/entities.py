@@ -60,7 +60,7 @@ def guess_role(relative_path: str) -> Role:
     suffix = read_suffix(path.name)
     is_derived = (
         "derivatives" in path.parts[:-1]
-        or "desc" in dict(_ENTITY.findall(path.name))
+        or "desc" in dict(read_entities(path.name))
         or suffix in _DERIVED_SUFFIXES
         or ("_" in path.name and _MAP.search(suffix) is not None)
     )
@@ -73,7 +73,7 @@ def guess_part(relative_path: str) -> tuple[tuple[str, Value], ...]:
     Returns:
         (name of PARTS, value), sorted: `component` of `part-`, `echo-number` of `echo-`.
     """
-    entities = dict(_ENTITY.findall(PurePosixPath(relative_path).name))
+    entities = dict(read_entities(PurePosixPath(relative_path).name))
     found: dict[str, Value] = {}
     if entities.get("part") in _COMPONENTS:
         found["component"] = _COMPONENTS[entities["part"]]
@@ -87,6 +87,11 @@ def guess_modality(relative_path: str) -> str:
     path = PurePosixPath(relative_path)
     folder = path.parent.name if "_" in path.name else ""
     return _BY_SUFFIX.get(read_suffix(path.name), _MODALITIES.get(folder, "unknown"))
+
+
+def read_entities(name: str) -> list[tuple[str, str]]:
+    """Return the entities of a file's name, such as (sub, 01), in their order."""
+    return _ENTITY.findall(name)
 
 
 def read_suffix(name: str) -> str:

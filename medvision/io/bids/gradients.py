@@ -60,6 +60,22 @@ def rotate_directions(directions: Directions, affine: Affine) -> Directions:
     return result + 0.0
 
 
+def restore_directions(vectors: Directions, affine: Affine) -> Directions:
+    """Turn directions of the image, as FSL's bvec has them, into those of the subject.
+
+    Args:
+        vectors: (T, 3) along i, j and k.
+        affine: (4, 4), voxel index to RAS+ mm.
+
+    Returns:
+        (T, 3), LPS+; the inverse of `rotate_directions` where the axes are perpendicular.
+    """
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    own = vectors * (-1.0 if np.linalg.det(axes) > 0 else 1.0, 1.0, 1.0)
+    result: Directions = own @ np.linalg.inv(axes) * _LPS_TO_RAS
+    return result + 0.0
+
+
 def format_bval(b_values: Sequence[float]) -> str:
     """Return the content of a .bval file."""
     return " ".join(f"{value:g}" for value in b_values) + "\n"
