@@ -1,7 +1,9 @@
 """Marks in every attribute that could tell who somebody is, and a search for what survived."""
 
 import gzip
+import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +22,9 @@ from medvision.io.dicom.profile import read_profile
 WORD = "ZQKANARY"
 UID_ROOT = "1.2.999.7777."
 YEAR = 1753
-"""All dates are of this year: a subject's shift of more than a year leads out of it."""
+FIRST_DAY = date(YEAR, 6, 11)
+N_DAYS = 5
+"""All dates are of these few days, out of which a subject's shift leads."""
 
 CLOCK = "010203."
 DAYS_OF_AGE = "777"
@@ -59,7 +63,7 @@ def _make_word(number: int) -> str:
 
 
 def _make_day(number: int) -> str:
-    return (date(YEAR, 1, 1) + timedelta(days=number % 365)).strftime("%Y%m%d")
+    return (FIRST_DAY + timedelta(days=number % N_DAYS)).strftime("%Y%m%d")
 
 
 _VALUES: dict[str, Callable[[int], object]] = {
@@ -79,8 +83,8 @@ _VALUES: dict[str, Callable[[int], object]] = {
 PATTERNS = {
     "word": re.compile(re.escape(WORD.encode()), re.IGNORECASE),
     "uid": re.compile(re.escape(UID_ROOT.encode())),
-    "date": re.compile(rb"(?<![0-9A-Fa-f.])%d-?[01][0-9]-?[0-3][0-9](?![0-9A-Fa-f])" % YEAR),
-    "moment": re.compile(rb"%d[01][0-9][0-3][0-9]010203" % YEAR),
+    "date": re.compile(rb"(?<![0-9A-Fa-f.])%d-?06-?1[1-5](?![0-9A-Fa-f])" % YEAR),
+    "moment": re.compile(rb"%d061[1-5]010203" % YEAR),
     "time": re.compile(rb"010203\.[0-9]{3}"),
     "age": re.compile(rb"777W"),
     "decimal": re.compile(rb"(?<![0-9A-Za-z.])8[0-9]{6}\.125"),
@@ -222,8 +226,6 @@ def write_marked_nifti(path: Path, *, seed: int) -> None:
 
 def _zip(content: bytes) -> bytes:
     """Compress with a name, a comment-like extra field and a time in the gzip header."""
-    import io
-
     stream = io.BytesIO()
     with gzip.GzipFile(f"{WORD}.nii", "wb", fileobj=stream, mtime=1_234_567_890) as writer:
         writer.write(content)
@@ -240,7 +242,8 @@ def read_outputs(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield name, name.encode()
         yield name, content
         if content.startswith(b"\x1f\x8b"):
-            yield name, gzip.decompress(content)
+            # Not gzip.decompress: the end of a broken file is missing.
+            yield name, zlib.decompressobj(31).decompress(content)
 
 
 def find_survivors(outputs: Iterable[tuple[str, bytes]]) -> dict[str, list[str]]:
