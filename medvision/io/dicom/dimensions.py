@@ -30,8 +30,24 @@ _KNOWN_POINTERS = {
 }
 """Dimensions whose index is as good as the value that they point to."""
 
+_AXIS_POINTERS = frozenset(
+    (
+        *(0x0018_9074, 0x0018_9079, 0x0018_9082, 0x0018_9087, 0x0018_9089, 0x0018_9151),
+        *(0x0020_9128, 0x0020_9153, 0x0020_9156, 0x0020_9241, 0x0020_9252, 0x0020_930D),
+        *(0x2001_1008, 0x2005_1413),
+    )
+)
+"""Dimensions that number repetitions of a volume: times, echoes, inversions, b-values, directions,
+triggers and phases; Philips' phase and direction numbers."""
+
+_RANK_LIMIT = 100_000
+"""More than the frames of any object: ranks of one object stay below those of the next."""
+
 Dimensions = tuple[int, ...]
 """Attribute that each dimension points to, 0xGGGGEEEE."""
+
+Index = tuple[float, ...]
+"""Place of a frame along each dimension, from 1."""
 
 
 def read_dimensions(dataset: "Dataset") -> Dimensions:
@@ -59,7 +75,7 @@ def read_dimensions(dataset: "Dataset") -> Dimensions:
     return tuple(pointers)
 
 
-def read_index(group: "Dataset") -> tuple[float, ...]:
+def read_index(group: "Dataset") -> Index:
     """Read a frame's place along each dimension, nothing where it is absent or broken.
 
     Args:
@@ -72,7 +88,7 @@ def read_index(group: "Dataset") -> tuple[float, ...]:
         return ()
 
 
-def name_known(dimensions: Dimensions, index: tuple[float, ...]) -> Variant:
+def name_known(dimensions: Dimensions, index: Index) -> Variant:
     """Return the values that known dimensions stand for, where a frame has no such value itself.
 
     Args:
@@ -89,8 +105,37 @@ def name_known(dimensions: Dimensions, index: tuple[float, ...]) -> Variant:
     return tuple(sorted(found.items()))
 
 
+def add_ranks(
+    variants: Sequence[Variant], indices: Sequence[Index], *, dimensions: Dimensions
+) -> list[Variant]:
+    """Number the frames that repeat a place by the order in which their dimensions put them.
+
+    The rank stands for instance-number, the last resort of all axes: volumes that agree in all else
+    (b-value 0, measured twice) stay apart and in order. Nothing depends on the order of frames.
+
+    Args:
+        variants: One per frame.
+        indices: One per frame.
+        dimensions: As read_dimensions gives them.
+
+    Returns:
+        One variant per frame.
+    """
+    axes = [k for k, pointer in enumerate(dimensions) if pointer in _AXIS_POINTERS]
+    keys = [tuple(index[k] for k in axes if k < len(index)) for index in indices]
+    if len(set(keys)) < 2:
+        return list(variants)
+    ranks = {key: rank for rank, key in enumerate(sorted(set(keys)), start=1)}
+    result = []
+    for variant, key in zip(variants, keys, strict=True):
+        number = dict(variant).get("instance-number", 0.0)
+        base = _RANK_LIMIT * number if isinstance(number, float) else 0.0
+        result.append(merge_variants(((("instance-number", base + ranks[key]),), variant)))
+    return result
+
+
 def add_unknown(
-    variants: Sequence[Variant], indices: Sequence[tuple[float, ...]], *, dimensions: Dimensions
+    variants: Sequence[Variant], indices: Sequence[Index], *, dimensions: Dimensions
 ) -> list[Variant]:
     """Divide frames by the dimensions that have no name here, so that no two are mixed up.
 
@@ -108,7 +153,9 @@ def add_unknown(
     unknown = [
         k
         for k, pointer in enumerate(dimensions)
-        if pointer not in _POSITION_POINTERS and pointer not in _KNOWN_POINTERS
+        if not any(
+            pointer in known for known in (_POSITION_POINTERS, _KNOWN_POINTERS, _AXIS_POINTERS)
+        )
     ]
     result = []
     for variant, index in zip(variants, indices, strict=True):

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from medvision.domain.study import Frame, Orientation, PositionMm, SpacingRowColumnMm
-from medvision.io.dicom.dimensions import add_unknown, name_known, read_dimensions, read_index
+from medvision.io.dicom.dimensions import (
+    add_ranks,
+    add_unknown,
+    name_known,
+    read_dimensions,
+    read_index,
+)
 from medvision.io.dicom.elements import find_item, find_items, find_numbers, find_texts
 from medvision.io.dicom.groups import make_finder, make_variant_finders, read_fallback
 from medvision.io.dicom.planes import Rescale, check_slope
@@ -32,7 +38,8 @@ _INSTANCE_NUMBER = 0x0020_0013
 Measures = tuple[SpacingRowColumnMm | None, float | None]
 """Distance of rows and of columns; nominal distance of slices, or thickness; mm."""
 
-_WEAK = frozenset(("acquisition-time-s", "content-time-s", "instance-number"))
+_TIMES = frozenset(("acquisition-time-s", "content-time-s"))
+_WEAK = _TIMES | {"instance-number"}
 """Names whose values differ anyhow: they do not show that frames of one place are told apart."""
 
 
@@ -54,8 +61,8 @@ def read_enhanced(
 
     Frames may come in any order and keep the place that they have in the file; nothing of a frame
     depends on the place of another. Where the public groups leave frames of one place without
-    difference, what a frame repeats of a classic header is read as well, and at last the dimensions
-    that have no name here divide them.
+    difference, what a frame repeats of a classic header is read as well; then the order of the
+    dimensions counts, and at last those that have no name here divide the frames.
 
     Args:
         dataset: Header with GROUP_KEYWORDS.
@@ -128,23 +135,25 @@ def _read_variants(
     for group, index in zip(groups, indices, strict=True):
         own = {name: value for find in finders for name, value in find(group).items()}
         variants.append(merge_variants((tuple(own.items()), name_known(dimensions, index), common)))
-    if _is_ambiguous(planes, variants):
+    if _is_ambiguous(planes, variants, weak=_WEAK):
         variants = [
             merge_variants((variant, read_fallback(group)))
             for variant, group in zip(variants, groups, strict=True)
         ]
-    if _is_ambiguous(planes, variants):
+    if _is_ambiguous(planes, variants, weak=_WEAK):
+        variants = add_ranks(variants, indices, dimensions=dimensions)
+    if _is_ambiguous(planes, variants, weak=_TIMES):
         variants = add_unknown(variants, indices, dimensions=dimensions)
     return variants
 
 
-def _is_ambiguous(planes: list[_Plane], variants: list[Variant]) -> bool:
-    """Say whether two frames share a place and all that tells planes apart."""
+def _is_ambiguous(planes: list[_Plane], variants: list[Variant], *, weak: frozenset[str]) -> bool:
+    """Say whether two frames share a place and all that tells planes apart, but for weak names."""
     seen = set()
     for plane, variant in zip(planes, variants, strict=True):
         if plane.position_mm is None:
             continue
-        strong = tuple(pair for pair in variant if pair[0] not in _WEAK)
+        strong = tuple(pair for pair in variant if pair[0] not in weak)
         key = (plane.position_mm, plane.orientation, strong)
         if key in seen:
             return True

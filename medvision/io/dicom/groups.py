@@ -1,6 +1,5 @@
 """What tells frames of an enhanced object apart: one reader per functional group."""
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -174,20 +173,13 @@ def _read_content(item: "Dataset", study_day: int | None) -> Found:
     """Read stack and time of the frame content."""
     found: Found = {}
     stack = find_texts(item, 0x0020_9056)
-    if stack and stack[0]:
-        found["stack"] = _name_stack(stack[0])
+    if stack and stack[0].isascii() and stack[0].isdigit():  # free text is left to the dimensions
+        found["stack"] = stack[0]
     moment = next((t[0] for tag in (0x0018_9074, 0x0018_9151) if (t := find_texts(item, tag))), "")
     seconds = parse_seconds(moment[8:], day=moment[:8], study_day=study_day)
     if seconds is not None:
         found["acquisition-time-s"] = seconds
     return found
-
-
-def _name_stack(text: str) -> str:
-    """Return a stack's number, or a digest where it is named by free text."""
-    if text.isascii() and text.isdigit():
-        return text
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _read_diffusion(item: "Dataset") -> Found:
