@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import load_study
-from medvision.io.nifti.write import write_nifti
+from medvision.io.nifti.write import as_colour, write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import read_array_store
@@ -33,22 +33,30 @@ def study_root(tmp_path):
     return tmp_path / "results"
 
 
-def write_upstream(root, images, *, labels=("no", "yes")):
+def write_upstream(root, images, *, labels=("no", "yes"), flags=()):
+    """Write what preprocessing reads; a last axis of 3 makes an image colour."""
     study = load_study(json.dumps({"output": {"path": str(root)}}))
     layout = Layout(root)
     with open_step("ingest", study) as step:
         for image_id, (grid, affine) in images.items():
-            write_nifti(step.write(layout.image(image_id)), grid, affine=affine, is_placed=True)
+            array = as_colour(grid) if is_colour(grid) else grid
+            write_nifti(step.write(layout.image(image_id)), array, affine=affine, is_placed=True)
+        manifest = [{"image_id": name, "flags": dict(flags).get(name, "")} for name in images]
+        write_table(step.write(layout.manifest), manifest, columns=("image_id", "flags"))
     with open_step("cohort", study) as step:
         rows = [
             {
                 "image_id": image_id,
                 "label": labels[number % len(labels)],
-                "shape": "x".join(map(str, grid.shape)),
+                "shape": "x".join(map(str, grid.shape[:3])),
             }
             for number, (image_id, (grid, _)) in enumerate(images.items())
         ]
         write_table(step.write(layout.cohort), rows, columns=("image_id", "label", "shape"))
+
+
+def is_colour(grid):
+    return grid.ndim == 4
 
 
 def preprocess(root, *overrides) -> Result:
@@ -90,7 +98,7 @@ def test_record_names_the_steps_and_what_was_read(study_root):
     record = json.loads(Layout(study_root).record("preprocess").read_text())
     assert [step["name"] for step in record["facts"]["steps"]][:2] == ["Orientation", "Spacing"]
     assert record["facts"]["n_rejected"] == 1
-    assert len(record["reads"]) == 7
+    assert len(record["reads"]) == 8
     assert set(record["writes"]) == {
         f"preprocess/{name}" for name in ("arrays.npy", "index.tsv", "meta.json", "rejects.tsv")
     }
@@ -165,3 +173,37 @@ def test_missing_earlier_step_is_told(tmp_path):
     result = preprocess(tmp_path / "results")
     assert result.exit_code == 12
     assert "step ingest must be complete" in result.output
+
+
+def test_monochrome1_is_turned_over_and_stands_in_index_and_record(tmp_path):
+    images = {f"img-{n}": make_image(n) for n in range(4)}
+    images["img-1"] = (-images["img-0"][0], images["img-0"][1])
+    flags = {"img-1": "derived,monochrome1"}
+    write_upstream(tmp_path / "results", images, flags=flags)
+    result = preprocess(tmp_path / "results", "preprocess.intensity=percentile")
+    assert result.exit_code == 0, result.output
+    store = read_store(tmp_path / "results")
+    rows = store.rows()
+    positive, turned = store.array[rows["img-0"]], store.array[rows["img-1"]]
+    np.testing.assert_allclose(turned, positive, atol=1e-4)
+    layout = Layout(tmp_path / "results")
+    inverted = {row["image_id"]: row["inverted"] for row in read_table(layout.array_index)}
+    assert inverted == {"img-0": "false", "img-1": "true", "img-2": "false", "img-3": "false"}
+    steps = json.loads(layout.array_meta.read_text())["steps"]
+    assert steps[0]["name"] == "Invert"
+
+
+def test_colour_makes_three_channels_and_the_smaller_group_is_left_out(tmp_path):
+    rng = np.random.default_rng(0)
+    images = {
+        f"img-{n}": (rng.integers(0, 256, (12, 11, 5, 3), dtype=np.uint8), np.eye(4))
+        for n in range(4)
+    }
+    images["img-9"] = make_image(9)
+    write_upstream(tmp_path / "results", images)
+    result = preprocess(tmp_path / "results", "preprocess.intensity=none")
+    assert result.exit_code == 0, result.output
+    store = read_store(tmp_path / "results")
+    assert store.array.shape == (4, 3, 10, 10, 6)
+    (row,) = read_table(Layout(tmp_path / "results").preprocess_rejects)
+    assert (row["image_id"], row["reason"]) == ("img-9", "other-channels")
