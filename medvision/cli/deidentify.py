@@ -20,7 +20,7 @@ _KEEP = click.Choice(["keep", "remove"])
     help="Copy the DICOM images below SOURCE to DESTINATION, de-identified by the Basic Profile "
     "of PS3.15 annex E and named by pseudonym. Every file is accounted for in copies.tsv; what is "
     "refused stands in rejects.tsv with its reason. Pixels are not changed: faces stay in them.",
-    example="medvision deidentify scans copies --key secret/pseudonym.key --patient keep",
+    example="medvision deidentify scans copies --dates shift --patient keep",
 )
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("destination", type=click.Path(path_type=Path))
