@@ -13,8 +13,10 @@ import pytest
 
 from medvision.io.bids.fields import build_bids_fields
 from medvision.io.bids.participants import gather_people
+from medvision.io.bids.publish import write_bids
 from medvision.io.bids.tree import write_bids_tree
-from medvision.io.tables import read_table
+from medvision.io.deidentify import Pseudonymiser
+from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 
 AFFINE = np.diag([-2.0, 2, 3, 1])
@@ -306,3 +308,25 @@ def test_participants_of_the_tree_are_those_who_are_in_it(archive):
     archive.write()
     rows = read_table(archive.tree / "participants.tsv")
     assert [row["participant_id"] for row in rows] == ["sub-00000000aa"]
+
+
+def test_participants_are_always_written_and_the_tree_on_request(archive, tmp_path):
+    archive.add(**T1)
+    write_table(archive.layout.manifest, archive.rows, columns=tuple(archive.rows[0]))
+    names = Pseudonymiser(bytes(16))
+
+    def publish(*, is_tree):
+        return write_bids(
+            archive.layout, source=tmp_path, names=names, is_tree=is_tree, version="1.0"
+        )
+
+    listing = archive.layout.step("ingest") / "bids.tsv"
+    with_tree = publish(is_tree=True)
+    assert listing in with_tree
+    assert archive.tree.is_dir()
+    assert {path.name for path in publish(is_tree=False)} == {
+        "participants.tsv",
+        "participants.json",
+    }
+    assert not listing.exists()
+    assert not archive.tree.exists()
