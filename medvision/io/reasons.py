@@ -3,7 +3,6 @@
 from medvision.errors import DataError
 
 REFUSED = {
-    "analyze-not-supported": "Analyze 7.5 and NIfTI pairs (.hdr with .img) are not read",
     "archive-broken": "the archive, or a member of it, is not whole",
     "archive-encrypted": "a member of an archive needs a password",
     "archive-nested": "an archive within an archive",
