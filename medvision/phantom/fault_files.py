@@ -30,7 +30,15 @@ def plant_localizer(planting: Planting) -> Planted:
     frame = np.rint(scan.stored.mean(axis=1)).astype(scan.stored.dtype).T[::-1]
     put_pixels(dataset, frame, codec="none")
     files = {name_file(planting.seed, scan, purpose="localizer"): encode_file(dataset)}
-    return _refuse(planting, files=files, kind="localizer", reason="localizer")
+    fault = Fault(
+        kind="localizer",
+        subject=scan.subject.identifier,
+        verdict="converted",
+        reason="",
+        files=tuple(files),
+        detail="an extra series; converted under its own role, which no cohort takes by default",
+    )
+    return fault, Delivery(files)
 
 
 def plant_truncated_file(planting: Planting) -> Planted:

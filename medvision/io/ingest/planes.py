@@ -48,6 +48,8 @@ class PlaneReader:
         for instance in {item.instance.file: item.instance for item in slices}.values():
             if instance.fault:
                 self.dropped[instance.file] = Verdict("refused", *instance.fault)
+            elif _is_plain(instance) and instance.photometric == "MONOCHROME1":
+                self.flags.add("monochrome1")
             elif instance.file not in self._decoded and not _is_plain(instance):
                 self._decode(instance)
         return [item for item in slices if item.instance.file not in self.dropped]
