@@ -82,9 +82,15 @@ def build_settings(
     """
     out.mkdir(parents=True, exist_ok=True)
     defaults = {
-        **{"gap_tolerance": gap, "gaps": "refuse", "tilt": "keep", "volume": "first"},
-        **{"colour": "luminance", "burned_in": "refuse", "region_rules": ()},
-        **{"text_detection": "off", "compression": "fast"},
+        "gap_tolerance": gap,
+        "gaps": "refuse",
+        "tilt": "keep",
+        "volume": "first",
+        "colour": "luminance",
+        "burned_in": "refuse",
+        "region_rules": (),
+        "text_detection": "off",
+        "compression": "fast",
     }
     return IngestSettings(
         key=write_key(out),

@@ -81,7 +81,7 @@ def database_faults(path: Path) -> Iterator[None]:
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a file in which every statement stands for itself unless a transaction is begun."""
     connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=TRUNCATE")
+    connection.execute("PRAGMA journal_mode=DELETE")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA temp_store=FILE")
     connection.execute("PRAGMA cache_size=-32768")

@@ -101,8 +101,8 @@ def _read_records(content: bytes) -> dict[str, str]:
         if not (space and digits.isdigit()):
             raise _break("records of a header must begin with their length, got another text")
         length = int(digits)
-        key, equals, value = content[len(digits) + 1 : length].rstrip(b"\n").partition(b"=")
-        if not equals or length > len(content):
+        key, equals, value = content[len(digits) + 1 : length - 1].partition(b"=")
+        if not equals or not len(digits) < length <= len(content):
             raise _break("records of a header must be complete, got a part")
         records[_decode(key)] = _decode(value)
         content = content[length:]
