@@ -1,0 +1,115 @@
+"""Slices laid on an even, upright grid by linear interpolation."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.volume import FloatGrid, NumberGrid
+
+_EDGE = 1e-6
+"""Voxels; what lies outside by less lies on the edge."""
+
+Plane = NDArray[np.float64]
+"""(I, J, ...) one slice."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How the slices of a stack become an even, upright grid.
+
+    Args:
+        lower: For each new slice the number of the source slice at it or below it.
+        shares: For each new slice the share of the source slice above that one, 0 to below 1.
+        offsets: For each source slice the place (i, j) of its first voxel in the new grid, in
+            voxels, 0 or more; empty where slices stay in place.
+        margins: Voxels (i, j) by which the new grid is larger, so that no slice is cut.
+    """
+
+    lower: tuple[int, ...]
+    shares: tuple[float, ...]
+    offsets: tuple[tuple[float, float], ...] = ()
+    margins: tuple[int, int] = (0, 0)
+
+
+def resample(array: NumberGrid, resampling: Resampling) -> FloatGrid:
+    """Lay a stack on a new grid.
+
+    Each slice is first moved within its plane, then slices are mixed. Linear in each direction;
+    voxels that lie outside a moved slice get the smallest value of the array.
+
+    Args:
+        array: (I, J, K) of any real number type; further axes (volumes, colours) are kept.
+        resampling: For K source slices.
+
+    Returns:
+        (I + margin, J + margin, K') float32.
+
+    Source:
+        none: linear interpolation.
+    """
+    n_i, n_j = (array.shape[d] + resampling.margins[d] for d in (0, 1))
+    fill = float(np.nanmin(array)) if array.size and not np.isnan(array).all() else 0.0
+
+    @lru_cache(maxsize=2)
+    def move(k: int) -> Plane:
+        plane = np.asarray(array[:, :, k], dtype=np.float64)
+        if not resampling.offsets:
+            return plane
+        offset_i, offset_j = resampling.offsets[k]
+        moved = _move(plane, offset_i, size=n_i, fill=fill)
+        return _move(moved.swapaxes(0, 1), offset_j, size=n_j, fill=fill).swapaxes(0, 1)
+
+    shape = (n_i, n_j, len(resampling.lower), *array.shape[3:])
+    result: FloatGrid = np.empty(shape, dtype=np.float32, order="F")
+    for k, (lower, share) in enumerate(zip(resampling.lower, resampling.shares, strict=True)):
+        mixed = move(lower)
+        # Not by a share of 0, which would spread NaN.
+        if share > 0:
+            mixed = (1 - share) * mixed + share * move(lower + 1)
+        result[:, :, k] = mixed
+    return result
+
+
+def _move(plane: Plane, offset: float, *, size: int, fill: float) -> Plane:
+    """Move a plane along its first axis by a number of voxels, into a new size."""
+    length = plane.shape[0]
+    source = np.arange(size) - offset
+    is_inside = (source >= -_EDGE) & (source <= length - 1 + _EDGE)
+    source = np.clip(source, 0, length - 1)
+    lower = np.minimum(source.astype(np.intp), max(length - 2, 0))
+    share = (source - lower).reshape(-1, *[1] * (plane.ndim - 1))
+    # Shares next to 0 and 1 are those: a shift by whole voxels changes no value.
+    share = np.where(np.abs(share - np.rint(share)) <= _EDGE, np.rint(share), share)
+    upper = np.minimum(lower + 1, length - 1)
+    moved: Plane = np.where(share == 1, plane[upper], plane[lower])
+    is_between = (share > 0) & (share < 1)
+    moved = np.where(is_between, (1 - share) * plane[lower] + share * plane[upper], moved)
+    moved[~is_inside] = fill
+    return moved
+
+
+def plan_shares(
+    heights_mm: NDArray[np.float64], *, count: int, step_mm: float
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Return which source slices make each slice of an even grid from the first one on.
+
+    Args:
+        heights_mm: (K,) at least two, rising.
+        count: New slices, none beyond the last source slice.
+        step_mm: Distance of new slices.
+
+    Returns:
+        (lower, shares) of Resampling.
+    """
+    new = np.clip(heights_mm[0] + step_mm * np.arange(count), None, heights_mm[-1])
+    lower = np.clip(np.searchsorted(heights_mm, new, side="right") - 1, 0, len(heights_mm) - 2)
+    shares = (new - heights_mm[lower]) / np.diff(heights_mm)[lower]
+    nearest = np.rint(shares)
+    shares = np.where(np.abs(shares - nearest) <= _EDGE, nearest, shares)
+    is_upper = shares >= 1
+    return (
+        tuple(map(int, lower + is_upper)),
+        tuple(map(float, np.where(is_upper, 0.0, shares))),
+    )
