@@ -3,7 +3,10 @@
 import json
 import shutil
 import socket
+import socketserver
+import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,19 +39,18 @@ class Orthanc:
     dicom_port: int
     move_port: int
     home: Path
-    scheme: str = "http"
     pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
     modalities: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{LOOPBACK}:{self.http_port}/dicom-web"
+        return f"http://{LOOPBACK}:{self.http_port}/dicom-web"
 
     def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Speak to Orthanc's own interface."""
         response = self.pool.request(
             method,
-            f"{self.scheme}://{LOOPBACK}:{self.http_port}{path}",
+            f"http://{LOOPBACK}:{self.http_port}{path}",
             body=body,
             headers=urllib3.make_headers(basic_auth=f"{USER}:{PASSWORD}"),
         )
@@ -64,9 +66,9 @@ class Orthanc:
         order = {"Resources": ids, "Synchronous": True}
         self.call("POST", f"/modalities/{modality}/store", json.dumps(order).encode())
 
-    def know(self, modality: str, title: str, port: int) -> None:
+    def know(self, modality: str, title: str, port: int, *, tls: bool = False) -> None:
         """Tell Orthanc of a storage provider."""
-        order = {"AET": title, "Host": LOOPBACK, "Port": port}
+        order = {"AET": title, "Host": LOOPBACK, "Port": port, "UseDicomTls": tls}
         self.call("PUT", f"/modalities/{modality}", json.dumps(order).encode())
 
 
@@ -83,9 +85,6 @@ def run_orthanc(home: Path, **settings: object) -> Iterator[Orthanc]:
     server = Orthanc(find_port(), find_port(), find_port(), home)
     home.mkdir(parents=True, exist_ok=True)
     config = _build_config(server) | settings
-    if config.get("SslEnabled"):
-        server.scheme = "https"
-        server.pool = urllib3.PoolManager(ca_certs=str(config["SslCertificate"]))
     path = home / "orthanc.json"
     path.write_text(json.dumps(config))
     with (home / "orthanc.log").open("wb") as log:
@@ -234,3 +233,89 @@ def read_dataset_bytes(content: bytes) -> bytes:
         length = content[offset + 8 : start] if is_long else content[offset + 6 : start]
         offset = start + int.from_bytes(length, "little")
     return content[offset:]
+
+
+def write_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for loopback that vouches for itself; return it and its key, as PEM."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    paths[1].chmod(0o600)
+    return paths
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    """Carries bytes between a TLS caller and a plain server, both ways, until one hangs up."""
+
+    def handle(self) -> None:
+        context, port = self.server.settings  # type: ignore[attr-defined]  # set below
+        try:
+            outer = context.wrap_socket(self.request, server_side=True)
+        except OSError:
+            return
+        with outer, socket.create_connection((LOOPBACK, port)) as inner:
+            back = threading.Thread(target=_carry, args=(inner, outer), daemon=True)
+            back.start()
+            _carry(outer, inner)
+            back.join(timeout=5)
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    """Carry bytes one way."""
+    try:
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return
+
+
+@contextmanager
+def run_tls_front(certificate: Path, key: Path, port: int) -> Iterator[int]:
+    """Put TLS before a plain port; yield the port that speaks it.
+
+    Orthanc's own HTTPS ends in a segmentation fault at the first request in Debian 12
+    (1.10.1 with OpenSSL 3), so the tests bring their own.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = socketserver.ThreadingTCPServer((LOOPBACK, 0), _Relay)
+    server.daemon_threads = True
+    server.settings = (context, port)  # type: ignore[attr-defined]  # read above
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
