@@ -119,6 +119,7 @@ class Instance:
         series_uid: Pseudonym of the series' UID; empty where the header has none.
         sop_uid: Pseudonym of this instance's UID.
         image_key: Pseudonym of the user's name of the series.
+        image_name: Id of the series' first image; further ones are named after it.
         sop_class: UID of the kind of object.
         modality: Controlled term such as CT.
         image_type: Values that tell the image's role, such as (ORIGINAL, PRIMARY, AXIAL).
@@ -164,6 +165,7 @@ class Instance:
     frames: tuple[Frame, ...]
     flags: tuple[str, ...] = ()
     image_key: str = ""
+    image_name: str = ""
     role: Role = "original"
     pixels: PixelLayout | None = None
     is_partial: bool = False

@@ -1,9 +1,30 @@
-"""A DICOM file as bytes: its header without the pixels, and whether the pixels are all there."""
+"""A DICOM file as bytes: its header by pydicom, and whether the pixels are all there.
 
-from dataclasses import dataclass, field
+Tier 2 of reading headers, for what the bounded scan distrusts, and for one file per series.
+"""
+
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from medvision.io.dicom.bounded_stream import (
+    BoundedStream,
+    DeflatedError,
+    count_inflated,
+    inflate_head,
+    open_bounded,
+)
+from medvision.io.dicom.deflated import inflate_file
+from medvision.io.dicom.layout import (
+    DOUBLE_PIXELS,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    FLOAT_PIXELS,
+    IMPLICIT_LITTLE,
+    PIXELS,
+    PixelExtent,
+)
 from medvision.io.dicom.values import read_text
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
@@ -11,25 +32,18 @@ from medvision.io.reasons import RefusalError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_PIXEL_TAGS = (FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_MAX_FRAGMENTS = 2_000_000
+_MAX_INFLATED = 1 << 31
 
-
-@dataclass(frozen=True)
-class PixelExtent:
-    """Where the pixel data lie in a file.
-
-    Args:
-        length: Bytes; None where the file is deflated and they cannot be counted, or where the
-            pixels are encapsulated.
-        is_encapsulated: The pixels come as fragments.
-    """
-
-    length: int | None
-    is_encapsulated: bool
+_PLAIN_META = bytes(128) + (
+    b"DICM\2\0\0\0UL\4\0\x1c\0\0\0\2\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+)
+"""Preamble and meta information of an explicit little endian file."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +52,15 @@ class Header:
 
     Args:
         dataset: The attributes asked for.
-        syntax: Transfer syntax UID, "" where the file does not say.
+        sop_class: UID of the kind of object, from the meta information where the dataset has none.
+        syntax: Transfer syntax UID, as the bytes show it where the file does not say; "" where the
+            pixels are encapsulated and the file does not say.
         pixels: None where the object has no pixels.
         fault: Why the file's pixels cannot be used although its header can be read.
     """
 
     dataset: "Dataset"
+    sop_class: str
     syntax: str
     pixels: PixelExtent | None
     fault: RefusalError | None = None
@@ -55,52 +72,68 @@ class _Watch:
 
     stream: BinaryIO
     end: int = 0
-    pixels: tuple[int, int] | None = field(default=None)
+    pixels: PixelExtent | None = field(default=None)
 
-    def __call__(self, tag: int, vr: str | None, length: int) -> bool:  # noqa: ARG002 - pydicom's signature
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
         """Note an element; stop at the pixels."""
         if int(tag) in _PIXEL_TAGS:
-            self.pixels = (self.stream.tell(), length)
+            is_encapsulated = length == _UNDEFINED
+            self.pixels = PixelExtent(
+                int(tag),
+                str(vr or "OW"),
+                self.stream.tell(),
+                None if is_encapsulated else length,
+                is_encapsulated,
+            )
             return True
         if length != _UNDEFINED:
             self.end = max(self.end, self.stream.tell() + length)
         return False
 
 
-def read_header(path: Path, keywords: tuple[str, ...]) -> Header:
+def read_header(
+    source: Path | bytes, keywords: tuple[str, ...], *, tags: tuple[int, ...] = ()
+) -> Header:
     """Parse the attributes of a DICOM file that are asked for, and no others.
 
-    Files without preamble or meta information are read as well.
+    Files without preamble or meta information are read as well. Deflated files are inflated no
+    further than their header goes; memory and time are bounded whatever the file claims.
 
     Args:
-        path: The file.
+        source: The file, or its bytes.
         keywords: Names of the attributes to keep.
+        tags: Further elements to keep, 0xGGGGEEEE.
 
     Raises:
         RefusalError: `unreadable` or `truncated`, where not even the header can be had.
         OSError: The file cannot be opened.
     """
-    with path.open("rb") as stream, silence_readers():
-        watch = _Watch(stream)
-        dataset = _parse(watch, keywords)
-        syntax = read_text(dataset.file_meta, "TransferSyntaxUID")
-        if syntax == _DEFLATED:
-            return Header(dataset, syntax, PixelExtent(None, is_encapsulated=False))
-        size = path.stat().st_size
-        try:
-            return Header(dataset, syntax, _measure_pixels(watch, size=size))
-        except RefusalError as fault:
-            return Header(dataset, syntax, None, fault)
-
-
-def _parse(watch: _Watch, keywords: tuple[str, ...]) -> "Dataset":
-    """Run pydicom's parser up to the pixels."""
     from pydicom.datadict import tag_for_keyword
+
+    known = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
+    with silence_readers(), open_bounded(source) as stream:
+        watch = _Watch(stream)
+        try:
+            dataset = _parse(watch, [*known, *tags])
+        except DeflatedError:
+            return _read_deflated(stream, [*known, *tags])
+        syntax = _name_syntax(dataset, watch)
+        sop_class = _name_sop_class(dataset, dataset.file_meta)
+        try:
+            _check_extent(watch, size=stream.n_bytes)
+        except RefusalError as fault:
+            return Header(dataset, sop_class, syntax, None, fault)
+        return Header(dataset, sop_class, syntax, watch.pixels)
+
+
+def _parse(watch: _Watch, tags: list[int]) -> "Dataset":
+    """Run pydicom's parser up to the pixels."""
     from pydicom.filereader import read_partial
 
-    tags = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
     try:
-        return read_partial(watch.stream, stop_when=watch, force=True, specific_tags=tags)
+        return read_partial(watch.stream, stop_when=watch, force=True, specific_tags=list(tags))
+    except (DeflatedError, RefusalError, MemoryError):
+        raise
     except (EOFError, OSError):
         raise RefusalError("truncated", "header must be complete, got the file's end") from None
     except Exception as error:  # noqa: BLE001 - pydicom raises what it meets; any bytes need a verdict
@@ -109,21 +142,35 @@ def _parse(watch: _Watch, keywords: tuple[str, ...]) -> "Dataset":
         ) from None
 
 
-def _measure_pixels(watch: _Watch, *, size: int) -> PixelExtent | None:
+def _name_syntax(dataset: "Dataset", watch: _Watch) -> str:
+    """Return the transfer syntax, from the parser where the file names none."""
+    named = read_text(dataset.file_meta, "TransferSyntaxUID")
+    if named or (watch.pixels is not None and watch.pixels.is_encapsulated):
+        return named
+    is_implicit, is_little = dataset.original_encoding
+    if not is_little:
+        return EXPLICIT_BIG
+    return IMPLICIT_LITTLE if is_implicit else EXPLICIT_LITTLE
+
+
+def _name_sop_class(dataset: "Dataset", meta: "Dataset") -> str:
+    """Return the SOP class, from the meta information where the dataset has none."""
+    return read_text(dataset, "SOPClassUID") or read_text(meta, "MediaStorageSOPClassUID")
+
+
+def _check_extent(watch: _Watch, *, size: int) -> None:
     """Check that header and pixel data lie within the file."""
     if watch.end > size:
         raise RefusalError("truncated", f"header must have {watch.end} bytes, got {size}")
-    if watch.pixels is None:
-        return None
-    offset, length = watch.pixels
-    if length != _UNDEFINED:
-        if offset + length > size:
-            raise RefusalError(
-                "truncated", f"pixel data must have {length} bytes, got {size - offset}"
-            )
-        return PixelExtent(length, is_encapsulated=False)
-    _check_fragments(watch.stream, offset, size=size)
-    return PixelExtent(None, is_encapsulated=True)
+    extent = watch.pixels
+    if extent is None or extent.offset is None:
+        return
+    if extent.length is None:
+        _check_fragments(watch.stream, extent.offset, size=size)
+    elif extent.offset + extent.length > size:
+        raise RefusalError(
+            "truncated", f"pixel data must have {extent.length} bytes, got {size - extent.offset}"
+        )
 
 
 def _check_fragments(stream: BinaryIO, offset: int, *, size: int) -> None:
@@ -132,7 +179,7 @@ def _check_fragments(stream: BinaryIO, offset: int, *, size: int) -> None:
     Source:
         PS3.5 A.4: encapsulated pixel data are always little endian.
     """
-    while True:
+    for _ in range(_MAX_FRAGMENTS):
         stream.seek(offset)
         head = stream.read(8)
         if head[:4] == _SEQUENCE_END:
@@ -142,19 +189,45 @@ def _check_fragments(stream: BinaryIO, offset: int, *, size: int) -> None:
         offset += 8 + int.from_bytes(head[4:], "little")
         if offset > size:
             raise RefusalError("truncated", f"pixel fragment must end at {offset}, file has {size}")
+    raise RefusalError("unreadable", f"pixel fragments must be {_MAX_FRAGMENTS} at most, got more")
+
+
+def _read_deflated(stream: BoundedStream, tags: list[int]) -> Header:
+    """Read the header of a deflated file, whose dataset begins where the parser stopped.
+
+    Source:
+        PS3.5 A.5 (deflated explicit little endian).
+    """
+    start = stream.tell()
+    meta = _parse(_Watch(stream.copy_head(start)), []).file_meta
+    # The inflated dataset is parsed as a file that names no other syntax than its own.
+    watch = _Watch(BytesIO(_PLAIN_META + inflate_head(stream, start)))
+    dataset = _parse(watch, tags)
+    sop_class = _name_sop_class(dataset, meta)
+    extent = watch.pixels
+    if extent is None or extent.offset is None:
+        return Header(dataset, sop_class, _DEFLATED, None)
+    needed = extent.offset - len(_PLAIN_META) + (extent.length or 0)
+    found = count_inflated(stream, start, most=needed)
+    if found < needed:
+        fault = RefusalError("truncated", f"content must have {needed} bytes, got {found}")
+        return Header(dataset, sop_class, _DEFLATED, None, fault)
+    return Header(dataset, sop_class, _DEFLATED, replace(extent, offset=None, length=None))
 
 
 def read_dataset(path: Path) -> "Dataset":
     """Parse a whole DICOM file, pixels included, and make sure that its encoding is named.
 
     Raises:
-        RefusalError: `unreadable`, `truncated` or `no-transfer-syntax`.
+        RefusalError: `unreadable`, `truncated` or `undecodable`.
+        OSError: The file cannot be opened.
     """
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+    content = inflate_file(path.read_bytes(), limit=_MAX_INFLATED)
     try:
-        dataset = dcmread(path, force=True)
+        dataset = dcmread(BytesIO(content), force=True)
     except (EOFError, OSError):
         raise RefusalError("truncated", "file must be complete, got its end") from None
     except Exception as error:  # noqa: BLE001 - pydicom raises what it meets; any bytes need a verdict

@@ -1,56 +1,66 @@
-"""A DICOM header translated into an Instance; nothing of pydicom goes further than this."""
+"""A DICOM header translated into an Instance; nothing of pydicom goes further than this.
 
+Two tiers read headers, one translation turns them into instances: so equal attributes are equal
+instances.
+"""
+
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from medvision.domain.study import Instance
+from medvision.domain.study import Instance, PixelLayout
+from medvision.io.deidentify import Pseudonymiser
+from medvision.io.dicom.attributes import ATTRIBUTES
 from medvision.io.dicom.file import Header, read_header
-from medvision.io.dicom.frames import FRAME_KEYWORDS, read_frames
-from medvision.io.dicom.objects import (
-    BURNED_IN_RISK,
-    MODALITIES,
-    name_manufacturer,
-    name_other_object,
+from medvision.io.dicom.flat_frame import read_flat_frame
+from medvision.io.dicom.frames import FRAME_KEYWORDS, FRAME_TAGS, FrameFacts, read_frames
+from medvision.io.dicom.layout import PixelExtent, read_layout
+from medvision.io.dicom.objects import MODALITIES, name_manufacturer, name_other_object
+from medvision.io.dicom.person import name_uid, read_age, read_person, read_sex
+from medvision.io.dicom.protocol import name_units, read_protocol
+from medvision.io.dicom.role import find_role, list_text_risks
+from medvision.io.dicom.scan import ScannedHeader, scan_content, scan_path
+from medvision.io.dicom.terms import is_term
+from medvision.io.dicom.values import (
+    DatasetTexts,
+    Texts,
+    read_integer,
+    read_number,
+    read_text,
+    read_texts,
 )
-from medvision.io.dicom.values import read_integer, read_number, read_text, read_texts
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
-_KEYWORDS = (
-    *FRAME_KEYWORDS,
-    "BitsAllocated",
-    "BitsStored",
-    "BurnedInAnnotation",
-    "Columns",
-    "FrameOfReferenceUID",
-    "HighBit",
-    "ImageType",
-    "Manufacturer",
-    "Modality",
-    "PatientID",
-    "PhotometricInterpretation",
-    "Rows",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SamplesPerPixel",
-    "SeriesInstanceUID",
-    "StudyInstanceUID",
-)
-"""All that is ever read of a header: a name or a birth date cannot leak from what is not read."""
-
-_HALF_SAMPLED = {"YBR_FULL_422": 2, "YBR_PARTIAL_422": 2}
+_KEYWORDS = tuple(sorted({*FRAME_KEYWORDS, *ATTRIBUTES}))
+_UID = re.compile(r"[0-9.]{1,64}")
 
 
-def read_instance(path: Path, *, file: str, relative_path: str) -> Instance | str:
-    """Translate a DICOM file's header.
+@dataclass(frozen=True)
+class _Origin:
+    """Where a header was read, and who gives names."""
+
+    file: str
+    path: str
+    names: Pseudonymiser
+
+
+def read_instance(
+    path: Path,
+    *,
+    file: str,
+    relative_path: str,
+    names: Pseudonymiser,
+    content: bytes | None = None,
+) -> Instance | str:
+    """Translate a DICOM file's header: by the bounded scan where it is trusted, else by pydicom.
 
     Args:
         path: The file.
         file: Its pseudonymous id.
         relative_path: Its path below the source folder.
+        names: Makes pseudonyms.
+        content: The file's bytes where it is the member of an archive: then `path` is not opened.
 
     Returns:
         The instance, or a code of reasons.NON_IMAGE for an object that is no image. An instance
@@ -61,29 +71,48 @@ def read_instance(path: Path, *, file: str, relative_path: str) -> Instance | st
         RefusalError: The file claims to be an image and its header cannot be used.
         OSError: The file cannot be opened.
     """
-    header = read_header(path, _KEYWORDS)
+    scanned = scan_path(path) if content is None else scan_content(content)
+    if scanned is not None:
+        instance = _translate_scanned(scanned, _Origin(file, relative_path, names))
+        if instance is not None:
+            return instance
+    return read_instance_fully(
+        path, file=file, relative_path=relative_path, names=names, content=content
+    )
+
+
+def read_instance_fully(
+    path: Path,
+    *,
+    file: str,
+    relative_path: str,
+    names: Pseudonymiser,
+    content: bytes | None = None,
+) -> Instance | str:
+    """Translate a DICOM file's header by pydicom, private attributes included.
+
+    Args, returns and raises as read_instance.
+    """
+    header = read_header(path if content is None else content, _KEYWORDS, tags=FRAME_TAGS)
     with silence_readers():
-        sop_class = _name_sop_class(header.dataset)
-        other = name_other_object(sop_class)
+        other = name_other_object(header.sop_class)
         if other is not None:
             return other
-        if not _describes_pixels(header.dataset):
-            return _judge_without_size(header, sop_class)
-        return _translate(header, file=file, relative_path=relative_path)
+        texts = DatasetTexts(header.dataset)
+        if "Rows" not in texts or "Columns" not in texts:
+            return _judge_without_size(header)
+        return translate(
+            texts,
+            read_frames(header.dataset),
+            extent=header.pixels,
+            sop_class=header.sop_class,
+            syntax=header.syntax,
+            origin=_Origin(file, relative_path, names),
+            fault=header.fault,
+        )
 
 
-def _name_sop_class(dataset: "Dataset") -> str:
-    """Return the SOP class, from the meta information where the dataset has none."""
-    named = read_text(dataset, "SOPClassUID")
-    return named or read_text(dataset.file_meta, "MediaStorageSOPClassUID")
-
-
-def _describes_pixels(dataset: "Dataset") -> bool:
-    """Say whether a header describes pixels, present or not."""
-    return "Rows" in dataset and "Columns" in dataset
-
-
-def _judge_without_size(header: Header, sop_class: str) -> str:
+def _judge_without_size(header: Header) -> str:
     """Return the code of an object without the size of an image, or refuse a broken image."""
     from pydicom.uid import UID
 
@@ -91,109 +120,138 @@ def _judge_without_size(header: Header, sop_class: str) -> str:
         raise header.fault
     if header.pixels is not None:
         raise RefusalError("unreadable", "Rows and Columns must be given, got none")
-    if "Image Storage" in UID(sop_class).name:
+    if "Image Storage" in UID(header.sop_class).name:
         raise RefusalError("no-pixel-data", "image must have pixel data, got none")
     return "no-image-object"
 
 
-def _find_fault(header: Header) -> tuple[str, str] | None:
-    """Return why the pixels cannot be used, if so."""
+def _translate_scanned(scanned: ScannedHeader, origin: _Origin) -> Instance | None:
+    """Translate what the scan told, None where anything is wrong: pydicom has the last word."""
+    attributes = scanned.attributes
+    sop_class = attributes["SOPClassUID"][0]
+    if name_other_object(sop_class) is not None:
+        return None
     try:
-        _check_pixels(header)
-    except RefusalError as refusal:
-        return refusal.reason, refusal.detail
-    return None
-
-
-def _check_pixels(header: Header) -> None:
-    """Refuse an image whose pixels are absent, short, or laid out in an unknown way."""
-    dataset = header.dataset
-    pixels = header.pixels
-    if header.fault is not None:
-        raise header.fault
-    if pixels is None:
-        raise RefusalError("no-pixel-data", "image must have pixel data, got none")
-    if pixels.is_encapsulated and not header.syntax:
-        raise RefusalError("no-transfer-syntax", "encapsulated pixels must name a syntax, got none")
-    if read_text(dataset, "BurnedInAnnotation").upper() == "YES":
-        raise RefusalError("burned-in-annotation", "BurnedInAnnotation must be NO, got YES")
-    bits = read_integer(dataset, "BitsAllocated", default=0)
-    if bits < 1:
-        raise RefusalError("unreadable", "BitsAllocated must be given, got none")
-    stored = read_integer(dataset, "BitsStored", default=bits)
-    high = read_integer(dataset, "HighBit", default=stored - 1)
-    if high != stored - 1 or not 0 < stored <= bits:
-        raise RefusalError(
-            "bit-layout-not-supported", f"HighBit must be BitsStored - 1, got {high} and {stored}"
+        instance = translate(
+            attributes,
+            read_flat_frame(attributes),
+            extent=scanned.pixels,
+            sop_class=sop_class,
+            syntax=scanned.syntax,
+            origin=origin,
+            is_partial=True,
         )
-    expected = _count_bytes(dataset, bits)
-    if pixels.length is not None and pixels.length < expected:
-        raise RefusalError(
-            "truncated", f"pixel data must have {expected} bytes, got {pixels.length}"
-        )
+    except RefusalError:
+        return None
+    return None if instance.fault else instance
 
 
-def _count_bytes(dataset: "Dataset", bits: int) -> int:
-    """Return how many bytes uncompressed pixels need (PS3.5 8.1)."""
-    samples = read_integer(dataset, "SamplesPerPixel", default=1)
-    if _HALF_SAMPLED.get(read_text(dataset, "PhotometricInterpretation")):
-        samples = 2
-    frames = max(read_integer(dataset, "NumberOfFrames", default=1), 1)
-    rows = read_integer(dataset, "Rows", default=0)
-    columns = read_integer(dataset, "Columns", default=0)
-    if rows < 1 or columns < 1:
-        raise RefusalError("empty-image", f"image must have rows and columns, got {rows}x{columns}")
-    return (rows * columns * samples * frames * bits + 7) // 8
+def translate(
+    header: Texts,
+    facts: FrameFacts,
+    *,
+    extent: PixelExtent | None,
+    sop_class: str,
+    syntax: str,
+    origin: _Origin,
+    fault: RefusalError | None = None,
+    is_partial: bool = False,
+) -> Instance:
+    """Build the instance of an image's header, under pseudonyms.
 
+    Args:
+        header: Attributes of the top level.
+        facts: Its planes.
+        extent: Where the pixels lie; None where there are none.
+        sop_class: UID of the kind of object.
+        syntax: Transfer syntax UID, "" where it is not known.
+        origin: Where the header was read, and who gives names.
+        fault: Why the pixels cannot be used, where that is known already.
+        is_partial: The header was told by the bounded scan.
 
-def _translate(header: Header, *, file: str, relative_path: str) -> Instance:
-    """Build the instance of an image's header."""
-    dataset = header.dataset
-    facts = read_frames(dataset)
-    sop_class = _name_sop_class(dataset)
-    series_uid = read_text(dataset, "SeriesInstanceUID")
-    study_uid = read_text(dataset, "StudyInstanceUID") or series_uid
-    subject = read_text(dataset, "PatientID")
-    flags = _list_flags(dataset, sop_class, has_subject=bool(subject))
-    modality = read_text(dataset, "Modality").upper()
+    Raises:
+        RefusalError: An attribute that the image depends on is broken.
+    """
+    person = read_person(header, origin.names, file=origin.file)
+    sop_uid = read_text(header, "SOPInstanceUID")
+    modality = read_text(header, "Modality").upper()
+    image_type = _read_capitals(header, "ImageType")
+    photometric = _keep_terms(_read_capitals(header, "PhotometricInterpretation")[:1])
+    role = find_role(
+        sop_class,
+        image_type,
+        scan_options=_read_capitals(header, "ScanOptions"),
+        conversion=read_text(header, "ConversionType").upper(),
+    )
+    risks = list_text_risks(
+        sop_class, role, annotation=read_text(header, "BurnedInAnnotation").upper()
+    )
+    pixels, found = _describe_pixels(header, extent, syntax=_keep_uid(syntax), fault=fault)
     return Instance(
-        file=file,
-        path=relative_path,
-        subject=subject or f"study {study_uid or file}",
-        study_uid=study_uid,
-        series_uid=series_uid,
-        sop_uid=read_text(dataset, "SOPInstanceUID") or file,
-        sop_class=sop_class,
+        file=origin.file,
+        path=origin.path,
+        subject=person.subject,
+        study_uid=person.study_uid,
+        series_uid=person.series_uid,
+        sop_uid=origin.names.uid(sop_uid or origin.file),
+        sop_class=_keep_uid(sop_class),
         modality=modality if modality in MODALITIES else "OT",
-        image_type=tuple(value.upper() for value in read_texts(dataset, "ImageType")),
-        frame_of_reference=read_text(dataset, "FrameOfReferenceUID"),
+        image_type=_keep_terms(image_type),
+        frame_of_reference=name_uid(origin.names, read_text(header, "FrameOfReferenceUID")),
         rows=facts.rows,
         columns=facts.columns,
-        samples=read_integer(dataset, "SamplesPerPixel", default=1),
-        photometric=read_text(dataset, "PhotometricInterpretation").upper(),
+        samples=read_integer(header, "SamplesPerPixel", default=1),
+        photometric=photometric[0] if photometric else "",
         thickness_mm=facts.thickness_mm,
-        units=_name_units(modality, facts.rescale_type),
-        manufacturer=name_manufacturer(read_text(dataset, "Manufacturer")),
+        units=name_units(header, modality, rescale_type=facts.rescale_type),
+        manufacturer=name_manufacturer(read_text(header, "Manufacturer")),
         frames=facts.frames,
-        flags=flags,
-
-        fault=_find_fault(header),
+        flags=tuple(sorted((*_list_flags(header, image_type), *risks))),
+        image_key=person.image_key,
+        image_name=person.image_name,
+        role=role,
+        pixels=pixels,
+        is_partial=is_partial,
+        date=person.date,
+        age_years=read_age(header),
+        sex=read_sex(header),
+        protocol=read_protocol(header),
+        fault=found,
     )
 
 
-def _list_flags(dataset: "Dataset", sop_class: str, *, has_subject: bool) -> tuple[str, ...]:
+def _read_capitals(header: Texts, keyword: str) -> tuple[str, ...]:
+    """Return an attribute's values in capitals."""
+    return tuple([text.upper() for text in read_texts(header, keyword)])
+
+
+def _keep_terms(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return values with OTHER in place of what is no term of the standard, and may be a name."""
+    return tuple([value if is_term(value) else "OTHER" for value in values])
+
+
+def _keep_uid(uid: str) -> str:
+    """Return a UID that is one, else nothing: what stands in its place may be a name."""
+    return uid if _UID.fullmatch(uid) else ""
+
+
+def _describe_pixels(
+    header: Texts, extent: PixelExtent | None, *, syntax: str, fault: RefusalError | None
+) -> tuple[PixelLayout | None, tuple[str, str] | None]:
+    """Return how the pixels lie, or why they cannot be used."""
+    try:
+        if fault is not None:
+            raise fault
+        return read_layout(header, extent, syntax=syntax), None
+    except RefusalError as refusal:
+        return None, (refusal.reason, refusal.detail)
+
+
+def _list_flags(header: Texts, image_type: tuple[str, ...]) -> list[str]:
     """Collect what the header alone gives cause to flag."""
-    flags = [] if has_subject else ["no-patient-id"]
-    if sop_class in BURNED_IN_RISK and not read_text(dataset, "BurnedInAnnotation"):
-        flags.append("burned-in-risk")
-    if "PixelSpacing" not in dataset and read_number(dataset, "ImagerPixelSpacing"):
+    flags = [] if read_text(header, "PatientID") else ["no-patient-id"]
+    if "PixelSpacing" not in header and read_number(header, "ImagerPixelSpacing"):
         flags.append("detector-spacing")
-    if read_text(dataset, "ImageType").upper() == "DERIVED":
+    if image_type[:1] == ("DERIVED",):
         flags.append("derived")
-    return tuple(flags)
-
-
-def _name_units(modality: str, rescale_type: str | None) -> str:
-    """Return HU for a CT whose header rescales without naming other units (PS3.3 C.11.1.1.2)."""
-    is_hu = modality == "CT" and rescale_type is not None and rescale_type.upper() in ("HU", "")
-    return "HU" if is_hu else "none"
+    return flags

@@ -1,13 +1,55 @@
 """Attribute values of a DICOM header as plain Python, or a refusal where they are broken."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Union
 
 from medvision.io.reasons import RefusalError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+
+Texts = Mapping[str, tuple[str, ...]]
+"""Keyword to values as texts without padding; no values where the attribute is empty."""
+
+Header = Union["Dataset", Texts]
+"""Attributes by keyword, as pydicom or the bounded scan has them."""
+
+
+class DatasetTexts(Texts):
+    """pydicom's attributes as texts, each read when it is asked for.
+
+    So an attribute that cannot be parsed refuses only what needs it.
+
+    Args:
+        dataset: The attributes.
+    """
+
+    def __init__(self, dataset: "Dataset") -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, keyword: str) -> tuple[str, ...]:
+        """Return an attribute's values.
+
+        Raises:
+            KeyError: The attribute is absent.
+            RefusalError: The attribute is there and cannot be parsed.
+        """
+        if keyword not in self._dataset:
+            raise KeyError(keyword)
+        return read_texts(self._dataset, keyword)
+
+    def __contains__(self, keyword: object) -> bool:
+        """Say whether an attribute is there, without parsing it."""
+        return isinstance(keyword, str) and keyword in self._dataset
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the keywords of all attributes that have one."""
+        return (element.keyword for element in self._dataset if element.keyword)
+
+    def __len__(self) -> int:
+        """Return how many attributes have a keyword."""
+        return sum(1 for _ in self)
 
 
 def read_value(dataset: "Dataset", keyword: str) -> object:
@@ -27,40 +69,50 @@ def read_value(dataset: "Dataset", keyword: str) -> object:
     return None if value is None or (isinstance(value, str | Sequence) and not value) else value
 
 
-def read_text(dataset: "Dataset", keyword: str) -> str:
+def read_text(header: Header, keyword: str) -> str:
     """Return an attribute's only or first value as text, "" where it is absent."""
-    values = read_texts(dataset, keyword)
+    values = read_texts(header, keyword)
     return values[0] if values else ""
 
 
-def read_texts(dataset: "Dataset", keyword: str) -> tuple[str, ...]:
-    """Return an attribute's values as texts."""
-    value = read_value(dataset, keyword)
+def read_texts(header: Header, keyword: str) -> tuple[str, ...]:
+    """Return an attribute's values as texts, none where it is absent.
+
+    Raises:
+        RefusalError: The attribute is there and cannot be parsed.
+    """
+    # The bounded scan's attributes come as a plain dict, which is told faster than a Mapping.
+    if isinstance(header, dict | Mapping):
+        return header.get(keyword, ())
+    value = read_value(header, keyword)
     if value is None:
         return ()
-    many = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    is_many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    many = value if is_many and isinstance(value, Sequence) else [value]
+    if any(isinstance(item, bytes) or hasattr(item, "get_item") for item in many):
+        raise RefusalError("unreadable", f"{keyword} must be text or numbers, got others")
     return tuple(str(item).strip() for item in many)
 
 
-def read_number(dataset: "Dataset", keyword: str) -> float | None:
+def read_number(header: Header, keyword: str) -> float | None:
     """Return an attribute's first number, None where it is absent."""
-    numbers = _read_all_numbers(dataset, keyword)
+    numbers = _read_all_numbers(header, keyword)
     return numbers[0] if numbers else None
 
 
-def read_integer(dataset: "Dataset", keyword: str, *, default: int) -> int:
+def read_integer(header: Header, keyword: str, *, default: int) -> int:
     """Return an attribute's first number as an integer."""
-    number = read_number(dataset, keyword)
+    number = read_number(header, keyword)
     return default if number is None else int(number)
 
 
-def read_numbers(dataset: "Dataset", keyword: str, *, count: int) -> tuple[float, ...] | None:
+def read_numbers(header: Header, keyword: str, *, count: int) -> tuple[float, ...] | None:
     """Return an attribute's numbers, None where it is absent.
 
     Raises:
         RefusalError: There are more or fewer numbers than `count`.
     """
-    numbers = _read_all_numbers(dataset, keyword)
+    numbers = _read_all_numbers(header, keyword)
     if not numbers:
         return None
     if len(numbers) != count:
@@ -68,9 +120,9 @@ def read_numbers(dataset: "Dataset", keyword: str, *, count: int) -> tuple[float
     return numbers
 
 
-def _read_all_numbers(dataset: "Dataset", keyword: str) -> tuple[float, ...]:
+def _read_all_numbers(header: Header, keyword: str) -> tuple[float, ...]:
     """Return an attribute's values as finite numbers."""
-    texts = read_texts(dataset, keyword)
+    texts = read_texts(header, keyword)
     try:
         numbers = tuple(float(text) for text in texts)
     except ValueError:
