@@ -1,182 +1,153 @@
 """The pixels of a DICOM file as modality values: decoded, masked, made grey, rescaled."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.study import Frame, Instance
-from medvision.io.dicom.file import read_dataset
+from medvision.io.dicom.colour import COLOUR, DIRECT, GREY, PALETTE, Painter
+from medvision.io.dicom.description import Description, describe_pixels
+from medvision.io.dicom.modality import (
+    MODALITY_TABLE,
+    apply_modality_table,
+    has_modality_table,
+    rescale_plane,
+)
+from medvision.io.dicom.rasters import Raster, ReadFrame, open_frames
+from medvision.io.dicom.values import read_items
 from medvision.io.quiet import silence_decoder, silence_readers
 from medvision.io.reasons import RefusalError
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
+__all__ = ["COLOUR", "GREY", "Colour", "Decoded", "Plane", "read_planes"]
 
 Plane = NDArray[np.number]
-"""(rows, columns): int64 where the modality values are whole numbers, else float32."""
+"""(rows, columns) modality values, whole where they are whole numbers, else float32; or
+(rows, columns, 3) uint8."""
 
-Stored = NDArray[np.number]
-"""(frames, rows, columns) or (frames, rows, columns, samples), as decoded."""
-
-GREY = ("MONOCHROME1", "MONOCHROME2")
-COLOUR = (
-    "RGB",
-    "PALETTE COLOR",
-    "YBR_FULL",
-    "YBR_FULL_422",
-    "YBR_PARTIAL_420",
-    "YBR_ICT",
-    "YBR_RCT",
-)
-_LUMINANCE = np.array([0.299, 0.587, 0.114])
-"""Weights of R, G, B (ITU-R BT.601)."""
+Colour = Literal["luminance", "rgb"]
+"""What becomes of colour: one channel, ITU-R BT.601; or three, red, green and blue."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Modality values of every frame of a file, and what is worth flagging."""
+    """Modality values of every frame of a file, and what is worth flagging.
+
+    Args:
+        planes: One per frame of the instance, all of one dtype.
+        flags: Codes of reasons.FLAGS, sorted.
+    """
 
     planes: tuple[Plane, ...]
     flags: tuple[str, ...]
 
 
-def read_planes(path: Path, instance: Instance) -> Decoded:
+def read_planes(
+    source: Path | bytes, instance: Instance, *, colour: Colour = "luminance"
+) -> Decoded:
     """Decode a DICOM file's pixels to modality values.
 
+    Decoding runs native code on untrusted bytes: call it in a process that may die.
+
     Args:
-        path: The file.
-        instance: Its translated header.
+        source: The file, or its bytes.
+        instance: Its translated header. In a mosaic the planes are the tiles.
+        colour: What becomes of colour; grey images do not heed it.
 
     Returns:
-        One plane (rows, columns) per frame.
+        One plane per frame of the instance.
 
     Raises:
         RefusalError: The pixels cannot be had exactly as the standard means them.
+        OSError: The file cannot be opened.
     """
+    data = source if isinstance(source, bytes) else source.read_bytes()
     silence_decoder()
     with silence_readers():
-        dataset = read_dataset(path)
-        _check_decoder(str(dataset.file_meta.TransferSyntaxUID))
-        stored = _decode(dataset, instance)
-        if instance.photometric in COLOUR:
-            grey = _compute_luminance(dataset, stored, photometric=instance.photometric)
-            return Decoded(tuple(grey), ("colour-to-luminance",))
-        stored, flags = _clear_high_bits(dataset, stored)
-        if instance.photometric == "MONOCHROME1":
-            flags.append("monochrome1")
-        if "ModalityLUTSequence" in dataset:
-            looked_up = _apply_modality_table(dataset, stored)
-            return Decoded(tuple(looked_up.astype(np.int64)), (*flags, "modality-lut"))
-    planes = tuple(rescale(stored[frame.index], frame) for frame in instance.frames)
-    return Decoded(planes, tuple(flags))
+        description = describe_pixels(data, instance)
+        _check(description, instance)
+        read, flags = open_frames(description)
+        planes = []
+        found = set(flags)
+        for plane, plane_flags in _compute_planes(read, description, instance, colour=colour):
+            planes.append(plane)
+            found.update(plane_flags)
+        if read_items(description.dataset, "VOILUTSequence"):
+            found.add("voi-lut")
+        return Decoded(_unify(planes), tuple(sorted(found)))
 
 
-def _check_decoder(syntax: str) -> None:
-    """Refuse a transfer syntax that nothing here decodes."""
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import UID
-
-    try:
-        is_available = get_decoder(UID(syntax)).is_available
-    except NotImplementedError:
-        is_available = False
-    if not is_available:
-        # Only registered names go into the message: the UID is text of the file.
-        name = UID(syntax).name if UID(syntax).type == "Transfer Syntax" else "unregistered"
-        raise RefusalError("no-decoder", f"transfer syntax must have a decoder, got {name}")
-
-
-def _decode(dataset: "Dataset", instance: Instance) -> Stored:
-    """Decode all frames and check that they have the shape which the header states."""
-    from pydicom.pixels.utils import pixel_array
-
-    try:
-        # Unused bits are cleared below, where it is noticed that they were not empty.
-        array: Stored = pixel_array(dataset, correct_unused_bits=False)
-    except Exception as error:  # noqa: BLE001 - decoders raise what they meet; any bytes need a verdict
-        if "does not support" in str(error):
-            raise RefusalError(
-                "no-decoder", "this form of the transfer syntax must have a decoder, got none"
-            ) from None
+def _check(description: Description, instance: Instance) -> None:
+    """Refuse pixels that are not those of the instance, or that mean nothing known."""
+    size = (description.rows, description.columns)
+    if min(size) < 1:
+        raise RefusalError("empty-image", f"image must have rows and columns, got {size}")
+    is_mosaic = instance.frames[0].tile is not None
+    expected = (instance.rows, instance.columns)
+    if not is_mosaic and size != expected:
+        raise RefusalError("undecodable", f"image must be {expected}, got {size}")
+    n_needed = 1 if is_mosaic else 1 + max(frame.index for frame in instance.frames)
+    if n_needed > description.n_frames:
         raise RefusalError(
-            "undecodable", f"pixels must be decodable, got {type(error).__name__}"
-        ) from None
-    shape: tuple[int, ...] = (len(instance.frames), instance.rows, instance.columns)
-    if instance.samples > 1:
-        shape = (*shape, instance.samples)
-    if array.size != int(np.prod(shape)):
-        raise RefusalError("undecodable", f"pixels must have shape {shape}, got {array.shape}")
-    return array.reshape(shape)
-
-
-def _compute_luminance(
-    dataset: "Dataset", stored: Stored, *, photometric: str
-) -> NDArray[np.float32]:
-    """Turn colour frames into luminance (frames, rows, columns) float32."""
-    from pydicom.pixels.processing import apply_color_lut
-
-    if photometric == "PALETTE COLOR":
-        try:
-            stored = np.stack([apply_color_lut(plane, dataset) for plane in stored])
-        except Exception as error:  # noqa: BLE001 - pydicom raises what it meets in a broken table
-            raise RefusalError(
-                "undecodable", f"palette must be usable, got {type(error).__name__}"
-            ) from None
-    grey: NDArray[np.float32] = (stored[..., :3] @ _LUMINANCE).astype(np.float32)
-    return grey
-
-
-def _clear_high_bits(dataset: "Dataset", stored: Stored) -> tuple[Stored, list[str]]:
-    """Keep the stored bits alone, and extend their sign.
-
-    Source:
-        PS3.5 8.1.1: bits beyond the stored ones carry no part of the value.
-    """
-    if not np.issubdtype(stored.dtype, np.integer):
-        return stored, []
-    bits = int(dataset.BitsStored)
-    if bits >= int(dataset.BitsAllocated):
-        return stored, []
-    cleared = stored.astype(np.int64) & ((1 << bits) - 1)
-    if int(dataset.get("PixelRepresentation", 0) or 0) == 1:
-        cleared = np.where(cleared >> (bits - 1), cleared - (1 << bits), cleared)
-    changed = not np.array_equal(cleared, stored)
-    native: Stored = cleared.astype(stored.dtype)
-    return native, ["high-bits-cleared"] if changed else []
-
-
-def _apply_modality_table(dataset: "Dataset", stored: Stored) -> NDArray[np.integer]:
-    """Look modality values up (PS3.3 C.11.1.1.1)."""
-    from pydicom.pixels.processing import apply_modality_lut
-
-    try:
-        result: NDArray[np.integer] = apply_modality_lut(stored, dataset)
-    except Exception as error:  # noqa: BLE001 - pydicom raises what it meets in a broken table
+            "undecodable", f"image must have {n_needed} frames, got {description.n_frames}"
+        )
+    known = (*GREY, PALETTE) if description.samples == 1 else DIRECT
+    if description.samples not in (1, 3) or description.photometric not in known:
         raise RefusalError(
-            "undecodable", f"modality table must be usable, got {type(error).__name__}"
-        ) from None
-    return result
+            "photometric-not-supported",
+            f"1 or 3 samples must have a known meaning, got {description.samples} samples",
+        )
 
 
-def rescale(stored: Stored, frame: Frame) -> Plane:
-    """Turn stored values into modality values, exactly where they are whole numbers.
+def _compute_planes(
+    read: ReadFrame, description: Description, instance: Instance, *, colour: Colour
+) -> Iterator[tuple[Plane, tuple[str, ...]]]:
+    """Yield the plane of each frame of the instance, decoding one frame at a time."""
+    painter = Painter(description)
+    varies = len({(frame.slope, frame.intercept) for frame in instance.frames}) > 1
+    is_mosaic = instance.frames[0].tile is not None
+    tiled = read(0) if is_mosaic else None
+    for frame in instance.frames:
+        raster = read(frame.index) if tiled is None else _cut_tile(tiled, frame, instance)
+        if raster.photometric in GREY:
+            yield _compute_grey(raster, frame, description, varies=varies)
+        elif colour == "rgb":
+            yield painter.compute_rgb(raster)
+        else:
+            yield painter.compute_luminance(raster)
 
-    Args:
-        stored: One plane (rows, columns).
-        frame: Gives slope and intercept.
 
-    Returns:
-        int64 where stored values, slope and intercept are whole; float32 otherwise.
+def _cut_tile(raster: Raster, frame: Frame, instance: Instance) -> Raster:
+    """Cut one plane out of a mosaic."""
+    row, column = frame.tile or (0, 0)
+    tile = raster.values[row : row + instance.rows, column : column + instance.columns]
+    if tile.shape[:2] != (instance.rows, instance.columns) or min(row, column) < 0:
+        raise RefusalError(
+            "undecodable",
+            f"tile at {row}, {column} must lie within {raster.values.shape}, got its edge",
+        )
+    return Raster(tile, raster.photometric, raster.flags)
 
-    Source:
-        PS3.3 C.11.1.1.2: value = slope * stored + intercept.
-    """
-    is_whole = frame.slope.is_integer() and frame.intercept.is_integer()
-    if is_whole and np.issubdtype(stored.dtype, np.integer):
-        whole: Plane = stored.astype(np.int64) * int(frame.slope) + int(frame.intercept)
-        return whole
-    real: Plane = (stored.astype(np.float64) * frame.slope + frame.intercept).astype(np.float32)
-    return real
+
+def _compute_grey(
+    raster: Raster, frame: Frame, description: Description, *, varies: bool
+) -> tuple[Plane, tuple[str, ...]]:
+    """Turn stored values into modality values; how they should be shown is left alone."""
+    flags = raster.flags
+    if raster.photometric == "MONOCHROME1":
+        flags = (*flags, "monochrome1")
+    if has_modality_table(description):
+        return apply_modality_table(raster.values, description), (*flags, MODALITY_TABLE)
+    return rescale_plane(raster.values, frame, varies=varies), flags
+
+
+def _unify(planes: list[Plane]) -> tuple[Plane, ...]:
+    """Give all planes the dtype that holds each of them."""
+    dtypes = {plane.dtype for plane in planes}
+    if len(dtypes) == 1:
+        return tuple(planes)
+    common = np.result_type(*dtypes)
+    return tuple(plane.astype(common, copy=False) for plane in planes)

@@ -1,0 +1,120 @@
+"""Uncompressed pixels of any bit width, byte order and colour arrangement."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.io.dicom.bits import unpack_cells
+from medvision.io.dicom.description import DOUBLE, FLOAT, Description
+from medvision.io.reasons import RefusalError
+
+Samples = NDArray[np.number]
+"""(rows, columns) or (rows, columns, samples)."""
+
+_HALF_SAMPLED = frozenset(("YBR_FULL_422", "YBR_PARTIAL_422"))
+_WORD_BITS = (8, 16, 32, 64)
+
+
+def count_frame_bits(description: Description) -> int:
+    """Return how many bits a native frame takes (PS3.5 8.1.1, PS3.3 C.7.6.3.1.2)."""
+    samples = 2 if is_half_sampled(description) else description.samples
+    return description.rows * description.columns * samples * description.layout.bits_allocated
+
+
+def is_half_sampled(description: Description) -> bool:
+    """Say whether two pixels of a row share their colour."""
+    return description.samples == 3 and description.photometric in _HALF_SAMPLED
+
+
+def read_native(value: memoryview, description: Description, *, index: int) -> Samples:
+    """Read one frame of uncompressed pixels.
+
+    Args:
+        value: The pixels of all frames, one after the other.
+        description: How they lie.
+        index: Which frame, from 0.
+
+    Returns:
+        (rows, columns[, samples]) words in native byte order, unsigned; float32 or float64 where
+        the file holds real numbers. Frames of whole words are views of `value`.
+
+    Raises:
+        RefusalError: `truncated`: too few bytes; `bit-layout-not-supported`.
+    """
+    if description.kind in (FLOAT, DOUBLE):
+        return _read_words(value, description, index=index, kind="f")
+    bits = description.layout.bits_allocated
+    if bits in _WORD_BITS:
+        return _read_words(value, description, index=index, kind="u")
+    return _read_cells(value, description, index=index)
+
+
+def _read_words(value: memoryview, description: Description, *, index: int, kind: str) -> Samples:
+    """Read samples that fill whole words."""
+    size = {FLOAT: 4, DOUBLE: 8}.get(description.kind, description.layout.bits_allocated // 8)
+    count = count_frame_bits(description) // description.layout.bits_allocated
+    start = index * count * size
+    if len(value) < start + count * size:
+        raise RefusalError(
+            "truncated", f"pixel data must have {start + count * size} bytes, got {len(value)}"
+        )
+    is_big = description.layout.is_big_endian
+    if is_big and size == 1 and description.is_word:
+        flat = _swap_pairs(value, start=start, count=count)
+    else:
+        dtype = np.dtype(f"{'>' if is_big else '<'}{kind}{size}")
+        flat = np.frombuffer(value, dtype, count=count, offset=start)
+    return _arrange(flat.astype(flat.dtype.newbyteorder("="), copy=False), description)
+
+
+def _swap_pairs(value: memoryview, *, start: int, count: int) -> NDArray[np.uint8]:
+    """Read bytes that were swapped in pairs, as words of a big endian file are."""
+    first, last = start // 2 * 2, (start + count + 1) // 2 * 2
+    if len(value) < last:
+        raise RefusalError("truncated", f"pixel data must have {last} bytes, got {len(value)}")
+    pairs = np.frombuffer(value[first:last], np.uint8).reshape(-1, 2)
+    return pairs[:, ::-1].reshape(-1)[start - first : start - first + count]
+
+
+def _read_cells(value: memoryview, description: Description, *, index: int) -> Samples:
+    """Read samples that do not fill whole bytes; frames follow one another without padding."""
+    bits = description.layout.bits_allocated
+    count = count_frame_bits(description) // bits
+    # Eight cells fill whole bytes, whatever their width: begin there, and leave out the first.
+    n_before = index * count % 8
+    start = (index * count - n_before) * bits // 8
+    n_bytes = ((count + n_before) * bits + 7) // 8
+    data: memoryview | NDArray[np.uint8] = value[start:]
+    if description.layout.is_big_endian and description.is_word:
+        data = _swap_pairs(value, start=start, count=n_bytes)
+    cells = unpack_cells(data, n_bits=bits, count=count + n_before)
+    return _arrange(cells[n_before:], description)
+
+
+def _arrange(flat: Samples, description: Description) -> Samples:
+    """Give a frame its shape, colours last."""
+    rows, columns, samples = description.rows, description.columns, description.samples
+    if samples == 1:
+        return flat.reshape(rows, columns)
+    if is_half_sampled(description):
+        return _double_colours(flat, rows=rows, columns=columns)
+    if description.is_planar:
+        return flat.reshape(samples, rows, columns).transpose(1, 2, 0)
+    return flat.reshape(rows, columns, samples)
+
+
+def _double_colours(flat: Samples, *, rows: int, columns: int) -> Samples:
+    """Give both pixels of a pair the colour that they share.
+
+    Source:
+        PS3.3 C.7.6.3.1.2: Y1 Y2 CB CR, pair after pair.
+    """
+    if columns % 2:
+        raise RefusalError("undecodable", f"columns must be even in 4:2:2, got {columns}")
+    pairs = flat.reshape(rows, columns // 2, 4)
+    arranged = np.empty((rows, columns, 3), flat.dtype)
+    arranged[:, 0::2, 0] = pairs[..., 0]
+    arranged[:, 1::2, 0] = pairs[..., 1]
+    for channel in (1, 2):
+        arranged[:, 0::2, channel] = pairs[..., channel + 1]
+        arranged[:, 1::2, channel] = pairs[..., channel + 1]
+    return arranged
