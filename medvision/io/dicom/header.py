@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from medvision.domain.study import Instance, PixelLayout
+from medvision.domain.study import Instance, PixelLayout, Role
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.dicom.attributes import ATTRIBUTES
 from medvision.io.dicom.file import Header, read_header
@@ -24,10 +24,10 @@ from medvision.io.dicom.terms import is_term
 from medvision.io.dicom.values import (
     DatasetTexts,
     Texts,
+    read_capitals,
     read_integer,
     read_number,
     read_text,
-    read_texts,
 )
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
@@ -37,8 +37,14 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True)
-class _Origin:
-    """Where a header was read, and who gives names."""
+class Origin:
+    """Where a header was read, and who gives names.
+
+    Args:
+        file: Pseudonymous id of the file.
+        path: Its path below the source folder.
+        names: Makes pseudonyms.
+    """
 
     file: str
     path: str
@@ -73,7 +79,7 @@ def read_instance(
     """
     scanned = scan_path(path) if content is None else scan_content(content)
     if scanned is not None:
-        instance = _translate_scanned(scanned, _Origin(file, relative_path, names))
+        instance = _translate_scanned(scanned, Origin(file, relative_path, names))
         if instance is not None:
             return instance
     return read_instance_fully(
@@ -107,7 +113,7 @@ def read_instance_fully(
             extent=header.pixels,
             sop_class=header.sop_class,
             syntax=header.syntax,
-            origin=_Origin(file, relative_path, names),
+            origin=Origin(file, relative_path, names),
             fault=header.fault,
         )
 
@@ -125,7 +131,7 @@ def _judge_without_size(header: Header) -> str:
     return "no-image-object"
 
 
-def _translate_scanned(scanned: ScannedHeader, origin: _Origin) -> Instance | None:
+def _translate_scanned(scanned: ScannedHeader, origin: Origin) -> Instance | None:
     """Translate what the scan told, None where anything is wrong: pydicom has the last word."""
     attributes = scanned.attributes
     sop_class = attributes["SOPClassUID"][0]
@@ -153,7 +159,7 @@ def translate(
     extent: PixelExtent | None,
     sop_class: str,
     syntax: str,
-    origin: _Origin,
+    origin: Origin,
     fault: RefusalError | None = None,
     is_partial: bool = False,
 ) -> Instance:
@@ -169,23 +175,17 @@ def translate(
         fault: Why the pixels cannot be used, where that is known already.
         is_partial: The header was told by the bounded scan.
 
+    Returns:
+        The instance, with its fault where the pixels cannot be used.
+
     Raises:
         RefusalError: An attribute that the image depends on is broken.
     """
     person = read_person(header, origin.names, file=origin.file)
-    sop_uid = read_text(header, "SOPInstanceUID")
     modality = read_text(header, "Modality").upper()
-    image_type = _read_capitals(header, "ImageType")
-    photometric = _keep_terms(_read_capitals(header, "PhotometricInterpretation")[:1])
-    role = find_role(
-        sop_class,
-        image_type,
-        scan_options=_read_capitals(header, "ScanOptions"),
-        conversion=read_text(header, "ConversionType").upper(),
-    )
-    risks = list_text_risks(
-        sop_class, role, annotation=read_text(header, "BurnedInAnnotation").upper()
-    )
+    image_type = read_capitals(header, "ImageType")
+    photometric = _keep_terms(read_capitals(header, "PhotometricInterpretation")[:1])
+    role = _find_role(header, sop_class, image_type=image_type)
     pixels, found = _describe_pixels(header, extent, syntax=_keep_uid(syntax), fault=fault)
     return Instance(
         file=origin.file,
@@ -193,7 +193,7 @@ def translate(
         subject=person.subject,
         study_uid=person.study_uid,
         series_uid=person.series_uid,
-        sop_uid=origin.names.uid(sop_uid or origin.file),
+        sop_uid=origin.names.uid(read_text(header, "SOPInstanceUID") or origin.file),
         sop_class=_keep_uid(sop_class),
         modality=modality if modality in MODALITIES else "OT",
         image_type=_keep_terms(image_type),
@@ -206,7 +206,7 @@ def translate(
         units=name_units(header, modality, rescale_type=facts.rescale_type),
         manufacturer=name_manufacturer(read_text(header, "Manufacturer")),
         frames=facts.frames,
-        flags=tuple(sorted((*_list_flags(header, image_type), *risks))),
+        flags=_list_flags(header, image_type, sop_class=sop_class, role=role),
         image_key=person.image_key,
         image_name=person.image_name,
         role=role,
@@ -220,9 +220,14 @@ def translate(
     )
 
 
-def _read_capitals(header: Texts, keyword: str) -> tuple[str, ...]:
-    """Return an attribute's values in capitals."""
-    return tuple([text.upper() for text in read_texts(header, keyword)])
+def _find_role(header: Texts, sop_class: str, *, image_type: tuple[str, ...]) -> Role:
+    """Return what the image is for."""
+    return find_role(
+        sop_class,
+        image_type,
+        scan_options=read_capitals(header, "ScanOptions"),
+        conversion=read_capitals(header, "ConversionType"),
+    )
 
 
 def _keep_terms(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -247,11 +252,16 @@ def _describe_pixels(
         return None, (refusal.reason, refusal.detail)
 
 
-def _list_flags(header: Texts, image_type: tuple[str, ...]) -> list[str]:
+def _list_flags(
+    header: Texts, image_type: tuple[str, ...], *, sop_class: str, role: Role
+) -> tuple[str, ...]:
     """Collect what the header alone gives cause to flag."""
-    flags = [] if read_text(header, "PatientID") else ["no-patient-id"]
+    annotation = read_capitals(header, "BurnedInAnnotation")
+    flags = list(list_text_risks(sop_class, role, annotation=annotation))
+    if not read_text(header, "PatientID"):
+        flags.append("no-patient-id")
     if "PixelSpacing" not in header and read_number(header, "ImagerPixelSpacing"):
         flags.append("detector-spacing")
     if image_type[:1] == ("DERIVED",):
         flags.append("derived")
-    return flags
+    return tuple(sorted(flags))

@@ -41,7 +41,7 @@ def find_role(
     image_type: tuple[str, ...],
     *,
     scan_options: tuple[str, ...],
-    conversion: str,
+    conversion: tuple[str, ...],
 ) -> Role:
     """Say what an image is for.
 
@@ -58,7 +58,8 @@ def find_role(
     values = frozenset(image_type)
     if _LOCALIZERS & values or (sop_class in _CT and "SCOUT MODE" in scan_options):
         return "localizer"
-    if sop_class in _SECONDARY_CAPTURE or _SCREENS & values or conversion in _SCREEN_CONVERSIONS:
+    is_screen = _SCREENS & values or _SCREEN_CONVERSIONS.intersection(conversion)
+    if is_screen or sop_class in _SECONDARY_CAPTURE:
         return "capture"
     if image_type[1:2] == ("SECONDARY",) or _COMPUTED & values:
         return "derived"
@@ -66,13 +67,13 @@ def find_role(
     return "derived" if is_derived and sop_class in CROSS_SECTIONAL else "original"
 
 
-def list_text_risks(sop_class: str, role: Role, *, annotation: str) -> tuple[str, ...]:
+def list_text_risks(sop_class: str, role: Role, *, annotation: tuple[str, ...]) -> tuple[str, ...]:
     """Return the flags of pixels that may hold identifying text.
 
     Args:
         sop_class: UID.
         role: As find_role gives it.
-        annotation: BurnedInAnnotation in capitals; empty where the header does not say.
+        annotation: BurnedInAnnotation in capitals; nothing where the header does not say.
 
     Returns:
         burned-in-annotation where the header says so; burned-in-risk with it, and where the kind
@@ -81,7 +82,7 @@ def list_text_risks(sop_class: str, role: Role, *, annotation: str) -> tuple[str
     Source:
         PS3.3 C.7.6.1 (BurnedInAnnotation); PS3.15 E.3.1 (clean pixel data).
     """
-    if annotation == "YES":
+    if "YES" in annotation:
         return ("burned-in-annotation", "burned-in-risk")
     is_risky = sop_class in BURNED_IN_RISK or role == "capture"
-    return ("burned-in-risk",) if is_risky and annotation != "NO" else ()
+    return ("burned-in-risk",) if is_risky and annotation != ("NO",) else ()

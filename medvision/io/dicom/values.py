@@ -75,6 +75,11 @@ def read_text(header: Header, keyword: str) -> str:
     return values[0] if values else ""
 
 
+def read_capitals(header: Header, keyword: str) -> tuple[str, ...]:
+    """Return an attribute's values as texts in capitals, as code strings are meant to be."""
+    return tuple([text.upper() for text in read_texts(header, keyword)])
+
+
 def read_texts(header: Header, keyword: str) -> tuple[str, ...]:
     """Return an attribute's values as texts, none where it is absent.
 
