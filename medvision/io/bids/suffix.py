@@ -8,7 +8,7 @@ from medvision.io.bids.fields import split_terms
 
 _MOST_REPETITION_S = 10.0
 _FEWEST_TIMES = 100
-"""A gradient-echo EPI series as long is functional: boluses are over by then."""
+"""A gradient-echo EPI series as long is functional, where ImageType names no perfusion."""
 
 _PET_REQUIRED = ("InjectedRadioactivity", "Manufacturer", "TracerName", "TracerRadionuclide")
 
@@ -39,7 +39,7 @@ class Facts:
         n_volumes: Volumes of its source.
         volume: Which of them it is: empty for an only one, all, or one chosen.
         part: Name of a part to its value, as texts.
-        fields: What `build_bids_fields` found, as the sidecar holds it.
+        fields: What `check_bids_fields` lets pass of the sidecar.
     """
 
     modality: str
@@ -99,11 +99,11 @@ def _choose_series(facts: Facts) -> Suffix | str:
     sequence = split_terms(facts.fields.get("ScanningSequence"))
     image_type = split_terms(facts.fields.get("ImageType"))
     repetition_s = facts.number("RepetitionTime")
-    is_function = (
+    is_function = bool(
         facts.axis == "time"
         and {"EP", "GR"} <= sequence
         and not {"PERFUSION", "ASL"} & image_type
-        and ("FMRI" in image_type or facts.n_volumes >= _FEWEST_TIMES)
+        and ("FMRI" in image_type or (image_type and facts.n_volumes >= _FEWEST_TIMES))
         and 0 < repetition_s <= _MOST_REPETITION_S
     )
     return Suffix("func", "bold", task="unknown") if is_function else "series-of-unknown-purpose"

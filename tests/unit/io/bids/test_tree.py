@@ -11,7 +11,6 @@ import nibabel
 import numpy as np
 import pytest
 
-from medvision.io.bids.fields import build_bids_fields
 from medvision.io.bids.participants import gather_people
 from medvision.io.bids.publish import write_bids
 from medvision.io.bids.tree import write_bids_tree
@@ -21,6 +20,13 @@ from medvision.layout import Layout
 
 AFFINE = np.diag([-2.0, 2, 3, 1])
 MR = {"MagneticFieldStrength": "3", "ScanningSequence": "SE", "Manufacturer": "siemens"}
+
+
+def translate(keyword, text):
+    """Return a value of DICOM as the sidecar holds it."""
+    if keyword.endswith("Time"):
+        return float(text) / 1000
+    return float(text) if text[0].isdecimal() else text.replace("\\", "_")
 
 
 class Archive:
@@ -33,7 +39,7 @@ class Archive:
     def add(self, subject="sub-00000000aa", shape=(4, 4, 3), sidecar=None, **changes):
         """Add an image whose header says what the keywords of `changes` in capitals say."""
         texts = {key: value for key, value in {**MR, **changes}.items() if key[0].isupper()}
-        fields = build_bids_fields({k: tuple(v.split("\\")) for k, v in texts.items()})
+        fields = {key: translate(key, text) for key, text in texts.items() if text}
         row = {
             "image_id": f"{subject}_img-{len(self.rows):012x}",
             "subject": subject,
@@ -58,9 +64,9 @@ class Archive:
         )
         image.header.set_xyzt_units("mm", "sec")
         if len(shape) == 4:
-            image.header["pixdim"][4] = dict(fields).get("RepetitionTime", 1)
+            image.header["pixdim"][4] = fields.get("RepetitionTime", 1)
         nibabel.save(image, path)
-        content = {"Affine": AFFINE.tolist(), "Manufacturer": "siemens", **dict(fields)}
+        content = {"Affine": AFFINE.tolist(), "Manufacturer": "siemens", **fields}
         self.layout.sidecar(row["image_id"]).write_text(json.dumps({**content, **(sidecar or {})}))
         self.rows.append(row)
         return row["image_id"]
@@ -135,6 +141,7 @@ def test_the_suffix_is_told_by_physics_or_not_at_all(archive, changes, expected)
 
 
 EPI = {"ScanningSequence": "EP\\GR", "EchoTime": "30", "RepetitionTime": "2000"}
+EPI["ImageType"] = "ORIGINAL\\PRIMARY\\M\\ND"
 SERIES = {"axis": "time", "volume": "all", "shape": (4, 4, 3, 5)}
 
 
@@ -142,6 +149,7 @@ SERIES = {"axis": "time", "volume": "all", "shape": (4, 4, 3, 5)}
     ("changes", "expected"),
     [
         ({"n_volumes": "240"}, "task-unknown_bold"),
+        ({"n_volumes": "240", "ImageType": ""}, "series-of-unknown-purpose"),
         ({"n_volumes": "40", "ImageType": "ORIGINAL\\PRIMARY\\FMRI"}, "task-unknown_bold"),
         ({"n_volumes": "40"}, "series-of-unknown-purpose"),
         ({"n_volumes": "240", "ImageType": "ORIGINAL\\PERFUSION"}, "series-of-unknown-purpose"),
