@@ -24,6 +24,7 @@ from medvision.runtime.progress import track
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.dataset import FileDataset
 
 _log = logging.getLogger(__name__)
 
@@ -133,26 +134,41 @@ class _Exporter:
 
     def _copy_object(self, file: str, path: Path) -> _Copied:
         """Copy one DICOM object, if it is an image."""
-        with silence_readers():
-            header = read_header(path, ("SOPClassUID",))
-            dataset = read_dataset(path)
-            other = name_other_object(_name_sop_class(dataset))
-            if other is not None:
-                return _Copied(file, "non-image", other)
-            if header.fault is not None:
-                raise header.fault
-            check_image(dataset, burned_in=self.burned_in)
-            content, name = _serialise(dataset, self.names, options=self.options)
+        prepared = self._prepare(path)
+        if isinstance(prepared, str):
+            return _Copied(file, "non-image", prepared)
+        content, name = prepared
         digest = hash_bytes(content)
-        earlier = self.written.setdefault(name, digest)
-        if earlier != digest:
+        earlier = self.written.get(name)
+        if earlier is not None and earlier != digest:
             raise RefusalError(
                 "conflicting-duplicate", "objects of one UID must be equal, got another"
             )
-        if (self.destination / name).exists():
+        if earlier is not None:
             return _Copied(file, "duplicate", "", "", name, digest)
         write_bytes(self.destination / name, content)
+        self.written[name] = digest
         return _Copied(file, "written", "", "", name, digest)
+
+    def _prepare(self, path: Path) -> tuple[bytes, str] | str:
+        """Return a copy's bytes and its path below the destination, or the code of no image."""
+        try:
+            with silence_readers():
+                header = read_header(path, ("SOPClassUID",))
+                dataset = read_dataset(path)
+                other = name_other_object(_name_sop_class(dataset))
+                if other is not None:
+                    return other
+                if header.fault is not None:
+                    raise header.fault
+                check_image(dataset, burned_in=self.burned_in)
+                return _serialise(anonymise(dataset, self.names, options=self.options))
+        except (RefusalError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - pydicom raises what it meets; any bytes need a verdict
+            raise RefusalError(
+                "unreadable", f"object must be parsable DICOM, got {type(error).__name__}"
+            ) from None
 
 
 def _classify(path: Path) -> str:
@@ -195,6 +211,8 @@ def check_image(dataset: "Dataset", *, burned_in: Literal["refuse", "flag"]) -> 
         raise RefusalError("no-pixel-data", "image must have pixel data, got none")
     if "Image Storage" not in UID(_name_sop_class(dataset)).name:
         raise RefusalError("unreadable", "SOPClassUID must be of an image, got an unregistered one")
+    if UID(read_text(dataset.file_meta, "TransferSyntaxUID")).type != "Transfer Syntax":
+        raise RefusalError("unreadable", "TransferSyntaxUID must be registered, got another")
     for keyword in ("SOPInstanceUID", "StudyInstanceUID"):
         if not read_text(dataset, keyword):
             raise RefusalError("unreadable", f"{keyword} must be given, got none")
@@ -241,17 +259,9 @@ def _has_overlay_in_pixels(dataset: "Dataset") -> bool:
     return False
 
 
-def _serialise(dataset: "Dataset", names: Pseudonymiser, *, options: Options) -> tuple[bytes, str]:
+def _serialise(copy: "FileDataset") -> tuple[bytes, str]:
     """Return a de-identified object's bytes, and its path below the destination."""
-    try:
-        copy = anonymise(dataset, names, options=options)
-        stream = io.BytesIO()
-        copy.save_as(stream, enforce_file_format=True)
-    except RefusalError:
-        raise
-    except Exception as error:  # noqa: BLE001 - pydicom raises what it meets; any bytes need a verdict
-        raise RefusalError(
-            "unreadable", f"object must be writable, got {type(error).__name__}"
-        ) from None
+    stream = io.BytesIO()
+    copy.save_as(stream, enforce_file_format=True)
     folder = f"{copy.PatientID}/{copy.StudyInstanceUID}/{copy.SeriesInstanceUID}"
     return stream.getvalue(), f"{folder}/{copy.SOPInstanceUID}.dcm"

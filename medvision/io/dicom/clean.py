@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medvision.io.deidentify import Pseudonymiser, cap_age, parse_age
 from medvision.io.dicom.codes import clean_code, is_code
 from medvision.io.dicom.objects import MODALITIES, name_manufacturer
-from medvision.io.dicom.profile import Action, Options, choose_action, choose_basic
+from medvision.io.dicom.profile import Action, Options, choose_action, choose_basic, is_excluded
 from medvision.io.dicom.shift import Shift, shift_da, shift_dt, shift_tm
 from medvision.io.dicom.terms import RESCALE_TYPES, is_nucleus, is_stack, is_term
 
@@ -78,7 +78,8 @@ def clean_dataset(dataset: "Dataset", scope: Scope, *, depth: int = 0) -> "Datas
 
     kept = Dataset()
     for tag in sorted(dataset.keys()):
-        element = _read_element(dataset, tag)
+        # Private values can be large and strange: they are not even parsed.
+        element = None if is_excluded(int(tag)) else _read_element(dataset, tag)
         if element is None:
             continue
         cleaned = _clean_element(element, dataset, scope=scope, depth=depth)

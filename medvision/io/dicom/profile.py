@@ -22,8 +22,6 @@ back. patient: kept if it is a controlled value. keep: kept. sort: not in the ta
 value decides.
 """
 
-REMOVE: Action = "remove"
-
 _ACTIONS: dict[str, Action] = {
     "X": "remove",
     "Z": "empty",
@@ -87,9 +85,8 @@ def choose_action(tag: int, vr: str, *, options: Options) -> Action:
     Source:
         PS3.15 E.1.1 and table E.1-1; an attribute outside the table is never kept for that alone.
     """
-    group, element = tag >> 16, tag & 0xFFFF
-    if group % 2 or group < _FIRST_GROUP or element == _GROUP_LENGTH or _is_repeating(group):
-        return REMOVE
+    if is_excluded(tag):
+        return "remove"
     basic = read_profile().get(tag)
     if basic is None:
         return "sort"
@@ -114,9 +111,11 @@ def _choose_option(tag: int, vr: str, *, options: Options) -> Action | None:
     return None
 
 
-def _is_repeating(group: int) -> bool:
-    """Say whether a group is one of the curves or the overlays."""
-    return group & 0xFF00 in REPEATING_GROUPS
+def is_excluded(tag: int) -> bool:
+    """Say whether an attribute goes for its group alone: private, curve, overlay, or no image's."""
+    group, element = tag >> 16, tag & 0xFFFF
+    is_repeating = group & 0xFF00 in REPEATING_GROUPS
+    return bool(group % 2) or group < _FIRST_GROUP or element == _GROUP_LENGTH or is_repeating
 
 
 @cache
