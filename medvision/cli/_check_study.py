@@ -80,11 +80,13 @@ def _check_images(folder: Path, files: list[Path], *, kind: str) -> Finding:
 
 def _judge_nifti(files: list[Path]) -> Finding:
     """Count NIfTI files by their names."""
-    n_nifti = sum(path.name.endswith((".nii", ".nii.gz")) for path in files)
+    n_nifti = sum(path.name.endswith((".nii", ".nii.gz", ".hdr", ".hdr.gz")) for path in files)
     found = f"{len(files)} files, {n_nifti} are NIfTI"
     if n_nifti:
         return Finding("Images", "ok", found)
-    return Finding("Images", "fail", found, "names must end in .nii or .nii.gz; check data.kind.")
+    return Finding(
+        "Images", "fail", found, "names must end in .nii, .nii.gz or .hdr; check data.kind."
+    )
 
 
 def _is_dicom(path: Path) -> bool:

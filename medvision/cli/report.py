@@ -187,7 +187,7 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
     mask = layout.mask(image_id)
     preprocess = step.study.preprocess
     return CaseGrids(
-        image=np.asarray(image.array, dtype=np.float32),
+        image=image.as_grid(),
         affine=image.affine,
         maps={name: read_grid(layout.attribution(image_id, name)) for name in methods},
         mask=read_grid(mask) if mask.is_file() else None,

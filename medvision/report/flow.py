@@ -16,7 +16,7 @@ from medvision.report.words import (
 )
 
 _MAX_PAIRS = 50
-_IMAGES_LEFT = ("image-without-label",)
+_IMAGES_LEFT = ("image-without-label", "other-role", "four-dimensional")
 
 
 @dataclass(frozen=True)

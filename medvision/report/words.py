@@ -68,6 +68,8 @@ LEFT = {
     "label-without-image": "Label without an image",
     "several-images": "Several images, none named by the label",
     "mask-refused": "Mask that fits no image",
+    "other-role": "Image of another role",
+    "four-dimensional": "Several volumes, none chosen",
 }
 
 LEAKAGE_KINDS = {

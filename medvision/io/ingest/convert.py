@@ -55,15 +55,19 @@ def _list_refused(instances: Sequence[Instance], verdict: Verdict) -> dict[str, 
 def _confirm(series: Series, workshop: Workshop) -> Series:
     """Parse in full what the bounded scan may not have told right, or not wholly.
 
-    One file of every series is parsed in full, and all of them where it disagrees with the scan,
-    or where positions repeat: then private attributes may tell what sets the slices apart.
+    One file of every series is parsed in full. All of them are where it disagrees with the scan;
+    where some were parsed in full already, since those alone would have private attributes; and
+    where positions repeat, since private attributes may tell what sets the slices apart.
     """
-    partial = [item for item in series.instances if item.is_partial and not item.fault]
+    usable = [item for item in series.instances if not item.fault]
+    partial = [item for item in usable if item.is_partial]
     if not partial:
         return series
-    whole = _read_fully(partial[0], workshop)
-    if _is_confirmed(partial[0], whole) and not _has_repeats(series):
-        return series
+    is_mixed = len(partial) < len(usable)
+    if not is_mixed and not _has_repeats(series):
+        whole = _read_fully(partial[0], workshop)
+        if _is_confirmed(partial[0], whole):
+            return series
     instances = [
         _read_fully(item, workshop) if item.is_partial and not item.fault else item
         for item in series.instances

@@ -2,24 +2,18 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import NumberGrid
+from medvision.io.bids.facts import NiftiFacts, read_facts, read_gradients
 from medvision.io.ingest.choose import choose_volumes
 from medvision.io.ingest.image import Image, write_image
 from medvision.io.ingest.verdict import Outcome, Verdict, refuse_with
 from medvision.io.ingest.workshop import Workshop
 from medvision.io.nifti.read import NiftiImage, read_nifti
 from medvision.io.reasons import RefusalError
-
-_BIDS_MODALITIES = {
-    **dict.fromkeys(("T1w", "T2w", "T2star", "FLAIR", "PDw", "PDT2", "inplaneT1", "UNIT1"), "MR"),
-    **dict.fromkeys(("bold", "sbref", "dwi", "asl", "m0scan", "angio", "swi", "epi"), "MR"),
-    "ct": "CT",
-    "pet": "PT",
-}
 
 
 @dataclass(frozen=True)
@@ -60,6 +54,9 @@ def convert_nifti(job: NiftiFile, workshop: Workshop) -> Outcome:
 def _convert(job: NiftiFile, workshop: Workshop) -> Outcome:
     """Convert one NIfTI file."""
     read = read_nifti(_open(job, workshop))
+    if read.is_colour and workshop.settings.colour == "luminance":
+        flags = (*read.flags, "colour-to-luminance")
+        read = replace(read, array=read.as_grid(), is_colour=False, flags=flags)
     rows = tuple(
         write_image(
             _describe(job, read, array=array, volume=volume, workshop=workshop),
@@ -97,31 +94,47 @@ def _describe(
     names = workshop.pseudonymiser
     subject = names.subject(guess_subject(job.path))
     session = re.search(r"(?:^|[/_])ses-([A-Za-z0-9]+)", job.path)
-    is_one_of_many = volume not in ("", "all")
     name = f"{job.path}/{volume}" if volume.isdecimal() and volume != "1" else job.path
-    origin: dict[str, JsonValue] = {"Axis": read.axis} if read.axis else {}
-    if read.step_s is not None:
-        origin["AxisStepSeconds"] = read.step_s
+    facts = read_facts(workshop.source, job.path)
+    origin = _describe_origin(job, read, facts=facts, workshop=workshop)
     return Image(
         image_id=names.image_id(name, subject=subject),
         subject=subject,
         study=names.uid(f"{subject}/{session.group(1) if session else ''}"),
         series=names.uid(job.path),
         source="nifti",
-        modality=guess_modality(job.path),
+        modality=facts.modality,
         units="none",
         image_key=names.image_key(job.path),
         array=array,
         affine=read.affine,
         is_placed=read.is_placed,
         n_files=len(job.files),
-        flags=(*read.flags, "one-of-many") if is_one_of_many else read.flags,
+        flags=read.flags if volume in ("", "all") else (*read.flags, "one-of-many"),
         origin=origin,
-        axis=read.axis,
+        role=facts.role,
+        part=facts.part,
+        axis=str(origin.get("Axis", "")),
         n_volumes=read.n_volumes,
         volume=volume,
         is_colour=read.is_colour,
+        step_s=read.step_s if volume == "all" else None,
     )
+
+
+def _describe_origin(
+    job: NiftiFile, read: NiftiImage, *, facts: NiftiFacts, workshop: Workshop
+) -> dict[str, JsonValue]:
+    """Return what the files beside the image say of it, and what its volumes differ in."""
+    origin: dict[str, JsonValue] = dict(facts.fields)
+    if read.n_volumes == 1:
+        return origin
+    path = workshop.source / job.path
+    return {
+        **origin,
+        "Axis": read.axis,
+        **read_gradients(path, read.affine, n_volumes=read.n_volumes),
+    }
 
 
 def guess_subject(relative_path: str) -> str:
@@ -136,12 +149,6 @@ def guess_subject(relative_path: str) -> str:
         return entity.group(1)
     path = PurePosixPath(relative_path)
     return path.parts[0] if len(path.parts) > 1 else _strip_suffix(path)
-
-
-def guess_modality(relative_path: str) -> str:
-    """Return the modality that a BIDS suffix stands for, unknown where there is none."""
-    suffix = _strip_suffix(PurePosixPath(relative_path)).rpartition("_")[2]
-    return _BIDS_MODALITIES.get(suffix, "unknown")
 
 
 def _strip_suffix(path: PurePosixPath) -> str:

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import numpy as np
+
 from medvision.domain.record import JsonValue
 from medvision.domain.study import Grid, Instance, Slice, Value
 from medvision.domain.volume import NumberGrid
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.ingest.image import Image
 from medvision.io.stacking.volumes import Arrangement
+
+_EVEN = 0.05
+"""Largest deviation of a time step, as a share of the usual one, in an even time series."""
 
 
 def describe_image(
@@ -67,7 +72,19 @@ def describe_image(
         age_years=first.age_years,
         sex=first.sex,
         is_colour=is_colour,
+        step_s=_find_step(arrangement) if volume == "all" else None,
     )
+
+
+def _find_step(arrangement: Arrangement) -> float | None:
+    """Return the seconds between the volumes of an even time series, None where they vary."""
+    times = [value for value in arrangement.values if isinstance(value, float)]
+    if arrangement.axis != "time" or len(times) < 2:
+        return None
+    steps = np.diff(times)
+    step = float(np.median(steps))
+    is_even = step > 0 and bool(np.abs(steps - step).max() <= _EVEN * step)
+    return step if is_even else None
 
 
 def _list_used(arrangement: Arrangement, volume: str) -> list[int]:
@@ -100,7 +117,19 @@ def _describe_origin(
     if arrangement.axis:
         origin["Axis"] = arrangement.axis
         origin["AxisValues"] = list(_choose_values(arrangement, volume))
+        origin |= _list_gradients(used, arrangement, volume=volume)
     return origin
+
+
+def _list_gradients(
+    used: Sequence[Slice], arrangement: Arrangement, *, volume: str
+) -> dict[str, JsonValue]:
+    """Return the direction of each volume's diffusion gradient, LPS+, where b-values differ."""
+    if arrangement.axis != "b-value" or volume != "all":
+        return {}
+    n_slices = len(arrangement.volumes[0])
+    directions = [dict(item.frame.variant).get("gradient", "") for item in used[::n_slices]]
+    return {"GradientDirections": list(directions)}
 
 
 def _find_common(used: Sequence[Slice]) -> dict[str, JsonValue]:

@@ -48,6 +48,7 @@ class Image:
         age_years: Age at the study, capped.
         sex: M, F, O or empty.
         is_colour: The last axis holds red, green and blue.
+        step_s: Seconds between the volumes of a time series; None elsewhere.
     """
 
     image_id: str
@@ -73,6 +74,7 @@ class Image:
     age_years: float | None = None
     sex: str = ""
     is_colour: bool = False
+    step_s: float | None = None
 
 
 def write_image(image: Image, layout: Layout, *, compression: Compression) -> dict[str, str]:
@@ -97,6 +99,7 @@ def write_image(image: Image, layout: Layout, *, compression: Compression) -> di
         affine=image.affine,
         is_placed=image.is_placed,
         compression=compression,
+        step_s=image.step_s,
     )
     shape = array.shape[:-1] if image.is_colour else array.shape
     row = {

@@ -100,6 +100,7 @@ def write_nifti(
     affine: Affine,
     is_placed: bool,
     compression: Compression = "fast",
+    step_s: float | None = None,
 ) -> str:
     """Write an image; equal input gives equal bytes.
 
@@ -112,6 +113,7 @@ def write_nifti(
         affine: (4, 4), voxel index to RAS+ mm.
         is_placed: The affine is the scanner's; otherwise it only gives the spacing.
         compression: none, fast or small.
+        step_s: Seconds between the volumes of a time series; None elsewhere.
 
     Returns:
         The sha256 of the file.
@@ -122,7 +124,7 @@ def write_nifti(
     Source:
         NIfTI-1 and NIfTI-2 standards; gzip without name or time: RFC 1952.
     """
-    header = _build_header(array, affine, is_placed=is_placed)
+    header = _build_header(array, affine, is_placed=is_placed, step_s=step_s)
     voxels = array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array.T)
     digest = hashlib.sha256()
     with writing(path) as temporary, temporary.open("wb") as stream:
@@ -137,7 +139,9 @@ def as_colour(array: NDArray[np.uint8]) -> ColourGrid:
     return np.ascontiguousarray(array).view(_RGB)[..., 0]
 
 
-def _build_header(array: NumberGrid | ColourGrid, affine: Affine, *, is_placed: bool) -> bytes:
+def _build_header(
+    array: NumberGrid | ColourGrid, affine: Affine, *, is_placed: bool, step_s: float | None
+) -> bytes:
     """Return the header with its four bytes of extension flags."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
@@ -148,7 +152,7 @@ def _build_header(array: NumberGrid | ColourGrid, affine: Affine, *, is_placed: 
     header["magic"] = header.single_magic
     header.set_data_dtype(array.dtype)
     header.set_data_shape(array.shape)
-    header.set_xyzt_units("mm")
+    header.set_xyzt_units("mm", None if step_s is None else "sec")
     header["descrip"] = RESEARCH_USE.encode("ascii")
     header["scl_slope"], header["scl_inter"] = 1, 0
     code = _SCANNER if is_placed else _ALIGNED
@@ -156,6 +160,8 @@ def _build_header(array: NumberGrid | ColourGrid, affine: Affine, *, is_placed: 
     header.set_qform(affine, code=code, strip_shears=True)
     if not np.allclose(header.get_qform(), affine, rtol=0, atol=_QFORM_TOLERANCE):
         header.set_qform(affine, code=_ABSENT)
+    if step_s is not None:
+        header["pixdim"][4] = step_s
     header.set_data_offset(header.sizeof_hdr + 4)
     return bytes(header.binaryblock) + bytes(4)
 
