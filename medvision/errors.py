@@ -102,4 +102,13 @@ class StaleOutputError(MedvisionError):
     default_hint = "run the named step again, or choose another output.path."
 
 
+class RefusedInputError(MedvisionError):
+    """Files of the input were refused for reasons that the configuration does not accept."""
+
+    exit_code = 13
+    default_hint = (
+        "read ingest/rejects.tsv; mend the input, or accept the loss."
+    )
+
+
 UNKNOWN_ERROR_EXIT_CODE = 70

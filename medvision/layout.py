@@ -85,6 +85,11 @@ class Layout:
         return self.root / "secret" / "pseudonym.key"
 
     @property
+    def reidentification(self) -> Path:
+        """The table that undoes the pseudonyms, where it is asked for: mode 0600."""
+        return self.root / "secret" / "reidentification.tsv"
+
+    @property
     def manifest(self) -> Path:
         """One row per ingested image."""
         return self.root / "ingest" / "manifest.tsv"

@@ -78,7 +78,10 @@ def run_all(config: Path, *, after: str = "") -> Path:
 
 
 def digest_tree(
-    root: Path, *, leave_out: tuple[str, ...] = ("tensorboard", "logs", "benchmarks")
+    root: Path,
+    *,
+    # What ingestion keeps between runs holds the times of files.
+    leave_out: tuple[str, ...] = ("tensorboard", "logs", "benchmarks", "index.sqlite", "shards"),
 ) -> dict[str, str]:
     """Return path to sha256 for every file that equal runs must leave equal."""
     from medvision.runtime.files import hash_file

@@ -18,7 +18,10 @@ TAKERS = {
         "medvision.io.pacs.pull:pull_cohort",
         "medvision.io.pacs.claim:claim_archive",
     ),
-    "ingest": ("medvision.io.ingest.run:ingest_folder",),
+    "ingest": (
+        "medvision.io.ingest.run:IngestSettings",
+        "medvision.io.ingest.workshop:ConversionSettings",
+    ),
     "cohort": ("medvision.domain.folds:build_folds", "medvision.domain.leakage:find_leakage"),
     "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
     "pretrain": (
@@ -35,6 +38,7 @@ TAKERS = {
 # Fields that the command line itself obeys, or hands over under the name of what they count.
 BY_THE_COMMAND = {
     "pacs": {"protocol", "accept_incomplete"},
+    "ingest": {"accept", "shards", "bids", "reidentification", "blank_regions"},
     "pretrain": {"images"},
     "train": {"seeds", "compare_scratch"},
 }

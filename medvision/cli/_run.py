@@ -50,7 +50,7 @@ def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody]
         ) -> None:
             set_up_logging(quiet=quiet)
             study = load_study(find_config(config), overrides=overrides)
-            body(study, Layout(study.output.path), **options)
+            body(study, find_layout(study), **options)
 
         return click.Command(
             name,
@@ -60,6 +60,11 @@ def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody]
         )
 
     return decorate
+
+
+def find_layout(study: Study) -> Layout:
+    """Return where a study's files lie."""
+    return Layout(study.output.path, image_suffix=study.ingest.image_suffix)
 
 
 def find_config(config: str | None) -> str | None:
@@ -108,7 +113,7 @@ class Step:
     device: str = "cpu"
     facts: dict[str, JsonValue] = field(default_factory=dict)
     _reads: set[Path] = field(default_factory=set)
-    _writes: set[Path] = field(default_factory=set)
+    _writes: dict[Path, str | None] = field(default_factory=dict)
     _sources: dict[str, Path] = field(default_factory=dict)
 
     def read(self, path: Path) -> Path:
@@ -116,11 +121,16 @@ class Step:
         self._reads.add(path)
         return path
 
-    def write(self, path: Path) -> Path:
-        """Register a file that this step writes, and make its folder."""
+    def write(self, path: Path, *, digest: str | None = None) -> Path:
+        """Register a file that this step writes, and make its folder.
+
+        Args:
+            path: The file.
+            digest: Its sha256, where that is known since it was written.
+        """
         with storage_faults(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._writes.add(path)
+        self._writes[path] = digest
         return path
 
     def source(self, name: str, path: Path) -> Path:
@@ -139,7 +149,10 @@ class Step:
             version=__version__,
             parameters=self.study.settings(self.name),
             reads=reads,
-            writes={self._relative(path): hash_file(path) for path in sorted(self._writes)},
+            writes={
+                self._relative(path): digest or hash_file(path)
+                for path, digest in sorted(self._writes.items())
+            },
             seed=self.seed,
             device=self.device,
             software=_list_software(),
@@ -166,7 +179,9 @@ class Step:
 
 
 @contextmanager
-def open_step(name: str, study: Study, *, upstream: Sequence[str] = ()) -> Iterator[Step]:
+def open_step(
+    name: str, study: Study, *, upstream: Sequence[str] = (), keeps: Path | None = None
+) -> Iterator[Step]:
     """Run a step: check what it stands on, then record what it did.
 
     The stale record is removed first and the new one written last, so that a step which was
@@ -176,17 +191,18 @@ def open_step(name: str, study: Study, *, upstream: Sequence[str] = ()) -> Itera
         name: Step name, such as `cohort` or `train/transfer/fold-0`.
         study: The configuration in force.
         upstream: Steps whose files this step reads.
+        keeps: Folder in which files of an earlier run stay, for the step itself to judge.
 
     Raises:
         StaleOutputError: An earlier step is missing, or was run with other settings.
     """
-    layout = Layout(study.output.path)
+    layout = find_layout(study)
     for earlier in upstream:
         _check_upstream(layout, study, earlier=earlier)
     record = layout.record(name)
     with storage_faults(record):
         record.parent.mkdir(parents=True, exist_ok=True)
-        _clear_earlier_run(layout, name)
+        _clear_earlier_run(layout, name, keeps=keeps)
     step = Step(name, study, layout, tuple(upstream))
     with storage_faults(record):
         yield step
@@ -207,12 +223,13 @@ def read_record(layout: Layout, name: str) -> Record | None:
         return None
 
 
-def _clear_earlier_run(layout: Layout, name: str) -> None:
+def _clear_earlier_run(layout: Layout, name: str, *, keeps: Path | None) -> None:
     """Remove what an earlier run of this step wrote, and what a killed one left half-written."""
     held = read_record(layout, name)
     layout.record(name).unlink(missing_ok=True)
     for path in held.writes if held else ():
-        (layout.root / path).unlink(missing_ok=True)
+        if keeps is None or not (layout.root / path).is_relative_to(keeps):
+            (layout.root / path).unlink(missing_ok=True)
     for partial in layout.step(name).rglob(f"{PARTIAL_PREFIX}*"):
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 

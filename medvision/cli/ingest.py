@@ -1,54 +1,146 @@
 """`medvision ingest`: raw files to checked, de-identified images."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from medvision.cli._inputs import find_key, find_labels, find_source, read_labels
+from medvision.cli._ingest_inputs import build_settings, check_archive, find_listing
+from medvision.cli._inputs import find_source
+from medvision.cli._refusals import check_accepted, check_refusals
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
-from medvision.errors import StaleOutputError
+from medvision.errors import ConfigError
 from medvision.layout import Layout
 
-_KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti")}
+if TYPE_CHECKING:
+    from medvision.io.ingest.run import IngestSettings, IngestSummary
+    from medvision.io.ingest.store import Shard
 
 
 @study_command(
     "ingest",
     help="Turn raw DICOM and NIfTI into checked, de-identified volumes. Every input file is "
-    "accounted for in sources.tsv; what is refused stands in rejects.tsv with its reason.",
+    "accounted for in sources.tsv; what is refused stands in rejects.tsv with its reason, and "
+    "makes the exit code 13 unless ingest.accept names it. Only what is new or changed since the "
+    "last run is read.",
     example="medvision ingest --set data.kind=dicom --set data.path=scans "
     "--set data.labels=labels.csv",
 )
-def command(study: Study, layout: Layout) -> None:
-    """Ingest the input folder."""
-    from medvision.io.ingest.run import describe_counts, ingest_folder
-
-    is_phantom = study.data.kind == "phantom"
+@click.option(
+    "--index-only", is_flag=True, help="Look at the files and convert nothing: before shards."
+)
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Convert the K-th of N parts of what was indexed; a run without gathers all parts.",
+)
+@click.option(
+    "--defer-refusals",
+    is_flag=True,
+    help="End with 0 although files were refused; the step cohort then stops.",
+)
+def command(
+    study: Study, layout: Layout, *, index_only: bool, shard: str | None, defer_refusals: bool
+) -> None:
+    """Ingest the input folder, or do one of the parts that jobs can share."""
+    check_accepted(study)
+    # Before the step is opened: a bad table must not cost the tables of an earlier run.
+    settings = build_settings(study, layout)
     source = find_source(study, layout)
-    settings = {**dict(study.ingest), "key": find_key(study, layout)}
-    # Before the step is opened: a bad table must not cost the images of an earlier run.
-    masks = _find_masks(study, layout)
-    with open_step("ingest", study, upstream=("phantom",) if is_phantom else ()) as step:
-        summary = ingest_folder(
-            source,
-            layout,
-            **settings,
-            kinds=frozenset(_KINDS[study.data.kind]),
-            masks=masks,
-        )
-        if is_phantom:
-            _check_archive(step, layout)
-        elif study.data.labels is not None and study.data.labels.is_file():
+    if index_only or shard is not None:
+        part = None if shard is None else _parse_shard(shard)
+        _do_part(source, layout, settings=settings, shard=part)
+        return
+    _ingest(study, layout, source=source, settings=settings)
+    if not defer_refusals:
+        check_refusals(study, layout)
+
+
+def _parse_shard(text: str) -> "Shard":
+    """Return the shard that a text such as 3/16 names."""
+    from medvision.io.ingest.store import Shard
+
+    number, _, total = text.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise ConfigError(f"--shard: value must be K/N with K from 1 to N, got {text}.")
+    return Shard(int(number), int(total))
+
+
+def _do_part(
+    source: Path, layout: Layout, *, settings: "IngestSettings", shard: "Shard | None"
+) -> None:
+    """Bring the index up to date, or convert one shard of it, and leave a mark."""
+    from medvision.io.ingest.run import convert_shard, index_folder
+    from medvision.runtime.files import write_json
+
+    if shard is None:
+        n_files = index_folder(source, layout, settings=settings)
+        write_json(layout.ingest_shard("index"), {"files": n_files})
+        click.echo(f"ingest: {n_files} files indexed", err=True)
+        return
+    n_done, n_all = convert_shard(source, layout, settings=settings, shard=shard)
+    write_json(layout.ingest_shard(str(shard)), {"jobs": n_all})
+    click.echo(f"ingest: shard {shard}: {n_done} of {n_all} series and files converted", err=True)
+
+
+def _ingest(study: Study, layout: Layout, *, source: Path, settings: "IngestSettings") -> None:
+    """Do the whole step, and record it."""
+    from medvision.io.ingest.run import ingest_folder
+
+    listing = find_listing(study, layout)
+    upstream = () if listing is None else (listing.parent.name,)
+    with open_step("ingest", study, upstream=upstream, keeps=layout.images) as step:
+        summary = ingest_folder(source, layout, settings=settings)
+        if listing is not None:
+            check_archive(step, listing)
+        if study.data.labels is not None and study.data.labels.is_file():
             step.source("labels", study.data.labels)
-        for path in (layout.manifest, layout.rejects, layout.sources):
-            step.write(path)
-        for image_id in summary.image_ids:
-            step.write(layout.image(image_id))
-            step.write(layout.sidecar(image_id))
+        _register(step, summary)
+        _publish(step, source, settings=settings)
         step.facts["key_id"] = summary.key_id
         step.facts["verdicts"] = dict(summary.verdicts)
         step.facts["refused"] = dict(summary.refused)
+    _report(summary, layout)
+
+
+def _register(step: Step, summary: "IngestSummary") -> None:
+    """Register all that was written."""
+    layout = step.layout
+    for path in (layout.manifest, layout.rejects, layout.sources):
+        step.write(path)
+    for name, digest in summary.written:
+        step.write(layout.images / name, digest=digest)
+
+
+def _publish(step: Step, source: Path, *, settings: "IngestSettings") -> None:
+    """Write what others read: participants, the BIDS tree, the way back, as far as asked for."""
+    from medvision import __version__
+    from medvision.io.bids.publish import write_bids
+    from medvision.io.deidentify import Pseudonymiser, read_key
+    from medvision.io.ingest.run import open_sources
+    from medvision.io.reidentify import list_identities, write_reidentification
+
+    names = Pseudonymiser(read_key(settings.key))
+    is_tree = step.study.ingest.bids
+    for path in write_bids(
+        step.layout, source=source, names=names, is_tree=is_tree, version=__version__
+    ):
+        step.write(path)
+    way_back = step.layout.reidentification
+    if step.study.ingest.reidentification:
+        with open_sources(source, step.layout, settings=settings) as sources:
+            rows = list_identities(sources.list_paths(), names, open_file=sources.open)
+            write_reidentification(way_back, rows)
+    else:
+        # An earlier run may have been asked for it.
+        way_back.unlink(missing_ok=True)
+
+
+def _report(summary: "IngestSummary", layout: Layout) -> None:
+    """Say what became of the files."""
+    from medvision.io.ingest.run import describe_counts
+
     click.echo(
         f"ingest: {summary.n_images} images of {summary.n_subjects} subjects "
         f"from {summary.n_files} files ({describe_counts(summary.verdicts)})",
@@ -56,28 +148,3 @@ def command(study: Study, layout: Layout) -> None:
     )
     if summary.refused:
         click.echo(f"refused: {describe_counts(summary.refused)}; see {layout.rejects}", err=True)
-
-
-def _find_masks(study: Study, layout: Layout) -> frozenset[Path]:
-    """Return the files that the table of labels names as masks: they are no images."""
-    labels = find_labels(study, layout)
-    if not labels.is_file():
-        return frozenset()
-    rows = read_labels(labels, data=study.data)
-    return frozenset(labels.parent / row["mask"] for row in rows if row.get("mask"))
-
-
-def _check_archive(step: Step, layout: Layout) -> None:
-    """Refuse an archive that is not what the phantom step wrote."""
-    from medvision.io.tables import read_table
-
-    listing = step.read(layout.archive_listing)
-    step.read(layout.phantom_labels)
-    step.read(layout.phantom_key)
-    written = sorted(row["digest"] for row in read_table(listing))
-    found = sorted(row["digest"] for row in read_table(layout.sources))
-    if written != found:
-        raise StaleOutputError(
-            f"{layout.archive.name}: files must be as the phantom step wrote them, got others.",
-            "run `medvision phantom` again.",
-        )

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.sections import (
     AuditSection,
@@ -19,7 +20,6 @@ from medvision.config.sections import (
     DataSection,
     EvaluateSection,
     ExplainSection,
-    IngestSection,
     ModelSection,
     OutputSection,
     PhantomSection,

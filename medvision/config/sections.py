@@ -72,20 +72,6 @@ class PhantomSection(Section):
     )
 
 
-class IngestSection(Section):
-    """How raw files become checked, de-identified volumes."""
-
-    key: Path | None = Field(
-        None,
-        description="Secret of the pseudonyms (mode 0600). Made at random under the output "
-        "folder when omitted; the phantom cohort brings a published one.",
-    )
-    gap_tolerance: Fraction = Field(
-        0.1, description="Largest deviation of a slice step, as a share of the slice spacing."
-    )
-    workers: Positive = Field(2, description="Processes that read in parallel.")
-
-
 class CohortSection(Section):
     """How subjects are split, and what happens when a split would leak."""
 

@@ -21,6 +21,7 @@ from medvision.phantom.subject import draw_subjects
 from medvision.runtime.files import (
     PARTIAL_PREFIX,
     hash_bytes,
+    hash_fast,
     storage_faults,
     write_json,
     write_new,
@@ -41,7 +42,7 @@ class CohortTruth:
         scans: One description per series that must be converted, sorted by subject.
         faults: The planted faults.
         rows: The labels table.
-        archive_digests: File name in the archive to sha256.
+        archive_digests: File name in the archive to the BLAKE3 digest of its bytes.
     """
 
     destination: Path
@@ -129,7 +130,7 @@ def _write_folders(
     for delivery in (*(d for _, d in planted), *scans):
         for name, content in delivery.files.items():
             (drafts[ARCHIVE] / name).write_bytes(content)
-            digests[name] = hash_bytes(content)
+            digests[name] = hash_fast(content)
         for name, content in delivery.masks.items():
             (drafts[MASKS] / name).write_bytes(content)
         # The bytes are on disk: only what the tables need stays in memory.

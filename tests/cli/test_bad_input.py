@@ -66,15 +66,20 @@ def test_unreadable_files_are_listed_and_the_rest_goes_on(folder: Path) -> None:
     broken = folder / "archive" / f"{NAMES[4]}.nii.gz"
     header = gzip.decompress((folder / "archive" / f"{NAMES[5]}.nii.gz").read_bytes())[:300]
     broken.write_bytes(gzip.compress(b"\x5c\x01" + header[2:] + bytes(100)))
-    result = step("ingest", folder)
-    assert result.exit_code == 0, result.output
-    assert "ingest: 10 images of 10 subjects from 12 files" in result.output
-    assert "refused: 1" in result.output
+    check_refusal(
+        step("ingest", folder),
+        13,
+        "ingest: 10 images of 10 subjects from 12 files",
+        "must have a reason that is accepted, got 1 pair-incomplete, 1 truncated.",
+        "ingest.accept: [pair-incomplete, truncated]",
+    )
     layout = Layout(folder / "results")
     reasons = {row["reason"] for row in read_table(layout.rejects)}
     assert "truncated" in reasons
     assert len(read_table(layout.manifest)) == 10
-    result = step("cohort", folder)
+    accepted = "ingest.accept=[pair-incomplete, truncated]"
+    assert step("ingest", folder, accepted).exit_code == 0
+    result = step("cohort", folder, accepted)
     assert result.exit_code == 0, result.output
     assert "2 label-without-image" in result.output
     assert "refused at ingestion: truncated" in layout.unmatched.read_text()

@@ -1,9 +1,13 @@
 """`medvision ingest` and `locate`: messages, exit codes, and no name anywhere."""
 
 import gzip
+import json
+import re
 import signal
+import stat
 import subprocess
 import sys
+import tarfile
 import time
 
 import nibabel
@@ -11,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from dicoms import Plan, make_volume, write_radiograph, write_series
+from ingesting import snapshot
 from pydicom.dataset import Dataset
 
 from medvision.cli.main import main
@@ -87,7 +92,7 @@ def test_no_name_survives_in_any_output_log_or_error(tmp_path, caplog):
     image.header["descrip"] = CANARY.encode()
     nibabel.save(image, source / f"{CANARY}.nii.gz")
     result = ingest(tmp_path / "in", tmp_path / "out")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 13, result.output
     texts = [*read_everything(tmp_path / "out"), ("output", result.output.encode())]
     texts.append(("log", caplog.text.encode()))
     for name, content in texts:
@@ -107,6 +112,115 @@ def test_summary_says_what_was_refused(tmp_path):
     result = ingest(tmp_path / "in", tmp_path / "out")
     assert "1 images of 1 subjects from 9 files (5 converted, 4 refused)" in result.output
     assert "refused: 4 missing-slice" in result.output
+
+
+def write_gap(folder):
+    """Write a whole series and one with a gap."""
+    write_series(folder, Plan(make_volume()))
+    gap = Plan(make_volume(), subject="P-2", study="1.2.9", series="1.2.9.1")
+    write_series(folder, gap)[1].unlink()
+
+
+def test_a_refused_file_makes_the_exit_code_13_after_all_is_written(tmp_path):
+    write_gap(tmp_path / "in")
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    assert result.exit_code == 13
+    assert "a reason that is accepted, got 4 missing-slice." in result.output
+    assert "hint: read this table" in result.output
+    assert "ingest.accept: [missing-slice]" in result.output
+    folder = tmp_path / "out" / "ingest"
+    assert len(read_table(folder / "manifest.tsv")) == 1
+    assert json.loads((folder / "record.json").read_text())["facts"]["refused"] == {
+        "missing-slice": 4
+    }
+
+
+@pytest.mark.parametrize(
+    ("accept", "code"),
+    [("[missing-slice]", 0), ("all", 0), ("[truncated]", 13), ("[truncated, missing-slice]", 0)],
+)
+def test_reasons_that_are_accepted_are_no_error(tmp_path, accept, code):
+    write_gap(tmp_path / "in")
+    result = ingest(tmp_path / "in", tmp_path / "out", f"ingest.accept={accept}")
+    assert result.exit_code == code, result.output
+
+
+def test_an_accepted_reason_that_does_not_exist_is_refused_before_any_work(tmp_path):
+    write_gap(tmp_path / "in")
+    result = ingest(tmp_path / "in", tmp_path / "out", "ingest.accept=[missing-slices]")
+    assert result.exit_code == 2
+    assert "got missing-slices. Did you mean missing-slice?" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_workflow_lets_ingestion_end_in_spite_of_refused_files(tmp_path):
+    write_gap(tmp_path / "in")
+    flags = list_flags(tmp_path / "in", tmp_path / "out")
+    assert run("ingest", "--defer-refusals", *flags).exit_code == 0
+
+
+def test_parts_of_the_work_leave_what_one_run_leaves(tmp_path):
+    for n in range(5):
+        plan = Plan(make_volume(seed=n), subject=f"P-{n}", study=f"1.3.{n}", series=f"1.2.{n}")
+        write_series(tmp_path / "in", plan)
+    ingest(tmp_path / "in", tmp_path / "whole")
+    key = tmp_path / "whole" / "secret" / "pseudonym.key"
+    flags = list_flags(tmp_path / "in", tmp_path / "out", f"ingest.key={key}")
+    assert "25 files indexed" in run("ingest", "--index-only", *flags).output
+    outputs = [run("ingest", "--shard", f"{n}/2", *flags).output for n in (1, 2)]
+    done = [int(re.search(r"shard \S+: (\d+) of", output)[1]) for output in outputs]
+    assert sum(done) == 5
+    marks = {path.name for path in (tmp_path / "out" / "ingest" / "shards").glob("*.json")}
+    assert marks == {"index.json", "1-of-2.json", "2-of-2.json"}
+    assert not (tmp_path / "out" / "ingest" / "record.json").exists()
+    result = run("ingest", *flags)
+    assert result.exit_code == 0, result.output
+    others = ("index.sqlite", "shards", "record.json")
+    whole = snapshot(tmp_path / "whole" / "ingest", leave_out=others)
+    assert snapshot(tmp_path / "out" / "ingest", leave_out=others) == whole
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/0"])
+def test_a_shard_that_does_not_exist_is_refused(tmp_path, shard):
+    write_series(tmp_path / "in", Plan(make_volume()))
+    result = run("ingest", "--shard", shard, *list_flags(tmp_path / "in", tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "--shard: value must be K/N" in result.output
+
+
+def test_a_shard_without_an_index_says_what_comes_first(tmp_path):
+    write_series(tmp_path / "in", Plan(make_volume()))
+    result = run("ingest", "--shard", "1/2", *list_flags(tmp_path / "in", tmp_path / "out"))
+    assert result.exit_code == 12
+    assert "run `medvision ingest --index-only` first" in result.output
+
+
+def test_images_that_are_not_compressed_are_nii(tmp_path):
+    write_series(tmp_path / "in", Plan(make_volume()))
+    for compression, suffix in (("fast", "nii.gz"), ("none", "nii"), ("small", "nii.gz")):
+        result = ingest(tmp_path / "in", tmp_path / "out", f"ingest.compression={compression}")
+        assert result.exit_code == 0, result.output
+        names = [path.name for path in (tmp_path / "out" / "ingest" / "images").iterdir()]
+        assert sorted(name.partition(".")[2] for name in names) == ["json", suffix]
+
+
+def test_the_way_back_is_written_on_request_alone_and_never_recorded(tmp_path):
+    paths = write_series(tmp_path / "in", Plan(make_volume()))
+    with tarfile.open(tmp_path / "in" / "more.tar.gz", "w:gz") as archive:
+        archive.add(paths[0], "member")
+    table = tmp_path / "out" / "secret" / "reidentification.tsv"
+    ingest(tmp_path / "in", tmp_path / "out")
+    assert not table.exists()
+    result = ingest(tmp_path / "in", tmp_path / "out", "ingest.reidentification=true")
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE(table.stat().st_mode) == 0o600
+    rows = {(row["kind"], row["original"]) for row in read_table(table)}
+    assert {("subject", "P-1"), ("file", "more.tar.gz!member"), ("file", paths[0].name)} <= rows
+    assert "reidentification" not in str(
+        json.loads((tmp_path / "out" / "ingest" / "record.json").read_text())["writes"]
+    )
+    ingest(tmp_path / "in", tmp_path / "out")
+    assert not table.exists()
 
 
 @pytest.mark.parametrize("content", [None, {}, {"notes.txt": b"words"}])
@@ -156,9 +270,25 @@ def test_locate_finds_the_file_behind_an_id(tmp_path):
     rows = read_table(tmp_path / "out" / "ingest" / "sources.tsv")
     found = {run("locate", row["file"], *flags).output.strip() for row in rows}
     assert found == {str(path) for path in paths}
+    (tmp_path / "out" / "ingest" / "index.sqlite").unlink()
+    assert {run("locate", row["file"], *flags).output.strip() for row in rows} == found
     result = run("locate", "file-000000000000", *flags)
     assert result.exit_code == 3
     assert "file-000000000000" in result.output
+
+
+def test_locate_finds_the_member_of_an_archive(tmp_path):
+    paths = write_series(tmp_path / "series", Plan(make_volume()))
+    (tmp_path / "in").mkdir()
+    with tarfile.open(tmp_path / "in" / "a.tar", "w") as archive:
+        for path in paths:
+            archive.add(path, path.name)
+    ingest(tmp_path / "in", tmp_path / "out")
+    flags = list_flags(tmp_path / "in", tmp_path / "out")
+    rows = read_table(tmp_path / "out" / "ingest" / "sources.tsv")
+    found = {run("locate", row["file"], *flags).output.strip() for row in rows}
+    members = {f"{tmp_path}/in/a.tar!{path.name}" for path in paths}
+    assert found == {*members, f"{tmp_path}/in/a.tar"}
 
 
 @pytest.mark.slow
@@ -183,7 +313,7 @@ def test_kill_at_any_time_leaves_nothing_that_a_rerun_would_use(tmp_path):
     assert result.exit_code == 0, result.output
     names = {path.name for path in (out / "ingest" / "images").iterdir()}
     assert not any(name.startswith(".part") for name in names)
-    for path in (tmp_path / "whole" / "ingest").rglob("*.*"):
-        if path.name != "record.json":
-            twin = out / "ingest" / path.relative_to(tmp_path / "whole" / "ingest")
-            assert twin.read_bytes() == path.read_bytes(), path.name
+    # The record names the key's path by its digest.
+    others = ("index.sqlite", "shards", "record.json")
+    whole = snapshot(tmp_path / "whole" / "ingest", leave_out=others)
+    assert snapshot(out / "ingest", leave_out=others) == whole

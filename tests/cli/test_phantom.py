@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from medvision.cli.main import main
 from medvision.io.tables import read_table
 from medvision.layout import Layout
+from medvision.runtime.files import hash_fast
 
 SMALL = ("phantom.subjects=6", "phantom.size=[16, 16, 8]", "phantom.seed=3")
 
@@ -45,7 +46,7 @@ def test_record_holds_the_digest_of_every_table_mask_and_key(output: Path) -> No
 
 def test_listing_names_every_file_of_the_archive_with_its_digest(output: Path) -> None:
     rows = read_table(output / "phantom" / "archive.tsv", required=("file", "digest"))
-    files = {path.name: _hash(path) for path in Layout(output).archive.iterdir()}
+    files = {path.name: hash_fast(path.read_bytes()) for path in Layout(output).archive.iterdir()}
     assert {row["file"]: row["digest"] for row in rows} == files
     assert [row["file"] for row in rows] == sorted(files)
 

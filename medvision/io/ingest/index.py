@@ -191,6 +191,17 @@ class Index:
         for file, sealed, content, partner in rows:
             yield file, self._sealer.unseal(sealed), content, partner
 
+    def list_paths(self, parent: str) -> Iterator[str]:
+        """Yield the paths of the members of an archive, or of all files of their own for ""."""
+        query = "SELECT path FROM files WHERE parent = ? ORDER BY file"
+        for (sealed,) in self.connection.execute(query, (parent,)):
+            yield self._sealer.unseal(sealed)
+
+    def list_archives(self) -> list[tuple[str, str]]:
+        """Return id and layout of every archive, sorted."""
+        query = "SELECT file, layout FROM files WHERE layout != '' ORDER BY file"
+        return self.connection.execute(query).fetchall()
+
     def find_path(self, file: str) -> str | None:
         """Return the path behind an id, None where the index does not hold it."""
         row = self.connection.execute("SELECT path FROM files WHERE file = ?", (file,)).fetchone()
@@ -231,6 +242,25 @@ def open_complete_index(path: Path, scanner: Scanner) -> Index:
         f"{path.name}: index must be complete and of this input and settings, got none.",
         "run `medvision ingest --index-only` first.",
     )
+
+
+def locate_file(path: Path, file: str, *, key: bytes) -> str | None:
+    """Return the path behind an id as any index tells it, None where none does.
+
+    Args:
+        path: The file of the index.
+        file: Pseudonymous id.
+        key: The secret of the pseudonyms.
+    """
+    from cryptography.exceptions import InvalidTag
+
+    if not path.is_file():
+        return None
+    try:
+        with Index(sqlite3.connect(path, timeout=1.0), key) as index:
+            return index.find_path(file)
+    except (sqlite3.DatabaseError, InvalidTag):
+        return None
 
 
 def _describe_clash() -> DataError:

@@ -11,16 +11,15 @@ from medvision import __version__
 from medvision.errors import DataError
 from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 from medvision.io.ingest.database import database_faults
-from medvision.io.ingest.entry import Sealer
 from medvision.io.ingest.gather import Tally, gather_outcomes, list_written, write_tables
 from medvision.io.ingest.index import Index, open_complete_index, open_index
 from medvision.io.ingest.jobs import do_job, give_up
 from medvision.io.ingest.kind import DICOM, NIFTI
-from medvision.io.ingest.members import MemberReader
 from medvision.io.ingest.plan import has_codec, list_due, plan_jobs
 from medvision.io.ingest.pool import map_in_order
 from medvision.io.ingest.refresh import refresh_index
 from medvision.io.ingest.scanner import Scanner
+from medvision.io.ingest.sources import Sources
 from medvision.io.ingest.spool import Spool
 from medvision.io.ingest.store import WHOLE, Shard, Store, hold
 from medvision.io.ingest.workshop import ConversionSettings, Workshop
@@ -175,6 +174,26 @@ def convert_shard(
 
 
 @contextmanager
+def open_sources(source: Path, layout: Layout, *, settings: IngestSettings) -> Iterator[Sources]:
+    """Open once more what was ingested.
+
+    Args:
+        source: Folder of the input.
+        layout: Where the index lies.
+        settings: As it was ingested.
+
+    Raises:
+        StaleOutputError: It was not, or with other settings.
+    """
+    with _open_index(source, layout, settings, is_held=True) as (index, scanner):
+        spool = Spool(layout.ingest_spool / "sources", scanner, index)
+        try:
+            yield Sources(index, spool.reader)
+        finally:
+            spool.clear()
+
+
+@contextmanager
 def _open_index(
     source: Path, layout: Layout, settings: IngestSettings, *, is_held: bool = False
 ) -> Iterator[tuple[Index, Scanner]]:
@@ -211,15 +230,8 @@ def _convert_due(
     what = f"{__version__} {scanner.names.key_id} {settings.conversion!r}"
     digest = hash_bytes(what.encode())
     n_due, n_all = plan_jobs(index, store, shard=store.shard, settings=digest, images=layout.images)
-    spool = Spool(
-        layout.ingest_spool / str(store.shard),
-        source=scanner.source,
-        index=index,
-        sealer=Sealer(scanner.names.key),
-        limit=scanner.limit,
-    )
-    reader = MemberReader(scanner.source, spool.folder, scanner.names, scanner.limit)
-    workshop = Workshop(scanner.source, layout, scanner.names, settings.conversion, reader)
+    spool = Spool(layout.ingest_spool / str(store.shard), scanner, index)
+    workshop = Workshop(scanner.source, layout, scanner.names, settings.conversion, spool.reader)
     # A codec is native code, which broken pixels may crash: it then takes only its own process.
     is_apart = has_codec(index.connection) or (settings.workers > 1 and n_due >= _MANY_JOBS)
     results = map_in_order(

@@ -7,8 +7,9 @@ from pathlib import Path
 from medvision.io.ingest.archive import MARK
 from medvision.io.ingest.entry import Sealer
 from medvision.io.ingest.index import Index
-from medvision.io.ingest.members import spool_members
+from medvision.io.ingest.members import MemberReader, spool_members
 from medvision.io.ingest.plan import list_streamed
+from medvision.io.ingest.scanner import Scanner
 from medvision.runtime.files import storage_faults
 
 
@@ -17,20 +18,14 @@ class Spool:
 
     Args:
         folder: The folder; whatever an earlier run left in it is removed.
-        source: Folder of the input.
+        scanner: Settings of the run.
         index: Tells what a batch needs.
-        sealer: Opens paths.
-        limit: Bytes to which one archive may unpack.
     """
 
-    def __init__(
-        self, folder: Path, *, source: Path, index: Index, sealer: Sealer, limit: int
-    ) -> None:
-        self.folder = folder
-        self._source = source
+    def __init__(self, folder: Path, scanner: Scanner, index: Index) -> None:
+        self.reader = MemberReader(scanner.source, folder, scanner.names, scanner.limit)
         self._index = index
-        self._sealer = sealer
-        self._limit = limit
+        self._sealer = Sealer(scanner.names.key)
         self._held: dict[str, list[str]] = {}
         self.clear()
 
@@ -44,17 +39,18 @@ class Spool:
         for file, sealed, sealed_archive in list_streamed(self._index.connection, batch):
             archive = self._sealer.unseal(sealed_archive)
             wanted[archive][self._sealer.unseal(sealed)[len(archive) + len(MARK) :]] = file
+        reader = self.reader
         for archive, names in sorted(wanted.items()):
-            spool_members(self._source / archive, names, spool=self.folder, limit=self._limit)
+            spool_members(reader.source / archive, names, spool=reader.spool, limit=reader.limit)
             self._held.setdefault(batch, []).extend(names.values())
 
     def drop(self, batch: str) -> None:
         """Remove what a batch needed, after its last job."""
         for file in self._held.pop(batch, ()):
-            (self.folder / file).unlink(missing_ok=True)
+            (self.reader.spool / file).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the folder."""
-        with storage_faults(self.folder):
-            if self.folder.is_dir():
-                shutil.rmtree(self.folder)
+        with storage_faults(self.reader.spool):
+            if self.reader.spool.is_dir():
+                shutil.rmtree(self.reader.spool)
