@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset, FileDataset
 from medvision.io.dicom.profile import read_profile
 
 WORD = "ZQKANARY"
+ISSUER = f"{WORD} ward"
 UID_ROOT = "1.2.999.7777."
 YEAR = 1753
 FIRST_DAY = date(YEAR, 6, 11)
@@ -204,6 +205,7 @@ def build_marked_enhanced(plan: Plan, *, marks: Marks) -> FileDataset:
 def identify(dataset: FileDataset, plan: Plan, *, sop_uid: str) -> FileDataset:
     """Give an object back what makes slices a series; all of it is marked."""
     dataset.PatientID, dataset.StudyInstanceUID = plan.subject, plan.study
+    dataset.IssuerOfPatientID = ISSUER
     dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = plan.series, f"{plan.study}.9"
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = sop_uid
     return dataset

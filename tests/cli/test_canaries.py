@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from canaries import (
+    ISSUER,
     UID_ROOT,
     WORD,
     Marks,
@@ -199,7 +200,7 @@ def dicom(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Marks]:
     source = Source(place.root / "in")
     for write in (write_good, write_bad, write_corrupt, write_archive):
         write(source)
-    write_labels(place.root / "labels.csv", [f"{WORD}-{n:02d}" for n in range(N_SUBJECTS)])
+    write_labels(place.root / "labels.csv", [f"{ISSUER}|{WORD}-{n:02d}" for n in range(N_SUBJECTS)])
     return place, source.marks
 
 
