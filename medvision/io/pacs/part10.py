@@ -24,6 +24,7 @@ _DEFLATED_SYNTAXES = frozenset(
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 _META_LIMIT = 1 << 20
 _INFLATED_LIMIT = 1 << 22
+_MOST_ELEMENTS = 1 << 13
 _SYNTAX_TAG = 0x00020010
 _LAST_TAG = 0x0020000E
 _TAGS = (0x00080016, 0x00080018, 0x0020000D, _LAST_TAG)
@@ -126,7 +127,7 @@ def read_identity(stream: BinaryIO, *, offset: int, syntax: str) -> Identity:
             source,
             syntax in {IMPLICIT_LITTLE, GE_PRIVATE},
             syntax != EXPLICIT_BIG,
-            stop_when=lambda tag, vr, length: int(tag) > _LAST_TAG,  # noqa: ARG005 - pydicom's signature
+            stop_when=_Stop(),
             specific_tags=list(_TAGS),
         )
         texts = {tag: _read_text(dataset.get(tag)) for tag in _TAGS}
@@ -136,6 +137,18 @@ def read_identity(stream: BinaryIO, *, offset: int, syntax: str) -> Identity:
     if not (sop_uid and study_uid and series_uid):
         raise RefusedError("broken-answer")
     return Identity(study_uid, series_uid, sop_uid, sop_class)
+
+
+@dataclass
+class _Stop:
+    """Ends the parsing behind the identity, or after more elements than can come before it."""
+
+    n_elements: int = 0
+
+    def __call__(self, tag: int, vr: str | None, length: int) -> bool:  # noqa: ARG002 - pydicom's signature
+        """Tell whether to stop before this element."""
+        self.n_elements += 1
+        return int(tag) > _LAST_TAG or self.n_elements > _MOST_ELEMENTS
 
 
 def _read_text(element: object) -> str:
