@@ -6,6 +6,7 @@ and members of archives, and in the texts of NIfTI.
 """
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from canaries import (
+    CLOCK,
     ISSUER,
     UID_ROOT,
     WORD,
@@ -161,10 +163,12 @@ class Workplace:
         (self.root / f"said-{arguments[0]}.txt").write_bytes(done.stdout + b"\n" + done.stderr)
         return done
 
-    def study(self, command: str, *settings: str) -> subprocess.CompletedProcess[bytes]:
+    def study(
+        self, command: str, *settings: str, folder: str = "study"
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run a command of a study."""
         flags = [
-            *(f"output.path={self.root / 'study'}", f"data.path={self.root / 'in'}"),
+            *(f"output.path={self.root / folder}", f"data.path={self.root / 'in'}"),
             *(f"data.labels={self.root / 'labels.csv'}", "ingest.workers=2"),
             *(f"ingest.key={write_key(self.root)}", *settings),
         ]
@@ -230,6 +234,25 @@ def test_no_mark_of_dicom_survives_ingestion_and_what_follows(
     assert find_survivors(place.outputs()) == {}
 
 
+WIDE = (
+    *("ingest.burned_in=flag", "ingest.accept=all", "ingest.gaps=flag", "ingest.volume=4d"),
+    *("ingest.colour=rgb", "ingest.bids=true", "ingest.compression=none"),
+)
+"""Settings that let as much as possible into the outputs."""
+
+
+def test_no_mark_of_dicom_survives_whatever_is_accepted(dicom: tuple[Workplace, Marks]) -> None:
+    place, _ = dicom
+    settings = (*WIDE, "ingest.reidentification=true")
+    done = place.study("ingest", "data.kind=dicom", *settings, folder="wide")
+    assert done.returncode == 0, done.stderr
+    secret = place.root / "wide" / "secret"
+    table = (secret / "reidentification.tsv").read_bytes()
+    assert find_survivors([("table", table)])
+    (secret / "reidentification.tsv").unlink()
+    assert find_survivors(place.outputs()) == {}
+
+
 def test_no_mark_of_dicom_survives_preprocessing(dicom: tuple[Workplace, Marks]) -> None:
     place, _ = dicom
     place.study("ingest", "data.kind=dicom")
@@ -266,6 +289,46 @@ def test_no_mark_of_nifti_survives(tmp_path: Path) -> None:
     done = place.study("ingest", "data.kind=nifti")
     rows = read_table(tmp_path / "study" / "ingest" / "manifest.tsv")
     assert len(rows) == 6, done.stderr
+    assert find_survivors(place.outputs()) == {}
+
+
+def write_marked_bids(root: Path) -> None:
+    """A BIDS dataset whose sidecars, tables and descriptions say what they should not."""
+    names = [f"sub-{WORD}{number}" for number in range(3)]
+    texts = dict.fromkeys(
+        (
+            *("PatientName", "PatientID", "InstitutionName", "InstitutionAddress", "StationName"),
+            *("ProtocolName", "SeriesDescription", "DeviceSerialNumber", "Manufacturer"),
+            *("ManufacturersModelName", "SequenceName", "ImageComments", "PulseSequenceType"),
+            *("BodyPartExamined", "Modality", "MRAcquisitionType", WORD),
+        ),
+        f"{WORD} text",
+    )
+    nested = {"global": {"const": dict(texts)}, "list": [f"{WORD} item"]}
+    moments = {"AcquisitionTime": f"{CLOCK}123456", "AcquisitionDateTime": "1753-06-11T010203.123"}
+    for number, name in enumerate(names):
+        folder = root / name / "anat"
+        write_marked_nifti(folder / f"{name}_T1w.nii.gz", seed=number)
+        sidecar = {**texts, **nested, **moments, "RepetitionTime": 2.0, "ImageType": [WORD]}
+        (folder / f"{name}_T1w.json").write_text(json.dumps(sidecar))
+    (root / "dataset_description.json").write_text(
+        json.dumps({"Name": WORD, "BIDSVersion": "1.9.0", "Authors": [WORD]})
+    )
+    (root / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tnotes\tbirth\n"
+        + "".join(f"{name}\t97\tF\t{WORD}\t17530611\n" for name in names)
+    )
+    (root / "participants.json").write_text(json.dumps({"notes": {"Description": WORD}}))
+    (root / "README").write_text(WORD)
+
+
+def test_no_mark_of_bids_survives(tmp_path: Path) -> None:
+    place = Workplace(tmp_path)
+    write_marked_bids(tmp_path / "in")
+    write_labels(tmp_path / "labels.csv", [WORD])
+    done = place.study("ingest", "data.kind=nifti", "ingest.bids=true", "ingest.accept=all")
+    assert done.returncode == 0, done.stderr
+    assert len(read_table(tmp_path / "study" / "ingest" / "manifest.tsv")) == 3
     assert find_survivors(place.outputs()) == {}
 
 
