@@ -36,6 +36,9 @@ _COUNTS = ("temporal-position", "acquisition-number")
 _FREE = frozenset(("cardiac-phase-percent", "inversion-time-ms"))
 """Ranks that need not rise from volume to volume: they start anew at each position."""
 
+_STRAY = 0.25
+"""Largest deviation of a time from volume's and position's parts, as a share of a volume's."""
+
 BEAT_MS = 2000.0
 """Trigger times up to here lie within one heart beat."""
 
@@ -62,8 +65,9 @@ def divide_volumes(slices: Sequence[Slice], places: Labels, *, columns: Columns)
     2. a name of AXES has different values at each position, the same ones everywhere;
     3. so have several names together, taken in the order of AXES; values that two or more volumes
        share (several b = 0) leave these to rule 4;
-    4. the order of a time at each position: it must be unique there, and volumes may not overlap
-       in it, except in inversion time, cardiac phase, and trigger time within one heart beat;
+    4. the order of a time at each position: it must be unique there, come volume after volume or
+       position after position, and be nearly a(volume) + b(position); inversion time, cardiac
+       phase, and trigger time within one heart beat need only be unique;
     5. the order of instance-number, if it counts exactly volume after volume or position after
        position: number = a(volume) + b(position).
 
@@ -227,9 +231,12 @@ def _is_orderly(name: str, values: NDArray[np.float64]) -> bool:
     """Say whether (T, P) values come volume after volume or position after position."""
     if name in _FREE or (name == "trigger-time-ms" and values.max() <= BEAT_MS):
         return True
-    if name == _COUNTER and not np.array_equal(
-        values - values[0], np.broadcast_to((values - values[0])[:, :1], values.shape)
-    ):
+    if len(values) == 1:
+        return True
+    # What each value is beyond the sum of its volume's and its position's part.
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+    limit = 1e-6 if name == _COUNTER else _STRAY * float(np.median(np.diff(values, axis=0)))
+    if np.abs(rest).max() > limit:
         return False
     by_volume = values.min(axis=1)[1:] > values.max(axis=1)[:-1]
     by_place = values[:, np.argsort(values[0])]

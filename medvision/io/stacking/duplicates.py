@@ -30,6 +30,7 @@ def find_duplicates(
     with the same value of every name of PARTS and AXES, and their pixels are equal. If only
     instance-number or content-time-s differ, equal pixels make a duplicate too, unless that would
     leave uneven counts where there were even ones: then they are blank slices of a time series.
+    Frames of one instance never repeat each other.
 
     Args:
         slices: In an order that does not depend on the input's; of duplicates the first is kept.
@@ -139,7 +140,7 @@ def _find_twins(
 ) -> set[int]:
     """Return the slices that nothing but the UID tells from another one."""
     twins: set[int] = set()
-    keys = [(int(places[k]), slices[k].frame.variant) for k in kept]
+    keys = [(int(places[k]), _get_number(slices[k]), slices[k].frame.variant) for k in kept]
     for group in _group(kept, keys):
         if len({hash_slice(k) for k in group}) > 1:
             raise RefusalError(
@@ -157,7 +158,7 @@ def _find_resent(
     hash_slice: Callable[[int], str],
 ) -> set[int]:
     """Return the slices that are another one under a new UID, number or time of creation."""
-    keys = [(int(places[k]), _get_lasting(slices[k])) for k in kept]
+    keys = [(int(places[k]), _get_number(slices[k]), _get_lasting(slices[k])) for k in kept]
     groups = _group(kept, keys)
     was_even = _is_even(kept, places)
     if not groups or (was_even and _is_varied(groups, places, hash_slice)):
@@ -171,6 +172,11 @@ def _find_resent(
             seen.add(hash_slice(k))
     left = [k for k in kept if k not in resent]
     return set() if was_even and not _is_even(left, places) else resent
+
+
+def _get_number(item: Slice) -> int:
+    """Return the number of a frame among several; an instance's own frames repeat none."""
+    return item.frame.index if len(item.instance.frames) > 1 else 0
 
 
 def _get_lasting(item: Slice) -> tuple[tuple[str, object], ...]:

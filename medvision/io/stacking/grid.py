@@ -50,8 +50,9 @@ def lay_single(places: Places, points: Points, thickness_mm: float | None) -> La
         RefusalError: `not-a-stack` where volumes lie apart sideways.
     """
     _check_sideways(points - points[0], places.same_mm)
-    step = places.normal * (thickness_mm or 1.0)
-    flags = () if thickness_mm else ("thickness-assumed",)
+    is_known = thickness_mm is not None and thickness_mm > 0
+    step = places.normal * thickness_mm if thickness_mm and is_known else places.normal
+    flags = () if is_known else ("thickness-assumed",)
     return Lattice(_build_affine(places, points.mean(axis=0), step), flags, None, 0)
 
 

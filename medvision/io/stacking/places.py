@@ -19,6 +19,12 @@ _SAME_PLACE = 0.02
 """Positions closer than this share of a pixel are one."""
 
 
+_FARTHEST_MM = 1e6
+"""No position is a kilometre away; sums of greater numbers would lose the millimetres."""
+
+_SMALLEST_MM = 1e-6
+
+
 @dataclass(frozen=True)
 class Places:
     """Where the slices of one stack lie.
@@ -70,11 +76,16 @@ def locate(slices: Sequence[Slice]) -> Places:
     """
     row, column, normal = _compute_directions(slices)
     points = np.array([item.frame.position_mm for item in slices], dtype=np.float64)
-    if not np.isfinite(points).all():
-        raise RefusalError("no-position", "positions must be finite, got NaN or infinity")
+    # Negated, so that NaN is refused.
+    if not np.abs(points).max() <= _FARTHEST_MM:
+        raise RefusalError(
+            "no-position", f"positions must be within {_FARTHEST_MM:g} mm, got one that is not"
+        )
     spacings = np.array([item.frame.spacing_mm for item in slices], dtype=np.float64)
-    if not (np.isfinite(spacings).all() and (spacings > 0).all()):
-        raise RefusalError("no-spacing", "PixelSpacing must be above 0 mm, got another")
+    if not (spacings.min() >= _SMALLEST_MM and spacings.max() <= _FARTHEST_MM):
+        raise RefusalError(
+            "no-spacing", f"PixelSpacing must be at least {_SMALLEST_MM:g} mm, got another"
+        )
     # Medians of equal numbers are these numbers, to the last bit.
     row_mm, column_mm = map(float, np.median(spacings, axis=0))
     heights_mm = points @ normal

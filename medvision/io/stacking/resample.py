@@ -14,6 +14,9 @@ _EDGE = 1e-6
 Plane = NDArray[np.float64]
 """(I, J, ...) one slice."""
 
+_Moved = tuple[Plane, NDArray[np.bool_]]
+"""A slice in its new place; where it lies there."""
+
 
 @dataclass(frozen=True)
 class Resampling:
@@ -37,7 +40,8 @@ def resample(array: NumberGrid, resampling: Resampling) -> FloatGrid:
     """Lay a stack on a new grid.
 
     Each slice is first moved within its plane, then slices are mixed. Linear in each direction;
-    voxels that lie outside a moved slice get the smallest value of the array.
+    voxels that lie outside a moved slice, or outside one of two that are mixed, get the smallest
+    value of the array.
 
     Args:
         array: (I, J, K) of any real number type; further axes (volumes, colours) are kept.
@@ -49,45 +53,54 @@ def resample(array: NumberGrid, resampling: Resampling) -> FloatGrid:
     Source:
         none: linear interpolation.
     """
-    n_i, n_j = (array.shape[d] + resampling.margins[d] for d in (0, 1))
     fill = float(np.nanmin(array)) if array.size and not np.isnan(array).all() else 0.0
 
     @lru_cache(maxsize=2)
-    def move(k: int) -> Plane:
-        plane = np.asarray(array[:, :, k], dtype=np.float64)
-        if not resampling.offsets:
-            return plane
-        offset_i, offset_j = resampling.offsets[k]
-        moved = _move(plane, offset_i, size=n_i, fill=fill)
-        return _move(moved.swapaxes(0, 1), offset_j, size=n_j, fill=fill).swapaxes(0, 1)
+    def move(k: int) -> _Moved:
+        return _move(array[:, :, k], resampling, k)
 
+    n_i, n_j = (array.shape[d] + resampling.margins[d] for d in (0, 1))
     shape = (n_i, n_j, len(resampling.lower), *array.shape[3:])
     result: FloatGrid = np.empty(shape, dtype=np.float32, order="F")
     for k, (lower, share) in enumerate(zip(resampling.lower, resampling.shares, strict=True)):
-        mixed = move(lower)
-        # Not by a share of 0, which would spread NaN.
+        plane, is_inside = move(lower)
+        # Not by a share of 0, which would spread NaN and what lies outside.
         if share > 0:
-            mixed = (1 - share) * mixed + share * move(lower + 1)
-        result[:, :, k] = mixed
+            upper, is_inside_too = move(lower + 1)
+            plane = (1 - share) * plane + share * upper
+            is_inside = is_inside & is_inside_too
+        result[:, :, k] = plane
+        result[:, :, k][~is_inside] = fill
     return result
 
 
-def _move(plane: Plane, offset: float, *, size: int, fill: float) -> Plane:
-    """Move a plane along its first axis by a number of voxels, into a new size."""
+def _move(plane: NumberGrid, resampling: Resampling, k: int) -> _Moved:
+    """Move a slice to its place in the new plane, and say where in it the slice lies."""
+    values: Plane = np.asarray(plane, dtype=np.float64)
+    if not resampling.offsets:
+        return values, np.ones(values.shape[:2], dtype=bool)
+    margin_i, margin_j = resampling.margins
+    offset_i, offset_j = resampling.offsets[k]
+    values, is_inside_i = _move_axis(values, offset_i, margin=margin_i)
+    values, is_inside_j = _move_axis(values.swapaxes(0, 1), offset_j, margin=margin_j)
+    return values.swapaxes(0, 1), np.logical_and.outer(is_inside_i, is_inside_j)
+
+
+def _move_axis(plane: Plane, offset: float, *, margin: int) -> _Moved:
+    """Move a plane along its first axis by a number of voxels."""
     length = plane.shape[0]
-    source = np.arange(size) - offset
+    source = np.arange(length + margin) - offset
     is_inside = (source >= -_EDGE) & (source <= length - 1 + _EDGE)
     source = np.clip(source, 0, length - 1)
     lower = np.minimum(source.astype(np.intp), max(length - 2, 0))
-    share = (source - lower).reshape(-1, *[1] * (plane.ndim - 1))
-    # Shares next to 0 and 1 are those: a shift by whole voxels changes no value.
-    share = np.where(np.abs(share - np.rint(share)) <= _EDGE, np.rint(share), share)
     upper = np.minimum(lower + 1, length - 1)
-    moved: Plane = np.where(share == 1, plane[upper], plane[lower])
-    is_between = (share > 0) & (share < 1)
-    moved = np.where(is_between, (1 - share) * plane[lower] + share * plane[upper], moved)
-    moved[~is_inside] = fill
-    return moved
+    # Shares next to 0 and 1 are those: a shift by whole voxels changes no value.
+    share = source - lower
+    share = np.where(np.abs(share - np.rint(share)) <= _EDGE, np.rint(share), share)
+    share = share.reshape(-1, *[1] * (plane.ndim - 1))
+    mixed = (1 - share) * plane[lower] + share * plane[upper]
+    moved: Plane = np.where(share == 0, plane[lower], np.where(share == 1, plane[upper], mixed))
+    return moved, is_inside
 
 
 def plan_shares(
