@@ -26,7 +26,7 @@ validate(
     study.model_dump(mode="json"), schema="../../config/schema.json", set_default=False
 )
 
-layout = Layout(study.output.path)
+layout = Layout(study.output.path, image_suffix=study.ingest.image_suffix)
 FOLDS = list(range(study.cohort.folds))
 ARMS = list(study.arms)
 SEEDS = list(study.train.seeds)
@@ -44,6 +44,8 @@ shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
 wildcard_constraints:
     arm="transfer|scratch",
     fold=r"\d+",
+    shard=r"\d+",
+    shards=r"\d+",
 
 
 def config_of(step):
@@ -95,6 +97,13 @@ def raw_archive():
     if study.pacs.protocol != "none":
         return [layout.record("pull")]
     return [layout.record("phantom")] if study.data.kind == "phantom" else []
+
+
+def ingest_marks():
+    """The parts among which ingestion is divided, where it is."""
+    total = study.ingest.shards
+    numbers = range(1, total + 1) if total > 1 else ()
+    return [layout.ingest_shard(f"{number}-of-{total}") for number in numbers]
 
 
 def asked_studies():

@@ -23,9 +23,61 @@ rule phantom:
         "medvision phantom --config {params.config:q} > {log} 2>&1"
 
 
+# Index, outcomes and images are no outputs here: Snakemake would delete them before a rerun, and
+# with them all that need not be read again. What they hold stands in manifest and record.
+rule ingest_index:
+    input:
+        raw_archive(),
+    output:
+        mark=layout.ingest_shard("index"),
+    log:
+        log_of("ingest-index"),
+    benchmark:
+        benchmark_of("ingest-index")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.ingest.workers
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        config=config_of("ingest"),
+        version=__version__,
+    message:
+        "Looking at the files."
+    shell:
+        "medvision ingest --index-only --config {params.config:q} > {log} 2>&1"
+
+
+rule ingest_shard:
+    input:
+        layout.ingest_shard("index"),
+    output:
+        mark=layout.ingest_shard("{shard}-of-{shards}"),
+    log:
+        log_of("ingest-shard-{shard}-of-{shards}"),
+    benchmark:
+        benchmark_of("ingest-shard-{shard}-of-{shards}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.ingest.workers
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        config=config_of("ingest"),
+        version=__version__,
+    message:
+        "Reading and de-identifying part {wildcards.shard} of {wildcards.shards} of the images."
+    shell:
+        "medvision ingest --shard {wildcards.shard}/{wildcards.shards}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
 rule ingest:
     input:
         raw_archive(),
+        ingest_marks(),
     output:
         manifest=layout.manifest,
         rejects=report(
@@ -34,7 +86,6 @@ rule ingest:
             category="Cohort",
         ),
         sources=layout.sources,
-        images=directory(layout.images),
         record=layout.record("ingest"),
     log:
         log_of("ingest"),
@@ -52,4 +103,4 @@ rule ingest:
     message:
         "Reading, checking and de-identifying the images."
     shell:
-        "medvision ingest --config {params.config:q} > {log} 2>&1"
+        "medvision ingest --defer-refusals --config {params.config:q} > {log} 2>&1"
