@@ -128,7 +128,7 @@ class Pseudonymiser:
 
     def uid(self, uid: str) -> str:
         """Return a valid UID of the 2.25 root, unique up to 122 bits."""
-        number = int(self._hash("uid", uid.strip())[:32], 16)
+        number = int.from_bytes(self._digest("uid", uid.strip())[:16])
         # The version and variant bits of a random UUID, as PS3.5 B.2 asks.
         number = (number & ~(0xF << 76)) | (0x4 << 76)
         number = (number & ~(0x3 << 62)) | (0x2 << 62)
@@ -152,13 +152,17 @@ class Pseudonymiser:
         return f"file-{self._hash('file', relative_path)[:12]}"
 
     def _hash(self, domain: str, name: str) -> str:
+        """Return the keyed hash of a name within its domain, in hexadecimal."""
+        return self._digest(domain, name).hex()
+
+    def _digest(self, domain: str, name: str) -> bytes:
         """Return the keyed hash of a name within its domain."""
         inner, outer = _prepare(self.key)
         inner = inner.copy()
         inner.update(f"{domain}\0{name}".encode(errors="surrogateescape"))
         outer = outer.copy()
         outer.update(inner.digest())
-        return outer.hexdigest()
+        return outer.digest()
 
 
 @lru_cache(maxsize=8)
