@@ -19,13 +19,13 @@ from dicoms import (
     write_radiograph,
     write_series,
 )
-from ingesting import ingest
+from ingesting import ingest, snapshot
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medvision.errors import DataError
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.ingest.convert import guess_subject
-from medvision.io.ingest.walk import classify_file
+from medvision.io.ingest.convert_nifti import guess_subject
+from medvision.io.ingest.scanner import judge_kind
 from medvision.io.reasons import FLAGS, NON_IMAGE, REFUSED
 
 OBLIQUE = tuple(np.array([[0.8, 0.6, 0.0], [-0.48, 0.64, 0.6]]).ravel())
@@ -114,7 +114,7 @@ def test_equal_copy_is_counted_and_a_different_one_is_refused(tmp_path):
         ingest(tmp_path / "other", tmp_path / "out-other")
 
 
-def test_localizer_is_split_off_and_refused(tmp_path):
+def test_localizer_is_split_off_and_told_by_its_role(tmp_path):
     write_series(tmp_path / "in", Plan(make_volume()))
     scout = Plan(
         make_volume((8, 6, 1)),
@@ -127,8 +127,8 @@ def test_localizer_is_split_off_and_refused(tmp_path):
 
     write_series(tmp_path / "in" / "scout", scout, change=rename)
     result = ingest(tmp_path / "in", tmp_path / "out")
-    assert result.reasons() == {"localizer": 1}
-    assert result.manifest[0]["shape"] == "8x6x5"
+    found = {row["role"]: row["shape"] for row in result.manifest}
+    assert found == {"original": "8x6x5", "localizer": "8x6x1"}
 
 
 def test_series_of_two_orientations_becomes_two_images(tmp_path):
@@ -250,16 +250,19 @@ def test_radiograph_is_a_2d_image_without_geometry(tmp_path):
     assert row["flags"] == "detector-spacing,monochrome1"
 
 
-def test_burned_in_text_is_refused_and_its_risk_flagged(tmp_path):
+def test_burned_in_text_and_its_risk_are_refused_or_flagged(tmp_path):
     plane = make_volume((6, 9, 1))[:, :, 0]
     write_radiograph(tmp_path / "in", plane, uid="1.2.4.1", BurnedInAnnotation="YES")
     write_radiograph(tmp_path / "in", plane, uid="1.2.4.2", sop_class=SC)
-    result = ingest(tmp_path / "in", tmp_path / "out")
-    assert result.reasons() == {"burned-in-annotation": 1}
-    assert "burned-in-risk" in result.manifest[0]["flags"]
+    write_radiograph(tmp_path / "in", plane, uid="1.2.4.3")
+    result = ingest(tmp_path / "in", tmp_path / "refused")
+    assert result.reasons() == {"burned-in-annotation": 1, "burned-in-risk": 1}
+    result = ingest(tmp_path / "in", tmp_path / "flagged", burned_in="flag")
+    assert result.reasons() == {}
+    assert sorted("burned-in" in row["flags"] for row in result.manifest) == [False, True, True]
 
 
-def test_mosaic_cine_and_slices_without_position_are_refused(tmp_path):
+def test_mosaics_without_their_header_and_slices_without_position_are_refused(tmp_path):
     source = tmp_path / "in"
     write_radiograph(source, make_volume((6, 9, 1))[:, :, 0])
     mosaic = Plan(
@@ -274,17 +277,21 @@ def test_mosaic_cine_and_slices_without_position_are_refused(tmp_path):
         del dataset.ImagePositionPatient
 
     write_series(source, Plan(make_volume(), series="1.2.5.2"), change=unplace)
-    frames = np.zeros((12, 9), np.int16)
-    write_radiograph(
-        source, frames[:6], uid="1.2.5.3", NumberOfFrames=2, PixelData=frames.tobytes()
-    )
     result = ingest(source, tmp_path / "out")
-    assert result.reasons() == {
-        "mosaic-not-supported": 5,
-        "no-position": 5,
-        "multiframe-not-supported": 1,
-    }
+    assert result.reasons() == {"mosaic-without-header": 5, "no-position": 5}
     assert len(result.manifest) == 1
+
+
+def test_frames_without_geometry_are_a_cine(tmp_path):
+    frames = make_volume((9, 6, 4))
+    stored = np.ascontiguousarray(frames.T)
+    write_radiograph(
+        tmp_path / "in", stored[0], NumberOfFrames=4, PixelData=stored.tobytes(), FrameTime="40"
+    )
+    (row,) = ingest(tmp_path / "in", tmp_path / "first").manifest
+    assert (row["shape"], row["geometry"], row["n_volumes"]) == ("9x6x1", "none", "4")
+    result = ingest(tmp_path / "in", tmp_path / "all", volume="4d")
+    np.testing.assert_array_equal(result.load_only()[0][:, :, 0], frames)
 
 
 def test_every_file_has_one_row_with_a_known_code(tmp_path):
@@ -304,7 +311,7 @@ def test_every_file_has_one_row_with_a_known_code(tmp_path):
         "not-an-image",
         "empty-file",
         "other-format",
-        "archive-not-opened",
+        "archive-broken",
         "not-a-file",
     }
     assert reasons <= REFUSED.keys() | NON_IMAGE.keys()
@@ -327,12 +334,12 @@ def test_file_that_cannot_be_opened_is_refused_and_the_rest_goes_on(tmp_path, mo
     write_series(tmp_path / "in", Plan(make_volume()))
     (tmp_path / "in" / "closed").touch()
 
-    def classify(path):
-        if path.name == "closed":
-            raise PermissionError(path)
-        return classify_file(path)
+    def judge(kind, scanner, *, is_member):
+        if kind == "empty-file":
+            raise PermissionError("closed")
+        return judge_kind(kind, scanner, is_member=is_member)
 
-    monkeypatch.setattr("medvision.io.ingest.scan.classify_file", classify)
+    monkeypatch.setattr("medvision.io.ingest.scan.judge_kind", judge)
     result = ingest(tmp_path / "in", tmp_path / "out")
     assert result.reasons() == {"unreadable": 1}
     assert "closed" not in result.rejects[0]["detail"]
@@ -407,12 +414,3 @@ def write_nifti(path: Path, array: np.ndarray) -> None:
     """Write a NIfTI with a plain affine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(array, np.diag([2.0, 2, 3, 1])), path)
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
