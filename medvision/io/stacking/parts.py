@@ -46,6 +46,8 @@ def divide_parts(slices: Sequence[Slice]) -> list[PartedSlices]:
     together, one even stack: an image kind that changes from slice to slice tears no volume.
     component always divides; image-kind never where it only follows the b-value.
 
+    Among diffusion-weighted slices with directions, those without one are their mean: the trace.
+
     Slices of one height that lie apart sideways (two fields of view) are divided next. Last,
     where positions repeat unevenly, passes of a scanner (acquisition-number, then
     acquisition-time-s) divide, each an even stack over a range of its own.
@@ -59,6 +61,7 @@ def divide_parts(slices: Sequence[Slice]) -> list[PartedSlices]:
     groups = [PartedSlices((), tuple(slices))]
     for name in PARTS:
         groups = [new for group in groups for new in _divide_by_name(group, name)]
+    groups = [new for group in groups for new in _divide_trace(group)]
     groups = [new for group in groups for new in _divide_by_place(group)]
     return [new for group in groups for new in _divide_by_pass(group)]
 
@@ -167,6 +170,31 @@ def _is_even(heights_mm: NDArray[np.float64]) -> bool:
     if len(steps) == 0:
         return True
     return bool(np.abs(steps - np.median(steps)).max() <= _UNEVEN * np.median(steps))
+
+
+def _divide_trace(group: PartedSlices) -> Iterator[PartedSlices]:
+    """Yield weighted slices without direction apart from those with one: a mean of these."""
+    is_weighted, is_directed = _list_weights(group.slices)
+    is_trace = is_weighted & ~is_directed
+    if not (is_trace.any() and is_directed.any()):
+        yield group
+        return
+    kind = dict(group.part).get("image-kind", "")
+    rest = tuple(pair for pair in group.part if pair[0] != "image-kind")
+    for term, members in ((kind, ~is_trace), (f"{kind}+TRACE".lstrip("+"), is_trace)):
+        slices = tuple(group.slices[k] for k in np.flatnonzero(members))
+        yield PartedSlices((*rest, ("image-kind", term)), slices)
+
+
+def _list_weights(slices: Sequence[Slice]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say of each slice whether it has a b-value above 0, and whether it then has a direction."""
+    variants = [dict(item.frame.variant) for item in slices]
+    b_values = [variant.get("b-value") for variant in variants]
+    weighted = [not isinstance(value, str | None) and value > 0 for value in b_values]
+    directed = [
+        is_one and bool(one.get("gradient")) for is_one, one in zip(weighted, variants, strict=True)
+    ]
+    return np.array(weighted), np.array(directed)
 
 
 def _divide_by_place(group: PartedSlices) -> Iterator[PartedSlices]:

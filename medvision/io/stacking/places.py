@@ -48,10 +48,6 @@ class Places:
     labels: Labels
 
     @property
-    def n_places(self) -> int:
-        return int(self.labels.max()) + 1
-
-    @property
     def same_mm(self) -> float:
         """Distance below which two positions are one."""
         return _SAME_PLACE * min(self.spacing_mm)

@@ -10,6 +10,7 @@ from medvision.io.dicom.objects import CROSS_SECTIONAL
 from medvision.io.reasons import RefusalError
 from medvision.io.stacking.close import group_close, list_members
 from medvision.io.stacking.parts import PartedSlices, divide_parts
+from medvision.io.stacking.scouts import is_scout, tag_scout
 
 _ORIENTATION_TOLERANCE = 1e-3
 """Largest difference of direction cosines within one grid."""
@@ -25,6 +26,7 @@ def split_grids(series: Series) -> list[Grid]:
 
     Slices share a grid when they agree in SOP class, role, size, photometric interpretation,
     frame of reference, orientation and pixel spacing, and belong to one part (see divide_parts).
+    A few original slices in two or three planes across each other get the role `localizer`.
     Planes without geometry: the copies and frames of one instance are a grid of their own, except
     that planes of CT, MR or PET stay together, so that they are refused together. Grids that
     share a frame of one SOPInstanceUID are one, so that the contradiction is seen and refused.
@@ -88,8 +90,10 @@ def _divide(slices: Sequence[Slice]) -> Iterator[PartedSlices]:
     tolerance = [_ORIENTATION_TOLERANCE] * 6 + [_SPACING_TOLERANCE] * 2
     labels = group_close(np.concatenate([orientation, sizes], axis=1), tolerance=tolerance)
     members = sorted(list_members(labels), key=lambda group: int(group[0]))
-    for group in members:
-        yield from divide_parts([slices[k] for k in group])
+    groups = [[slices[k] for k in group] for group in members]
+    has_crossing_planes = is_scout(groups)
+    for group in groups:
+        yield from divide_parts(tag_scout(group) if has_crossing_planes else group)
 
 
 def _join_contradictions(parted: Sequence[PartedSlices]) -> list[PartedSlices]:

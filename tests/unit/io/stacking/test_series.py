@@ -75,6 +75,37 @@ def test_planes_of_a_localizer_are_grids_of_their_own():
     assert [len(grid.slices) for grid in split(shuffle(slices))] == [3, 3, 3]
 
 
+def test_planes_across_each_other_are_a_localizer():
+    slices = [
+        make_slice((5 * k, 5 * k, 5 * k), orientation=o)
+        for o in (AXIAL, SAGITTAL)
+        for k in range(3)
+    ]
+    assert {item.instance.role for grid in split(slices) for item in grid.slices} == {"localizer"}
+
+
+def make_fan(degrees, n_each=2):
+    angles = np.deg2rad(degrees)
+    return [
+        make_slice((0, 0, 5 * k), orientation=(1, 0, 0, 0, np.cos(a), np.sin(a)))
+        for a in angles
+        for k in range(n_each)
+    ]
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [
+        make_fan([0, 20]),  # discs of a spine
+        make_fan([0, 45, 90, 135]),  # turning about an axis
+        make_fan([0, 90], n_each=40),  # two whole volumes
+        make_fan([0, 90]) + make_fan([0, 90]),  # over time
+    ],
+)
+def test_other_planes_are_no_localizer(slices):
+    assert {item.instance.role for grid in split(slices) for item in grid.slices} == {"original"}
+
+
 def test_many_orientations_take_linear_time():
     angles = np.linspace(0, np.pi, 8000)
     slices = [make_slice((0, 0, 0), orientation=(1, 0, 0, 0, np.cos(a), np.sin(a))) for a in angles]
@@ -149,6 +180,15 @@ def test_maps_are_parts_though_they_follow_the_b_value():
     slices = [at(3 * k, b_value=b, image_kind="DIFFUSION+ADC" if b else "DIFFUSION")
               for k in range(4) for b in (0.0, 800.0)]  # fmt: skip
     assert len(split(slices)) == 2
+
+
+def test_the_trace_of_directions_is_an_image_of_its_own():
+    plan = [(0.0, ""), (800.0, "1,0,0"), (800.0, "0,1,0"), (800.0, "")]
+    slices = [at(3 * k, b_value=b, gradient=g) for k in range(4) for b, g in plan]
+    assert tell(split(slices)) == [({"image-kind": ""}, 12), ({"image-kind": "TRACE"}, 4)]
+    # Without directions, nothing is a mean of them.
+    slices = [at(3 * k, b_value=b, gradient="") for k in range(4) for b in (0.0, 800.0)]
+    assert tell(split(slices)) == [({}, 8)]
 
 
 def test_two_fields_of_view_side_by_side_are_two_grids():
