@@ -104,14 +104,12 @@ def _identify(credentials: Credentials) -> "list[UserIdentityNegotiation]":
 
 def _check_established(association: "Association", remote: Remote, model: str) -> None:
     """Turn a refusal into the error it stands for."""
+    if model in {context.abstract_syntax for context in association.rejected_contexts}:
+        raise remote.fail(
+            f"offer the service {_name_model(model)}, got a refusal",
+            "ask its administrator to allow it to our AE title, or choose another pacs.protocol.",
+        )
     if association.is_established:
-        accepted = {context.abstract_syntax for context in association.accepted_contexts}
-        if model not in accepted:
-            raise remote.fail(
-                f"offer the service {_name_model(model)}, got a refusal",
-                "ask its administrator to allow it to our AE title, or choose another "
-                "pacs.protocol.",
-            )
         return
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None and answer.result == _PERMANENT:
