@@ -23,6 +23,9 @@ from nibabel.spatialimages import SpatialImage
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 
+SCANNER = 1
+"""Code of an sform that the scanner states."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -84,17 +87,33 @@ def convert_here(series: Path, out: Path) -> tuple[list[SpatialImage], str]:
 def convert_there(series: Path, out: Path) -> list[SpatialImage]:
     """Convert with dcm2niix."""
     out.mkdir(parents=True)
-    command = ["dcm2niix", "-z", "n", "-b", "n", "-f", "%s_%p_%e", "-o", str(out), str(series)]
+    # -p n: Philips' values by the standard's rescale, as DICOM states them, not by private scaling.
+    options = ["-z", "n", "-b", "n", "-p", "n", "-f", "%s_%p_%e"]
+    command = ["dcm2niix", *options, "-o", str(out), str(series)]
     subprocess.run(command, capture_output=True, check=False)
     return [nibabel.load(path) for path in sorted(out.glob("*.nii"))]
 
 
 def is_like(one: SpatialImage, other: SpatialImage) -> bool:
-    """Say whether two images have the same voxels at the same place."""
+    """Say whether two images have the same voxels, at the same place where ours has a place."""
     here, there = nibabel.as_closest_canonical(one), nibabel.as_closest_canonical(other)
-    if here.shape != there.shape or not np.allclose(here.affine, there.affine, atol=2e-2):
+    ours, theirs = read_voxels(here), read_voxels(there)
+    if ours.shape != theirs.shape:
         return False
-    return bool(np.allclose(np.asarray(here.dataobj), np.asarray(there.dataobj), rtol=1e-4))
+    if int(one.header["sform_code"]) == SCANNER:
+        is_near = np.allclose(here.affine, there.affine, atol=2e-2)
+        return bool(is_near and np.allclose(ours, theirs, rtol=1e-4, atol=1e-4))
+    # Without a place in space only the order of the axes is told.
+    flips = [theirs[::a, ::b] for a in (1, -1) for b in (1, -1)]
+    return any(np.allclose(ours, flipped, rtol=1e-4, atol=1e-4) for flipped in flips)
+
+
+def read_voxels(image: SpatialImage) -> np.ndarray:
+    """Return the voxels without axes of one; frames of one plane lie along the third."""
+    voxels = np.asarray(image.dataobj)
+    if voxels.dtype.names:
+        voxels = np.stack([voxels[name] for name in voxels.dtype.names], axis=-1)
+    return np.squeeze(voxels).astype(np.float64)
 
 
 def compare(series: Path, folder: Path) -> Verdict:

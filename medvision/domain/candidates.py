@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.labels import LabelRow
+from medvision.errors import LabelError
 
 _MOST_LISTED = 8
 
@@ -16,6 +17,7 @@ class ArchiveImage:
     Args:
         image_id: Pseudonymous name of the image.
         subject: Pseudonym of the subject that the archive names (header or path).
+        subject_key: Pseudonym of the subject's identifier, whatever its issuer.
         study: Pseudonym of the study, empty where the archive knows none.
         source: dicom or nifti.
         modality: DICOM modality code, or empty.
@@ -33,6 +35,7 @@ class ArchiveImage:
 
     image_id: str
     subject: str
+    subject_key: str
     study: str
     source: str
     modality: str
@@ -121,6 +124,7 @@ class Choice:
         self._refused = refused
         self._by_key = _index(images, by="image_key")
         self._by_subject = _index(images, by="subject")
+        self._by_subject_key = _index(images, by="subject_key")
 
     def find(self, row: LabelRow) -> list[ArchiveImage]:
         """Return the images that a label may mean, of the part that it names."""
@@ -150,11 +154,27 @@ class Choice:
 
     def _list_all(self, row: LabelRow) -> list[ArchiveImage]:
         """Return the images of the name or subject that a label gives."""
-        return self._by_key[row.image] if row.image else self._by_subject[row.subject]
+        if row.image:
+            return self._by_key[row.image]
+        # A label without issuer means the subject of that identifier, whatever its issuer.
+        found = self._by_subject_key[row.subject] or self._by_subject[row.subject]
+        _check_issuers(found, row)
+        return found
 
     def _list_usable(self, row: LabelRow) -> list[ArchiveImage]:
         """Return those of them that may enter a cohort."""
         return [image for image in self._list_all(row) if image.image_id not in self._aside]
+
+
+def _check_issuers(images: Sequence[ArchiveImage], row: LabelRow) -> None:
+    """Refuse a label whose identifier two issuers have given to somebody."""
+    issued = {image.subject for image in images if image.subject != image.subject_key}
+    if len(issued) > 1 and row.subject not in issued:
+        raise LabelError(
+            f"labels line {row.line}: subject must be one person's, got an identifier that "
+            f"{len(issued)} issuers have given.",
+            "write issuer|identifier into the column subject (IssuerOfPatientID|PatientID).",
+        )
 
 
 def _index(images: Sequence[ArchiveImage], *, by: str) -> defaultdict[str, list[ArchiveImage]]:

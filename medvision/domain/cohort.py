@@ -121,7 +121,7 @@ def _build_image(row: LabelRow, image: ArchiveImage) -> CohortImage:
         label=row.label,
         group=row.subject,
         # A NIfTI's subject and study are guesses from its path: the labels know better.
-        patient=image.subject if image.source == "dicom" else "",
+        patient=image.subject_key if image.source == "dicom" else "",
         study=image.study if image.source == "dicom" else "",
         pixel_digest=image.pixel_digest,
         given_split=row.split,

@@ -114,12 +114,13 @@ class Instance:
     Args:
         file: Pseudonymous id of the file.
         path: Path below the source folder; `archive!member` for a file of an archive.
-        subject: Pseudonym of the subject.
+        subject: Pseudonym of the subject: of issuer and identifier where an issuer is named.
         study_uid: Pseudonym of the study's UID.
         series_uid: Pseudonym of the series' UID; empty where the header has none.
         sop_uid: Pseudonym of this instance's UID.
         image_key: Pseudonym of the user's name of the series.
         image_name: Id of the series' first image; further ones are named after it.
+        subject_key: Pseudonym of the subject's identifier alone, whatever its issuer.
         sop_class: UID of the kind of object.
         modality: Controlled term such as CT.
         image_type: Values that tell the image's role, such as (ORIGINAL, PRIMARY, AXIAL).
@@ -165,6 +166,7 @@ class Instance:
     frames: tuple[Frame, ...]
     flags: tuple[str, ...] = ()
     image_key: str = ""
+    subject_key: str = ""
     image_name: str = ""
     role: Role = "original"
     pixels: PixelLayout | None = None
@@ -199,7 +201,8 @@ class Grid:
         is_stack: The slices have positions and form volumes; otherwise planes without geometry:
             copies of one 2D image, or the frames of one cine.
         is_incomplete: A file of the series, here or in another grid, has a fault.
-        part: What sets the grid apart from others of its series: (name of PARTS, value).
+        part: What sets the grid apart from others of its series: (name of PARTS, or
+            acquisition-number or acquisition-time-s of one pass among several, value).
     """
 
     slices: tuple[Slice, ...]

@@ -191,6 +191,7 @@ def translate(
         file=origin.file,
         path=origin.path,
         subject=person.subject,
+        subject_key=person.subject_key,
         study_uid=person.study_uid,
         series_uid=person.series_uid,
         sop_uid=origin.names.uid(read_text(header, "SOPInstanceUID") or origin.file),

@@ -19,6 +19,7 @@ class Person:
 
     Args:
         subject: Pseudonym of issuer and identifier; of the study where the header names nobody.
+        subject_key: Pseudonym of the identifier alone.
         study_uid: Pseudonym of the study's UID, or of the series' where the header has none.
         series_uid: Pseudonym of the series' UID; empty where the header has none.
         image_key: Pseudonym of the user's name of the series; empty with it.
@@ -27,6 +28,7 @@ class Person:
     """
 
     subject: str
+    subject_key: str
     study_uid: str
     series_uid: str
     image_key: str
@@ -82,6 +84,7 @@ def _name_person(
         subject = clock = names.subject(f"study {study or stand_in}")
     return Person(
         subject=subject,
+        subject_key=clock,
         study_uid=name_uid(names, study),
         series_uid=name_uid(names, series),
         image_key=names.image_key(series) if series else "",

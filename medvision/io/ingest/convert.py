@@ -183,12 +183,12 @@ def _write_images(
     if grid.is_incomplete or reader.dropped:
         flags.add("slice-dropped")
     for name, array in _choose_volumes(values, filled.arrangement, workshop):
-        resampled = _resample(array, filled.arrangement)
+        resampling = filled.arrangement.resampling
         image = describe_image(
             grid,
             filled.slices,
             filled.arrangement,
-            array=resampled,
+            array=array if resampling is None else resample(array, resampling),
             volume=name,
             flags=flags,
             names=workshop.pseudonymiser,
@@ -210,16 +210,6 @@ def _choose_volumes(
         yield "", values[:, :, :, 0]
     else:
         yield from choose_volumes(values, mode=workshop.settings.volume)
-
-
-def _resample(array: NumberGrid, arrangement: Arrangement) -> NumberGrid:
-    """Lay an array on the even grid that the arrangement asks for, if it does."""
-    if arrangement.resampling is None:
-        return array
-    if array.ndim == 3:
-        return resample(array, arrangement.resampling)
-    volumes = [resample(array[..., t], arrangement.resampling) for t in range(array.shape[3])]
-    return np.stack(volumes, axis=3)
 
 
 def _judge_files(

@@ -100,6 +100,7 @@ def _describe(
     return Image(
         image_id=names.image_id(name, subject=subject),
         subject=subject,
+        subject_key=subject,
         study=names.uid(f"{subject}/{session.group(1) if session else ''}"),
         series=names.uid(job.path),
         source="nifti",

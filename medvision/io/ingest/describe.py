@@ -51,6 +51,7 @@ def describe_image(
     return Image(
         image_id=_name(first, grid.index, volume, names),
         subject=first.subject,
+        subject_key=first.subject_key,
         study=first.study_uid,
         series=first.series_uid,
         source="dicom",
@@ -64,7 +65,7 @@ def describe_image(
         flags=tuple(sorted(all_flags)),
         origin=_describe_origin(used, arrangement, volume),
         role="derived" if arrangement.resampling is not None else first.role,
-        part=grid.part,
+        part=_publish_part(grid),
         axis=arrangement.axis,
         n_volumes=len(arrangement.volumes),
         volume=volume,
@@ -73,6 +74,14 @@ def describe_image(
         sex=first.sex,
         is_colour=is_colour,
         step_s=_find_step(arrangement) if volume == "all" else None,
+    )
+
+
+def _publish_part(grid: Grid) -> tuple[tuple[str, Value], ...]:
+    """Return what sets a grid apart, without times of the day: they help to tell who it was."""
+    return tuple(
+        ("pass", float(grid.index + 1)) if name.endswith("-time-s") else (name, value)
+        for name, value in grid.part
     )
 
 
@@ -114,8 +123,11 @@ def _describe_origin(
         "FrameNumbers": [item.frame.index + 1 for item in used],
         **_find_common(used),
     }
+    if arrangement.n_missing:
+        origin["MissingSlices"] = arrangement.n_missing
     if arrangement.axis:
         origin["Axis"] = arrangement.axis
+        origin["AxisUnit"] = arrangement.unit
         origin["AxisValues"] = list(_choose_values(arrangement, volume))
         origin |= _list_gradients(used, arrangement, volume=volume)
     return origin

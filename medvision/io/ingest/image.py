@@ -14,7 +14,7 @@ from medvision.layout import Layout
 from medvision.runtime.files import hash_fast, write_json
 
 MANIFEST_COLUMNS = (
-    *("image_id", "subject", "study", "series", "source", "modality", "role", "part"),
+    *("image_id", "subject", "subject_key", "study", "series", "source", "modality", "role", "part"),
     *("axis", "n_volumes", "volume", "shape", "spacing_mm", "orientation", "units", "geometry"),
     *("n_files", "flags", "date", "age", "sex", "image_digest", "pixel_digest", "image_key"),
 )
@@ -27,6 +27,7 @@ class Image:
     Args:
         image_id: `sub-<10 hex>_img-<12 hex>`.
         subject: `sub-<10 hex>`.
+        subject_key: Pseudonym of the subject's identifier, whatever its issuer.
         study: UID of the 2.25 root.
         series: UID of the 2.25 root.
         source: dicom or nifti.
@@ -53,6 +54,7 @@ class Image:
 
     image_id: str
     subject: str
+    subject_key: str
     study: str
     series: str
     source: str
@@ -105,6 +107,7 @@ def write_image(image: Image, layout: Layout, *, compression: Compression) -> di
     row = {
         "image_id": image.image_id,
         "subject": image.subject,
+        "subject_key": image.subject_key,
         "study": image.study,
         "series": image.series,
         "source": image.source,

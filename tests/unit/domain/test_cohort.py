@@ -16,6 +16,7 @@ def archive(name: str, subject: str, source: str = "dicom") -> ArchiveImage:
     return ArchiveImage(
         image_id=f"{subject}_{name}",
         subject=subject,
+        subject_key=subject,
         study=f"study-{subject}",
         source=source,
         modality="CT",
@@ -195,3 +196,24 @@ def test_an_archive_of_which_nothing_may_enter_is_told_apart_from_wrong_names() 
     images = [replace(image, role="derived") for image in IMAGES]
     with pytest.raises(LabelError, match=r"cohort: at least one .* got 4 that are not"):
         match_labels([LabelRow(2, "s1", "x")], images, refused={})
+
+
+def test_label_without_issuer_finds_the_subject_of_the_only_issuer() -> None:
+    issued = replace(archive("i1", "s1"), subject="issued", subject_key="s1")
+    plain = replace(archive("i2", "s1"), role="localizer")
+    images = [issued, plain, archive("i3", "s2")]
+    labels = [LabelRow(2, "s1", "a"), LabelRow(3, "s2", "b")]
+    found = match_labels(labels, images, refused={}).images
+    assert {image.image_id: image.patient for image in found} == {"s1_i1": "s1", "s2_i3": "s2"}
+
+
+def test_label_of_an_identifier_that_two_issuers_gave_is_refused_and_says_how_to_write_it() -> None:
+    images = [
+        replace(archive(name, "s1"), subject=issuer, subject_key="s1")
+        for name, issuer in (("i1", "one"), ("i2", "two"))
+    ]
+    with pytest.raises(LabelError, match="2 issuers") as caught:
+        match_labels([LabelRow(2, "s1", "a")], images, refused={})
+    assert "issuer|identifier" in caught.value.hint
+    found = match_labels([LabelRow(2, "one", "a"), LabelRow(3, "two", "b")], images, refused={})
+    assert [image.subject for image in found.images] == ["one", "two"]
