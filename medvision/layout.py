@@ -65,18 +65,8 @@ class Layout:
         return self.root / "phantom" / "pseudonym.key"
 
     @property
-    def pulled(self) -> Path:
-        """What was received from a PACS, as it was sent: raw, and open to its owner alone."""
-        return self.root / "pull" / "archive"
-
-    @property
-    def pulled_series(self) -> Path:
-        """One row per series asked for: what of it was received."""
-        return self.root / "pull" / "series.tsv"
-
-    @property
     def pulled_listing(self) -> Path:
-        """Name and digest of each file that was received."""
+        """Name and digest of each file that was received from a PACS."""
         return self.root / "pull" / "archive.tsv"
 
     @property

@@ -18,7 +18,7 @@ def find_source(study: Study, layout: Layout) -> Path:
     if study.data.kind == "phantom":
         return layout.archive
     if study.pacs.protocol != "none":
-        return layout.pulled
+        return layout.step("pull") / "archive"
     if study.data.path is None:
         raise DataError(
             f"data.path: must be given for data.kind {study.data.kind}, got nothing.",

@@ -44,7 +44,7 @@ def command(study: Study, layout: Layout, *, prune: bool) -> None:
         results = _receive(study, archive)
         if prune:
             results = prune_archive(results, archive)
-        tables = (layout.pulled_series, layout.pulled_listing)
+        tables = (layout.table("pull", "series"), layout.pulled_listing)
         n_files, n_bytes = write_results(results, archive, series=tables[0], listing=tables[1])
         states = Counter[str](result.state for result in results)
         click.echo(
@@ -85,7 +85,7 @@ def _check(
     unsound: "Sequence[SeriesResult]", n_files: int, layout: Layout, *, is_accepted: bool
 ) -> None:
     """Refuse to go on with less, or with more, than was asked for."""
-    table = layout.pulled_series
+    table = layout.table("pull", "series")
     others = [result for result in unsound if result.state == "not-asked"]
     missed = [result for result in unsound if result.state != "not-asked"]
     if missed and not is_accepted:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from pynetdicom.transport import ThreadedAssociationServer
 
-_OPENING_PER_ASSOCIATION = 2
+_CONNECTIONS_PER_ASSOCIATION = 2
 
 
 @contextmanager
@@ -38,26 +39,19 @@ def build_server_class() -> "type[ThreadedAssociationServer]":
     class Server(ThreadedAssociationServer):
         """Admits twice as many connections as associations: some wait to be refused politely."""
 
-        n_opening = 0
-        lock = Lock()
+        opening = Opening()
 
         def get_request(self) -> "tuple[socket.socket, tuple[str, int]]":
             """Accept a connection without waiting for what the caller says next."""
             if self.socket is None:
                 raise OSError("the server is closed")
             plain, address = self.socket.accept()
-            if self.ssl_context is None:
-                return plain, address
-            # guard_connection shakes hands, so that one silent caller holds up no other.
-            client = self.ssl_context.wrap_socket(
-                plain, server_side=True, do_handshake_on_connect=False
-            )
-            return client, address
+            return _wrap(plain, self.ssl_context), address
 
         def verify_request(self, request: object, client_address: object) -> bool:  # noqa: ARG002 - socketserver's signature
             """Tell whether one more connection is admitted."""
-            n_open = self.n_opening + len(self.active_associations)
-            return n_open < _OPENING_PER_ASSOCIATION * self.ae.maximum_associations
+            n_open = self.opening.n + len(self.active_associations)
+            return n_open < _CONNECTIONS_PER_ASSOCIATION * self.ae.maximum_associations
 
         def process_request_thread(
             self,
@@ -65,12 +59,32 @@ def build_server_class() -> "type[ThreadedAssociationServer]":
             client_address: tuple[str, int] | str,
         ) -> None:
             """Open a connection in a thread of its own."""
-            with self.lock:
-                self.n_opening += 1
-            try:
+            with self.opening:
                 super().process_request_thread(request, client_address)
-            finally:
-                with self.lock:
-                    self.n_opening -= 1
 
     return Server
+
+
+class Opening:
+    """Counts the connections that are no associations yet: those whose handshake is under way."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        """One more."""
+        with self._lock:
+            self.n += 1
+
+    def __exit__(self, *fault: object) -> None:
+        """One less."""
+        with self._lock:
+            self.n -= 1
+
+
+def _wrap(plain: "socket.socket", context: "ssl.SSLContext | None") -> "socket.socket":
+    """Put TLS over a connection; guard_connection shakes hands, where nobody else waits."""
+    if context is None:
+        return plain
+    return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)

@@ -84,9 +84,7 @@ def server(tmp_path: Path) -> Plain:
     return Plain(build_archive(tmp_path), series)
 
 
-def pull(
-    server: Plain, *studies: str, retries: int = 0, series_uid: str = ""
-) -> list[SeriesResult]:
+def pull(server: Plain, *studies: str, series_uid: str = "") -> list[SeriesResult]:
     wishes = [
         Wish(line, {"StudyInstanceUID": uid}, series_uid)
         for line, uid in enumerate(studies or [STUDY], 2)
@@ -95,7 +93,7 @@ def pull(
         Cohort(tuple(wishes), (), ""),
         server,
         server.archive,
-        policy=Policy(retries, 0.001),
+        policy=Policy(0, 0.001),
         connections=2,
     )
 
