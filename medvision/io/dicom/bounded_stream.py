@@ -34,6 +34,11 @@ class BoundedStream(BufferedReader):
         self.n_bytes = n_bytes
         self._n_reads = 0
 
+    @property
+    def name(self) -> str:
+        """No name: what a parser remembers of a file must not lead to its path."""
+        return ""
+
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes.
 

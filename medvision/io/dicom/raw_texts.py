@@ -6,6 +6,7 @@ A value that pydicom could read in another way, or not at all, is None: then pyd
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 RawTexts = tuple[str, ...] | None
 """As values.read_texts gives them; None where the bytes are not plain."""
@@ -15,8 +16,11 @@ _INTEGER = re.compile(r"[+-]?\d{1,12}", re.ASCII)
 _MAX_VALUES = 16
 
 
+@lru_cache(maxsize=4096)
 def decode_raw(value: bytes, vr: str) -> RawTexts:
     """Return the values that the bytes of an element stand for, little endian.
+
+    The files of a series share most values, so those last met are remembered.
 
     Args:
         value: The element's bytes.

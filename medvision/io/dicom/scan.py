@@ -1,23 +1,25 @@
 """The bounded scan: what the first 16 KiB of an ordinary uncompressed image tell of it.
 
 Tier 1 of reading headers. The scan only ever says yes: what it returns equals what pydicom reads,
-and whatever is unusual it distrusts, so that pydicom decides. Distrusted are files
+and whatever is unusual it distrusts, so that pydicom decides. It must pass every element up to that
+of the pixels: what does not fit into the first 16 KiB (a long private element, and what follows it)
+is passed by at most four further looks of 4 KiB. Distrusted are files
 
 - without preamble, without group length or transfer syntax, or in another syntax than explicit or
   implicit little endian (so: big endian, deflated, encapsulated, private);
 - whose elements do not rise in tag, have an unknown VR, another VR than the standard's where the
-  value is needed, or an undefined length and no sequence that ends within the window;
+  value is needed, or an undefined length and are no sequence that ends within one look;
 - with a needed value that is not printable ASCII, a number written oddly, or a character set that
   the standard does not know;
-- whose group 0028 does not end within the window;
 - with several frames, functional groups, a modality table, or the marks of a mosaic (ImageType,
   Siemens' (0019,xx0A), UIH's (0065,1050));
-- whose pixels are absent, float, of YBR colour, or shorter than the header says;
-- whose header goes on behind the window, unless the class is a classic one whose needed attributes
-  end with group 0028, and the pixels are the file's last bytes, with the right element before them.
+- whose pixels are absent, float, of YBR colour, or shorter than the header says, or lie behind more
+  than the looks can pass.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from medvision.io.dicom.attributes import ATTRIBUTES, MARKED_SEQUENCES
@@ -27,27 +29,26 @@ from medvision.io.dicom.layout import (
     PIXELS,
     PixelExtent,
 )
-from medvision.io.dicom.objects import name_manufacturer
 from medvision.io.dicom.raw_texts import decode_raw
 from medvision.io.dicom.walk import (
     UNDEFINED,
-    Walk,
+    Found,
     read_explicit,
     walk_explicit,
     walk_implicit,
 )
 
 WINDOW_BYTES = 16 * 1024
-"""How much of a file is read, but for the few bytes before the pixels."""
+"""How much of a file is read at once, and mostly at all."""
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
-_SHORT_CLASSES = frozenset(
-    f"{_STORAGE}{end}" for end in ("1", "1.1", "1.1.1", "1.2", "1.2.1", "2", "4", "6.1", "7")
-)
-"""CR, DX, MG, CT, MR, US, SC: no module of theirs has a needed attribute behind group 0028."""
+_LOOK_BYTES = 4 * 1024
+_MAX_LOOKS = 4
 
-_PET = f"{_STORAGE}128"
-_END_OF_IMAGE, _END_OF_PET = 0x0028_FFFF, 0x0054_FFFF
+ReadAt = Callable[[int, int], bytes]
+"""(number of bytes, place) to bytes."""
+
+_BEFORE_FIRST = 0x0007_FFFF
+_EMPTY = (b"", b"")
 _NO_TILES = frozenset((b"", b"\0\0", b"\1\0"))
 _PIXEL_VRS = (b"OW", b"OB")
 
@@ -55,12 +56,6 @@ _META_START = 132
 _META_GROUP, _SYNTAX = b"\2\0", 0x0002_0010
 _GROUP_LENGTH = (0x0002_0000, 4)
 _SYNTAXES = {uid.encode(): uid for uid in (IMPLICIT_LITTLE, EXPLICIT_LITTLE)}
-_PIXEL_HEADS = {
-    IMPLICIT_LITTLE: (b"\xe0\x7f\x10\0",),
-    EXPLICIT_LITTLE: (b"\xe0\x7f\x10\0OW\0\0", b"\xe0\x7f\x10\0OB\0\0"),
-}
-"""All of the pixels' element before its length."""
-
 _CHARACTER_SETS = frozenset(
     (
         *("", "GB18030", "GBK", "ISO 2022 58", "ISO 2022 GBK", "ISO_IR 6", "ISO_IR 192"),
@@ -78,11 +73,8 @@ _SIEMENS_MR = b"SIEMENS MR HEADER"
 _UIH_COUNT = 0x0065_1050
 _PRIVATE = (*_CREATORS, *_SIEMENS_COUNTS, _UIH_COUNT)
 
-_KEYWORDS = {tag: (keyword, vr) for keyword, (tag, vr) in ATTRIBUTES.items()}
-_WANTED: dict[int, bytes | None] = {
-    **{tag: vr.encode() for tag, vr in ATTRIBUTES.values()},
-    **dict.fromkeys(_PRIVATE),
-}
+_KEYWORDS = {tag: (keyword, vr, vr.encode()) for keyword, (tag, vr) in ATTRIBUTES.items()}
+_WANTED = frozenset((*_KEYWORDS, *_PRIVATE))
 
 
 class ScannedHeader(NamedTuple):
@@ -92,14 +84,11 @@ class ScannedHeader(NamedTuple):
         attributes: Keyword to texts, of those of attributes.ATTRIBUTES that the header has.
         syntax: Transfer syntax UID.
         pixels: Where the pixels lie.
-        proof: (place, bytes): the file must hold one of these at that place for `pixels` to be
-            right; none where the element of the pixels was seen.
     """
 
     attributes: dict[str, tuple[str, ...]]
     syntax: str
     pixels: PixelExtent
-    proof: tuple[int, tuple[bytes, ...]]
 
 
 def scan_path(path: str | os.PathLike[str]) -> ScannedHeader | None:
@@ -113,61 +102,68 @@ def scan_path(path: str | os.PathLike[str]) -> ScannedHeader | None:
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
-        size = os.fstat(handle).st_size
-        scanned = scan_header(os.pread(handle, WINDOW_BYTES, 0), size=size)
-        if scanned is None:
-            return None
-        place, expected = scanned.proof
-        if expected and os.pread(handle, len(expected[0]), place) not in expected:
-            return None
-        return scanned
+        return scan_header(partial(os.pread, handle), size=os.fstat(handle).st_size)
     finally:
         os.close(handle)
 
 
 def scan_content(content: bytes) -> ScannedHeader | None:
     """Scan a file that is at hand as bytes; None where it is distrusted."""
-    scanned = scan_header(content[:WINDOW_BYTES], size=len(content))
-    if scanned is None:
-        return None
-    place, expected = scanned.proof
-    if expected and content[place : place + len(expected[0])] not in expected:
-        return None
-    return scanned
+    return scan_header(lambda n_bytes, place: content[place : place + n_bytes], size=len(content))
 
 
-def scan_header(head: bytes, *, size: int) -> ScannedHeader | None:
-    """Scan the first bytes of a file.
+def scan_header(read: ReadAt, *, size: int) -> ScannedHeader | None:
+    """Scan the header of a file.
 
     Args:
-        head: The first WINDOW_BYTES bytes; fewer where the file has no more.
+        read: (number of bytes, place) to the bytes there, fewer where the file ends.
         size: Bytes of the file.
 
     Returns:
-        What holds if the file also holds `proof`; None where the file is distrusted.
+        None where the file is distrusted.
 
     Source:
         PS3.10 7.1 (meta information), PS3.5 7 (data elements), PS3.5 8.1 (native pixels).
     """
-    place = _find_dataset(head)
-    walked = None if place is None else _walk(head, *place)
-    if place is None or walked is None or walked.last <= _END_OF_IMAGE:
+    head = read(WINDOW_BYTES, 0)
+    begin = _find_dataset(head)
+    if begin is None:
         return None
-    attributes = _decode(walked.found)
-    if attributes is None or not _is_ordinary(attributes) or _may_be_mosaic(walked, attributes):
+    found: Found = {}
+    element = _walk(read, head, begin, found=found)
+    if element is None or _may_be_mosaic(found):
         return None
-    syntax = place[1]
-    if walked.pixels is not None:
-        return _take_pixels(walked.pixels, attributes, syntax=syntax, size=size)
-    return _expect_pixels(walked, attributes, syntax=syntax, size=size)
+    attributes = _decode(found)
+    if attributes is None or not _is_ordinary(attributes):
+        return None
+    tag, vr, place, length = element
+    if tag != PIXELS or (vr and vr not in _PIXEL_VRS) or place + length > size:
+        return None
+    return ScannedHeader(attributes, begin[1], PixelExtent(tag, vr.decode() or "OW", place, length))
 
 
-def _walk(head: bytes, start: int, syntax: str) -> Walk | None:
-    """Walk the dataset in its syntax."""
-    if syntax == EXPLICIT_LITTLE:
-        return walk_explicit(head, start, _WANTED)
+def _walk(
+    read: ReadAt, head: bytes, begin: tuple[int, str], *, found: Found
+) -> tuple[int, bytes, int, int] | None:
+    """Walk the dataset to the element of the pixels; note on the way what is wanted."""
+    at, syntax = begin
+    walk = walk_explicit if syntax == EXPLICIT_LITTLE else walk_implicit
     # What looks like a VR in the first element makes pydicom read the whole as explicit.
-    return None if head[start + 4 : start + 6].isalpha() else walk_implicit(head, start, _WANTED)
+    if walk is walk_implicit and head[at + 4 : at + 6].isalpha():
+        return None
+    base, last = 0, _BEFORE_FIRST
+    for look in range(1 + _MAX_LOOKS):
+        window = read(_LOOK_BYTES, base) if look else head
+        walked = walk(window, at, last=last, wanted=_WANTED, found=found)
+        if walked is None:
+            return None
+        if walked.pixels is not None:
+            tag, vr, place, length = walked.pixels
+            return tag, vr, base + place, length
+        if walked.at == 0:
+            return None
+        base, at, last = base + walked.at, 0, walked.last
+    return None
 
 
 def _find_dataset(head: bytes) -> tuple[int, str] | None:
@@ -185,14 +181,14 @@ def _find_dataset(head: bytes) -> tuple[int, str] | None:
     return (at, _SYNTAXES[syntax]) if syntax in _SYNTAXES else None
 
 
-def _decode(found: dict[int, bytes]) -> dict[str, tuple[str, ...]] | None:
+def _decode(found: Found) -> dict[str, tuple[str, ...]] | None:
     """Return values by keyword, None where one of them is not plain."""
     attributes: dict[str, tuple[str, ...]] = {}
-    for tag, value in found.items():
+    for tag, (own_vr, value) in found.items():
         if tag not in _KEYWORDS:
             continue
-        keyword, vr = _KEYWORDS[tag]
-        texts = decode_raw(value, vr)
+        keyword, vr, stated = _KEYWORDS[tag]
+        texts = decode_raw(value, vr) if own_vr in (stated, b"") else None
         if texts is None:
             return None
         attributes[keyword] = texts
@@ -212,57 +208,17 @@ def _is_ordinary(attributes: dict[str, tuple[str, ...]]) -> bool:
     )
 
 
-def _may_be_mosaic(walked: Walk, attributes: dict[str, tuple[str, ...]]) -> bool:
-    """Say whether private elements count several tiles, or may do so behind the window."""
-    found = walked.found
-    if found.get(_UIH_COUNT, b"").strip(b" \0") not in (b"", b"1"):
+def _may_be_mosaic(found: Found) -> bool:
+    """Say whether private elements count several tiles."""
+    if found.get(_UIH_COUNT, _EMPTY)[1].strip(b" \0") not in (b"", b"1"):
         return True
-    manufacturer = attributes.get("Manufacturer") or ("",)
-    if walked.pixels is None and name_manufacturer(manufacturer[0]) == "UIH":
-        return True
-    counts = {found[tag] for tag in _SIEMENS_COUNTS if tag in found}
+    counts = {found[tag][1] for tag in _SIEMENS_COUNTS if tag in found}
     if counts <= _NO_TILES:
         return False
-    creators = {_read_creator(found[tag]) for tag in _CREATORS if tag in found} - {b""}
+    creators = {_read_creator(found[tag][1]) for tag in _CREATORS if tag in found} - {b""}
     return not creators or _SIEMENS_MR in creators
 
 
 def _read_creator(value: bytes) -> bytes:
     """Return the name of who reserved a private block, in capitals."""
     return value.partition(b"\\")[0].strip(b" \0").upper()
-
-
-def _take_pixels(
-    element: tuple[int, bytes, int, int],
-    attributes: dict[str, tuple[str, ...]],
-    *,
-    syntax: str,
-    size: int,
-) -> ScannedHeader | None:
-    """Return the header of a file whose pixels begin within the window."""
-    tag, vr, place, length = element
-    if tag != PIXELS or (vr and vr not in _PIXEL_VRS) or place + length > size:
-        return None
-    extent = PixelExtent(tag, vr.decode() or "OW", place, length)
-    return ScannedHeader(attributes, syntax, extent, (0, ()))
-
-
-def _expect_pixels(
-    walked: Walk, attributes: dict[str, tuple[str, ...]], *, syntax: str, size: int
-) -> ScannedHeader | None:
-    """Return the header of a file whose pixels should be its last bytes."""
-    sop_class = attributes["SOPClassUID"][0]
-    is_short = sop_class in _SHORT_CLASSES or (sop_class == _PET and walked.last > _END_OF_PET)
-    bits = int(attributes["BitsAllocated"][0])
-    if not is_short or bits % 8:
-        return None
-    samples = int((attributes.get("SamplesPerPixel") or ("1",))[0])
-    length = int(attributes["Rows"][0]) * int(attributes["Columns"][0]) * samples * bits // 8
-    length += length % 2
-    place = size - length
-    extent = PixelExtent(PIXELS, "OW", place, length)
-    proof = tuple(start + length.to_bytes(4, "little") for start in _PIXEL_HEADS[syntax])
-    before = place - len(proof[0])
-    if not length or before < walked.end:
-        return None
-    return ScannedHeader(attributes, syntax, extent, (before, proof))

@@ -1,11 +1,12 @@
-"""The first elements of an uncompressed little endian dataset, walked without a parser."""
+"""The elements of an uncompressed little endian dataset, walked without a parser."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container
 from typing import NamedTuple
 
 UNDEFINED = 0xFFFFFFFF
-PIXEL_GROUP = 0x7FE0_0000
+FIRST_OF_PIXELS = 0x7FE0_0001
+"""The group's length may come before it."""
 
 ReadElement = Callable[[bytes, int], tuple[int, bytes, int, int]]
 """(bytes, place of an element) to (tag, VR, place of the value, its length).
@@ -13,9 +14,14 @@ ReadElement = Callable[[bytes, int], tuple[int, bytes, int, int]]
 The VR is empty where the file does not state it; the tag is 0 where the bytes are no element.
 """
 
+Found = dict[int, tuple[bytes, bytes]]
+"""Tag to VR (empty where the file does not state it) and value."""
+
 _NO_ELEMENT = (0, b"", 0, 0)
+_NO_SEQUENCE, _BEHIND = -1, -2
+"""No byte: the element is no well-formed sequence, or one that ends behind the window."""
+
 _HEAD_BYTES = 12
-_FIRST_TAG = 0x0008_0000
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
 _CHARACTER_SET = 0x0008_0005
 _MAX_DEPTH = 8
@@ -50,16 +56,14 @@ class Walk(NamedTuple):
     """How far a walk came.
 
     Args:
-        found: Tag to the value's bytes, of the wanted elements.
-        last: Tag of the last element.
-        end: Byte behind the last element; it may lie behind the window.
+        last: Tag of the last element that was passed.
+        at: Place of the first element that was not passed; it may lie behind the window.
         pixels: (tag, VR, place of the value, its length) of the first element of the pixels'
             group; None where the window ended before it.
     """
 
-    found: dict[int, bytes]
     last: int
-    end: int
+    at: int
     pixels: tuple[int, bytes, int, int] | None
 
 
@@ -79,113 +83,120 @@ def read_implicit(head: bytes, at: int) -> tuple[int, bytes, int, int]:
     return group << 16 | element, b"", at + 8, length
 
 
-def walk_explicit(head: bytes, start: int, wanted: Mapping[int, bytes | None]) -> Walk | None:
+def walk_explicit(
+    window: bytes, at: int, *, last: int, wanted: Container[int], found: Found
+) -> Walk | None:
     """Walk the elements of an explicit little endian dataset, up to the pixels or the window's end.
 
     The loop is the costliest part of the scan, so it spells out what read_explicit does.
 
     Args:
-        head: The first bytes of a file.
-        start: Where the dataset begins.
-        wanted: Tag to the VR that the element must have, None for any.
+        window: Part of a file.
+        at: Place in the window at which an element begins.
+        last: Tag of the element before it.
+        wanted: Tags of the elements to keep.
+        found: Takes them.
 
     Returns:
-        None where tags do not rise, a VR is unknown or another than it must be, a wanted value
-        lies beyond the window, or an element of undefined length is no sequence that ends within
-        the window.
+        None where tags do not rise, a VR is unknown, or an element of undefined length is no
+        sequence.
 
     Source:
         PS3.5 7.1 (data elements), 7.5 (sequences).
     """
-    found: dict[int, bytes] = {}
-    last, at, limit = _FIRST_TAG - 1, start, len(head) - _HEAD_BYTES
-    while at <= limit:
-        group, number, vr, length = _unpack_explicit(head, at)
+    n_bytes = len(window)
+    while at <= n_bytes - _HEAD_BYTES:
+        group, number, vr, length = _unpack_explicit(window, at)
         tag, place = group << 16 | number, at + 8
         if vr not in _SHORT:
             if vr not in _LONG:
                 return None
-            length, place = _unpack_length(head, place)[0], at + 12
+            length, place = _unpack_length(window, place)[0], at + 12
         if tag <= last:
             return None
-        if tag >= PIXEL_GROUP:
-            return Walk(found, last, at, (tag, vr, place, length))
-        at = place + length
+        if tag >= FIRST_OF_PIXELS:
+            return Walk(last, at, (tag, vr, place, length))
+        end = place + length
         if length == UNDEFINED:
-            at = _skip(head, place, read=read_explicit, tag=tag, vr=vr)
-        if at < 0:
-            return None
+            end = _skip(window, place, read=read_explicit, tag=tag, vr=vr)
+            if end < 0:
+                return Walk(last, at, None) if end == _BEHIND else None
         if tag in wanted:
-            if at > len(head) or wanted[tag] not in (vr, None):
-                return None
-            found[tag] = head[place:at]
-        last = tag
-    return Walk(found, last, at, None)
+            if end > n_bytes:
+                break
+            found[tag] = vr, window[place:end]
+        last, at = tag, end
+    return Walk(last, at, None)
 
 
-def walk_implicit(head: bytes, start: int, wanted: Mapping[int, bytes | None]) -> Walk | None:
+def walk_implicit(
+    window: bytes, at: int, *, last: int, wanted: Container[int], found: Found
+) -> Walk | None:
     """Walk the elements of an implicit little endian dataset, as walk_explicit."""
-    found: dict[int, bytes] = {}
-    last, at, limit = _FIRST_TAG - 1, start, len(head) - _HEAD_BYTES
-    while at <= limit:
-        group, number, length = _unpack_implicit(head, at)
+    n_bytes = len(window)
+    while at <= n_bytes - _HEAD_BYTES:
+        group, number, length = _unpack_implicit(window, at)
         tag, place = group << 16 | number, at + 8
         if tag <= last:
             return None
-        if tag >= PIXEL_GROUP:
-            return Walk(found, last, at, (tag, b"", place, length))
-        at = place + length
+        if tag >= FIRST_OF_PIXELS:
+            return Walk(last, at, (tag, b"", place, length))
+        end = place + length
         if length == UNDEFINED:
-            at = _skip(head, place, read=read_implicit, tag=tag, vr=b"")
-        if at < 0:
-            return None
+            end = _skip(window, place, read=read_implicit, tag=tag, vr=b"")
+            if end < 0:
+                return Walk(last, at, None) if end == _BEHIND else None
         if tag in wanted:
-            if at > len(head):
-                return None
-            found[tag] = head[place:at]
-        last = tag
-    return Walk(found, last, at, None)
+            if end > n_bytes:
+                break
+            found[tag] = b"", window[place:end]
+        last, at = tag, end
+    return Walk(last, at, None)
 
 
-def _skip(head: bytes, at: int, *, read: ReadElement, tag: int, vr: bytes, depth: int = 0) -> int:
-    """Return the byte behind a sequence of undefined length, -1 where it cannot be told."""
-    if vr != b"SQ" and (vr or not (tag in _SEQUENCES or _is_private_sequence(head, at, tag))):
-        return -1
-    while depth < _MAX_DEPTH and at + 8 <= len(head):
-        marker, _, at, length = read_implicit(head, at)
+def _skip(window: bytes, at: int, *, read: ReadElement, tag: int, vr: bytes, depth: int = 0) -> int:
+    """Return the byte behind a sequence of undefined length, or _NO_SEQUENCE, or _BEHIND."""
+    if at + 8 > len(window):
+        return _BEHIND
+    is_sequence = vr == b"SQ" if vr else tag in _SEQUENCES or _is_private_sequence(window, at, tag)
+    if not is_sequence or depth >= _MAX_DEPTH:
+        return _NO_SEQUENCE
+    while at + 8 <= len(window):
+        marker, _, at, length = read_implicit(window, at)
         if marker == _SEQUENCE_END:
             return at
         if marker != _ITEM:
-            return -1
-        at = _skip_item(head, at, length=length, read=read, depth=depth)
+            return _NO_SEQUENCE
+        at = _skip_item(window, at, length=length, read=read, depth=depth)
         if at < 0:
-            return -1
-    return -1
+            return at
+    return _BEHIND
 
 
-def _is_private_sequence(head: bytes, at: int, tag: int) -> bool:
+def _is_private_sequence(window: bytes, at: int, tag: int) -> bool:
     """Say whether a private element of undefined length begins with an item."""
-    return bool(tag >> 16 & 1) and len(head) >= at + 8 and read_implicit(head, at)[0] == _ITEM
+    return bool(tag >> 16 & 1) and read_implicit(window, at)[0] == _ITEM
 
 
-def _skip_item(head: bytes, at: int, *, length: int, read: ReadElement, depth: int) -> int:
-    """Return the byte behind an item, -1 where its elements do not fill it exactly.
+def _skip_item(window: bytes, at: int, *, length: int, read: ReadElement, depth: int) -> int:
+    """Return the byte behind an item, as _skip; its elements must fill it exactly.
 
     Nor is an item trusted that has a character set of its own.
     """
-    end = at + length if length != UNDEFINED else len(head)
+    end = at + length if length != UNDEFINED else len(window)
     while at < end:
-        if at + _HEAD_BYTES > len(head):
-            return -1
-        if length == UNDEFINED and read_implicit(head, at)[0] == _ITEM_END:
+        if at + _HEAD_BYTES > len(window):
+            return _BEHIND
+        if length == UNDEFINED and read_implicit(window, at)[0] == _ITEM_END:
             return at + 8
-        tag, vr, place, size = read(head, at)
+        tag, vr, place, size = read(window, at)
         if not 0 < tag < _ITEM or tag == _CHARACTER_SET:
-            return -1
+            return _NO_SEQUENCE
+        at = place + size
         if size == UNDEFINED:
-            at = _skip(head, place, read=read, tag=tag, vr=vr, depth=depth + 1)
-            if at < 0:
-                return -1
-        else:
-            at = place + size
-    return at if at == end and length != UNDEFINED else -1
+            at = _skip(window, place, read=read, tag=tag, vr=vr, depth=depth + 1)
+        if at < 0:
+            return at
+    if length == UNDEFINED:
+        return _BEHIND
+    return at if at == end else _NO_SEQUENCE
