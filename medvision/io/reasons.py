@@ -94,6 +94,7 @@ FLAGS = {
     "no-patient-id": "the header has no PatientID; the study stands for the subject",
     "no-spacing": "pixel spacing is not stated; 1 mm taken",
     "offset-table-ignored": "the table of frames is wrong; frames were found without it",
+    "one-of-many": "one of several volumes of its series",
     "opacity-dropped": "colour had an opacity, which is not kept",
     "ordered-by-instance-number": "only InstanceNumber or ContentTime tells the volumes",
     "precision-differs": "compressed values need more bits than the header states; kept",
