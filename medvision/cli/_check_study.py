@@ -39,9 +39,12 @@ def check_study(study: Study) -> Iterator[Finding]:
     rows: list[LabelRow] = []
     if study.data.kind == "phantom":
         yield Finding("Images", "ok", f"{study.phantom.subjects} subjects are generated")
-    elif study.data.path is not None and study.data.labels is not None:
+    elif study.pacs.protocol != "none":
+        yield Finding("Images", "ok", f"pulled by {study.pacs.protocol}")
+    elif study.data.path is not None:
         files = _list_files(study.data.path)
         yield _check_images(study.data.path, files, kind=study.data.kind)
+    if study.data.labels is not None:
         finding, rows = _check_labels(study, study.data.labels)
         yield finding
         if any(row.mask for row in rows):

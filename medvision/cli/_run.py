@@ -24,7 +24,10 @@ from medvision.runtime.files import (
     write_json,
 )
 
-_SOFTWARE = ("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors")
+_SOFTWARE = (
+    *("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors"),
+    *("blake3", "isal", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls", "pynetdicom", "urllib3"),
+)
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CONFIG_HELP = (
