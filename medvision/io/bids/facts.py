@@ -95,6 +95,19 @@ def read_gradients(path: Path, affine: Affine, *, n_volumes: int) -> dict[str, J
     return found
 
 
+def list_companions(source: Path, relative_path: str) -> list[Path]:
+    """Return the files that are read with a NIfTI file, whether they are there or not.
+
+    Args:
+        source: Folder of the input.
+        relative_path: Path of the file below it, POSIX.
+    """
+    path = PurePosixPath(relative_path)
+    stem = source / path.parent / _strip(path.name)
+    gradients = [stem.with_name(f"{stem.name}{end}") for end in (".bval", ".bvec")]
+    return [*_list_sidecars(source, path), *gradients]
+
+
 def _list_sidecars(source: Path, path: PurePosixPath) -> list[Path]:
     """Return the sidecars that concern a file, the furthest first."""
     suffix, entities = read_suffix(path.name), set(read_entities(path.name))

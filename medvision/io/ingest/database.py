@@ -3,18 +3,20 @@
 import logging
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from medvision.errors import StorageError
-from medvision.runtime.files import storage_faults
+from medvision.runtime.files import PARTIAL_PREFIX, storage_faults
 
 _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 60.0
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
-_FULL = ("SQLITE_FULL", "SQLITE_IOERR")
+_FULL = ("SQLITE_FULL",)
+_PROBE_BYTES = 1 << 16
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 
 
@@ -72,10 +74,25 @@ def database_faults(path: Path) -> Iterator[None]:
                 f"{path.name}: file must be a whole database, got {name}.",
                 "remove it and run again: it is made anew.",
             ) from error
-        fault = "has no space left or cannot be read" if name.startswith(_FULL) else f"got {name}"
+        _probe(path.parent)
+        fault = "has no space left" if name.startswith(_FULL) else f"answered {name}"
         raise StorageError(
             f"{path.parent}: the output folder must be writable, it {fault}."
         ) from error
+
+
+def _probe(folder: Path) -> None:
+    """Write a little beside a database that could not be written: the system's word says more.
+
+    Raises:
+        StorageError: That cannot be written either.
+    """
+    with (
+        storage_faults(folder / "probe"),
+        tempfile.NamedTemporaryFile(prefix=PARTIAL_PREFIX, dir=folder) as stream,
+    ):
+        stream.write(bytes(_PROBE_BYTES))
+        stream.flush()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

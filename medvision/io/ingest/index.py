@@ -56,6 +56,7 @@ def describe_index(scanner: Scanner) -> dict[str, str]:
         "masks": sorted(hash_bytes(sealer.seal(str(mask))) for mask in scanner.masks),
         "opens_archives": scanner.opens_archives,
         "limit": scanner.limit,
+        "is_bids": scanner.is_bids,
     }
     return {
         "key": scanner.names.key_id,
@@ -190,6 +191,12 @@ class Index:
         )
         for file, sealed, content, partner in rows:
             yield file, self._sealer.unseal(sealed), content, partner
+
+    def find_nifti(self, file: str) -> str | None:
+        """Return the path of a NIfTI file that is no member, None for any other file."""
+        query = "SELECT path FROM files WHERE file = ? AND parent = '' AND content = ''"
+        row = self.connection.execute(query, (file,)).fetchone()
+        return None if row is None else self._sealer.unseal(row[0])
 
     def list_paths(self, parent: str) -> Iterator[str]:
         """Yield the paths of the members of an archive, or of all files of their own for ""."""

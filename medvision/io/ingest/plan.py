@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from medvision.io.bids.facts import list_companions
 from medvision.io.ingest.index import Index, JobStamp
 from medvision.io.ingest.jobs import Job, JobFile, Written
 from medvision.io.ingest.store import Shard, Store
@@ -25,14 +26,14 @@ class Planned(NamedTuple):
 
 
 def plan_jobs(
-    index: Index, store: Store, *, shard: Shard, settings: str, images: Path
+    index: Index, store: Store, *, source: Path, settings: str, images: Path
 ) -> tuple[int, int]:
     """Note all jobs of a shard in the index, and which of them must be done.
 
     Args:
         index: Its temporary table `planned` is made anew.
-        store: What is known of earlier runs; what other divisions know is put here.
-        shard: Whose jobs are looked at.
+        store: What is known of earlier runs of its shard; what other divisions know is put here.
+        source: Folder of the input.
         settings: Digest of all settings that decide a result.
         images: Folder of the images.
 
@@ -47,7 +48,7 @@ def plan_jobs(
     )
     connection.execute("BEGIN")
     n_due = n_all = 0
-    for planned in _list_planned(index, shard=shard, settings=settings):
+    for planned in _list_planned(index, store.shard, source=source, settings=settings):
         is_due = _is_due(planned, store, images)
         connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?)", (*planned, is_due))
         n_due += is_due
@@ -57,15 +58,18 @@ def plan_jobs(
     return n_due, n_all
 
 
-def _list_planned(index: Index, *, shard: Shard, settings: str) -> Iterator[Planned]:
+def _list_planned(index: Index, shard: Shard, *, source: Path, settings: str) -> Iterator[Planned]:
     """Yield the jobs of a shard with what decides their results."""
     for key, stamps in groupby(index.list_stamps(), key=attrgetter("series")):
         if not shard.holds(key):
             continue
-        digest, parents = hashlib.sha256(settings.encode()), set()
+        digest, parents, n_files = hashlib.sha256(settings.encode()), set(), 0
         for stamp in stamps:
             digest.update(_describe(stamp, index).encode())
             parents.add(stamp.parent)
+            n_files += 1
+        if n_files == 1:
+            digest.update(_describe_companions(stamp.file, index, source).encode())
         parents.discard("")
         batch = f"{_SEVERAL}{key}" if len(parents) > 1 else "".join(parents)
         yield Planned(key, batch, digest.hexdigest())
@@ -78,6 +82,22 @@ def _describe(stamp: JobStamp, index: Index) -> str:
         return own
     n_bytes, mtime_ns = index.read_stamp(stamp.partner)
     return f"{own} {stamp.partner} {n_bytes} {mtime_ns}"
+
+
+def _describe_companions(file: str, index: Index, source: Path) -> str:
+    """Return what must be as it was of the files that are read with a NIfTI file."""
+    path = index.find_nifti(file)
+    companions = [] if path is None else list_companions(source, path)
+    return "".join(f"\n{_stamp(companion)}" for companion in companions)
+
+
+def _stamp(path: Path) -> str:
+    """Return size and time of a file, nothing where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _is_due(planned: Planned, store: Store, images: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from medvision import __version__
 from medvision.errors import DataError
+from medvision.io.bids.entities import is_bids
 from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 from medvision.io.ingest.database import database_faults
 from medvision.io.ingest.gather import Tally, gather_outcomes, list_written, write_tables
@@ -206,6 +207,7 @@ def _open_index(
         masks=frozenset(mask.resolve() for mask in settings.masks),
         opens_archives=settings.archives == "open",
         limit=int(settings.archive_limit_gb * _GB),
+        is_bids=is_bids(source),
     )
     opener = open_complete_index if is_held else open_index
     path = layout.ingest_index
@@ -229,7 +231,9 @@ def _convert_due(
     """Convert what is not as an earlier run left it; return how many that were, and of how many."""
     what = f"{__version__} {scanner.names.key_id} {settings.conversion!r}"
     digest = hash_bytes(what.encode())
-    n_due, n_all = plan_jobs(index, store, shard=store.shard, settings=digest, images=layout.images)
+    n_due, n_all = plan_jobs(
+        index, store, source=scanner.source, settings=digest, images=layout.images
+    )
     spool = Spool(layout.ingest_spool / str(store.shard), scanner, index)
     workshop = Workshop(scanner.source, layout, scanner.names, settings.conversion, spool.reader)
     # A codec is native code, which broken pixels may crash: it then takes only its own process.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from medvision.domain.study import Instance
+from medvision.io.bids.entities import is_outside
 from medvision.io.ingest.convert_nifti import NiftiFile
 from medvision.io.ingest.entry import Entry, hold_dicom, hold_nifti, hold_verdict
 from medvision.io.ingest.kind import ARCHIVES, DICOM, HEAD_BYTES, NIFTI_PAIR, classify_head
@@ -34,7 +35,7 @@ def scan_file(found: Found, scanner: Scanner) -> list[Entry]:
         return [hold_verdict(entry, Verdict("non-image", "not-a-file"))]
     try:
         return _scan(found, entry, scanner)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         detail = f"file must be readable, got {type(error).__name__}"
         return [refuse_for_now(entry, Verdict("refused", "unreadable", detail))]
 
@@ -46,6 +47,8 @@ def _scan(found: Found, entry: Entry, scanner: Scanner) -> list[Entry]:
         head = stream.read(HEAD_BYTES)
         kind = classify_head(head)
         verdict = judge_kind(kind, scanner, is_member=False)
+        if verdict is None and scanner.is_bids and is_outside(found.path):
+            verdict = Verdict("non-image", "outside-dataset")
         # To resolve a path costs as much as to read a header: only where there are masks.
         if verdict is None and scanner.masks and path.resolve() in scanner.masks:
             verdict = Verdict("non-image", "mask")

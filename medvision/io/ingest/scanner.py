@@ -26,6 +26,7 @@ class Scanner:
         masks: Resolved paths of files that are masks, not images.
         opens_archives: Look into archives.
         limit: Bytes to which one archive may unpack.
+        is_bids: The source is a BIDS dataset, parts of which hold no images of its own.
     """
 
     source: Path
@@ -34,6 +35,7 @@ class Scanner:
     masks: frozenset[Path]
     opens_archives: bool
     limit: int
+    is_bids: bool = False
 
     def begin_entry(self, found: Found) -> Entry:
         """Return what is known of a file without opening it."""
@@ -92,4 +94,10 @@ def read_dicom(
         )
     except RefusalError as refusal:
         return refuse_with(refusal)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one file must never stop the others
+        # The error's own text may quote the file.
+        detail = f"header must be understood, got {type(error).__name__}"
+        return Verdict("refused", "unreadable", detail)
     return Verdict("non-image", read) if isinstance(read, str) else read

@@ -5,6 +5,8 @@ import shutil
 import signal
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from dicoms import Plan, make_volume, write_series
 from ingesting import Ingested, ingest, snapshot
@@ -88,6 +90,38 @@ def test_a_slice_that_arrives_late_mends_its_series(tmp_path, done):
     done.clear()
     second = ingest(tmp_path / "in", tmp_path / "out")
     assert (len(done), second.reasons(), len(second.manifest)) == (1, {}, 2)
+
+
+def test_a_sidecar_of_a_nifti_that_changes_is_read_again(tmp_path, done):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("sub-1_bold", "sub-2_bold"):
+        image = nibabel.Nifti1Image(make_volume(), np.diag([2.0, 2, 3, 1]))
+        nibabel.save(image, source / f"{name}.nii.gz")
+    ingest(source, tmp_path / "out")
+    for name, text in (
+        ("sub-1_bold.json", '{"RepetitionTime": 2.0}'),
+        ("sub-1_bold.json", '{"RepetitionTime": 2.25}'),
+        ("sub-2_bold.bval", "0 1000"),
+    ):
+        (source / name).write_text(text)
+        done.clear()
+        again = ingest(source, tmp_path / "out")
+        assert len(done) == 1
+        shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
+        assert look(again) == look(ingest(source, tmp_path / "fresh"))
+
+
+def test_the_other_half_of_a_pair_that_changes_is_read_again(tmp_path, done):
+    source = tmp_path / "in"
+    source.mkdir()
+    for seed in (1, 2):
+        nibabel.save(nibabel.Nifti1Pair(make_volume(seed=seed), np.eye(4)), source / "P-1.hdr")
+        done.clear()
+        result = ingest(source, tmp_path / "out")
+        assert len(done) == 1
+        assert [row["verdict"] for row in result.sources] == ["converted", "converted"]
+        np.testing.assert_array_equal(result.load_only()[0], make_volume(seed=seed))
 
 
 def test_an_image_that_was_removed_or_touched_is_made_again(tmp_path, done):

@@ -346,6 +346,35 @@ def test_file_that_cannot_be_opened_is_refused_and_the_rest_goes_on(tmp_path, mo
     assert len(result.manifest) == 1
 
 
+def test_a_defect_of_the_reader_costs_one_file(tmp_path, monkeypatch):
+    from medvision.io.ingest import scanner
+
+    paths = write_series(tmp_path / "in", Plan(make_volume()))
+    read = scanner.read_instance
+
+    def fail(path, **named):
+        if path == paths[4]:
+            raise ZeroDivisionError("Muster^Max")
+        return read(path, **named)
+
+    monkeypatch.setattr(scanner, "read_instance", fail)
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    assert [row["reason"] for row in result.rejects] == ["unreadable"]
+    assert "ZeroDivisionError" in result.rejects[0]["detail"]
+    assert "Muster" not in result.rejects[0]["detail"]
+
+
+def test_images_that_a_bids_dataset_was_made_from_are_catalogued_and_not_read(tmp_path):
+    source = tmp_path / "in"
+    write_nifti(source / "sub-1" / "anat" / "sub-1_T1w.nii.gz", make_volume())
+    write_series(source / "sourcedata" / "1", Plan(make_volume()))
+    assert len(ingest(source, tmp_path / "plain").manifest) == 2
+    (source / "dataset_description.json").write_text("{}")
+    result = ingest(source, tmp_path / "plain")
+    assert [row["source"] for row in result.manifest] == ["nifti"]
+    assert sum(row["reason"] == "outside-dataset" for row in result.sources) == 5
+
+
 def test_same_input_gives_the_same_bytes_whatever_the_workers(tmp_path):
     source = tmp_path / "in"
     for n in range(4):
