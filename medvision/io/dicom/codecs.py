@@ -61,7 +61,14 @@ _LOSSLESS_SYNTAXES = frozenset(
 )
 _FREE_BYTES = 1 << 28
 _MAX_RATIO = 1000
-_MAX_PRECISION = 32
+_PRECISIONS = MappingProxyType(
+    {
+        JPEG: (8, 12),
+        JPEG_LOSSLESS: range(2, 17),
+        JPEG_LS: range(2, 17),
+        JPEG_2000: range(1, 33),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -140,9 +147,12 @@ def _check_size(codestream: Codestream, description: Description, *, n_bytes: in
     expected = (description.rows, description.columns, description.samples)
     if shape != expected:
         raise RefusalError("undecodable", f"codestream must be {expected}, got {shape}")
-    if not 1 <= codestream.precision <= _MAX_PRECISION:
+    possible = _PRECISIONS[codestream.coding]
+    if codestream.precision not in possible:
+        # GDCM ends the process over a precision that JPEG does not have.
         raise RefusalError(
-            "undecodable", f"precision must be 1 to {_MAX_PRECISION}, got {codestream.precision}"
+            "undecodable",
+            f"precision must be {min(possible)} to {max(possible)}, got {codestream.precision}",
         )
     n_decoded = math.prod(shape) * ((codestream.precision + 7) // 8)
     if n_decoded > _FREE_BYTES + _MAX_RATIO * n_bytes:

@@ -16,7 +16,9 @@ _JPEG_2000_START = b"\xff\x4f\xff\x51"
 _SOF_CODINGS = {0xC0: JPEG, 0xC1: JPEG, 0xC3: JPEG_LOSSLESS, 0xF7: JPEG_LS}
 _UNUSED_SOF = frozenset((0xC2, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)))
 _BARE_MARKERS = frozenset((0x01, *range(0xD0, 0xD8)))
+_FIRST_MARKER = 0xC0
 _SOS, _EOI, _APP0, _APP14 = 0xDA, 0xD9, 0xE0, 0xEE
+_APPLICATION, _COMMENT = range(0xE0, 0xF0), 0xFE
 _MAX_SEGMENTS = 10_000
 _RGB_IDS = (b"RGB", b"rgb")
 
@@ -73,10 +75,31 @@ def describe_codestream(data: bytes) -> Codestream:
     raise RefusalError("undecodable", "frame must begin with a codestream, got other bytes")
 
 
+def strip_remarks(data: bytes) -> bytes:
+    """Return JPEG without application segments and comments, which say nothing of the samples.
+
+    Decoders draw conclusions from them, and GDCM ends the process over some.
+
+    Args:
+        data: One frame, from its first marker.
+
+    Raises:
+        RefusalError: `undecodable`: there is no scan.
+    """
+    parts = [_JPEG_START]
+    for marker, start, end in _walk_jpeg(data):
+        if marker == _SOS:
+            parts.append(data[start - 4 :])
+        elif marker != _COMMENT and marker not in _APPLICATION:
+            parts.append(data[start - 4 : end])
+    return b"".join(parts)
+
+
 def _walk_jpeg(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start, end of the segment's content) up to the first scan, that included."""
     offset = 2
     for _ in range(_MAX_SEGMENTS):
+        # Anything between segments is damage: GDCM ends the process over it.
         if data[offset] != 0xFF:
             break
         while data[offset + 1] == 0xFF:
@@ -85,12 +108,14 @@ def _walk_jpeg(data: bytes) -> Iterator[tuple[int, int, int]]:
         offset += 2
         if marker in _BARE_MARKERS:
             continue
+        if marker < _FIRST_MARKER:
+            break
         (length,) = struct.unpack_from(">H", data, offset)
         yield marker, offset + 2, offset + length
         if marker in (_SOS, _EOI):
             return
         offset += length
-    raise RefusalError("undecodable", "codestream must have a scan, got none")
+    raise RefusalError("undecodable", "codestream must have segments and a scan, got other bytes")
 
 
 def _describe_jpeg(data: bytes) -> Codestream:

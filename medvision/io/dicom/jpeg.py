@@ -5,7 +5,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.io.dicom.codestream import JPEG, Codestream
+from medvision.io.dicom.codestream import JPEG, Codestream, strip_remarks
 from medvision.io.quiet import hear_native
 from medvision.io.reasons import RefusalError
 
@@ -50,7 +50,7 @@ def _run_gdcm(data: bytes, codestream: Codestream, *, bits_allocated: int) -> by
     import gdcm  # type: ignore[import-untyped]  # ships no types
 
     fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(data)
+    fragment.SetByteStringValue(strip_remarks(data))
     fragments = gdcm.SequenceOfFragments.New()
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(*_PIXEL_DATA))
@@ -66,7 +66,8 @@ def _run_gdcm(data: bytes, codestream: Codestream, *, bits_allocated: int) -> by
         image.SetPlanarConfiguration(0)
     syntax = gdcm.TransferSyntax.GetTSType(_name_syntax(codestream))
     image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    bits = codestream.precision
+    # Of fewer bits in a byte it ends the process.
+    bits = max(8, codestream.precision)
     image.SetPixelFormat(gdcm.PixelFormat(codestream.samples, bits_allocated, bits, bits - 1, 0))
     buffer = image.GetBuffer()
     if buffer is None:

@@ -12,7 +12,7 @@ from medvision.io.dicom.bits import extract_values
 from medvision.io.dicom.codecs import Coded, check_syntax, decode_frame
 from medvision.io.dicom.description import Description
 from medvision.io.dicom.fragments import split_frames
-from medvision.io.dicom.native import read_native
+from medvision.io.dicom.native import read_native, settle_word_order
 from medvision.io.dicom.precision import settle_values
 from medvision.io.dicom.values import read_value
 from medvision.io.reasons import RefusalError
@@ -57,7 +57,8 @@ def open_frames(description: Description) -> tuple[ReadFrame, tuple[str, ...]]:
             "unreadable", f"NumberOfFrames must be 1 to {_MAX_FRAMES}, got {description.n_frames}"
         )
     if not description.is_encapsulated:
-        return lambda index: _read_plain(description, index), ()
+        native, flags = settle_word_order(description)
+        return lambda index: _read_plain(native, index), flags
     check_syntax(description.layout.syntax)
     frames, flags = split_frames(
         description.value,

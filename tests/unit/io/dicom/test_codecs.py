@@ -224,21 +224,32 @@ def test_packed_twelve_bits_are_exact(n_frames):
     np.testing.assert_array_equal(np.stack(decode(dataset).planes), planes)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32"])
-@pytest.mark.parametrize("vr", ["OB", "OW"])
+@pytest.mark.parametrize(
+    ("dtype", "vr"),
+    [("uint8", "OB"), ("uint8", "OW"), ("int16", "OW"), ("uint32", "OW"), ("int32", "OW")],
+)
 def test_big_endian_pixels_are_exact(dtype, vr):
-    if vr == "OB" and dtype != "uint8":
-        pytest.skip("OB is for bytes")
-    plane = make_ramp(5, 7, peak=200, dtype=dtype)
-    dataset = build_image(plane)
-    raw = plane.astype(plane.dtype.newbyteorder(">")).tobytes()
+    plane = make_ramp(5, 7, peak=100 if dtype == "uint8" else 30000, dtype=dtype)
+    raw = plane.tobytes()
     raw += b"\0" * (len(raw) % 2)
-    if vr == "OW" and dtype == "uint8":
-        raw = np.frombuffer(raw, "<u2").astype(">u2").tobytes()
-    dataset.PixelData = raw
+    # OW is a string of 16-bit words, however wide the samples are.
+    swapped = raw if vr == "OB" else np.frombuffer(raw, "<u2").astype(">u2").tobytes()
+    dataset = build_image(plane, PixelData=swapped)
     dataset["PixelData"].VR = vr
     dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-    np.testing.assert_array_equal(decode(dataset).planes[0], plane)
+    decoded = decode(dataset)
+    np.testing.assert_array_equal(decoded.planes[0], plane)
+    assert decoded.flags == ()
+
+
+def test_wide_samples_that_a_writer_swapped_as_a_whole_are_seen_and_flagged():
+    plane = make_ramp(peak=3_000_000, dtype="uint32")
+    dataset = build_image(plane, PixelData=plane.astype(">u4").tobytes())
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    decoded = decode(dataset)
+    np.testing.assert_array_equal(decoded.planes[0], plane)
+    assert decoded.flags == ("encoding-differs",)
 
 
 def test_pixels_of_thirty_two_bits_are_exact():

@@ -31,21 +31,37 @@ FILES = (
     "image_dfl.dcm",
 )
 MEMORY = 4 << 30
-ROUNDS = 150
+ROUNDS = 300
+
+
+PIXELS = b"\xe0\x7f\x10\x00"
+
+
+def choose_stretch(data, rng):
+    """The whole file, its header, its pixels, or their first bytes: where most decisions lie."""
+    pixels = max(132, data.rfind(PIXELS) + 12)
+    ends = {
+        0: (132, len(data)),
+        1: (132, pixels),
+        2: (pixels, len(data)),
+        3: (pixels, pixels + 700),
+    }
+    start, end = ends[int(rng.integers(4))]
+    return start, max(start + 1, min(end, len(data)))
 
 
 def mutate(data, rng):
-    """Change bytes, cut, double or overwrite a stretch; more often where headers are."""
+    """Change bytes, or cut, double or overwrite a stretch."""
     damaged = bytearray(data)
-    kind = rng.integers(4)
-    reach = len(damaged) if rng.random() < 0.5 else min(len(damaged), 3000)
-    place = int(rng.integers(132, reach))
-    if kind == 0:
-        for _ in range(int(rng.integers(1, 20))):
-            damaged[int(rng.integers(132, reach))] = int(rng.integers(256))
-    elif kind == 1:
-        del damaged[place : place + int(rng.integers(1, 200))]
+    start, end = choose_stretch(data, rng)
+    place = int(rng.integers(start, end))
+    kind = rng.integers(5)
+    if kind < 2:
+        for _ in range(int(rng.integers(1, 8))):
+            damaged[int(rng.integers(start, end))] = int(rng.integers(256))
     elif kind == 2:
+        del damaged[place : place + int(rng.integers(1, 200))]
+    elif kind == 3:
         damaged[place:place] = damaged[place : place + int(rng.integers(1, 200))]
     else:
         length = min(4, len(damaged) - place)

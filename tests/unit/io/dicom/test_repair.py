@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
-from medvision.io.dicom.codestream import describe_codestream
+from medvision.io.dicom.codestream import describe_codestream, strip_remarks
 from medvision.io.dicom.deflated import inflate_file, inflate_stream
 from medvision.io.dicom.pixels import read_planes
 from medvision.io.dicom.repair import mend_frame
@@ -64,6 +64,36 @@ def test_zeros_that_pad_the_scan_are_no_damage():
     dataset = build_image(np.zeros((16, 16), np.uint8))
     decoded = decode(set_frames(dataset, [padded], JPEG_BASELINE))
     assert set(decoded.planes[0].ravel().tolist()) == {77}
+
+
+def test_remarks_are_stripped_before_decoding_and_the_samples_stay():
+    # GDCM ends the process over an unknown revision of JFIF.
+    stream = encode_blocks(np.full((2, 2), 77), precision=8)
+    jfif = b"\xff\xe0\x00\x10JFIF\x00\x11\x01\x00\x00\x01\x00\x01\x00\x00"
+    remarked = stream[:2] + jfif + b"\xff\xfe\x00\x06DOE " + stream[2:]
+    assert strip_remarks(remarked) == stream
+    dataset = build_image(np.zeros((16, 16), np.uint8))
+    decoded = decode(set_frames(dataset, [remarked], JPEG_BASELINE))
+    assert set(decoded.planes[0].ravel().tolist()) == {77}
+
+
+@pytest.mark.parametrize("precision", [0, 1, 7, 10, 16, 20, 255])
+def test_a_precision_that_jpeg_does_not_have_is_refused_before_decoding(precision):
+    # GDCM ends the process over more than 16 bits.
+    stream = bytearray(encode_blocks(np.full((2, 2), 77), precision=8))
+    stream[stream.index(b"\xff\xc0") + 4] = precision
+    dataset = build_image(np.zeros((16, 16), np.uint8))
+    with pytest.raises(RefusalError, match="precision"):
+        decode(set_frames(dataset, [bytes(stream)], JPEG_BASELINE))
+
+
+def test_bytes_between_segments_are_refused_before_decoding():
+    # GDCM ends the process over those as well.
+    stream = encode_blocks(np.full((2, 2), 77), precision=8)
+    damaged = stream.replace(b"\xff\xc4", b"\xff\x00", 1)
+    dataset = build_image(np.zeros((16, 16), np.uint8))
+    with pytest.raises(RefusalError, match="segments"):
+        decode(set_frames(dataset, [damaged], JPEG_BASELINE))
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8", b"\xff\x4f\xff\x51"]))
