@@ -14,7 +14,8 @@ from pathlib import Path
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from medvision.io.ingest.run import IngestSettings, index_folder
+from medvision.io.ingest.run import index_folder
+from medvision.io.ingest.settings import IngestSettings
 from medvision.io.ingest.workshop import ConversionSettings
 from medvision.layout import Layout
 

@@ -8,7 +8,8 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.io.ingest.run import IngestSettings, IngestSummary, ingest_folder
+from medvision.io.ingest.run import ingest_folder
+from medvision.io.ingest.settings import IngestSettings, IngestSummary
 from medvision.io.ingest.workshop import ConversionSettings
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout

@@ -19,7 +19,7 @@ TAKERS = {
         "medvision.io.pacs.claim:claim_archive",
     ),
     "ingest": (
-        "medvision.io.ingest.run:IngestSettings",
+        "medvision.io.ingest.settings:IngestSettings",
         "medvision.io.ingest.workshop:ConversionSettings",
     ),
     "cohort": ("medvision.domain.folds:build_folds", "medvision.domain.leakage:find_leakage"),

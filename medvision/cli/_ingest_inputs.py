@@ -11,7 +11,7 @@ from medvision.errors import StaleOutputError
 from medvision.layout import Layout
 
 if TYPE_CHECKING:
-    from medvision.io.ingest.run import IngestSettings
+    from medvision.io.ingest.settings import IngestSettings
 
 _KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti")}
 
@@ -27,7 +27,7 @@ def build_settings(study: Study, layout: Layout) -> "IngestSettings":
     from dataclasses import fields
 
     from medvision.io.dicom.regions import read_rules
-    from medvision.io.ingest.run import IngestSettings
+    from medvision.io.ingest.settings import IngestSettings
     from medvision.io.ingest.workshop import ConversionSettings
 
     section = study.ingest

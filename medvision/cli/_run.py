@@ -12,6 +12,7 @@ import click
 
 from medvision import __version__
 from medvision.audit.graph import parse_record
+from medvision.cli._stale import describe_difference, name_command, say_again
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study, load_study
 from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
@@ -243,51 +244,21 @@ def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
     if record is None:
         raise StaleOutputError(
             f"{layout.root.name}: step {earlier} must be complete, got no record of it.",
-            f"run `{_name_command(earlier)}` first, or the whole workflow with snakemake.",
+            f"run `{name_command(earlier)}` first, or the whole workflow with snakemake.",
         )
     if record.version != __version__:
         raise StaleOutputError(
             f"{layout.root.name}: step {earlier} must be of version {__version__}, "
             f"got {record.version}.",
-            _say_again(earlier),
+            say_again(earlier),
         )
     for section, values in study.settings(earlier).items():
         held = record.parameters.get(section)
         if held != values:
-            message = _describe_difference(
+            message = describe_difference(
                 layout, earlier, section=section, held=held, values=values
             )
-            raise StaleOutputError(message, _say_again(earlier))
-
-
-def _name_command(step: str) -> str:
-    """Return the command line that runs a step."""
-    command, *fold = step.split("/")
-    options = f" --arm {fold[0]} --fold {fold[1].removeprefix('fold-')}" if fold else ""
-    return f"medvision {command}{options}"
-
-
-def _say_again(step: str) -> str:
-    """Name both ways out of an output folder that does not fit."""
-    return (
-        f"run `{_name_command(step)}` again with this configuration (snakemake does so by itself), "
-        "or set output.path to another folder."
-    )
-
-
-def _describe_difference(
-    layout: Layout, earlier: str, *, section: str, held: JsonValue, values: JsonValue
-) -> str:
-    """Name the first setting in which the output folder and the configuration differ."""
-    old = held if isinstance(held, dict) else {}
-    new = values if isinstance(values, dict) else {}
-    name = next(key for key in [*new, *old] if old.get(key) != new.get(key))
-    shown = [str(new.get(name)), str(old.get(name))]
-    note = "; paths are shown as digests" if any(text.startswith("path-") for text in shown) else ""
-    return (
-        f"{layout.root.name}: step {earlier} must have {section}.{name} {shown[0]}, "
-        f"got {shown[1]} (the folder holds another configuration{note})."
-    )
+            raise StaleOutputError(message, say_again(earlier))
 
 
 def _list_software() -> dict[str, str]:

@@ -14,7 +14,7 @@ from medvision.errors import ConfigError
 from medvision.layout import Layout
 
 if TYPE_CHECKING:
-    from medvision.io.ingest.run import IngestSettings, IngestSummary
+    from medvision.io.ingest.settings import IngestSettings, IngestSummary
     from medvision.io.ingest.store import Shard
 
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from medvision import __version__
 from medvision.errors import DataError
@@ -15,69 +13,21 @@ from medvision.io.ingest.database import database_faults
 from medvision.io.ingest.gather import Tally, gather_outcomes, list_written, write_tables
 from medvision.io.ingest.index import Index, open_complete_index, open_index
 from medvision.io.ingest.jobs import do_job, give_up
-from medvision.io.ingest.kind import DICOM, NIFTI
 from medvision.io.ingest.plan import has_codec, list_due, plan_jobs
 from medvision.io.ingest.pool import map_in_order
 from medvision.io.ingest.refresh import refresh_index
 from medvision.io.ingest.scanner import Scanner
+from medvision.io.ingest.settings import IngestSettings, IngestSummary
 from medvision.io.ingest.sources import Sources
 from medvision.io.ingest.spool import Spool
 from medvision.io.ingest.store import WHOLE, Shard, Store, hold
-from medvision.io.ingest.workshop import ConversionSettings, Workshop
+from medvision.io.ingest.workshop import Workshop
 from medvision.layout import Layout
 from medvision.runtime.files import PARTIAL_PREFIX, hash_bytes, storage_faults
 from medvision.runtime.progress import track
 
 _GB = 1_000_000_000
 _MANY_JOBS = 4
-
-
-@dataclass(frozen=True)
-class IngestSettings:
-    """How a folder is ingested: the fields of the configuration's section ingest, and two more.
-
-    Args:
-        key: Secret of the pseudonyms; made at random where the file is missing.
-        workers: Processes that read in parallel; their number changes no byte of the output.
-        archives: Open archives, or list them only.
-        archive_limit_gb: Bytes to which one archive may unpack, in 10⁹.
-        conversion: How images are made.
-        kinds: kind.DICOM, kind.NIFTI or both; images of another kind are left out.
-        masks: Files that are masks of other images, and so no images.
-    """
-
-    key: Path
-    workers: int
-    archives: Literal["open", "list"]
-    archive_limit_gb: float
-    conversion: ConversionSettings
-    kinds: frozenset[str] = frozenset({DICOM, NIFTI})
-    masks: frozenset[Path] = field(default_factory=frozenset)
-
-
-@dataclass(frozen=True)
-class IngestSummary:
-    """What became of the input.
-
-    Args:
-        n_files: Files found, members of archives included.
-        n_images: Images written.
-        n_subjects: Subjects with at least one image.
-        n_done: Series and files converted in this run; the others were as they are.
-        verdicts: Number of files per verdict.
-        refused: Number of files per reason, refused files alone.
-        key_id: Published name of the key that made the pseudonyms.
-        written: Name of every image and sidecar and its sha256, sorted.
-    """
-
-    n_files: int
-    n_images: int
-    n_subjects: int
-    n_done: int
-    verdicts: dict[str, int]
-    refused: dict[str, int]
-    key_id: str
-    written: tuple[tuple[str, str], ...]
 
 
 def ingest_folder(source: Path, layout: Layout, *, settings: IngestSettings) -> IngestSummary:
