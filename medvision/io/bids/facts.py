@@ -1,6 +1,8 @@
 """What lies beside a NIfTI file: sidecars, gradients, and what its path says, by an allow-list."""
 
+import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -114,13 +116,32 @@ def _list_sidecars(source: Path, path: PurePosixPath) -> list[Path]:
     folders = [source / parent for parent in reversed(path.parents)]
     found = []
     for folder in folders[:-1]:
-        inherited = sorted(folder.glob(f"*{suffix}.json")) if "_" in path.name else []
+        names = _list_json(folder) if "_" in path.name else ()
+        inherited = [name for name in names if name.endswith(f"{suffix}.json")]
         found += [
-            sidecar
-            for sidecar in inherited[:_MOST_SIDECARS]
-            if read_suffix(sidecar.name) == suffix and set(read_entities(sidecar.name)) <= entities
+            folder / name
+            for name in inherited[:_MOST_SIDECARS]
+            if read_suffix(name) == suffix and set(read_entities(name)) <= entities
         ]
     return [*found, folders[-1] / f"{_strip(path.name)}.json"]
+
+
+def _list_json(folder: Path) -> tuple[str, ...]:
+    """Return the sorted names of a folder's JSON files."""
+    try:
+        return _list_json_as_of(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=64)
+def _list_json_as_of(
+    folder: Path,
+    changed: int,  # noqa: ARG001 - part of the key: a file more or less changes it
+) -> tuple[str, ...]:
+    """List a folder once for all its images: in a flat one each would list all the others."""
+    with os.scandir(folder) as items:
+        return tuple(sorted(item.name for item in items if item.name.endswith(".json")))
 
 
 def _read_fields(path: Path) -> dict[str, Value]:
