@@ -116,32 +116,33 @@ def _list_sidecars(source: Path, path: PurePosixPath) -> list[Path]:
     folders = [source / parent for parent in reversed(path.parents)]
     found = []
     for folder in folders[:-1]:
-        names = _list_json(folder) if "_" in path.name else ()
-        inherited = [name for name in names if name.endswith(f"{suffix}.json")]
-        found += [
-            folder / name
-            for name in inherited[:_MOST_SIDECARS]
-            if read_suffix(name) == suffix and set(read_entities(name)) <= entities
-        ]
+        names = _list_json(folder).get(suffix, []) if "_" in path.name else []
+        inherited = [name for name in names if set(read_entities(name)) <= entities]
+        found += [folder / name for name in inherited]
     return [*found, folders[-1] / f"{_strip(path.name)}.json"]
 
 
-def _list_json(folder: Path) -> tuple[str, ...]:
-    """Return the sorted names of a folder's JSON files."""
+def _list_json(folder: Path) -> dict[str, list[str]]:
+    """Return the names of a folder's JSON files by BIDS suffix, sorted, not too many of each."""
     try:
         return _list_json_as_of(folder, folder.stat().st_mtime_ns)
     except OSError:
-        return ()
+        return {}
 
 
 @lru_cache(maxsize=64)
 def _list_json_as_of(
     folder: Path,
     changed: int,  # noqa: ARG001 - part of the key: a file more or less changes it
-) -> tuple[str, ...]:
+) -> dict[str, list[str]]:
     """List a folder once for all its images: in a flat one each would list all the others."""
+    found: dict[str, list[str]] = {}
     with os.scandir(folder) as items:
-        return tuple(sorted(item.name for item in items if item.name.endswith(".json")))
+        for name in sorted(item.name for item in items if item.name.endswith(".json")):
+            held = found.setdefault(read_suffix(name), [])
+            if len(held) < _MOST_SIDECARS:
+                held.append(name)
+    return found
 
 
 def _read_fields(path: Path) -> dict[str, Value]:
