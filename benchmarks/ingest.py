@@ -60,7 +60,8 @@ def write_archive(folder: Path, *, n_series: int, n_slices: int) -> int:
         target = folder / f"series-{number}"
         target.mkdir(parents=True)
         for k, plane in enumerate(planes):
-            build_slice(plane, sop_class, number, k).save_as(target / f"{k:05d}.dcm")
+            dataset = build_slice(plane, sop_class, number, k)
+            dataset.save_as(target / f"{k:05d}.dcm", enforce_file_format=True)
         n_bytes += planes.nbytes
     return n_bytes
 

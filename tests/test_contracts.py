@@ -22,7 +22,11 @@ TAKERS = {
         "medvision.io.ingest.settings:IngestSettings",
         "medvision.io.ingest.workshop:ConversionSettings",
     ),
-    "cohort": ("medvision.domain.folds:build_folds", "medvision.domain.leakage:find_leakage"),
+    "cohort": (
+        "medvision.domain.folds:build_folds",
+        "medvision.domain.leakage:find_leakage",
+        "medvision.domain.cohort:match_labels",
+    ),
     "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
     "pretrain": (
         "medvision.learn.pretrain:pretrain_backbone",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medvision.cli._cohort_summary import Parts, summarise_cohort
 from medvision.cli._inputs import find_labels, read_labels
+from medvision.cli._refusals import check_refusals
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.config.model import Study
 from medvision.domain.candidates import Unmatched, build_archive_images
@@ -47,6 +48,7 @@ def command(study: Study, layout: Layout) -> None:
     """Build the cohort and its folds."""
     upstream = ("ingest", "phantom") if study.data.kind == "phantom" else ("ingest",)
     with open_step("cohort", study, upstream=upstream) as step:
+        check_refusals(study, layout)
         step.seed = study.cohort.seed
         labels = _read_labels(step)
         matching = _match(step, labels)

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from medvision.domain.study import Grid, Instance, Series, Slice
 from medvision.domain.volume import NumberGrid
 from medvision.io.dicom.header import read_instance_fully

@@ -9,14 +9,24 @@ from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.record import JsonValue
 from medvision.domain.study import Role, Value
 from medvision.domain.volume import NumberGrid, format_shape
-from medvision.io.nifti.write import Compression, as_colour, shrink_dtype, write_nifti
+from medvision.io.nifti.write import Compression, Shrunk, as_colour, shrink_dtype, write_nifti
 from medvision.layout import Layout
 from medvision.runtime.files import hash_fast, write_json
 
 MANIFEST_COLUMNS = (
-    *("image_id", "subject", "subject_key", "study", "series", "source", "modality", "role", "part"),
-    *("axis", "n_volumes", "volume", "shape", "spacing_mm", "orientation", "units", "geometry"),
-    *("n_files", "flags", "date", "age", "sex", "image_digest", "pixel_digest", "image_key"),
+    *("image_id", "subject", "subject_key", "study", "series", "source", "modality", "role"),
+    *("part", "axis", "n_volumes", "volume", "shape", "spacing_mm", "orientation", "units"),
+    *(
+        "geometry",
+        "n_files",
+        "flags",
+        "date",
+        "age",
+        "sex",
+        "image_digest",
+        "pixel_digest",
+        "image_key",
+    ),
 )
 
 
@@ -94,7 +104,7 @@ def write_image(image: Image, layout: Layout, *, compression: Compression) -> di
         StorageError: The folder cannot be written.
     """
     shrunk = shrink_dtype(image.array)
-    array, low, high = shrunk.array, shrunk.low, shrunk.high
+    array = shrunk.array
     digest = write_nifti(
         layout.image(image.image_id),
         as_colour(array.astype(np.uint8, copy=False)) if image.is_colour else array,
@@ -103,8 +113,14 @@ def write_image(image: Image, layout: Layout, *, compression: Compression) -> di
         compression=compression,
         step_s=image.step_s,
     )
-    shape = array.shape[:-1] if image.is_colour else array.shape
-    row = {
+    row = _build_row(image, shrunk) | {"image_digest": digest}
+    write_json(layout.sidecar(image.image_id), _build_sidecar(image, row, shrunk))
+    return row
+
+
+def _build_row(image: Image, shrunk: Shrunk) -> dict[str, str]:
+    """Return what the manifest says of an image, its file's digest apart."""
+    return {
         "image_id": image.image_id,
         "subject": image.subject,
         "subject_key": image.subject_key,
@@ -117,23 +133,24 @@ def write_image(image: Image, layout: Layout, *, compression: Compression) -> di
         "axis": image.axis,
         "n_volumes": str(image.n_volumes),
         "volume": image.volume,
-        "shape": format_shape(shape),
+        "shape": format_shape(_find_shape(image)),
         "spacing_mm": "x".join(f"{size:.6g}" for size in compute_spacing_mm(image.affine)),
         "orientation": compute_orientation(image.affine),
         "units": image.units,
         "geometry": "full" if image.is_placed else "none",
         "n_files": str(image.n_files),
-        "flags": ",".join(sorted({*image.flags, *_judge_range(low, high)})),
+        "flags": ",".join(sorted({*image.flags, *_judge_range(shrunk.low, shrunk.high)})),
         "date": image.date,
         "age": "" if image.age_years is None else f"{image.age_years:.9g}",
         "sex": image.sex,
-        "image_digest": digest,
-        "pixel_digest": compute_pixel_digest(array),
+        "pixel_digest": compute_pixel_digest(shrunk.array),
         "image_key": image.image_key,
     }
-    sidecar = _build_sidecar(image, row, shape=shape, value_range=(low, high))
-    write_json(layout.sidecar(image.image_id), sidecar)
-    return row
+
+
+def _find_shape(image: Image) -> tuple[int, ...]:
+    """Return the voxels along each axis, colours apart."""
+    return image.array.shape[:-1] if image.is_colour else image.array.shape
 
 
 def format_part(part: tuple[tuple[str, Value], ...]) -> str:
@@ -165,16 +182,10 @@ def _judge_range(low: float, high: float) -> list[str]:
     return ["constant"] if low == high else []
 
 
-def _build_sidecar(
-    image: Image,
-    row: dict[str, str],
-    *,
-    shape: tuple[int, ...],
-    value_range: tuple[float, float],
-) -> dict[str, JsonValue]:
+def _build_sidecar(image: Image, row: dict[str, str], shrunk: Shrunk) -> dict[str, JsonValue]:
     """Return the sidecar: an allow-list of what later stages and an auditor need."""
     array = image.array
-    is_finite = not np.isnan(value_range[0])
+    is_finite = not np.isnan(shrunk.low)
     finite = array if is_finite else array[np.isfinite(array)]
     return {
         "Affine": [[float(value) for value in line] for line in image.affine],
@@ -187,20 +198,20 @@ def _build_sidecar(
         "PixelDigest": row["pixel_digest"],
         "Role": image.role,
         "SeriesInstanceUID": image.series,
-        "Shape": [int(size) for size in shape],
+        "Shape": [int(size) for size in _find_shape(image)],
         "SpacingMm": list(compute_spacing_mm(image.affine)),
         "StudyInstanceUID": image.study,
         "Subject": image.subject,
         "Units": image.units,
-        "ValueRange": _describe_range(finite, value_range),
+        "ValueRange": _describe_range(finite, shrunk),
         **image.origin,
     }
 
 
-def _describe_range(finite: NumberGrid, value_range: tuple[float, float]) -> JsonValue:
+def _describe_range(finite: NumberGrid, shrunk: Shrunk) -> JsonValue:
     """Return the range of the finite values, None where there is none."""
     if not finite.size:
         return None
-    if not np.isnan(value_range[0]):
-        return list(value_range)
+    if not np.isnan(shrunk.low):
+        return [shrunk.low, shrunk.high]
     return [float(finite.min()), float(finite.max())]
