@@ -16,8 +16,9 @@ from medvision.io.dicom.codestream import (
     Codestream,
 )
 from medvision.io.dicom.deflated import inflate_stream
-from medvision.io.dicom.description import Description
+from medvision.io.dicom.description import GE_BIG, Description
 from medvision.io.dicom.jpeg import decode_jpeg
+from medvision.io.dicom.layout import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from medvision.io.dicom.native import count_frame_bits, read_native
 from medvision.io.dicom.repair import mend_frame
 from medvision.io.dicom.rle import decode_rle
@@ -50,9 +51,9 @@ CODINGS = MappingProxyType(
 )
 """Transfer syntax to the coding that its frames should have (PS3.5 10, PS3.6 A)."""
 
-_TOLD_BY_FRAME = frozenset(
-    (RLE, ENCAPSULATED_PLAIN, DEFLATED_FRAME, "1.2.840.10008.1.2", f"{_BASE}1", f"{_BASE}2")
-) | frozenset(f"{_BASE}4.{end}" for end in (*range(52, 57), *range(58, 67)))
+_NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, GE_BIG))
+_RETIRED_JPEG = frozenset(f"{_BASE}4.{end}" for end in (*range(52, 57), *range(58, 67)))
+_TOLD_BY_FRAME = _NATIVE | _RETIRED_JPEG | {RLE, ENCAPSULATED_PLAIN, DEFLATED_FRAME}
 """Syntaxes without a codestream, native ones whose pixels are encapsulated nevertheless, and
 retired JPEG: what such a frame holds is told by its first bytes."""
 
@@ -88,14 +89,22 @@ class Coded:
     flags: tuple[str, ...] = ()
 
 
-def check_syntax(syntax: str) -> None:
-    """Refuse encapsulated pixels of a transfer syntax that nothing here decodes.
+def check_syntax(syntax: str, *, is_encapsulated: bool) -> None:
+    """Refuse pixels of a transfer syntax that nothing here decodes.
+
+    Args:
+        syntax: UID.
+        is_encapsulated: The pixels come as fragments.
 
     Raises:
-        RefusalError: `no-decoder`: video, JPEG XL and what is not registered.
+        RefusalError: `no-decoder`: video, JPEG XL and what is not registered; `undecodable`:
+            pixels without fragments under a syntax of compression.
     """
-    if syntax in CODINGS or syntax in _TOLD_BY_FRAME:
+    is_compression = syntax in CODINGS or syntax in _TOLD_BY_FRAME - _NATIVE
+    if syntax in _NATIVE or (is_encapsulated and is_compression):
         return
+    if is_compression:
+        raise RefusalError("undecodable", "compressed pixels must be in fragments, got none")
     from pydicom.uid import UID
 
     # Only registered names go into the message: the UID is text of the file.

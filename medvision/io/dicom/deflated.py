@@ -55,19 +55,19 @@ def inflate_file(data: bytes, *, limit: int) -> bytes:
     Raises:
         RefusalError: `undecodable` or `truncated`, as inflate_stream.
     """
-    if data[_PREAMBLE:_META_START] != b"DICM":
-        return data
-    start, syntax = _find_syntax(data)
+    # Some files begin with the meta information, without a preamble.
+    first = _META_START if data[_PREAMBLE:_META_START] == b"DICM" else 0
+    start, syntax = _find_syntax(data, first)
     if syntax != DEFLATED_FILE:
         return data
     meta = b"\x02\x00\x10\x00UI" + struct.pack("<H", len(_EXPLICIT_LITTLE)) + _EXPLICIT_LITTLE
-    head = data[:_META_START] + b"\x02\x00\x00\x00UL\x04\x00" + struct.pack("<I", len(meta)) + meta
+    head = data[:first] + b"\x02\x00\x00\x00UL\x04\x00" + struct.pack("<I", len(meta)) + meta
     return head + inflate_stream(memoryview(data)[start:], limit=limit)
 
 
-def _find_syntax(data: bytes) -> tuple[int, str]:
+def _find_syntax(data: bytes, offset: int) -> tuple[int, str]:
     """Return where the meta information ends, and the transfer syntax."""
-    offset, syntax = _META_START, ""
+    syntax = ""
     for _ in range(_MAX_ELEMENTS):
         if offset + 12 > len(data):
             break

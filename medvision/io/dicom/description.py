@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING
 
 from medvision.domain.study import Instance, PixelLayout
 from medvision.io.dicom.deflated import inflate_file
+from medvision.io.dicom.layout import (
+    DOUBLE_PIXELS,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    FLOAT_PIXELS,
+    IMPLICIT_LITTLE,
+    PIXELS,
+)
 from medvision.io.dicom.values import read_integer, read_text
 from medvision.io.reasons import RefusalError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-
-FLOAT, DOUBLE, WHOLE = 0x7FE00008, 0x7FE00009, 0x7FE00010
+GE_BIG = "1.2.840.113619.5.2"
+"""GE's own: a header of Implicit VR Little Endian, and pixels in big endian."""
 
 _UNDEFINED = 0xFFFFFFFF
 _INFLATED_HEADER = 1 << 26
@@ -51,7 +56,7 @@ class Description:
     Args:
         dataset: The attributes that describe pixels, and no others.
         value: The bytes of the pixels; from the first item on where they are encapsulated.
-        kind: Tag of the pixels: WHOLE, FLOAT or DOUBLE.
+        kind: Tag of the pixels: PIXELS, FLOAT_PIXELS or DOUBLE_PIXELS.
         is_encapsulated: The pixels come as fragments.
         is_word: Native bytes are swapped in pairs in big endian files (VR OW).
         n_frames: At least 1.
@@ -137,7 +142,7 @@ class _Place:
 
     def __call__(self, tag: int, vr: str | None, length: int) -> bool:
         """Note the pixels and stop there."""
-        if int(tag) not in (FLOAT, DOUBLE, WHOLE):
+        if int(tag) not in (FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS):
             return False
         self.tag, self.vr, self.offset, self.length = int(tag), vr or "", self.stream.tell(), length
         return True
@@ -193,6 +198,6 @@ def _describe_layout(dataset: "Dataset", place: _Place, *, syntax: str) -> Pixel
         bits_stored=stored,
         high_bit=read_integer(dataset, "HighBit", default=stored - 1),
         is_signed=read_integer(dataset, "PixelRepresentation", default=0) == 1,
-        is_big_endian=syntax == EXPLICIT_BIG,
+        is_big_endian=syntax in (EXPLICIT_BIG, GE_BIG),
         is_plain=False,
     )

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.io.dicom.bits import unpack_cells
-from medvision.io.dicom.description import DOUBLE, FLOAT, Description
+from medvision.io.dicom.description import Description
+from medvision.io.dicom.layout import DOUBLE_PIXELS, FLOAT_PIXELS
 from medvision.io.reasons import RefusalError
 
 Samples = NDArray[np.number]
@@ -43,7 +44,7 @@ def read_native(value: memoryview, description: Description, *, index: int) -> S
     Raises:
         RefusalError: `truncated`: too few bytes; `bit-layout-not-supported`.
     """
-    if description.kind in (FLOAT, DOUBLE):
+    if description.kind in (FLOAT_PIXELS, DOUBLE_PIXELS):
         return _read_words(value, description, index=index, kind="f")
     bits = description.layout.bits_allocated
     if bits in _WORD_BITS:
@@ -53,7 +54,9 @@ def read_native(value: memoryview, description: Description, *, index: int) -> S
 
 def _read_words(value: memoryview, description: Description, *, index: int, kind: str) -> Samples:
     """Read samples that fill whole words."""
-    size = {FLOAT: 4, DOUBLE: 8}.get(description.kind, description.layout.bits_allocated // 8)
+    size = {FLOAT_PIXELS: 4, DOUBLE_PIXELS: 8}.get(
+        description.kind, description.layout.bits_allocated // 8
+    )
     count = count_frame_bits(description) // description.layout.bits_allocated
     start = index * count * size
     if len(value) < start + count * size:
@@ -92,7 +95,7 @@ def settle_word_order(description: Description) -> tuple[Description, tuple[str,
     """
     layout = description.layout
     is_wide = layout.is_big_endian and layout.bits_allocated in (32, 64) and description.is_word
-    if not is_wide or description.kind in (FLOAT, DOUBLE):
+    if not is_wide or description.kind in (FLOAT_PIXELS, DOUBLE_PIXELS):
         return description, ()
     whole = replace(description, is_word=False)
     roughness = [

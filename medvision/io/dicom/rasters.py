@@ -56,10 +56,10 @@ def open_frames(description: Description) -> tuple[ReadFrame, tuple[str, ...]]:
         raise RefusalError(
             "unreadable", f"NumberOfFrames must be 1 to {_MAX_FRAMES}, got {description.n_frames}"
         )
+    check_syntax(description.layout.syntax, is_encapsulated=description.is_encapsulated)
     if not description.is_encapsulated:
         native, flags = settle_word_order(description)
         return lambda index: _read_plain(native, index), flags
-    check_syntax(description.layout.syntax)
     frames, flags = split_frames(
         description.value,
         n_frames=description.n_frames,

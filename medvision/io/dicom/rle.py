@@ -35,12 +35,12 @@ def decode_rle(
     """
     segments = _split_segments(data, n_segments=samples * n_bytes)
     count = rows * columns
-    planes = np.empty((samples, n_bytes, count), np.uint8)
+    # Filled from the last byte of each word to the first: little endian, without swapping later.
+    words = np.empty((count, samples, n_bytes), np.uint8)
     for index, segment in enumerate(segments):
         sample, byte = divmod(index, n_bytes)
-        planes[sample, byte] = np.frombuffer(_expand(segment, count), np.uint8)
-    words = np.ascontiguousarray(planes.transpose(2, 0, 1)).view(f">u{n_bytes}")
-    native = words.reshape(rows, columns, samples).astype(f"=u{n_bytes}", copy=False)
+        words[:, sample, n_bytes - 1 - byte] = np.frombuffer(_expand(segment, count), np.uint8)
+    native = words.view(f"<u{n_bytes}").reshape(rows, columns, samples)
     return native if samples > 1 else native[..., 0]
 
 
@@ -57,7 +57,7 @@ def _split_segments(data: bytes, *, n_segments: int) -> list[bytes]:
     return [data[place : places[index + 1]] for index, place in enumerate(places[:-1])]
 
 
-def _expand(segment: bytes, count: int) -> bytes:
+def _expand(segment: bytes, count: int) -> memoryview:
     """Expand the runs of one segment to exactly `count` bytes (PackBits)."""
     expanded = bytearray()
     offset, end = 0, len(segment)
@@ -75,4 +75,4 @@ def _expand(segment: bytes, count: int) -> bytes:
         raise RefusalError(
             "undecodable", f"RLE segment must hold {count} bytes, got {len(expanded)}"
         )
-    return bytes(expanded[:count])
+    return memoryview(expanded)[:count]

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import jpeg_ls
@@ -163,6 +164,15 @@ def test_a_deflated_file_is_exact():
     np.testing.assert_array_equal(decode(dataset).planes[0], plane)
 
 
+def test_a_deflated_file_without_preamble_is_exact():
+    plane = make_ramp()
+    dataset = build_image(plane)
+    dataset.file_meta.TransferSyntaxUID = UID(DEFLATED)
+    np.testing.assert_array_equal(
+        read_planes(to_bytes(dataset)[132:], describe(dataset)).planes[0], plane
+    )
+
+
 def test_a_deflated_file_that_would_grow_beyond_its_image_is_refused():
     dataset = build_image(make_ramp())
     dataset.add_new(0x00280051, "UN", bytes(1 << 28))
@@ -240,6 +250,31 @@ def test_big_endian_pixels_are_exact(dtype, vr):
     decoded = decode(dataset)
     np.testing.assert_array_equal(decoded.planes[0], plane)
     assert decoded.flags == ()
+
+
+def test_ges_own_syntax_has_big_endian_pixels_under_a_little_endian_header():
+    plane = make_ramp()
+    dataset = build_image(plane, PixelData=plane.astype(">u2").tobytes())
+    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.113619.5.2")
+    stream = BytesIO()
+    pydicom.dcmwrite(stream, dataset, little_endian=True, implicit_vr=True, force_encoding=True)
+    got = read_planes(stream.getvalue(), describe(dataset)).planes[0]
+    np.testing.assert_array_equal(got, plane)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "reason"), [("1.2.3.4", "no-decoder"), (JPEG_2000, "undecodable")]
+)
+def test_native_pixels_under_another_syntax_are_refused(syntax, reason):
+    data = to_bytes(build_image(make_ramp()))
+    named = b"1.2.840.10008.1.2.1\0"
+    padded = syntax.encode().ljust(len(named), b"\0")
+    if len(padded) > len(named):
+        data = data.replace(b"UI\x14\0" + named, b"UI\x16\0" + padded)
+    data = data.replace(named, padded)
+    with pytest.raises(RefusalError) as refusal:
+        read_planes(data, describe(build_image(make_ramp())))
+    assert refusal.value.reason == reason
 
 
 def test_wide_samples_that_a_writer_swapped_as_a_whole_are_seen_and_flagged():
