@@ -1,6 +1,7 @@
 """Images in any encoding with the raw pixels known, for tests of decoding."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from typing import TypeVar
 
@@ -126,6 +127,9 @@ def describe(dataset: Dataset, **values: object) -> Instance:
     }
     return Instance(**{**facts, **values})  # type: ignore[arg-type]  # values by keyword
 
+
+read_grey = partial(read_planes, colour="luminance")
+"""read_planes for what has no colours."""
 
 Result = TypeVar("Result")
 

@@ -45,9 +45,7 @@ class Decoded:
     flags: tuple[str, ...]
 
 
-def read_planes(
-    source: Path | bytes, instance: Instance, *, colour: Colour = "luminance"
-) -> Decoded:
+def read_planes(source: Path | bytes, instance: Instance, *, colour: Colour) -> Decoded:
     """Decode a DICOM file's pixels to modality values.
 
     Decoding runs native code on untrusted bytes: call it in a process that may die.

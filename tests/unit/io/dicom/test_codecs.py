@@ -27,6 +27,7 @@ from encoded import (
     decode,
     describe,
     make_ramp,
+    read_grey,
     set_frames,
     set_items,
     to_bytes,
@@ -36,7 +37,6 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from medvision.io.dicom.codecs import CODINGS
-from medvision.io.dicom.pixels import read_planes
 from medvision.io.reasons import RefusalError
 
 TWELVE = {"BitsStored": 12, "HighBit": 11}
@@ -169,7 +169,7 @@ def test_a_deflated_file_without_preamble_is_exact():
     dataset = build_image(plane)
     dataset.file_meta.TransferSyntaxUID = UID(DEFLATED)
     np.testing.assert_array_equal(
-        read_planes(to_bytes(dataset)[132:], describe(dataset)).planes[0], plane
+        read_grey(to_bytes(dataset)[132:], describe(dataset)).planes[0], plane
     )
 
 
@@ -180,7 +180,7 @@ def test_a_deflated_file_that_would_grow_beyond_its_image_is_refused():
     data = to_bytes(dataset)
     assert len(data) < 1 << 20
     with pytest.raises(RefusalError, match="deflated stream") as refusal:
-        read_planes(data, describe(build_image(make_ramp())))
+        read_grey(data, describe(build_image(make_ramp())))
     assert refusal.value.reason == "undecodable"
 
 
@@ -258,7 +258,7 @@ def test_ges_own_syntax_has_big_endian_pixels_under_a_little_endian_header():
     dataset.file_meta.TransferSyntaxUID = UID("1.2.840.113619.5.2")
     stream = BytesIO()
     pydicom.dcmwrite(stream, dataset, little_endian=True, implicit_vr=True, force_encoding=True)
-    got = read_planes(stream.getvalue(), describe(dataset)).planes[0]
+    got = read_grey(stream.getvalue(), describe(dataset)).planes[0]
     np.testing.assert_array_equal(got, plane)
 
 
@@ -273,7 +273,7 @@ def test_native_pixels_under_another_syntax_are_refused(syntax, reason):
         data = data.replace(b"UI\x14\0" + named, b"UI\x16\0" + padded)
     data = data.replace(named, padded)
     with pytest.raises(RefusalError) as refusal:
-        read_planes(data, describe(build_image(make_ramp())))
+        read_grey(data, describe(build_image(make_ramp())))
     assert refusal.value.reason == reason
 
 
@@ -309,7 +309,7 @@ def test_an_encapsulated_frame_under_a_native_syntax_is_decoded_and_flagged():
     plane = make_ramp()
     dataset = set_frames(build_image(plane, **TWELVE), [encode_j2k(plane, 12)], JPEG_2000)
     data = to_bytes(dataset).replace(JPEG_2000.encode(), b"1.2.840.10008.1.2.4.80", 1)
-    decoded = read_planes(data, describe(dataset))
+    decoded = read_grey(data, describe(dataset))
     np.testing.assert_array_equal(decoded.planes[0], plane)
     assert decoded.flags == ("encoding-differs",)
 
@@ -387,7 +387,7 @@ def test_damage_that_the_library_only_murmurs_of_is_refused():
 @pytest.mark.parametrize("name", ["J2K_pixelrep_mismatch.dcm", "693_J2KI.dcm", "JPGExtended.dcm"])
 def test_no_decoder_speaks(name, capfd, caplog):
     path = get_testdata_file(name)
-    read_planes(Path(path).read_bytes(), describe(pydicom.dcmread(path)))
+    read_grey(Path(path).read_bytes(), describe(pydicom.dcmread(path)))
     said = capfd.readouterr()
     assert (said.out, said.err, caplog.text) == ("", "", "")
 
@@ -424,7 +424,7 @@ def test_what_dcmtk_encodes_is_decoded_as_dcmtk_does(program, options, tmp_path)
     subprocess.run([decoder, *paths[1:]], check=True, capture_output=True)
     theirs = pydicom.dcmread(paths[2]).pixel_array.astype(int)
     coded = pydicom.dcmread(paths[1])
-    ours = read_planes(paths[1], describe(coded)).planes[0]
+    ours = read_grey(paths[1], describe(coded)).planes[0]
     # Two decoders of a lossy coding may round differently.
     is_lossy = coded.file_meta.TransferSyntaxUID in (JPEG_BASELINE, JPEG_EXTENDED, JPEG_2000_LOSSY)
     assert np.abs(ours - theirs).max() <= (1 if is_lossy else 0)

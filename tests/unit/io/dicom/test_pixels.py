@@ -3,12 +3,20 @@
 import jpeg_ls
 import numpy as np
 import pytest
-from encoded import JPEG_LS, build_image, decode, describe, make_ramp, set_frames, to_bytes
+from encoded import (
+    JPEG_LS,
+    build_image,
+    decode,
+    describe,
+    make_ramp,
+    read_grey,
+    set_frames,
+    to_bytes,
+)
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
 from medvision.domain.study import Frame
-from medvision.io.dicom.pixels import read_planes
 from medvision.io.reasons import RefusalError
 
 
@@ -120,7 +128,7 @@ def test_a_mosaic_is_cut_into_its_tiles(is_compressed):
     )
     if is_compressed:
         set_frames(dataset, [bytes(jpeg_ls.encode_array(mosaic))], JPEG_LS)
-    decoded = read_planes(to_bytes(dataset), instance)
+    decoded = read_grey(to_bytes(dataset), instance)
     values = mosaic.astype(int) - 5
     for got, (row, column) in zip(decoded.planes, [(0, 0), (0, 15), (6, 5)], strict=True):
         np.testing.assert_array_equal(got, values[row : row + 6, column : column + 5])
@@ -144,7 +152,7 @@ def test_a_path_gives_what_its_bytes_give(tmp_path):
     path = tmp_path / "image"
     path.write_bytes(to_bytes(dataset))
     np.testing.assert_array_equal(
-        read_planes(path, describe(dataset)).planes[0], decode(dataset).planes[0]
+        read_grey(path, describe(dataset)).planes[0], decode(dataset).planes[0]
     )
 
 
@@ -152,7 +160,7 @@ def test_a_path_gives_what_its_bytes_give(tmp_path):
 def test_pixels_that_are_cut_short_are_refused(missing):
     dataset = build_image(make_ramp())
     with pytest.raises(RefusalError) as refusal:
-        read_planes(to_bytes(dataset)[:-missing], describe(dataset))
+        read_grey(to_bytes(dataset)[:-missing], describe(dataset))
     assert refusal.value.reason in ("truncated", "no-pixel-data")
 
 
