@@ -88,7 +88,8 @@ def _read_fully(instance: Instance, workshop: Workshop) -> Instance:
         return replace(instance, fault=(refusal.reason, refusal.detail))
     if isinstance(read, str):
         return replace(instance, fault=("unreadable", "header must be an image's, got another"))
-    return read
+    # The run names the image: only it knows of another study with a series of the same UID.
+    return replace(read, image_name=instance.image_name)
 
 
 def _is_confirmed(scanned: Instance, whole: Instance) -> bool:

@@ -1,7 +1,7 @@
 """One job of ingestion: a series or a NIfTI file taken from the index, converted, and measured."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from medvision.domain.study import Series
@@ -37,12 +37,14 @@ class Job:
         batch: Archive whose members must be at hand, "" for none.
         fingerprint: Digest of all that decides the result.
         files: Its files, sorted by id.
+        is_shared: Another study of the subject has a series of the same UID.
     """
 
     key: str
     batch: str
     fingerprint: str
     files: tuple[JobFile, ...]
+    is_shared: bool = False
 
     @property
     def is_dicom(self) -> bool:
@@ -84,7 +86,7 @@ def do_job(job: Job, workshop: Workshop) -> Done:
     Raises:
         StorageError: The images cannot be written.
     """
-    work = _build(job)
+    work = _build(job, workshop)
     try:
         outcome = convert(work, workshop)
     except StorageError:
@@ -99,11 +101,11 @@ def do_job(job: Job, workshop: Workshop) -> Done:
 
 def give_up(job: Job, workshop: Workshop) -> Done:
     """Return what comes of a job that killed its process."""
-    work = _build(job)
+    work = _build(job, workshop)
     return _finish(job, refuse(work, _CRASH), work, workshop)
 
 
-def _build(job: Job) -> Series | NiftiFile:
+def _build(job: Job, workshop: Workshop) -> Series | NiftiFile:
     """Return a job as the conversion takes it."""
     if not job.is_dicom:
         only = job.files[0]
@@ -111,6 +113,11 @@ def _build(job: Job) -> Series | NiftiFile:
     instances = [decode_instance(i.content, file=i.file, path=i.path) for i in job.files]
     instances.sort(key=lambda item: (item.sop_uid, item.file))
     first = instances[0]
+    if job.is_shared:
+        # The UID alone would give two images one name.
+        full = f"{first.image_name}/{first.study_uid}"
+        name = workshop.pseudonymiser.image_id(full, subject=first.subject)
+        instances = [replace(item, image_name=name) for item in instances]
     return Series(first.subject, first.study_uid, first.series_uid, tuple(instances))
 
 

@@ -17,12 +17,29 @@ _SEVERAL = "~"
 """Begins the batch of a job whose files lie in several archives: it stands alone."""
 
 
+_SHARED = """
+CREATE TEMP TABLE shared AS SELECT DISTINCT series FROM files JOIN (
+    SELECT subject, image_key FROM files WHERE series != '' AND image_key != ''
+    GROUP BY subject, image_key HAVING MIN(series) != MAX(series)
+) USING (subject, image_key)
+"""
+"""Jobs whose UID of the series stands in several studies of one subject."""
+
+
 class Planned(NamedTuple):
-    """A job to be done, without its files."""
+    """A job to be done, without its files.
+
+    Args:
+        key: Name of the job.
+        batch: Archive whose members must be at hand, "" for none.
+        fingerprint: Digest of all that decides the result.
+        is_shared: Another study of the subject has a series of the same UID.
+    """
 
     key: str
     batch: str
     fingerprint: str
+    is_shared: bool
 
 
 def plan_jobs(
@@ -42,15 +59,17 @@ def plan_jobs(
     """
     connection = index.connection
     connection.execute("DROP TABLE IF EXISTS temp.planned")
+    connection.execute("DROP TABLE IF EXISTS temp.shared")
     connection.execute(
-        "CREATE TEMP TABLE planned "
-        "(job TEXT PRIMARY KEY, batch TEXT, fingerprint TEXT, is_due INTEGER) WITHOUT ROWID"
+        "CREATE TEMP TABLE planned (job TEXT PRIMARY KEY, batch TEXT, fingerprint TEXT, "
+        "is_shared INTEGER, is_due INTEGER) WITHOUT ROWID"
     )
+    connection.execute(_SHARED)
     connection.execute("BEGIN")
     n_due = n_all = 0
     for planned in _list_planned(index, store.shard, source=source, settings=settings):
         is_due = _is_due(planned, store, images)
-        connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?)", (*planned, is_due))
+        connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?, ?)", (*planned, is_due))
         n_due += is_due
         n_all += 1
     connection.execute("COMMIT")
@@ -60,6 +79,7 @@ def plan_jobs(
 
 def _list_planned(index: Index, shard: Shard, *, source: Path, settings: str) -> Iterator[Planned]:
     """Yield the jobs of a shard with what decides their results."""
+    shared = {row[0] for row in index.connection.execute("SELECT series FROM shared")}
     for key, stamps in groupby(index.list_stamps(), key=attrgetter("series")):
         if not shard.holds(key):
             continue
@@ -72,7 +92,9 @@ def _list_planned(index: Index, shard: Shard, *, source: Path, settings: str) ->
             digest.update(_describe_companions(stamp.file, index, source).encode())
         parents.discard("")
         batch = f"{_SEVERAL}{key}" if len(parents) > 1 else "".join(parents)
-        yield Planned(key, batch, digest.hexdigest())
+        if key in shared:
+            digest.update(b"\nshared")
+        yield Planned(key, batch, digest.hexdigest(), key in shared)
 
 
 def _describe(stamp: JobStamp, index: Index) -> str:
@@ -137,15 +159,15 @@ def list_due(index: Index, *, prepare: Callable[[str], None]) -> Iterator[Job]:
         prepare: Called with each batch before its first job.
     """
     rows = index.connection.execute(
-        "SELECT job, batch, fingerprint FROM planned WHERE is_due ORDER BY batch, job"
+        "SELECT job, batch, fingerprint, is_shared FROM planned WHERE is_due ORDER BY batch, job"
     )
     earlier = ""
-    for key, batch, fingerprint in rows:
+    for key, batch, fingerprint, is_shared in rows:
         if batch != earlier:
             prepare(batch)
             earlier = batch
         files = tuple(JobFile(*row) for row in index.read_members(key))
-        yield Job(key, batch, fingerprint, files)
+        yield Job(key, batch, fingerprint, files, is_shared=bool(is_shared))
 
 
 def list_streamed(connection: sqlite3.Connection, batch: str) -> list[tuple[str, bytes, bytes]]:

@@ -154,6 +154,21 @@ def test_one_series_uid_under_two_subjects_never_mixes_them(tmp_path):
     assert found == {tuple(Plan(make_volume(seed=s)).values().ravel()) for s in (1, 2)}
 
 
+def test_one_series_uid_in_two_studies_of_a_subject_gives_two_images_that_never_mix(tmp_path):
+    for n in (1, 2):
+        write_series(tmp_path / "in" / str(n), Plan(make_volume(seed=n), study=f"1.2.3.{n}"))
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    found = {tuple(result.load(row)[0].ravel()) for row in result.manifest}
+    assert found == {tuple(Plan(make_volume(seed=s)).values().ravel()) for s in (1, 2)}
+    (tmp_path / "late" / "1").mkdir(parents=True)
+    for path in sorted((tmp_path / "in" / "1").iterdir()):
+        path.rename(tmp_path / "late" / "1" / path.name)
+    ingest(tmp_path / "late", tmp_path / "other")
+    (tmp_path / "in" / "2").rename(tmp_path / "late" / "2")
+    late = ingest(tmp_path / "late", tmp_path / "other")
+    assert late.manifest == result.manifest
+
+
 @pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 def test_compressed_pixels_equal_raw_ones(tmp_path, syntax):
     raw = write_series(tmp_path / "raw", Plan(make_volume((64, 48, 3))))
