@@ -147,6 +147,10 @@ class Pseudonymiser:
         """
         return f"{subject}_img-{self._hash('image-id', name)[:12]}"
 
+    def term(self, text: str) -> str:
+        """Return `term-<8 hex>` of a word of the header that no standard defines."""
+        return f"term-{self._hash('term', text)[:8]}"
+
     def file_id(self, relative_path: str) -> str:
         """Return `file-<12 hex>` of a path below the source folder."""
         return f"file-{self._hash('file', relative_path)[:12]}"

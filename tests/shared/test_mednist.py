@@ -20,7 +20,7 @@ CLASSES = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
 N_IMAGES = 10
 SETTINGS: Values = {
     **QUICK,
-    "cohort": {"folds": 2, "validation_fraction": 0.2},
+    "cohort": {"folds": 2, "validation_fraction": 0.2, "roles": ["original", "capture"]},
     "preprocess": {"intensity": "percentile", "sizing": "resize", "size": [32, 32, 1]},
     "train": {"epochs": 6, "batch_size": 8, "learning_rate": 0.005},
     "explain": {

@@ -14,6 +14,7 @@ from medvision.io.dicom.attributes import ATTRIBUTES
 from medvision.io.dicom.file import Header, read_header
 from medvision.io.dicom.flat_frame import read_flat_frame
 from medvision.io.dicom.frames import FRAME_KEYWORDS, FRAME_TAGS, FrameFacts, read_frames
+from medvision.io.dicom.hide import hide_terms
 from medvision.io.dicom.layout import PixelExtent, read_layout
 from medvision.io.dicom.objects import MODALITIES, name_manufacturer, name_other_object
 from medvision.io.dicom.person import name_uid, read_age, read_person, read_sex
@@ -99,8 +100,8 @@ def read_instance_fully(
 
     Args, returns and raises as read_instance.
     """
-    header = read_header(path if content is None else content, _KEYWORDS, tags=FRAME_TAGS)
     with silence_readers():
+        header = read_header(path if content is None else content, _KEYWORDS, tags=FRAME_TAGS)
         other = name_other_object(header.sop_class)
         if other is not None:
             return other
@@ -206,7 +207,7 @@ def translate(
         thickness_mm=facts.thickness_mm,
         units=name_units(header, modality, rescale_type=facts.rescale_type),
         manufacturer=name_manufacturer(read_text(header, "Manufacturer")),
-        frames=facts.frames,
+        frames=hide_terms(facts.frames, origin.names),
         flags=_list_flags(header, image_type, sop_class=sop_class, role=role),
         image_key=person.image_key,
         image_name=person.image_name,

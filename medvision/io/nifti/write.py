@@ -25,7 +25,7 @@ ColourGrid = NDArray[np.void]
 """(I, J, K[, T]) of (R, G, B) uint8 triples, NIfTI's RGB24."""
 
 
-_WHOLE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
+_WHOLE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _SCANNER = 1
 _ALIGNED = 2
@@ -54,7 +54,7 @@ class Shrunk:
 def shrink_dtype(array: NumberGrid) -> Shrunk:
     """Bring an array into the smallest NIfTI dtype that holds every value exactly.
 
-    Whole numbers become uint8, int16, uint16, int32 or uint32, whether they came as integers or
+    Whole numbers become uint8, int16, uint16, int32, uint32 or int64, whether they came as integers or
     as reals; everything else becomes float32.
 
     Args:
