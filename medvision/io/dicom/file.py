@@ -26,7 +26,6 @@ from medvision.io.dicom.layout import (
     PixelExtent,
 )
 from medvision.io.dicom.values import read_text
-from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 
 if TYPE_CHECKING:
@@ -97,7 +96,8 @@ def read_header(
     """Parse the attributes of a DICOM file that are asked for, and no others.
 
     Files without preamble or meta information are read as well. Deflated files are inflated no
-    further than their header goes; memory and time are bounded whatever the file claims.
+    further than their header goes; memory and time are bounded whatever the file claims. Call it
+    within quiet.silence_readers: pydicom's warnings may quote the header.
 
     Args:
         source: The file, or its bytes.
@@ -111,7 +111,7 @@ def read_header(
     from pydicom.datadict import tag_for_keyword
 
     known = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
-    with silence_readers(), open_bounded(source) as stream:
+    with open_bounded(source) as stream:
         watch = _Watch(stream)
         try:
             dataset = _parse(watch, [*known, *tags])

@@ -53,8 +53,8 @@ _NO_TILES = frozenset((b"", b"\0\0", b"\1\0"))
 _PIXEL_VRS = (b"OW", b"OB")
 
 _META_START = 132
-_META_GROUP, _SYNTAX = b"\2\0", 0x0002_0010
-_GROUP_LENGTH = (0x0002_0000, 4)
+_META_GROUP, _SYNTAX = b"\2\0", (0x0002_0010, b"UI")
+_GROUP_LENGTH = (0x0002_0000, b"UL", 4)
 _SYNTAXES = {uid.encode(): uid for uid in (IMPLICIT_LITTLE, EXPLICIT_LITTLE)}
 _CHARACTER_SETS = frozenset(
     (
@@ -172,10 +172,10 @@ def _find_dataset(head: bytes) -> tuple[int, str] | None:
         return None
     at, last, syntax = _META_START, 0, b""
     while head[at : at + 2] == _META_GROUP and at + 12 <= len(head):
-        tag, _, place, length = read_explicit(head, at)
-        if tag <= last or length == UNDEFINED or (not last and (tag, length) != _GROUP_LENGTH):
+        tag, vr, place, length = read_explicit(head, at)
+        if tag <= last or length == UNDEFINED or (not last and (tag, vr, length) != _GROUP_LENGTH):
             return None
-        if tag == _SYNTAX:
+        if (tag, vr) == _SYNTAX:
             syntax = head[place : place + length].rstrip(b"\0 ")
         last, at = tag, place + length
     return (at, _SYNTAXES[syntax]) if syntax in _SYNTAXES else None
@@ -199,7 +199,7 @@ def _is_ordinary(attributes: dict[str, tuple[str, ...]]) -> bool:
     """Say whether a header is that of one plane of grey or plain colour."""
     get = attributes.get
     return (
-        bool(get("SOPClassUID") and get("Rows") and get("Columns") and get("BitsAllocated"))
+        bool((get("SOPClassUID") or ("",))[0] and get("Rows") and get("Columns"))
         and get("NumberOfFrames", ()) in ((), ("1",))
         and MARKED_SEQUENCES.isdisjoint(attributes)
         and _CHARACTER_SETS.issuperset(get("SpecificCharacterSet", ()))

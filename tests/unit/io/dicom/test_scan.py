@@ -131,6 +131,8 @@ DISTRUSTED = {
     "rows of four bytes": build_file(change(Rows=short(4) * 2)),
     "another VR": build_file({ATTRIBUTES["Rows"][0]: ("UL", struct.pack("<I", 4))}),
     "unknown VR": build_file({ATTRIBUTES["Modality"][0]: ("ZZ", b"MR")}),
+    "class without a first value": build_file(change(SOPClassUID=b"\\1.2.3")),
+    "syntax of another VR": build_file().replace(b"\x10\0UI\x14", b"\x10\0UL\x14"),
     "no rows": build_file(change(Rows=None)),
     "falling tags": build_file().replace(b"\x08\x00\x60\x00CS", b"\x08\x00\x01\x00CS"),
     "no pixels": build_file(pixels=None),

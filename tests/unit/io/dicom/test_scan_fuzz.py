@@ -35,7 +35,7 @@ LONG_FILE = build_file(
 
 
 @given(odd_files())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_an_odd_file_is_told_as_pydicom_tells_it_or_not_at_all(content):
     compare(content)
 
@@ -44,7 +44,7 @@ def test_an_odd_file_is_told_as_pydicom_tells_it_or_not_at_all(content):
     st.sampled_from(FILES),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3),
 )
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=600, deadline=None)
 def test_a_file_with_changed_bytes_is_told_as_pydicom_tells_it_or_not_at_all(content, changes):
     damaged = bytearray(content)
     for place, value in changes:
@@ -53,7 +53,7 @@ def test_a_file_with_changed_bytes_is_told_as_pydicom_tells_it_or_not_at_all(con
 
 
 @given(st.sampled_from(FILES), st.integers(0, 10**6), st.binary(max_size=8))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_file_cut_or_with_bytes_put_in_is_told_as_pydicom_tells_it(content, place, put_in):
     at = place % (len(content) + 1)
     compare(content[:at] + put_in)
@@ -61,7 +61,7 @@ def test_a_file_cut_or_with_bytes_put_in_is_told_as_pydicom_tells_it(content, pl
 
 
 @given(st.integers(128, WINDOW_BYTES), st.integers(0, 255))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_a_damaged_window_of_a_long_header_is_told_as_pydicom_tells_it(place, value):
     damaged = bytearray(LONG_FILE)
     damaged[place] = value
