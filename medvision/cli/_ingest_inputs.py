@@ -21,16 +21,20 @@ def build_settings(study: Study, layout: Layout) -> "IngestSettings":
 
     Raises:
         DataError: The key, or the rules of regions, cannot be read.
-        ConfigError: The rules of regions are none.
+        ConfigError: The rules of regions are none, or the program that finds text is missing.
         LabelError: The table of labels, which names masks, cannot be read.
     """
     from dataclasses import fields
 
     from medvision.io.dicom.regions import read_rules
+    from medvision.io.dicom.text_detection import check_program
     from medvision.io.ingest.settings import IngestSettings
     from medvision.io.ingest.workshop import ConversionSettings
 
     section = study.ingest
+    if section.text_detection == "refuse":
+        # Now, not after hours of reading.
+        check_program()
     rules = read_rules(section.blank_regions) if section.blank_regions is not None else ()
     held = {**dict(section), "region_rules": rules}
     return IngestSettings(

@@ -96,6 +96,8 @@ def _ingest(study: Study, layout: Layout, *, source: Path, settings: "IngestSett
             check_archive(step, listing)
         if study.data.labels is not None and study.data.labels.is_file():
             step.source("labels", study.data.labels)
+        if study.ingest.blank_regions is not None:
+            step.source("blank-regions", study.ingest.blank_regions)
         _register(step, summary)
         _publish(step, source, settings=settings)
         step.facts["key_id"] = summary.key_id

@@ -11,7 +11,7 @@ REFUSED = {
     "bad-affine": "the image's affine is not finite or not invertible",
     "bad-orientation": "the orientation is not a pair of perpendicular unit vectors",
     "bad-scaling": "the values' scaling is infinite, or its results are too large for float32",
-    "bit-layout-not-supported": "the highest bit is not the last of the stored bits",
+    "bit-layout-not-supported": "the bits of the pixels contradict what the header says of them",
     "burned-in-annotation": "the header says that identifying text is part of the pixels",
     "burned-in-risk": "a kind of image that often has text in its pixels",
     "burned-in-text": "text was found in the pixels",
