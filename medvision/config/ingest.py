@@ -45,7 +45,7 @@ class IngestSection(Section):
         None, description="YAML file of regions to be blanked, by kind of image."
     )
     text_detection: Literal["off", "refuse"] = Field(
-        "off", description="Refuse images in whose pixels text is found; needs the program tesseract."
+        "off", description="Refuse images in which text is found; needs the program tesseract."
     )
     accept: tuple[str, ...] | Literal["all"] = Field(
         (),

@@ -54,8 +54,8 @@ class Shrunk:
 def shrink_dtype(array: NumberGrid) -> Shrunk:
     """Bring an array into the smallest NIfTI dtype that holds every value exactly.
 
-    Whole numbers become uint8, int16, uint16, int32, uint32 or int64, whether they came as integers or
-    as reals; everything else becomes float32.
+    Whole numbers become uint8, int16, uint16, int32, uint32 or int64, whether they came as
+    integers or as reals; everything else becomes float32.
 
     Args:
         array: Any shape; float64 values that float32 cannot hold are rounded to it.

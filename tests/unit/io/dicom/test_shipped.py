@@ -137,7 +137,7 @@ def read(name: str) -> np.ndarray:
     path = ROOT / "test_files" / name
     instance = read_instance(path, file="f", relative_path=name, names=NAMES)
     assert isinstance(instance, Instance)
-    return read_planes(path, instance).planes[0]
+    return read_planes(path, instance, colour="luminance").planes[0]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,8 @@ def test_colour_bars_have_the_luminance_of_their_colours(name):
     np.testing.assert_allclose(grey[rows, 50], expected, atol=2.0)
 
 
+# This test's own reading of the headers, not ingestion, warns of a shipped oddity.
+@pytest.mark.filterwarnings("ignore:Expected explicit VR:UserWarning")
 @pytest.mark.parametrize("read_one", [read_instance, read_instance_fully])
 def test_no_shipped_name_id_date_or_uid_is_in_an_instance(read_one):
     n_checked = 0
