@@ -29,7 +29,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from medvision.domain.study import Instance
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.header import read_instance, read_instance_fully
+from medvision.io.headers.translate import read_instance, read_instance_fully
 from medvision.io.reasons import RefusalError
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -106,9 +106,7 @@ class RefusedInputError(MedvisionError):
     """Files of the input were refused for reasons that the configuration does not accept."""
 
     exit_code = 13
-    default_hint = (
-        "read ingest/rejects.tsv; mend the input, or accept the loss."
-    )
+    default_hint = "read ingest/rejects.tsv; mend the input, or accept the loss."
 
 
 UNKNOWN_ERROR_EXIT_CODE = 70

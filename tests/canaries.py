@@ -17,7 +17,7 @@ from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 
-from medvision.io.dicom.profile import read_profile
+from medvision.io.profile.actions import read_profile
 
 WORD = "ZQKANARY"
 ISSUER = f"{WORD} ward"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from medvision.domain.study import Instance
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.dicom.attributes import ATTRIBUTES
-from medvision.io.dicom.header import read_instance, read_instance_fully
 from medvision.io.dicom.scan import scan_content
 from medvision.io.dicom.values import read_texts
+from medvision.io.headers.translate import read_instance, read_instance_fully
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 

@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from medvision.domain.study import Frame, Instance
-from medvision.io.dicom.pixels import Decoded, read_planes
+from medvision.io.pixels.read import Decoded, read_planes
 from medvision.io.reasons import RefusalError
 
 Pixels = NDArray[np.generic]

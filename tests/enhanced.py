@@ -9,7 +9,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medvision.domain.study import Value
-from medvision.io.dicom.frames import FRAME_KEYWORDS, FRAME_TAGS, read_frames
+from medvision.io.frames.read import FRAME_KEYWORDS, FRAME_TAGS, read_frames
 
 ENCODINGS = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
 

@@ -11,7 +11,7 @@ from dicoms import AXIAL, MR, new_file, set_pixels
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
-from medvision.io.dicom.frames import read_frames
+from medvision.io.frames.read import read_frames
 
 Tags = dict[str, tuple[str, ...]]
 VRS = {"NumberOfImagesInMosaic": b"US", "EchoLinePosition": b"IS", "Odd": b"SH"}

@@ -26,10 +26,10 @@ def build_settings(study: Study, layout: Layout) -> "IngestSettings":
     """
     from dataclasses import fields
 
-    from medvision.io.dicom.regions import read_rules
-    from medvision.io.dicom.text_detection import check_program
     from medvision.io.ingest.settings import IngestSettings
     from medvision.io.ingest.workshop import ConversionSettings
+    from medvision.io.pixels.regions import read_rules
+    from medvision.io.pixels.text_detection import check_program
 
     section = study.ingest
     if section.text_detection == "refuse":

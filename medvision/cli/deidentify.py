@@ -72,8 +72,8 @@ def command(
 ) -> None:
     """Copy the images and say what became of the files."""
     from medvision.io.deidentify import Pseudonymiser, read_key, read_or_create_key
-    from medvision.io.dicom.profile import METHOD, Options
     from medvision.io.export import export_folder
+    from medvision.io.profile.actions import METHOD, Options
     from medvision.runtime.files import write_json
 
     given = key or study.ingest.key

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from medvision.errors import DataError
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.anonymise import anonymise, count_pixel_bytes
 from medvision.io.dicom.file import read_dataset, read_header
 from medvision.io.dicom.objects import BURNED_IN_RISK, name_other_object
-from medvision.io.dicom.profile import Options
 from medvision.io.dicom.values import read_text
 from medvision.io.ingest.kind import ARCHIVES, DICOM, HEAD_BYTES, NIFTI, NIFTI_PAIR, classify_head
 from medvision.io.ingest.walk import list_files
+from medvision.io.profile.actions import Options
+from medvision.io.profile.anonymise import anonymise, count_pixel_bytes
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import REFUSED, RefusalError
 from medvision.io.tables import write_table

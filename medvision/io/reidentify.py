@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from medvision.io.deidentify import ISSUER_MARK, Pseudonymiser
-from medvision.io.dicom.anonymise import read_identity
 from medvision.io.dicom.values import read_text
 from medvision.io.ingest.kind import DICOM, HEAD_BYTES, classify_head
+from medvision.io.profile.anonymise import read_identity
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
 from medvision.runtime.files import PARTIAL_PREFIX, storage_faults

@@ -6,7 +6,7 @@ import pydicom
 import pytest
 from mosaics import assert_equals_nibabel
 
-from medvision.io.dicom.frames import read_frames
+from medvision.io.frames.read import read_frames
 
 pytestmark = pytest.mark.shared
 

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 
 from medvision.domain.study import Grid, Instance, Series, Slice
 from medvision.domain.volume import NumberGrid
-from medvision.io.dicom.header import read_instance_fully
-from medvision.io.dicom.regions import blank, check_burned_in, find_regions
-from medvision.io.dicom.text_detection import has_text
+from medvision.io.headers.translate import read_instance_fully
 from medvision.io.ingest.choose import choose_volumes
 from medvision.io.ingest.convert_nifti import NiftiFile, convert_nifti
 from medvision.io.ingest.describe import describe_image
@@ -15,6 +13,8 @@ from medvision.io.ingest.image import write_image
 from medvision.io.ingest.planes import PlaneReader, UnusableFileError
 from medvision.io.ingest.verdict import Outcome, Verdict, merge_outcomes, refuse_with
 from medvision.io.ingest.workshop import Workshop
+from medvision.io.pixels.regions import blank, check_burned_in, find_regions
+from medvision.io.pixels.text_detection import has_text
 from medvision.io.reasons import SAME_PIXELS, RefusalError
 from medvision.io.stacking.resample import resample
 from medvision.io.stacking.series import check_grid, split_grids

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from medvision.domain.study import Instance, Slice
 from medvision.domain.volume import NumberGrid
-from medvision.io.dicom.bits import extract_values
-from medvision.io.dicom.pixels import read_planes
-from medvision.io.dicom.plain import Encoding, cut_plane, find_encoding, rescale_all
 from medvision.io.ingest.verdict import Verdict, refuse_with
 from medvision.io.ingest.workshop import Workshop
+from medvision.io.pixels.bits import extract_values
+from medvision.io.pixels.plain import Encoding, cut_plane, find_encoding, rescale_all
+from medvision.io.pixels.read import read_planes
 from medvision.io.reasons import RefusalError
 from medvision.runtime.files import hash_fast
 

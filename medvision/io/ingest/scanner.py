@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medvision.domain.study import Instance
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.header import read_instance
+from medvision.io.headers.translate import read_instance
 from medvision.io.ingest.entry import Entry, Sealer, hold_verdict
 from medvision.io.ingest.kind import ARCHIVES, DICOM, NIFTI, NIFTI_PAIR
 from medvision.io.ingest.verdict import Verdict, refuse_with

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.regions import RegionRule
 from medvision.io.ingest.choose import VolumeMode
 from medvision.io.nifti.write import Compression
+from medvision.io.pixels.regions import RegionRule
 from medvision.io.reasons import RefusalError
 from medvision.layout import Layout
 

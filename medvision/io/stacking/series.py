@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from medvision.domain.study import Grid, Series, Slice
-from medvision.io.dicom.colour import DIRECT, GREY, PALETTE
 from medvision.io.dicom.objects import CROSS_SECTIONAL
+from medvision.io.pixels.colour import DIRECT, GREY, PALETTE
 from medvision.io.reasons import RefusalError
 from medvision.io.stacking.close import group_close, list_members
 from medvision.io.stacking.parts import PartedSlices, divide_parts
@@ -133,14 +133,14 @@ def check_grid(grid: Grid) -> None:
         grid: As split_grids returns it.
 
     Raises:
-        RefusalError: `no-series-uid`, `mosaic-not-supported` (a mosaic that was not unfolded),
+        RefusalError: `no-series-uid`, `mosaic-without-header` (a mosaic that was not unfolded),
             `photometric-not-supported`, `no-position` or `no-spacing`.
     """
     first = grid.first
     if not first.series_uid:
         raise RefusalError("no-series-uid", "SeriesInstanceUID must be given, got none")
     if any("MOSAIC" in item.instance.image_type and not item.frame.tile for item in grid.slices):
-        raise RefusalError("mosaic-not-supported", "mosaic must tell its tiles, got none")
+        raise RefusalError("mosaic-without-header", "mosaic must tell its tiles, got none")
     _check_samples(grid)
     if not grid.is_stack:
         _check_planes(grid)

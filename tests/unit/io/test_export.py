@@ -9,8 +9,8 @@ from canaries import Marks, build_marked_enhanced, build_marked_slice, find_surv
 from dicoms import Plan, make_volume
 
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.profile import Options
 from medvision.io.export import export_folder
+from medvision.io.profile.actions import Options
 from medvision.io.reasons import NON_IMAGE, REFUSED
 from medvision.io.tables import read_table
 

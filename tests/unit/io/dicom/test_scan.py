@@ -26,11 +26,11 @@ from dicom_bytes import (
 from dicoms import Plan, build_enhanced, build_slice, make_volume
 
 from medvision.io.dicom.attributes import ATTRIBUTES, MARKED_SEQUENCES
-from medvision.io.dicom.header import read_instance
-from medvision.io.dicom.planes import PLANE_KEYWORDS
 from medvision.io.dicom.scan import _CHARACTER_SETS, WINDOW_BYTES, scan_content, scan_header
-from medvision.io.dicom.variants import VARIANT_KEYWORDS
 from medvision.io.dicom.walk import _LONG, _SEQUENCES, _SHORT
+from medvision.io.frames.planes import PLANE_KEYWORDS
+from medvision.io.frames.variants import VARIANT_KEYWORDS
+from medvision.io.headers.translate import read_instance
 
 ITEM = element(0x00081155, "UI", b"1.2\0", implicit=False)
 PRIVATE_SEQUENCE = 0x00291005

@@ -11,13 +11,13 @@ from ingesting import KEY, build_settings
 
 from medvision.domain.study import Instance, group_series
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.header import read_instance, read_instance_fully
-from medvision.io.dicom.pixels import read_planes
+from medvision.io.headers.translate import read_instance, read_instance_fully
 from medvision.io.ingest.convert import convert
 from medvision.io.ingest.kind import HEAD_BYTES, classify_head
 from medvision.io.ingest.scanner import Scanner, judge_kind, read_dicom
 from medvision.io.ingest.verdict import Verdict
 from medvision.io.ingest.workshop import Workshop
+from medvision.io.pixels.read import read_planes
 from medvision.io.reasons import FLAGS, NON_IMAGE, REFUSED
 from medvision.layout import Layout
 

@@ -300,7 +300,7 @@ def test_slices_without_pixel_spacing_are_refused_as_such():
     ("values", "reason"),
     [
         ({"series_uid": ""}, "no-series-uid"),
-        ({"image_type": ("ORIGINAL", "PRIMARY", "MOSAIC")}, "mosaic-not-supported"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "MOSAIC")}, "mosaic-without-header"),
         ({"photometric": "CMYK"}, "photometric-not-supported"),
         ({"samples": 3}, "photometric-not-supported"),
         ({"photometric": "RGB"}, "photometric-not-supported"),
