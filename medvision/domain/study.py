@@ -190,6 +190,11 @@ class Slice:
     instance: Instance
     frame: Frame
 
+    @property
+    def identity(self) -> tuple[str, int, str]:
+        """What orders slices; the file matters only among copies of one frame."""
+        return self.instance.sop_uid, self.frame.index, self.instance.file
+
 
 @dataclass(frozen=True)
 class Grid:

@@ -12,7 +12,7 @@ _PARTS = {"M": "mag", "P": "phase", "R": "real", "I": "imag"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeImage:
     """An image on its way into the tree.
 
     Args:
@@ -28,7 +28,7 @@ class Entry:
     suffix: Suffix
 
 
-def name_entries(entries: Sequence[Entry]) -> dict[str, str]:
+def name_entries(entries: Sequence[TreeImage]) -> dict[str, str]:
     """Name images after their subject, study and suffix.
 
     Args:
@@ -55,7 +55,7 @@ def name_entries(entries: Sequence[Entry]) -> dict[str, str]:
     return result
 
 
-def _number_echoes(entries: Sequence[Entry]) -> dict[tuple[str, float], int]:
+def _number_echoes(entries: Sequence[TreeImage]) -> dict[tuple[str, float], int]:
     """Number the echo times of each series from 1."""
     times: defaultdict[str, set[float]] = defaultdict(set)
     for entry in entries:
@@ -68,7 +68,7 @@ def _number_echoes(entries: Sequence[Entry]) -> dict[tuple[str, float], int]:
     }
 
 
-def _build_stem(entry: Entry, echoes: Mapping[tuple[str, float], int], *, run: int) -> str:
+def _build_stem(entry: TreeImage, echoes: Mapping[tuple[str, float], int], *, run: int) -> str:
     """Return an image's path below the tree, without extension."""
     subject = entry.row["subject"]
     session = f"ses-{hashlib.sha256(entry.row['study'].encode()).hexdigest()[:8]}"

@@ -17,7 +17,7 @@ from medvision.io.bids.gradients import (
     parse_directions,
     rotate_directions,
 )
-from medvision.io.bids.names import Entry, name_entries
+from medvision.io.bids.names import TreeImage, name_entries
 from medvision.io.bids.participants import Person, write_participants
 from medvision.io.bids.suffix import Facts, Suffix, choose_suffix
 from medvision.io.tables import write_table
@@ -99,9 +99,9 @@ def write_bids_tree(
 
 def _choose_entries(
     layout: Layout, rows: Sequence[Mapping[str, str]]
-) -> tuple[list[Entry], dict[str, str]]:
+) -> tuple[list[TreeImage], dict[str, str]]:
     """Divide the images into those with a suffix and those without, with the reason."""
-    entries: list[Entry] = []
+    entries: list[TreeImage] = []
     reasons: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: row["image_id"]):
         sidecar = cast(dict[str, JsonValue], read_json(layout.sidecar(row["image_id"])))
@@ -110,7 +110,7 @@ def _choose_entries(
         if isinstance(chosen, Suffix):
             chosen = _find_lack(chosen, row, sidecar) or chosen
         if isinstance(chosen, Suffix):
-            entries.append(Entry(row, sidecar, facts, chosen))
+            entries.append(TreeImage(row, sidecar, facts, chosen))
         else:
             reasons[row["image_id"]] = chosen
     return entries, reasons
@@ -154,7 +154,7 @@ def _gather_facts(row: Mapping[str, str], sidecar: Mapping[str, JsonValue]) -> F
 
 
 def _write_dataset(
-    tree: Path, entries: Sequence[Entry], *, people: Sequence[Person], version: str
+    tree: Path, entries: Sequence[TreeImage], *, people: Sequence[Person], version: str
 ) -> None:
     """Write what describes the dataset as a whole."""
     description: JsonValue = {
@@ -171,7 +171,7 @@ def _write_dataset(
     )
 
 
-def _write_entry(stem: Path, entry: Entry, *, layout: Layout) -> None:
+def _write_entry(stem: Path, entry: TreeImage, *, layout: Layout) -> None:
     """Write one image with its sidecar, and its gradients where it has some."""
     image = layout.image(entry.row["image_id"])
     extension = ".nii.gz" if image.name.endswith(".nii.gz") else ".nii"

@@ -3,12 +3,10 @@
 import struct
 import zlib
 
+from medvision.io.dicom.syntaxes import DEFLATED_FILE, EXPLICIT_LITTLE
 from medvision.io.reasons import RefusalError
 
-DEFLATED_FILE = "1.2.840.10008.1.2.1.99"
-"""Deflated Explicit VR Little Endian: all after the meta information is one deflated stream."""
-
-_EXPLICIT_LITTLE = b"1.2.840.10008.1.2.1\x00"
+_EXPLICIT_LITTLE = EXPLICIT_LITTLE.encode() + b"\0"
 _PREAMBLE = 128
 _META_START = _PREAMBLE + 4
 _LONG_VRS = (b"OB", b"OW", b"UN", b"SQ", b"UT", b"OF", b"OD", b"OL", b"OV", b"UC", b"UR")

@@ -16,14 +16,12 @@ from medvision.io.dicom.bounded_stream import (
     open_bounded,
 )
 from medvision.io.dicom.deflated import inflate_file
-from medvision.io.dicom.layout import (
-    DOUBLE_PIXELS,
+from medvision.io.dicom.layout import DOUBLE_PIXELS, FLOAT_PIXELS, PIXELS, PixelExtent
+from medvision.io.dicom.syntaxes import (
+    DEFLATED_FILE,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
-    FLOAT_PIXELS,
     IMPLICIT_LITTLE,
-    PIXELS,
-    PixelExtent,
 )
 from medvision.io.dicom.values import read_text
 from medvision.io.reasons import RefusalError
@@ -35,7 +33,6 @@ _PIXEL_TAGS = (FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS)
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 _MAX_FRAGMENTS = 2_000_000
 _MAX_INFLATED = 1 << 31
 
@@ -206,13 +203,13 @@ def _read_deflated(stream: BoundedStream, tags: list[int]) -> Header:
     sop_class = _name_sop_class(dataset, meta)
     extent = watch.pixels
     if extent is None or extent.offset is None:
-        return Header(dataset, sop_class, _DEFLATED, None)
+        return Header(dataset, sop_class, DEFLATED_FILE, None)
     needed = extent.offset - len(_PLAIN_META) + (extent.length or 0)
     found = count_inflated(stream, start, most=needed)
     if found < needed:
         fault = RefusalError("truncated", f"content must have {needed} bytes, got {found}")
-        return Header(dataset, sop_class, _DEFLATED, None, fault)
-    return Header(dataset, sop_class, _DEFLATED, replace(extent, offset=None, length=None))
+        return Header(dataset, sop_class, DEFLATED_FILE, None, fault)
+    return Header(dataset, sop_class, DEFLATED_FILE, replace(extent, offset=None, length=None))
 
 
 def read_dataset(path: Path) -> "Dataset":

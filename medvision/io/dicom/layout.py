@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from medvision.domain.study import PixelLayout
+from medvision.io.dicom.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from medvision.io.dicom.values import Texts, read_integer, read_text
 from medvision.io.reasons import RefusalError
-
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS = 0x7FE0_0008, 0x7FE0_0009, 0x7FE0_0010
 

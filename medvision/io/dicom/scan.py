@@ -23,16 +23,12 @@ from functools import partial
 from typing import NamedTuple
 
 from medvision.io.dicom.attributes import ATTRIBUTES, MARKED_SEQUENCES
-from medvision.io.dicom.layout import (
-    EXPLICIT_LITTLE,
-    IMPLICIT_LITTLE,
-    PIXELS,
-    PixelExtent,
-)
+from medvision.io.dicom.layout import PIXELS, PixelExtent
 from medvision.io.dicom.raw_texts import decode_raw
+from medvision.io.dicom.syntaxes import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from medvision.io.dicom.walk import (
     UNDEFINED,
-    Found,
+    Elements,
     read_explicit,
     walk_explicit,
     walk_implicit,
@@ -129,7 +125,7 @@ def scan_header(read: ReadAt, *, size: int) -> ScannedHeader | None:
     begin = _find_dataset(head)
     if begin is None:
         return None
-    found: Found = {}
+    found: Elements = {}
     element = _walk(read, head, begin, found=found)
     if element is None or _may_be_mosaic(found):
         return None
@@ -143,7 +139,7 @@ def scan_header(read: ReadAt, *, size: int) -> ScannedHeader | None:
 
 
 def _walk(
-    read: ReadAt, head: bytes, begin: tuple[int, str], *, found: Found
+    read: ReadAt, head: bytes, begin: tuple[int, str], *, found: Elements
 ) -> tuple[int, bytes, int, int] | None:
     """Walk the dataset to the element of the pixels; note on the way what is wanted."""
     at, syntax = begin
@@ -181,7 +177,7 @@ def _find_dataset(head: bytes) -> tuple[int, str] | None:
     return (at, _SYNTAXES[syntax]) if syntax in _SYNTAXES else None
 
 
-def _decode(found: Found) -> dict[str, tuple[str, ...]] | None:
+def _decode(found: Elements) -> dict[str, tuple[str, ...]] | None:
     """Return values by keyword, None where one of them is not plain."""
     attributes: dict[str, tuple[str, ...]] = {}
     for tag, (own_vr, value) in found.items():
@@ -208,7 +204,7 @@ def _is_ordinary(attributes: dict[str, tuple[str, ...]]) -> bool:
     )
 
 
-def _may_be_mosaic(found: Found) -> bool:
+def _may_be_mosaic(found: Elements) -> bool:
     """Say whether private elements count several tiles."""
     if found.get(_UIH_COUNT, _EMPTY)[1].strip(b" \0") not in (b"", b"1"):
         return True

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Texts = Mapping[str, tuple[str, ...]]
 """Keyword to values as texts without padding; no values where the attribute is empty."""
 
-Header = Union["Dataset", Texts]
+Attributes = Union["Dataset", Texts]
 """Attributes by keyword, as pydicom or the bounded scan has them."""
 
 
@@ -69,18 +69,18 @@ def read_value(dataset: "Dataset", keyword: str) -> object:
     return None if value is None or (isinstance(value, str | Sequence) and not value) else value
 
 
-def read_text(header: Header, keyword: str) -> str:
+def read_text(header: Attributes, keyword: str) -> str:
     """Return an attribute's only or first value as text, "" where it is absent."""
     values = read_texts(header, keyword)
     return values[0] if values else ""
 
 
-def read_capitals(header: Header, keyword: str) -> tuple[str, ...]:
+def read_capitals(header: Attributes, keyword: str) -> tuple[str, ...]:
     """Return an attribute's values as texts in capitals, as code strings are meant to be."""
     return tuple([text.upper() for text in read_texts(header, keyword)])
 
 
-def read_texts(header: Header, keyword: str) -> tuple[str, ...]:
+def read_texts(header: Attributes, keyword: str) -> tuple[str, ...]:
     """Return an attribute's values as texts, none where it is absent.
 
     Raises:
@@ -99,19 +99,19 @@ def read_texts(header: Header, keyword: str) -> tuple[str, ...]:
     return tuple(str(item).strip() for item in many)
 
 
-def read_number(header: Header, keyword: str) -> float | None:
+def read_number(header: Attributes, keyword: str) -> float | None:
     """Return an attribute's first number, None where it is absent."""
     numbers = _read_all_numbers(header, keyword)
     return numbers[0] if numbers else None
 
 
-def read_integer(header: Header, keyword: str, *, default: int) -> int:
+def read_integer(header: Attributes, keyword: str, *, default: int) -> int:
     """Return an attribute's first number as an integer."""
     number = read_number(header, keyword)
     return default if number is None else int(number)
 
 
-def read_numbers(header: Header, keyword: str, *, count: int) -> tuple[float, ...] | None:
+def read_numbers(header: Attributes, keyword: str, *, count: int) -> tuple[float, ...] | None:
     """Return an attribute's numbers, None where it is absent.
 
     Raises:
@@ -125,7 +125,7 @@ def read_numbers(header: Header, keyword: str, *, count: int) -> tuple[float, ..
     return numbers
 
 
-def _read_all_numbers(header: Header, keyword: str) -> tuple[float, ...]:
+def _read_all_numbers(header: Attributes, keyword: str) -> tuple[float, ...]:
     """Return an attribute's values as finite numbers."""
     texts = read_texts(header, keyword)
     try:

@@ -14,7 +14,7 @@ ReadElement = Callable[[bytes, int], tuple[int, bytes, int, int]]
 The VR is empty where the file does not state it; the tag is 0 where the bytes are no element.
 """
 
-Found = dict[int, tuple[bytes, bytes]]
+Elements = dict[int, tuple[bytes, bytes]]
 """Tag to VR (empty where the file does not state it) and value."""
 
 _NO_ELEMENT = (0, b"", 0, 0)
@@ -84,7 +84,7 @@ def read_implicit(head: bytes, at: int) -> tuple[int, bytes, int, int]:
 
 
 def walk_explicit(
-    window: bytes, at: int, *, last: int, wanted: Container[int], found: Found
+    window: bytes, at: int, *, last: int, wanted: Container[int], found: Elements
 ) -> Walk | None:
     """Walk the elements of an explicit little endian dataset, up to the pixels or the window's end.
 
@@ -130,7 +130,7 @@ def walk_explicit(
 
 
 def walk_implicit(
-    window: bytes, at: int, *, last: int, wanted: Container[int], found: Found
+    window: bytes, at: int, *, last: int, wanted: Container[int], found: Elements
 ) -> Walk | None:
     """Walk the elements of an implicit little endian dataset, as walk_explicit."""
     n_bytes = len(window)

@@ -46,7 +46,7 @@ _RANK_LIMIT = 100_000
 Dimensions = tuple[int, ...]
 """Attribute that each dimension points to, 0xGGGGEEEE."""
 
-Index = tuple[float, ...]
+FrameIndex = tuple[float, ...]
 """Place of a frame along each dimension, from 1."""
 
 
@@ -75,7 +75,7 @@ def read_dimensions(dataset: "Dataset") -> Dimensions:
     return tuple(pointers)
 
 
-def read_index(group: "Dataset") -> Index:
+def read_index(group: "Dataset") -> FrameIndex:
     """Read a frame's place along each dimension, nothing where it is absent or broken.
 
     Args:
@@ -88,7 +88,7 @@ def read_index(group: "Dataset") -> Index:
         return ()
 
 
-def name_known(dimensions: Dimensions, index: Index) -> Variant:
+def name_known(dimensions: Dimensions, index: FrameIndex) -> Variant:
     """Return the values that known dimensions stand for, where a frame has no such value itself.
 
     Args:
@@ -106,7 +106,7 @@ def name_known(dimensions: Dimensions, index: Index) -> Variant:
 
 
 def add_ranks(
-    variants: Sequence[Variant], indices: Sequence[Index], *, dimensions: Dimensions
+    variants: Sequence[Variant], indices: Sequence[FrameIndex], *, dimensions: Dimensions
 ) -> list[Variant]:
     """Number the frames that repeat a place by the order in which their dimensions put them.
 
@@ -135,7 +135,7 @@ def add_ranks(
 
 
 def add_unknown(
-    variants: Sequence[Variant], indices: Sequence[Index], *, dimensions: Dimensions
+    variants: Sequence[Variant], indices: Sequence[FrameIndex], *, dimensions: Dimensions
 ) -> list[Variant]:
     """Divide frames by the dimensions that have no name here, so that no two are mixed up.
 

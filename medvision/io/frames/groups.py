@@ -22,7 +22,7 @@ from medvision.io.reasons import RefusalError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Found = dict[str, Value]
+Facts = dict[str, Value]
 """Values by name of PARTS or AXES."""
 
 _Facts = TypeVar("_Facts")
@@ -79,7 +79,7 @@ def make_finder(
 
 def make_variant_finders(
     shared: "Dataset | None", *, study_day: int | None
-) -> "list[Callable[[Dataset], Found]]":
+) -> "list[Callable[[Dataset], Facts]]":
     """Make the functions that tell what the functional groups say of a frame's variant.
 
     Args:
@@ -92,7 +92,7 @@ def make_variant_finders(
     Raises:
         RefusalError: `unreadable`: a shared group is broken.
     """
-    readers: dict[int, Callable[[Dataset], Found]] = {
+    readers: dict[int, Callable[[Dataset], Facts]] = {
         group: _make_number_reader(group) for group, *_ in _NUMBERS
     }
     numbers = readers[FRAME_CONTENT]
@@ -149,17 +149,17 @@ def read_flat_variant(dataset: "Dataset") -> Variant:
     return read_variant(texts)
 
 
-def _no_facts() -> Found:
+def _no_facts() -> Facts:
     """Return what is said where a group is absent."""
     return {}
 
 
-def _make_number_reader(group: int) -> "Callable[[Dataset], Found]":
+def _make_number_reader(group: int) -> "Callable[[Dataset], Facts]":
     """Make the reader of a group's attributes that are plain numbers."""
     rows = [row[1:] for row in _NUMBERS if row[0] == group]
 
-    def read(item: "Dataset") -> Found:
-        found: Found = {}
+    def read(item: "Dataset") -> Facts:
+        found: Facts = {}
         for tag, vr, name in rows:
             numbers = guess_numbers(item, tag, vr=vr)
             if numbers:
@@ -169,9 +169,9 @@ def _make_number_reader(group: int) -> "Callable[[Dataset], Found]":
     return read
 
 
-def _read_content(item: "Dataset", study_day: int | None) -> Found:
+def _read_content(item: "Dataset", study_day: int | None) -> Facts:
     """Read stack and time of the frame content."""
-    found: Found = {}
+    found: Facts = {}
     stack = find_texts(item, 0x0020_9056)
     if stack and stack[0].isascii() and stack[0].isdigit():  # free text is left to the dimensions
         found["stack"] = stack[0]
@@ -182,7 +182,7 @@ def _read_content(item: "Dataset", study_day: int | None) -> Found:
     return found
 
 
-def _read_diffusion(item: "Dataset") -> Found:
+def _read_diffusion(item: "Dataset") -> Facts:
     """Read b-value and direction (PS3.3 C.8.13.5.9)."""
     b_values = guess_numbers(item, 0x0018_9087, vr="FD")
     direction = find_item(item, 0x0018_9076)
@@ -194,7 +194,7 @@ def _read_diffusion(item: "Dataset") -> Found:
     return {"b-value": b_values[0], "gradient": gradient}
 
 
-def _read_frame_type(item: "Dataset") -> Found:
+def _read_frame_type(item: "Dataset") -> Facts:
     """Read component and kind (PS3.3 C.8.13.3.1)."""
     frame_type = find_texts(item, 0x0008_9007)
     component = name_component(frame_type) or name_component(

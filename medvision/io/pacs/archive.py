@@ -13,13 +13,13 @@ from typing import BinaryIO, Literal
 
 from medvision.errors import StorageError
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.pacs.ledger import Entry, append_entry, hash_from
+from medvision.io.pacs.ledger import ReceivedFile, append_entry, hash_from
 from medvision.io.pacs.part10 import Identity, find_dataset, read_identity
 from medvision.io.pacs.reasons import RefusedError
 from medvision.runtime.files import PARTIAL_PREFIX, storage_faults
 
 SUFFIX = ".dcm"
-Verdict = Literal["stored", "duplicate", "conflict"]
+Arrival = Literal["stored", "duplicate", "conflict"]
 SeriesName = tuple[str, str]
 """StudyInstanceUID and SeriesInstanceUID, raw."""
 
@@ -39,7 +39,7 @@ class Archive:
         ledger: Where the digests are kept, a table per series.
         names: Makes the pseudonyms.
         min_free_gb: Space that must stay free, in 10^9 bytes.
-        counts: Instances by verdict, those refused included.
+        counts: Instances by arrival, those refused included.
         is_closed: Whether anything is still taken.
     """
 
@@ -86,7 +86,7 @@ class Archive:
 
     def keep(
         self, stream: BinaryIO, *, of: Container[SeriesName] | None, sop_uid: str = ""
-    ) -> Verdict:
+    ) -> Arrival:
         """Give a file that was received whole its place.
 
         Args:
@@ -112,19 +112,19 @@ class Archive:
                 raise RefusedError("broken-answer")
             if of is not None and (identity.study_uid, identity.series_uid) not in of:
                 raise RefusedError("foreign-instances")
-            entry = Entry(stream.name, hash_from(stream, 0), stream.tell())
+            entry = ReceivedFile(stream.name, hash_from(stream, 0), stream.tell())
             with self._lock:
-                verdict, target = self._find_place(stream, identity, offset=offset)
-                if verdict != "duplicate":
+                arrival, target = self._find_place(stream, identity, offset=offset)
+                if arrival != "duplicate":
                     Path(stream.name).rename(target)
                     ledger = self.find_ledger(target.parent)
                     append_entry(ledger, replace(entry, name=target.name))
-                self.counts[verdict] += 1
-        return verdict
+                self.counts[arrival] += 1
+        return arrival
 
     def _find_place(
         self, stream: BinaryIO, identity: Identity, *, offset: int
-    ) -> tuple[Verdict, Path]:
+    ) -> tuple[Arrival, Path]:
         """Return what an instance is beside those on disk, and its path."""
         if self.is_closed:
             raise RefusedError("refused")

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medvision.io.pacs.part10 import (
-    DEFLATED,
+from medvision.io.dicom.syntaxes import (
+    DEFLATED_FILE,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
-    GE_PRIVATE,
+    GE_BIG,
     IMPLICIT_LITTLE,
 )
 
@@ -35,11 +35,11 @@ _FIRST_SYNTAXES = (
     "1.2.840.10008.1.2.4.57",  # JPEG lossless
     "1.2.840.10008.1.2.4.81",  # JPEG-LS near lossless
     EXPLICIT_BIG,
-    DEFLATED,
+    DEFLATED_FILE,
     "1.2.840.10008.1.2.4.201",  # high-throughput JPEG 2000 lossless
     "1.2.840.10008.1.2.4.202",  # the same, progressive
     "1.2.840.10008.1.2.4.203",  # high-throughput JPEG 2000
-    GE_PRIVATE,
+    GE_BIG,
 )
 """The transfer syntaxes of archives, the most frequent first; all others follow."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from medvision.errors import DataError
 from medvision.io.pacs.archive import Archive
 from medvision.io.pacs.http import Answer, Client
-from medvision.io.pacs.listing import KEYS, Found, InstanceEntry, Level, SeriesEntry
+from medvision.io.pacs.listing import KEYS, InstanceEntry, Level, Row, SeriesEntry
 from medvision.io.pacs.multipart import Mark, find_boundary, split_parts
 from medvision.io.pacs.reasons import RefusedError, TransientError
 from medvision.io.pacs.remote import Remote
@@ -51,7 +51,7 @@ class DicomwebServer:
         self._remote, self._archive = remote, archive
         self._client = Client(remote, connections=connections)
 
-    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Found]:
+    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Row]:
         """Search, page after page until a page brings nothing new.
 
         Args:
@@ -71,7 +71,7 @@ class DicomwebServer:
         query = [*keys.items(), *(("includefield", _TAGS[key]) for key in KEYS[level])]
         # What names a study finds one; anything else may be cut by a server without saying so.
         is_one = level == "STUDY" and "StudyInstanceUID" in keys
-        found: dict[str, Found] = {}
+        found: dict[str, Row] = {}
         n_rows = 0
         try:
             while True:
@@ -91,7 +91,7 @@ class DicomwebServer:
                 ) from None
             raise
 
-    def _find_page(self, path: str, query: list[tuple[str, str]], *, offset: int) -> list[Found]:
+    def _find_page(self, path: str, query: list[tuple[str, str]], *, offset: int) -> list[Row]:
         """Return the matches from an offset on, as many as the server gives at once."""
         paging = [("limit", str(_PAGE)), ("offset", str(offset))]
         with self._client.get(path, accept=JSON, query=[*query, *paging]) as answer:
@@ -153,7 +153,7 @@ def _name_resource(level: Level, keys: dict[str, str]) -> str:
     return path if level == "SERIES" else f"{path}/{keys.pop('SeriesInstanceUID')}/instances"
 
 
-def _parse_rows(body: bytes) -> list[Found]:
+def _parse_rows(body: bytes) -> list[Row]:
     """Return the attributes that KEYS names from DICOM JSON (PS3.18 annex F)."""
     try:
         items = json.loads(body)

@@ -12,9 +12,9 @@ from medvision.io.pacs.association import associate, check_status, read_texts
 from medvision.io.pacs.contexts import FIND, GET, MOVE, build_model_context, build_storage_contexts
 from medvision.io.pacs.listing import (
     KEYS,
-    Found,
     InstanceEntry,
     Level,
+    Row,
     SeriesEntry,
     list_instances,
 )
@@ -54,7 +54,7 @@ class DimseServer:
         if door is not None:
             self._stack.enter_context(run_provider(door, archive, of=self._asked))
 
-    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Found]:
+    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Row]:
         """Search.
 
         Args:
@@ -67,7 +67,7 @@ class DimseServer:
             DataError: The server refuses us for good.
         """
         identifier = _build_identifier(level, {**dict.fromkeys(KEYS[level], ""), **match})
-        found: list[Found] = []
+        found: list[Row] = []
         with associate(self._remote, [build_model_context(FIND)], model=FIND) as association:
             for status, answer in association.send_c_find(identifier, FIND):
                 if check_status(status, self._remote):

@@ -10,7 +10,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReceivedFile:
     """One file of the archive.
 
     Args:
@@ -24,7 +24,7 @@ class Entry:
     size: int
 
 
-def append_entry(path: Path, entry: Entry) -> None:
+def append_entry(path: Path, entry: ReceivedFile) -> None:
     """Add a line to a series' ledger, in one write, so that a kill tears the last line at most."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -35,7 +35,7 @@ def append_entry(path: Path, entry: Entry) -> None:
         os.close(handle)
 
 
-def list_entries(folder: Path, ledger: Path) -> Iterator[Entry]:
+def list_entries(folder: Path, ledger: Path) -> Iterator[ReceivedFile]:
     """Yield the files of a series with their digests, sorted by name.
 
     A file that the ledger does not know, or knows by another size, is hashed.
@@ -50,11 +50,11 @@ def list_entries(folder: Path, ledger: Path) -> Iterator[Entry]:
         entry = known.get(path.name)
         if entry is None or entry.size != size:
             with path.open("rb") as stream:
-                entry = Entry(path.name, hash_from(stream, 0), size)
+                entry = ReceivedFile(path.name, hash_from(stream, 0), size)
         yield entry
 
 
-def _read_ledger(path: Path) -> dict[str, Entry]:
+def _read_ledger(path: Path) -> dict[str, ReceivedFile]:
     """Return a ledger's whole lines; a torn one has no place in it."""
     if not path.is_file():
         return {}
@@ -62,7 +62,7 @@ def _read_ledger(path: Path) -> dict[str, Entry]:
     for line in path.read_text(encoding="ascii", errors="replace").splitlines():
         name, *rest = line.split("\t")
         if len(rest) == 2 and len(rest[0]) == 64 and rest[1].isdecimal():
-            entries[name] = Entry(name, rest[0], int(rest[1]))
+            entries[name] = ReceivedFile(name, rest[0], int(rest[1]))
     return entries
 
 

@@ -11,7 +11,7 @@ from medvision.io.pacs.reasons import RefusedError, TransientError
 from medvision.io.pacs.retry import Policy, ask
 
 Level = Literal["STUDY", "SERIES", "IMAGE"]
-Found = Mapping[str, str]
+Row = Mapping[str, str]
 """Keyword to text of one match; raw, never to be shown."""
 
 KEYS: dict[Level, tuple[str, ...]] = {
@@ -81,7 +81,7 @@ class Gap:
 class Server(Protocol):
     """What a protocol must be able to do; every fault is one of reasons.py, or a DataError."""
 
-    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Found]:
+    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Row]:
         """Return the matches with the attributes KEYS of the level that the server has."""
 
     def fetch(self, series: SeriesEntry, instances: Sequence[InstanceEntry] | None) -> None:

@@ -7,19 +7,19 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from medvision.io.dicom.syntaxes import (
+    DEFLATED_FILE,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    GE_BIG,
+    IMPLICIT_LITTLE,
+)
 from medvision.io.pacs.reasons import RefusedError
 
 PREAMBLE = bytes(128) + b"DICM"
 
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-GE_PRIVATE = "1.2.840.113619.5.2"
-"""Implicit VR, whose pixels alone are big endian."""
-
 _DEFLATED_SYNTAXES = frozenset(
-    {DEFLATED, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}  # and both JPIP ones
+    {DEFLATED_FILE, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}  # and both JPIP ones
 )
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 _META_LIMIT = 1 << 20
@@ -125,7 +125,7 @@ def read_identity(stream: BinaryIO, *, offset: int, syntax: str) -> Identity:
     try:
         dataset = read_dataset(
             source,
-            syntax in {IMPLICIT_LITTLE, GE_PRIVATE},
+            syntax in {IMPLICIT_LITTLE, GE_BIG},
             syntax != EXPLICIT_BIG,
             stop_when=_Stop(),
             specific_tags=list(_TAGS),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.io.dicom.deflated import inflate_stream
-from medvision.io.dicom.layout import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from medvision.io.dicom.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, GE_BIG, IMPLICIT_LITTLE
 from medvision.io.pixels.codestream import (
     JPEG,
     JPEG_2000,
@@ -17,7 +17,7 @@ from medvision.io.pixels.codestream import (
     JPEG_LS,
     Codestream,
 )
-from medvision.io.pixels.description import GE_BIG, Description
+from medvision.io.pixels.description import Description
 from medvision.io.pixels.jpeg import decode_jpeg
 from medvision.io.pixels.native import count_frame_bits, read_native
 from medvision.io.pixels.repair import mend_frame

@@ -6,22 +6,13 @@ from typing import TYPE_CHECKING
 
 from medvision.domain.study import Instance, PixelLayout
 from medvision.io.dicom.deflated import inflate_file
-from medvision.io.dicom.layout import (
-    DOUBLE_PIXELS,
-    EXPLICIT_BIG,
-    EXPLICIT_LITTLE,
-    FLOAT_PIXELS,
-    IMPLICIT_LITTLE,
-    PIXELS,
-)
+from medvision.io.dicom.layout import DOUBLE_PIXELS, FLOAT_PIXELS, PIXELS
+from medvision.io.dicom.syntaxes import EXPLICIT_BIG, EXPLICIT_LITTLE, GE_BIG, IMPLICIT_LITTLE
 from medvision.io.dicom.values import read_integer, read_text
 from medvision.io.reasons import RefusalError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-GE_BIG = "1.2.840.113619.5.2"
-"""GE's own: a header of Implicit VR Little Endian, and pixels in big endian."""
 
 _UNDEFINED = 0xFFFFFFFF
 _INFLATED_HEADER = 1 << 26

@@ -10,7 +10,7 @@ from medvision.io.pixels.bits import Values, choose_sign, extract_values, find_r
 from medvision.io.pixels.codestream import JPEG_2000, Codestream
 from medvision.io.reasons import RefusalError
 
-Decoded = NDArray[np.integer]
+Samples = NDArray[np.integer]
 """(rows, columns), as a decoder gives it."""
 
 SIGN_CORRECTED = "sign-corrected"
@@ -18,7 +18,7 @@ PRECISION_DIFFERS = "precision-differs"
 
 
 def settle_values(
-    decoded: Decoded, codestream: Codestream, layout: PixelLayout, *, is_lossless: bool
+    decoded: Samples, codestream: Codestream, layout: PixelLayout, *, is_lossless: bool
 ) -> tuple[Values, tuple[str, ...]]:
     """Turn decoded samples into values, by codestream and header together.
 
@@ -75,7 +75,7 @@ def _count_bits(layout: PixelLayout, precision: int, *, is_whole: bool) -> int:
 
 
 def _read(
-    decoded: Decoded, layout: PixelLayout, *, precision: int, is_whole: bool
+    decoded: Samples, layout: PixelLayout, *, precision: int, is_whole: bool
 ) -> tuple[Values, tuple[str, ...]]:
     """Read samples with the layout's sign."""
     if is_whole:
@@ -100,7 +100,7 @@ def _read(
     return values, () if is_within else (PRECISION_DIFFERS,)
 
 
-def _take_bits(decoded: Decoded, n_bits: int, *, is_signed: bool) -> Values:
+def _take_bits(decoded: Samples, n_bits: int, *, is_signed: bool) -> Values:
     """Read the lowest bits of samples, whatever sign they were given."""
     layout = PixelLayout("", None, None, n_bits, n_bits, n_bits - 1, is_signed, False, False)
     return extract_values(decoded, layout)[0]

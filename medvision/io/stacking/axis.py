@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from medvision.domain.study import AXES, PARTS, Slice, Value
 from medvision.io.reasons import RefusalError
 from medvision.io.stacking.close import Labels, count_pairs, list_members
-from medvision.io.stacking.columns import Columns, label_values, list_differing
+from medvision.io.stacking.columns import PASSING, Columns, label_values, list_differing
 from medvision.io.stacking.parts import label_terms
 
 VolumeTable = NDArray[np.intp]
 """(T, P) index of the slice of volume t at position p."""
 
 _COUNTER = "instance-number"
-
-_PASSING = (_COUNTER, "content-time-s")
 
 _RANKS = (
     "temporal-position",
@@ -129,7 +127,7 @@ def _tabulate(labels: Labels, places: Labels) -> VolumeTable:
 
 def _divide_one_position(slices: Sequence[Slice], places: Labels, columns: Columns) -> Division:
     """Divide slices that share one position."""
-    telling = {name: values for name, values in columns.items() if name not in _PASSING}
+    telling = {name: values for name, values in columns.items() if name not in PASSING}
     try:
         return _divide_by_names(places, telling, len(slices))
     except RefusalError:
@@ -217,10 +215,10 @@ def _rank(
 
 def _get_numbers(columns: Columns, name: str) -> NDArray[np.float64] | None:
     """Return the values of a name as numbers, None where one is missing or none."""
-    return read_numbers(columns[name]) if name in columns else None
+    return list_numbers(columns[name]) if name in columns else None
 
 
-def read_numbers(values: Sequence[Value | None]) -> NDArray[np.float64] | None:
+def list_numbers(values: Sequence[Value | None]) -> NDArray[np.float64] | None:
     """Return values as numbers, None where one of them is none."""
     if any(isinstance(value, str | None) for value in values):
         return None

@@ -10,6 +10,9 @@ from medvision.io.stacking.close import Labels
 Columns = dict[str, list[Value | None]]
 """Name of PARTS or AXES to the value of each slice, None where it has none."""
 
+PASSING = frozenset(("instance-number", "content-time-s"))
+"""Names that tell when an object was made, not when it was acquired: sent again, they change."""
+
 _CLOCKS = ("acquisition-time-s", "content-time-s")
 _DAY_S = 86_400.0
 

@@ -8,12 +8,10 @@ import numpy as np
 from medvision.domain.study import Slice
 from medvision.io.reasons import RefusalError
 from medvision.io.stacking.close import Labels
+from medvision.io.stacking.columns import PASSING
 
 Digest = Callable[[Slice], str]
 """The digest of a slice's modality values; costly, since it reads pixels."""
-
-_PASSING = frozenset(("instance-number", "content-time-s"))
-"""Names that change when an object is sent again under another UID."""
 
 _SAME_NUMBER = 1e-3
 """Largest difference of positions in mm, and of direction cosines, of copies of one frame."""
@@ -114,7 +112,7 @@ def _agree(one: Slice, other: Slice) -> bool:
         _describe(one) == _describe(other)
         and _is_near(one.frame.position_mm, other.frame.position_mm)
         and _is_near(one.frame.orientation, other.frame.orientation)
-        and all(told[name] == also[name] for name in told.keys() & also.keys() - _PASSING)
+        and all(told[name] == also[name] for name in told.keys() & also.keys() - PASSING)
     )
 
 
@@ -181,7 +179,7 @@ def _get_number(item: Slice) -> int:
 
 def _get_lasting(item: Slice) -> tuple[tuple[str, object], ...]:
     """Return the values that an object keeps when it is sent again."""
-    return tuple(pair for pair in item.frame.variant if pair[0] not in _PASSING)
+    return tuple(pair for pair in item.frame.variant if pair[0] not in PASSING)
 
 
 def _is_varied(

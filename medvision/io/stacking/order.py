@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.study import Value
-from medvision.io.stacking.axis import BEAT_MS, Division, VolumeTable, read_numbers
-from medvision.io.stacking.columns import Columns
+from medvision.io.stacking.axis import BEAT_MS, Division, VolumeTable, list_numbers
+from medvision.io.stacking.columns import PASSING, Columns
 
 _ORDER = (
     "temporal-position",
@@ -23,9 +23,6 @@ _ORDER = (
     "b-value",
 )
 """Names whose smallest value orders volumes, the first that tells them apart counting most."""
-
-_PASSING = frozenset(("instance-number", "content-time-s"))
-"""Names that tell in which order images were made, not acquired."""
 
 _SECONDS = (("acquisition-time-s", 1.0), ("frame-time-ms", 1e-3), ("trigger-time-ms", 1e-3))
 """Names that tell when a volume was acquired, and the unit in seconds."""
@@ -84,7 +81,7 @@ def order_volumes(division: Division, columns: Columns) -> FourthAxis:
     division = Division(division.volumes[order], division.names)
     starts = {name: numbers[order] for name, numbers in starts.items()}
     axis, values, unit = _name_axis(division, columns, starts, is_cardiac)
-    is_counted = not _PASSING.isdisjoint(division.names) or (
+    is_counted = not PASSING.isdisjoint(division.names) or (
         unit == "1" and not _is_ordered(division, starts)
     )
     return FourthAxis(division.volumes, axis, values, unit, (COUNTED,) if is_counted else ())
@@ -105,7 +102,7 @@ def _sort_volumes(
 
 def _is_ordered(division: Division, starts: dict[str, NDArray[np.float64]]) -> bool:
     """Say whether how volumes were acquired, or their place in one object, tells their order."""
-    told = [numbers.tolist() for name, numbers in starts.items() if name not in _PASSING]
+    told = [numbers.tolist() for name, numbers in starts.items() if name not in PASSING]
     n_told = len(set(zip(*told, strict=True)))
     return n_told == len(division.volumes) or division.names == ("frame",)
 
@@ -114,7 +111,7 @@ def _measure_volumes(division: Division, columns: Columns) -> dict[str, NDArray[
     """Return the smallest number in each volume, for each name that all slices have."""
     starts: dict[str, NDArray[np.float64]] = {}
     for name in _ORDER:
-        numbers = read_numbers(columns[name]) if name in columns else None
+        numbers = list_numbers(columns[name]) if name in columns else None
         if numbers is not None:
             starts[name] = numbers[division.volumes].min(axis=1)
     return starts

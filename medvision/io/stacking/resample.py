@@ -11,10 +11,10 @@ from medvision.domain.volume import FloatGrid, NumberGrid
 _EDGE = 1e-6
 """Voxels; what lies outside by less lies on the edge."""
 
-Plane = NDArray[np.float64]
+SliceArray = NDArray[np.float64]
 """(I, J, ...) one slice."""
 
-_Moved = tuple[Plane, NDArray[np.bool_]]
+_Moved = tuple[SliceArray, NDArray[np.bool_]]
 """A slice in its new place; where it lies there."""
 
 
@@ -76,7 +76,7 @@ def resample(array: NumberGrid, resampling: Resampling) -> FloatGrid:
 
 def _move(plane: NumberGrid, resampling: Resampling, k: int) -> _Moved:
     """Move a slice to its place in the new plane, and say where in it the slice lies."""
-    values: Plane = np.asarray(plane, dtype=np.float64)
+    values: SliceArray = np.asarray(plane, dtype=np.float64)
     if not resampling.offsets:
         return values, np.ones(values.shape[:2], dtype=bool)
     margin_i, margin_j = resampling.margins
@@ -86,7 +86,7 @@ def _move(plane: NumberGrid, resampling: Resampling, k: int) -> _Moved:
     return values.swapaxes(0, 1), np.logical_and.outer(is_inside_i, is_inside_j)
 
 
-def _move_axis(plane: Plane, offset: float, *, margin: int) -> _Moved:
+def _move_axis(plane: SliceArray, offset: float, *, margin: int) -> _Moved:
     """Move a plane along its first axis by a number of voxels."""
     length = plane.shape[0]
     source = np.arange(length + margin) - offset
@@ -99,7 +99,9 @@ def _move_axis(plane: Plane, offset: float, *, margin: int) -> _Moved:
     share = np.where(np.abs(share - np.rint(share)) <= _EDGE, np.rint(share), share)
     share = share.reshape(-1, *[1] * (plane.ndim - 1))
     mixed = (1 - share) * plane[lower] + share * plane[upper]
-    moved: Plane = np.where(share == 0, plane[lower], np.where(share == 1, plane[upper], mixed))
+    moved: SliceArray = np.where(
+        share == 0, plane[lower], np.where(share == 1, plane[upper], mixed)
+    )
     return moved, is_inside
 
 

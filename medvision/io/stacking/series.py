@@ -39,7 +39,7 @@ def split_grids(series: Series) -> list[Grid]:
         first SOPInstanceUID of what differs otherwise, then by the value of the part.
     """
     slices = [Slice(instance, frame) for instance in series.instances for frame in instance.frames]
-    slices.sort(key=_get_identity)
+    slices.sort(key=lambda item: item.identity)
     groups: dict[_Key, list[Slice]] = {}
     for item in slices:
         groups.setdefault(_compute_key(item), []).append(item)
@@ -55,11 +55,6 @@ def split_grids(series: Series) -> list[Grid]:
         )
         for index, one in enumerate(_join_contradictions(parted))
     ]
-
-
-def _get_identity(item: Slice) -> tuple[str, int, str]:
-    """Return what orders slices; the file matters only among copies of one frame."""
-    return item.instance.sop_uid, item.frame.index, item.instance.file
 
 
 def _compute_key(item: Slice) -> _Key:

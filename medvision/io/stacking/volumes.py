@@ -83,7 +83,7 @@ def arrange(
     Source:
         PS3.3 C.7.6.2.1.1 (equation of the image plane).
     """
-    order = sorted(range(len(slices)), key=lambda k: _get_identity(slices[k]))
+    order = sorted(range(len(slices)), key=lambda k: slices[k].identity)
     ordered = [slices[k] for k in order]
     if all(item.frame.has_geometry for item in ordered):
         kept, repeated, fourth, lattice = _arrange_stack(
@@ -106,11 +106,6 @@ def arrange(
 
 _Arranged = tuple[list[int], list[int], FourthAxis, Lattice]
 """Indices kept, indices of duplicates, volumes of kept slices, grid."""
-
-
-def _get_identity(item: Slice) -> tuple[str, int, str]:
-    """Return what orders slices; the file matters only among copies of one frame."""
-    return item.instance.sop_uid, item.frame.index, item.instance.file
 
 
 def _arrange_stack(

@@ -10,7 +10,7 @@ from fake_pacs import NAMES, build_archive, build_files
 from medvision.errors import DataError
 from medvision.io.pacs.archive import Archive
 from medvision.io.pacs.cohort import Cohort, Wish
-from medvision.io.pacs.listing import Found, InstanceEntry, Level, SeriesEntry
+from medvision.io.pacs.listing import InstanceEntry, Level, Row, SeriesEntry
 from medvision.io.pacs.pull import (
     SERIES_COLUMNS,
     list_unsound,
@@ -36,10 +36,10 @@ class Plain:
     n_series: int | None = None
     silent_from: int = 10**9
     hidden: set[str] = field(default_factory=set)
-    rows: list[Found] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     n_asked: int = 0
 
-    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Found]:
+    def find(self, level: Level, match: Mapping[str, str]) -> Sequence[Row]:
         self.n_asked += 1
         if match.get("StudyInstanceUID") in self.hidden:
             raise TransientError("server-error")
