@@ -91,8 +91,8 @@ def cut_plane(
     index = frame.index
     if frame.tile is not None:
         n_across = 1 + max(item.tile[1] for item in instance.frames if item.tile) // columns
-        n_down = 1 + max(item.tile[0] for item in instance.frames if item.tile) // rows
-        rows, columns, index = rows * max(n_across, n_down), columns * n_across, 0
+        # Down to the tile's own last row: how many rows of tiles follow depends on the vendor.
+        rows, columns, index = frame.tile[0] + rows, columns * n_across, 0
     count = rows * columns
     start = offset + index * count * np.dtype(dtype).itemsize
     try:

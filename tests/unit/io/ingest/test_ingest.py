@@ -20,6 +20,7 @@ from dicoms import (
     write_series,
 )
 from ingesting import ingest, snapshot
+from mosaics import MosaicPlan, build_mosaic, build_uih_grid
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medvision.errors import DataError
@@ -295,6 +296,21 @@ def test_mosaics_without_their_header_and_slices_without_position_are_refused(tm
     result = ingest(source, tmp_path / "out")
     assert result.reasons() == {"mosaic-without-header": 5, "no-position": 5}
     assert len(result.manifest) == 1
+
+
+@pytest.mark.parametrize("build", [build_mosaic, build_uih_grid])
+@pytest.mark.parametrize("n_slices", [2, 5, 7, 12])
+def test_a_mosaic_becomes_the_volume_that_it_was_tiled_from(tmp_path, build, n_slices):
+    plan = MosaicPlan(make_volume((4, 6, n_slices)))
+    (tmp_path / "in").mkdir()
+    build(plan).save_as(tmp_path / "in" / "mosaic", enforce_file_format=True)
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    assert result.reasons() == {}
+    assert [row["shape"] for row in result.manifest] == [f"4x6x{n_slices}"]
+    array, affine = result.load_only()
+    first = np.diag([-1.0, -1.0, 1.0]) @ plan.place(0, 0, 0)
+    assert np.allclose(affine[:3, 3], first, atol=1e-4)
+    assert np.array_equal(array, plan.volume)
 
 
 def test_frames_without_geometry_are_a_cine(tmp_path):
