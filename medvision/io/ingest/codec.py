@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import cast
 
 from medvision.domain.study import Frame, Instance, PixelLayout
 from medvision.io.ingest.verdict import Outcome, Verdict
@@ -54,6 +53,7 @@ def decode_instance(text: str, *, file: str, path: str) -> Instance:
     if not isinstance(values, list) or len(values) != len(_INSTANCE):
         raise ValueError("instance must have as many values as it has fields.")
     frames, pixels = values[_FRAMES_AT], values[_PIXELS_AT]
+    values[_FRAMES_AT] = values[_PIXELS_AT] = None
     held = dict(zip(_INSTANCE, map(_freeze, values), strict=True))
     held["frames"] = tuple(_make_frame(*map(_freeze, frame)) for frame in frames)
     held["pixels"] = None if pixels is None else PixelLayout(*pixels)
@@ -109,6 +109,7 @@ def _sort(values: Mapping[str, str]) -> dict[str, str]:
 
 def _freeze(value: object) -> object:
     """Return a value with tuples where JSON has lists."""
-    if isinstance(value, list):
-        return tuple(map(_freeze, cast(list[object], value)))
-    return value
+    if not isinstance(value, list):
+        return value
+    # Written out, since a million headers come this way: most of their lists hold no other.
+    return tuple([_freeze(item) if type(item) is list else item for item in value])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medvision.domain.study import Instance, Slice
 from medvision.domain.volume import NumberGrid
 from medvision.io.ingest.verdict import Verdict, refuse_with
-from medvision.io.ingest.workshop import Workshop
+from medvision.io.ingest.workshop import Scratch, Workshop
 from medvision.io.pixels.bits import extract_values
 from medvision.io.pixels.plain import Encoding, cut_plane, find_encoding, rescale_all
 from medvision.io.pixels.read import read_planes
@@ -42,6 +42,7 @@ class PlaneReader:
     flags: set[str] = field(default_factory=set)
     _decoded: dict[str, tuple[NumberGrid, ...]] = field(default_factory=dict)
     _last: tuple[str, bytes] = ("", b"")
+    _scratch: Scratch = field(default_factory=Scratch)
 
     def open(self, slices: Sequence[Slice]) -> list[Slice]:
         """Decode every file that needs a decoder; return the slices whose files are usable."""
@@ -72,6 +73,12 @@ class PlaneReader:
             self.digests[instance.file] = hash_fast(content)
             self._last = (instance.file, content)
         return self._last[1]
+
+    def _read_once(self, instance: Instance) -> memoryview:
+        """Return a file's bytes until the next call, and note their digest."""
+        content = self.workshop.read_file_into(instance.path, self._scratch)
+        self.digests[instance.file] = hash_fast(content)
+        return content
 
     def hash_plane(self, item: Slice) -> str:
         """Return the digest of a plane's values: equal for equal pixels, however encoded."""
@@ -140,7 +147,7 @@ class PlaneReader:
         for file, indices in places.items():
             instance = wanted[indices[0]].instance
             try:
-                content = self._read(instance)
+                content = self._read_once(instance)
                 for place in indices:
                     frame = wanted[place].frame
                     planes[place] = cut_plane(content, instance, frame, dtype=encoding.dtype)

@@ -69,7 +69,7 @@ def _describe(layout: PixelLayout, frame: Frame) -> Encoding:
 
 
 def cut_plane(
-    content: bytes, instance: Instance, frame: Frame, *, dtype: DTypeLike
+    content: bytes | memoryview, instance: Instance, frame: Frame, *, dtype: DTypeLike
 ) -> StoredPlanes:
     """Return one plane of a file as a view of its bytes.
 
