@@ -14,8 +14,8 @@ _MISSING_RATIO = 1.5
 _JITTER_MM = 0.005
 """Deviation that no tolerance counts, unless it is a tenth of the step."""
 
-_ROUNDING_MM = 0.05
-"""Positions rounded to a tenth of a mm lie this close to an even grid."""
+_ROUNDING_MM = 0.06
+"""Positions rounded to a tenth of a mm lie this close to the even grid fitted to them."""
 
 _MOST_GAPS = 5
 """Gaps told one by one."""
@@ -57,7 +57,7 @@ def measure_steps(heights_mm: NDArray[np.float64], *, gap_tolerance: float) -> S
     """Measure the steps of slices and find their gaps.
 
     Steps are even if each deviates from the least squares step by no more than the tolerance or,
-    where positions are rounded, if each slice lies within the tolerance and 0.05 mm of the even
+    where positions are rounded, if each slice lies within the tolerance and 0.06 mm of the even
     grid. A step of 1.5 times the median or more, beyond the tolerance, is a missing slice.
 
     Args:

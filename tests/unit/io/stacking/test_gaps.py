@@ -31,9 +31,10 @@ def test_jitter_of_a_few_micrometres_passes_any_tolerance():
     assert lay(make_line(np.arange(6) * 0.5 + jitter), tolerance=0.001).flags == ()
 
 
-def test_positions_rounded_to_a_tenth_are_even():
-    exact = np.arange(40) * 0.625
-    arrangement = lay(make_line(np.round(exact + 1e-9, 1)))
+@pytest.mark.parametrize("nudge", [1e-9, -1e-9, 0.0])
+def test_positions_rounded_to_a_tenth_are_even(nudge):
+    exact = 30 + np.arange(40) * 0.625
+    arrangement = lay(make_line(np.round(exact + nudge, 1)))
     assert arrangement.affine[2, 2] == pytest.approx(0.625, rel=1e-3)
 
 
