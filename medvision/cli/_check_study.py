@@ -33,6 +33,9 @@ _CHECKPOINTS = 4
 """Files of a network's size per training: weights, the best so far, and two optimiser moments."""
 
 
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+
 def check_study(study: Study) -> Iterator[Finding]:
     """Yield what the study stands on."""
     files: list[Path] = []
@@ -72,6 +75,9 @@ def _check_images(folder: Path, files: list[Path], *, kind: str) -> Finding:
         return Finding("Images", "fail", f"data.path {folder} is empty", "put the images there.")
     if kind == "nifti":
         return _judge_nifti(files)
+    n_archives = sum(path.name.lower().endswith(_ARCHIVES) for path in files)
+    if n_archives:
+        return Finding("Images", "ok", f"{len(files)} files, {n_archives} of them archives")
     opened = files[:: -(-len(files) // _MOST_FILES_OPENED)]
     n_dicom = sum(_is_dicom(path) for path in opened)
     found = f"{len(files)} files; of {len(opened)} opened, {n_dicom} are DICOM"

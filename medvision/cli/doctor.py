@@ -7,6 +7,7 @@ import click
 from medvision.cli._check_machine import check_machine
 from medvision.cli._check_study import check_study
 from medvision.cli._findings import Finding
+from medvision.cli._refusals import check_accepted
 from medvision.cli._run import CONFIG_HELP, find_config
 from medvision.config.model import Study, load_study
 from medvision.errors import ConfigError
@@ -59,6 +60,7 @@ def _check_config(config: str | None, overrides: Sequence[str]) -> tuple[Finding
     config = find_config(config)
     try:
         study = load_study(config, overrides=overrides)
+        check_accepted(study)
     except ConfigError as error:
         return Finding("Config", "fail", error.message, error.hint), None
     return Finding("Config", "ok", _name_source(config)), study

@@ -145,7 +145,7 @@ def guess_subject(relative_path: str) -> str:
         The BIDS entity `sub-<label>` without its prefix; else the first folder; else the file's
         name without suffix.
     """
-    entity = re.search(r"(?:^|/)sub-([A-Za-z0-9]+)(?=[/_.])", relative_path)
+    entity = re.search(r"(?:^|[/!])sub-([A-Za-z0-9]+)(?=[/_.])", relative_path)
     if entity:
         return entity.group(1)
     path = PurePosixPath(relative_path)
