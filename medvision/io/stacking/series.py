@@ -10,7 +10,7 @@ from medvision.io.pixels.colour import DIRECT, GREY, PALETTE
 from medvision.io.reasons import RefusalError
 from medvision.io.stacking.close import group_close, list_members
 from medvision.io.stacking.parts import PartedSlices, divide_parts
-from medvision.io.stacking.scouts import is_scout, tag_scout
+from medvision.io.stacking.scouts import tag_scouts
 
 _ORIENTATION_TOLERANCE = 1e-3
 """Largest difference of direction cosines within one grid."""
@@ -26,7 +26,7 @@ def split_grids(series: Series) -> list[Grid]:
 
     Slices share a grid when they agree in SOP class, role, size, photometric interpretation,
     frame of reference, orientation and pixel spacing, and belong to one part (see divide_parts).
-    A few original slices in two or three planes across each other get the role `localizer`.
+    A few original slices across a stack or each other get the role `localizer` (see tag_scouts).
     Planes without geometry: the copies and frames of one instance are a grid of their own, except
     that planes of CT, MR or PET stay together, so that they are refused together. Grids that
     share a frame of one SOPInstanceUID are one, so that the contradiction is seen and refused.
@@ -39,7 +39,7 @@ def split_grids(series: Series) -> list[Grid]:
         first SOPInstanceUID of what differs otherwise, then by the value of the part.
     """
     slices = [Slice(instance, frame) for instance in series.instances for frame in instance.frames]
-    slices.sort(key=lambda item: item.identity)
+    slices = tag_scouts(sorted(slices, key=lambda item: item.identity))
     groups: dict[_Key, list[Slice]] = {}
     for item in slices:
         groups.setdefault(_compute_key(item), []).append(item)
@@ -85,10 +85,8 @@ def _divide(slices: Sequence[Slice]) -> Iterator[PartedSlices]:
     tolerance = [_ORIENTATION_TOLERANCE] * 6 + [_SPACING_TOLERANCE] * 2
     labels = group_close(np.concatenate([orientation, sizes], axis=1), tolerance=tolerance)
     members = sorted(list_members(labels), key=lambda group: int(group[0]))
-    groups = [[slices[k] for k in group] for group in members]
-    has_crossing_planes = is_scout(groups)
-    for group in groups:
-        yield from divide_parts(tag_scout(group) if has_crossing_planes else group)
+    for group in members:
+        yield from divide_parts([slices[k] for k in group])
 
 
 def _join_contradictions(parted: Sequence[PartedSlices]) -> list[PartedSlices]:

@@ -1,6 +1,7 @@
 """A series is divided into grids by what makes a grid, and by the parts that it holds."""
 
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from slices import (
 from medvision.domain.study import Series
 from medvision.io.reasons import REFUSED, RefusalError
 from medvision.io.stacking.series import check_grid, split_grids
+
+CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 
 
 def split(slices):
@@ -66,10 +69,9 @@ def test_orientation_and_pixel_spacing_split_beyond_their_tolerance():
 
 
 def test_planes_of_a_localizer_are_grids_of_their_own():
-    coronal = (1, 0, 0, 0, 0, -1)
     slices = [
         make_slice((5 * k, 5 * k, 5 * k), orientation=o)
-        for o in (AXIAL, SAGITTAL, coronal)
+        for o in (AXIAL, SAGITTAL, CORONAL)
         for k in range(3)
     ]
     assert [len(grid.slices) for grid in split(shuffle(slices))] == [3, 3, 3]
@@ -104,6 +106,94 @@ def make_fan(degrees, n_each=2):
 )
 def test_other_planes_are_no_localizer(slices):
     assert {item.instance.role for grid in split(slices) for item in grid.slices} == {"original"}
+
+
+def make_planes(n_slices, *, orientation, **values):
+    """Slices 5 mm apart along each axis, so that every orientation has them at several heights."""
+    return [
+        make_slice((5 * k, 5 * k, 5 * k), orientation=orientation, **values)
+        for k in range(n_slices)
+    ]
+
+
+def count_roles(grids):
+    """Slices of each normal axis and role."""
+    return Counter(
+        (
+            ["sagittal", "coronal", "axial"][
+                int(np.abs(np.cross(*np.reshape(item.frame.orientation, (2, 3)))).argmax())
+            ],
+            item.instance.role,
+        )
+        for grid in grids
+        for item in grid.slices
+    )
+
+
+def test_planes_of_a_scout_may_differ_in_size():
+    slices = [
+        *make_planes(3, orientation=AXIAL, rows=4),
+        *make_planes(3, orientation=SAGITTAL, rows=8, spacing=(0.9, 0.9)),
+        *make_planes(1, orientation=CORONAL, rows=16, columns=8),
+    ]
+    grids = split(shuffle(slices))
+    assert sorted(len(grid.slices) for grid in grids) == [1, 3, 3]
+    assert {role for _, role in count_roles(grids)} == {"localizer"}
+
+
+@pytest.mark.parametrize("rows", [4, 8])
+@pytest.mark.parametrize("n_axial", [4, 5, 24, 80])
+def test_a_plane_across_a_stack_is_a_localizer_and_the_stack_is_none(n_axial, rows):
+    slices = [
+        *make_planes(n_axial, orientation=AXIAL, sop_class=CT, modality="CT"),
+        *make_planes(1, orientation=CORONAL, sop_class=CT, modality="CT", rows=rows),
+    ]
+    assert count_roles(split(shuffle(slices))) == {
+        ("axial", "original"): n_axial,
+        ("coronal", "localizer"): 1,
+    }
+
+
+def test_two_planes_across_a_stack_are_localizers_up_to_three_slices_each():
+    def make(n_axial, n_sagittal, n_coronal):
+        planes = [(n_axial, AXIAL), (n_sagittal, SAGITTAL), (n_coronal, CORONAL)]
+        return [item for n, plane in planes for item in make_planes(n, orientation=plane)]
+
+    assert count_roles(split(make(9, 3, 1))) == {
+        ("axial", "original"): 9,
+        ("sagittal", "localizer"): 3,
+        ("coronal", "localizer"): 1,
+    }
+    # Neither a few planes across a stack, nor about as many in each direction: nothing is known.
+    assert {role for _, role in count_roles(split(make(24, 5, 5)))} == {"original"}
+    assert {role for _, role in count_roles(split(make(5, 5, 1)))} == {"localizer"}
+    assert {role for _, role in count_roles(split(make(3, 1, 1)))} == {"localizer"}
+
+
+def test_a_file_sent_twice_counts_once_among_crossing_planes():
+    slices = make_planes(2, orientation=AXIAL) + make_planes(1, orientation=SAGITTAL)
+    copies = [
+        make_slice(
+            item.frame.position_mm,
+            orientation=AXIAL,
+            uid=item.instance.sop_uid,
+            file=f"copy-{item.instance.file}",
+        )
+        for item in slices[:2]
+    ]
+    assert {role for _, role in count_roles(split([*slices, *copies]))} == {"localizer"}
+
+
+def test_planes_across_a_stack_through_time_are_left_as_they_are():
+    slices = [item for _ in range(2) for item in make_planes(8, orientation=AXIAL)]
+    slices += make_planes(1, orientation=CORONAL)
+    assert {role for _, role in count_roles(split(slices))} == {"original"}
+
+
+def test_planes_across_derived_slices_are_no_localizer():
+    slices = make_planes(8, orientation=AXIAL, role="derived")
+    slices += make_planes(1, orientation=CORONAL)
+    assert count_roles(split(slices)) == {("axial", "derived"): 8, ("coronal", "original"): 1}
 
 
 def test_many_orientations_take_linear_time():
