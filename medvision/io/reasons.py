@@ -83,7 +83,7 @@ FLAGS = {
     "high-bit-ignored": "the highest bit is below the stored bits; no value needs more",
     "high-bits-cleared": "bits beyond the stored ones were not empty and were cleared",
     "missing-slice": "the slices leave a gap, kept or filled as ingest.gaps asks",
-    "mixed-slices": "slices of one volume differ in echo time, echo, b-value or kind",
+    "mixed-slices": "slices of a volume differ in echo, b-value or kind, or acquisitions alternate",
     "modality-lut": "values come from a modality lookup table",
     "monochrome1": "low values are meant to be shown white; values are kept",
     "nan": "voxels without a number",

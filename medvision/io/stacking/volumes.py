@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from medvision.io.stacking.resample import Resampling
 _MIXED = "mixed-slices"
 _ALIKE = ("echo-time-ms", "echo-number", "image-kind", "b-value")
 """Names in which the slices of one volume should not differ."""
+
+_ACQUISITION = "acquisition-number"
+"""It may change along a volume, as where a scanner goes on, but not back and forth."""
 
 
 @dataclass(frozen=True)
@@ -130,19 +134,34 @@ def _arrange_stack(
             gaps=gaps,
             tilt=tilt,
         )
-    flags = (*fourth.flags, *_find_mixed(fourth.volumes, columns))
+    # In MR, packages of slices are acquired in turns, and their numbers interleave by intent.
+    numbers = () if used[0].instance.modality == "MR" else columns.get(_ACQUISITION, ())
+    is_mixed = _differs(fourth.volumes, columns) or _is_interleaved(fourth.volumes, numbers)
+    flags = (*fourth.flags, *((_MIXED,) if is_mixed else ()))
     fourth = FourthAxis(fourth.volumes, fourth.axis, fourth.values, fourth.unit, flags)
     return kept, repeated, fourth, lattice
 
 
-def _find_mixed(volumes: VolumeTable, columns: Columns) -> tuple[str, ...]:
-    """Return the flag of volumes whose slices differ in more than place."""
+def _differs(volumes: VolumeTable, columns: Columns) -> bool:
+    """Say whether slices of one volume differ in more than place."""
     for name in _ALIKE:
         if name in columns:
             labels = label_terms(columns[name])[0][volumes]
             if (labels != labels[:, :1]).any():
-                return (_MIXED,)
-    return ()
+                return True
+    return False
+
+
+def _is_interleaved(volumes: VolumeTable, values: Sequence[Value | None]) -> bool:
+    """Say whether a value comes back along the normal of a volume, after another one."""
+    if len(set(values)) < 2:
+        return False
+    for volume in volumes:
+        along = [value for k in volume if (value := values[k]) is not None]
+        n_runs = 1 + sum(one != other for one, other in pairwise(along))
+        if n_runs > max(1, len(set(along))):
+            return True
+    return False
 
 
 def _arrange_planes(slices: Sequence[Slice], *, digest: Digest) -> _Arranged:

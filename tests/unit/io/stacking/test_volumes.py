@@ -342,6 +342,54 @@ def test_slices_of_one_volume_that_differ_in_more_than_place_are_flagged():
     assert lay([at(z, b_value=float(n)) for n, z in enumerate(LADDER)]).flags == ("mixed-slices",)
 
 
+def make_acquisitions(numbers, modality="CT"):
+    """One slice every 1.25 mm, each with its acquisition number; None for a slice without."""
+    return shuffle([
+        make_slice(
+            (0, 0, 1.25 * k), {} if n is None else {"acquisition-number": n}, modality=modality
+        )
+        for k, n in enumerate(numbers)
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [1.0, 2.0] * 6,
+        [1.0, 2.0, 3.0] * 4,
+        [*[1.0] * 5, 2.0, *[1.0] * 5],
+        [None, 1.0, 2.0, 1.0, None, 2.0],
+    ],
+)
+def test_acquisitions_that_interleave_in_one_volume_are_flagged(numbers):
+    slices = make_acquisitions(numbers)
+    assert lay(slices).flags == ("mixed-slices",)
+    # In MR, packages of slices are acquired in turns.
+    assert lay(make_acquisitions(numbers, "MR")).flags == ()
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [*[1.0] * 6, *[2.0] * 6],
+        [*[2.0] * 4, *[1.0] * 4, *[3.0] * 4],
+        [float(k) for k in range(12)],
+        [None, 1.0] * 6,
+    ],
+)
+def test_acquisitions_that_follow_each_other_along_the_normal_are_not_flagged(numbers):
+    assert lay(make_acquisitions(numbers)).flags == ()
+
+
+def test_volumes_of_an_acquisition_each_are_not_flagged():
+    slices = [
+        make_slice((0, 0, z), {"acquisition-number": float(t)}, modality="CT")
+        for z in LADDER
+        for t in range(3)
+    ]
+    assert lay(slices).flags == ()
+
+
 def make_plane(index=0, *, spacing=None, variant=None):
     return make_frame(None, index=index, orientation=None, spacing=spacing, variant=variant)
 
