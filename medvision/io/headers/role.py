@@ -4,6 +4,7 @@
 |---|---|
 | localizer | ImageType says LOCALIZER, SCOUT, SCANOGRAM or TOPOGRAM; a CT scanned in SCOUT MODE |
 | capture | a secondary capture class; a screen by ImageType or ConversionType |
+| derived | a parametric map, by its class |
 | derived | ImageType's second value is SECONDARY, or one of them names a computed image |
 | derived | ImageType begins with DERIVED, in CT, MR and PET: radiographs are often processed |
 | original | all others |
@@ -15,6 +16,9 @@ from medvision.io.dicom.objects import BURNED_IN_RISK, CROSS_SECTIONAL
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _CT = frozenset(f"{_STORAGE}{end}" for end in ("2", "2.1", "2.2"))
 _SECONDARY_CAPTURE = frozenset(f"{_STORAGE}7{end}" for end in ("", ".1", ".2", ".3", ".4"))
+
+_PARAMETRIC_MAP = f"{_STORAGE}30"
+"""Computed by definition (PS3.3 A.75), even of original values."""
 
 _LOCALIZERS = frozenset(("LOCALIZER", "SCOUT", "SCANOGRAM", "TOPOGRAM"))
 _SCREENS = frozenset(
@@ -61,7 +65,7 @@ def find_role(
     is_screen = _SCREENS & values or _SCREEN_CONVERSIONS.intersection(conversion)
     if is_screen or sop_class in _SECONDARY_CAPTURE:
         return "capture"
-    if image_type[1:2] == ("SECONDARY",) or _COMPUTED & values:
+    if sop_class == _PARAMETRIC_MAP or image_type[1:2] == ("SECONDARY",) or _COMPUTED & values:
         return "derived"
     is_derived = image_type[:1] == ("DERIVED",) or bool(_PROJECTIONS & values)
     return "derived" if is_derived and sop_class in CROSS_SECTIONAL else "original"

@@ -24,6 +24,7 @@ from medvision.io.headers.role import find_role, list_text_risks
 
 CT, MR, PET = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2", "4", "128"))
 SC, DX, US = (f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("7", "1.1", "6.1"))
+PARAMETRIC = "1.2.840.10008.5.1.4.1.1.30"
 SERIES, STUDY = "1.2.3.11", "1.2.3.1"
 
 
@@ -126,6 +127,12 @@ def test_a_scout_mode_and_a_workstation_tell_a_role():
     assert read(ScanOptions=text("SCOUT MODE")).role == "original"
     assert read(ConversionType=text("WSD")).role == "capture"
     assert read(ConversionType=text("DI")).role == "original"
+
+
+@pytest.mark.parametrize("first", ["ORIGINAL", "DERIVED"])
+def test_a_parametric_map_is_derived_whatever_its_image_type_says(first):
+    assert find_role(PARAMETRIC, (first, "PRIMARY"), scan_options=(), conversion=()) == "derived"
+    assert find_role(PARAMETRIC, (), scan_options=(), conversion=()) == "derived"
 
 
 def test_processing_makes_cross_sections_derived_and_no_radiograph():
