@@ -12,6 +12,7 @@ from medvision.io.reasons import RefusalError
 from medvision.io.stacking.close import Labels, count_pairs, group_close, list_members
 from medvision.io.stacking.columns import label_values, read_columns
 from medvision.io.stacking.places import Places, locate
+from medvision.io.stacking.scouts import tag_role
 
 _SAME_NUMBER = 1e-3
 """Largest difference of numbers that are one: echo times in ms, echo numbers."""
@@ -46,7 +47,8 @@ def divide_parts(slices: Sequence[Slice]) -> list[PartedSlices]:
     together, one even stack: an image kind that changes from slice to slice tears no volume.
     component always divides; image-kind never where it only follows the b-value.
 
-    Among diffusion-weighted slices with directions, those without one are their mean: the trace.
+    Among diffusion-weighted slices with directions, those without one are their mean: the trace, of
+    the role `derived` where the series is original.
 
     Slices of one height that lie apart sideways (two fields of view) are divided next. Last,
     where positions repeat unevenly, passes of a scanner (acquisition-number, then
@@ -182,8 +184,11 @@ def _divide_trace(group: PartedSlices) -> Iterator[PartedSlices]:
     kind = dict(group.part).get("image-kind", "")
     rest = tuple(pair for pair in group.part if pair[0] != "image-kind")
     for term, members in ((kind, ~is_trace), (f"{kind}+TRACE".lstrip("+"), is_trace)):
-        slices = tuple(group.slices[k] for k in np.flatnonzero(members))
-        yield PartedSlices((*rest, ("image-kind", term)), slices)
+        slices = [group.slices[k] for k in np.flatnonzero(members)]
+        # Computed by the scanner, though ImageType may say ORIGINAL.
+        if term != kind and slices[0].instance.role == "original":
+            slices = tag_role(slices, "derived")
+        yield PartedSlices((*rest, ("image-kind", term)), tuple(slices))
 
 
 def _list_weights(slices: Sequence[Slice]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -17,6 +17,7 @@ from slices import (
     make_instance,
     make_slice,
     shuffle,
+    unroll,
 )
 
 from medvision.domain.study import Series
@@ -279,6 +280,34 @@ def test_the_trace_of_directions_is_an_image_of_its_own():
     # Without directions, nothing is a mean of them.
     slices = [at(3 * k, b_value=b, gradient="") for k in range(4) for b in (0.0, 800.0)]
     assert tell(split(slices)) == [({}, 8)]
+
+
+def test_the_trace_is_derived_and_the_directions_are_not():
+    plan = [(0.0, ""), (800.0, "1,0,0"), (800.0, "0,1,0"), (800.0, "")]
+    slices = [at(3 * k, b_value=b, gradient=g) for k in range(4) for b, g in plan]
+    roles = [{item.instance.role for item in grid.slices} for grid in split(shuffle(slices))]
+    assert roles == [{"original"}, {"derived"}]
+
+
+def test_a_trace_among_the_frames_of_one_object_is_derived_alone():
+    plan = [(z, g) for z in (0, 3, 6) for g in ("1,0,0", "0,1,0", "")]
+    frames = [
+        make_frame((0, 0, z), index=n, variant={"b-value": 800.0, "gradient": g})
+        for n, (z, g) in enumerate(plan)
+    ]
+    grids = split(unroll([make_instance(frames)]))
+    assert tell(grids) == [({"image-kind": ""}, 6), ({"image-kind": "TRACE"}, 3)]
+    assert [grid.first.role for grid in grids] == ["original", "derived"]
+
+
+def test_a_trace_keeps_a_role_that_is_not_original():
+    plan = [(800.0, "1,0,0"), (800.0, "")]
+    slices = [
+        make_slice((0, 0, 3 * k), {"b-value": b, "gradient": g}, role="localizer")
+        for k in range(4)
+        for b, g in plan
+    ]
+    assert {grid.first.role for grid in split(slices)} == {"localizer"}
 
 
 def test_two_fields_of_view_side_by_side_are_two_grids():
