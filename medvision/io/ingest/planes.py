@@ -1,5 +1,6 @@
 """The pixels of one grid: read or decoded once, turned into values, laid into volumes."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from medvision.domain.study import Instance, Slice
 from medvision.domain.volume import NumberGrid
+from medvision.io.ingest.scratch import find_scratch
 from medvision.io.ingest.verdict import Verdict, refuse_with
-from medvision.io.ingest.workshop import Scratch, Workshop
+from medvision.io.ingest.workshop import Workshop
 from medvision.io.pixels.bits import extract_values
 from medvision.io.pixels.plain import Encoding, cut_plane, find_encoding, rescale_all
 from medvision.io.pixels.read import read_planes
@@ -42,7 +44,6 @@ class PlaneReader:
     flags: set[str] = field(default_factory=set)
     _decoded: dict[str, tuple[NumberGrid, ...]] = field(default_factory=dict)
     _last: tuple[str, bytes] = ("", b"")
-    _scratch: Scratch = field(default_factory=Scratch)
 
     def open(self, slices: Sequence[Slice]) -> list[Slice]:
         """Decode every file that needs a decoder; return the slices whose files are usable."""
@@ -76,7 +77,7 @@ class PlaneReader:
 
     def _read_once(self, instance: Instance) -> memoryview:
         """Return a file's bytes until the next call, and note their digest."""
-        content = self.workshop.read_file_into(instance.path, self._scratch)
+        content = self.workshop.read_file_into(instance.path, find_scratch("file"))
         self.digests[instance.file] = hash_fast(content)
         return content
 
@@ -125,7 +126,8 @@ class PlaneReader:
             volumes: Which slice lies where; all volumes have as many.
 
         Returns:
-            (I, J, K, T), or (I, J, K, T, 3) of colour, in Fortran's order where possible.
+            (I, J, K, T), or (I, J, K, T, 3) of colour, in Fortran's order where possible; it may
+            lie in memory that the next grid's planes overwrite.
 
         Raises:
             UnusableFileError: A file has become unusable, and is dropped.
@@ -140,7 +142,9 @@ class PlaneReader:
     def _fill(self, wanted: Sequence[Slice], encoding: Encoding) -> NumberGrid:
         """Read plain pixels straight into place: (N, rows, columns)."""
         first = wanted[0].instance
-        planes = np.empty((len(wanted), first.rows, first.columns), encoding.dtype)
+        shape = (len(wanted), first.rows, first.columns)
+        memory = find_scratch("volumes").take(math.prod(shape) * encoding.dtype.itemsize)
+        planes = np.frombuffer(memory, encoding.dtype).reshape(shape)
         places: defaultdict[str, list[int]] = defaultdict(list)
         for place, item in enumerate(wanted):
             places[item.instance.file].append(place)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.ingest.choose import VolumeMode
+from medvision.io.ingest.scratch import Scratch
 from medvision.io.nifti.write import Compression
 from medvision.io.pixels.regions import RegionRule
 from medvision.io.reasons import RefusalError
@@ -39,20 +40,6 @@ class ConversionSettings:
     region_rules: tuple[RegionRule, ...]
     text_detection: Literal["off", "refuse"]
     compression: Compression
-
-
-class Scratch:
-    """Memory that is used again and again; it grows to what was asked for most."""
-
-    def __init__(self) -> None:
-        self._held = bytearray()
-
-    def take(self, n_bytes: int) -> memoryview:
-        """Return so many bytes; what was returned before may hold them too."""
-        if len(self._held) < n_bytes:
-            # Anew, not longer: what was returned before keeps the old memory in place.
-            self._held = bytearray(n_bytes)
-        return memoryview(self._held)[:n_bytes]
 
 
 @dataclass(frozen=True)

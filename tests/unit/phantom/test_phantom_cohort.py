@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import hashlib
 import json
 import struct
 from pathlib import Path
@@ -15,11 +14,12 @@ import pytest
 
 from medvision.errors import ConfigError, StorageError
 from medvision.phantom.cohort import generate_cohort
+from medvision.runtime.files import hash_fast
 
 
 def _hash_tree(folder: Path) -> dict[str, str]:
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): hash_fast(path.read_bytes())
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
