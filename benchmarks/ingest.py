@@ -96,9 +96,9 @@ def build_slice(plane: np.ndarray, sop_class: str, number: int, k: int) -> FileD
     return dataset
 
 
-def measure(command: list[str], *, clear: Path, repeats: int) -> tuple[float, float]:
-    """Return the least CPU seconds of a command, and its peak memory in MB."""
-    best, peak = float("inf"), 0.0
+def measure(command: list[str], *, clear: Path, repeats: int) -> float:
+    """Return the least CPU seconds of a command."""
+    best = float("inf")
     for _ in range(repeats):
         shutil.rmtree(clear, ignore_errors=True)
         clear.mkdir(parents=True)
@@ -111,8 +111,7 @@ def measure(command: list[str], *, clear: Path, repeats: int) -> tuple[float, fl
         if process.returncode:
             raise SystemExit(f"{command[0]} failed with exit code {process.returncode}")
         best = min(best, usage.ru_utime + usage.ru_stime)
-        peak = max(peak, usage.ru_maxrss / 1024)
-    return best, peak
+    return best
 
 
 def build_commands(archive: Path, out: Path, *, is_packed: bool) -> dict[str, list[str]]:
@@ -160,8 +159,8 @@ def main() -> None:
         )
         write_archive(root / "small" / "archive", n_series=1, n_slices=3)
         print(f"{arguments.series * arguments.slices} files, {n_bytes / 1e6:.0f} MB of pixels")
-        print("| tool | CPU s | start-up s | net s | net MB/s | net / medvision | peak MB |")
-        print("|---|---|---|---|---|---|---|")
+        print("| tool | CPU s | start-up s | net s | net MB/s | net / medvision |")
+        print("|---|---|---|---|---|---|")
         run_all(root, n_bytes, arguments)
 
 
@@ -172,13 +171,13 @@ def run_all(root: Path, n_bytes: int, arguments: argparse.Namespace) -> None:
     whole = build_commands(root / "archive", out, is_packed=arguments.gzip)
     reference: float | None = None
     for name, command in whole.items():
-        start, _ = measure(small[name], clear=out, repeats=arguments.repeats)
-        total, peak = measure(command, clear=out, repeats=arguments.repeats)
+        start = measure(small[name], clear=out, repeats=arguments.repeats)
+        total = measure(command, clear=out, repeats=arguments.repeats)
         net = max(total - start, 1e-9)
         reference = reference or net
         print(
             f"| {name} | {total:.2f} | {start:.2f} | {net:.2f} | {n_bytes / 1e6 / net:.0f} "
-            f"| {net / reference:.2f} | {peak:.0f} |"
+            f"| {net / reference:.2f} |"
         )
 
 
