@@ -70,6 +70,7 @@ def convert_here(series: Path, out: Path) -> tuple[list[SpatialImage], str]:
         "ingest.volume": "4d",
         "ingest.accept": "all",
         "ingest.burned_in": "flag",
+        "ingest.colour": "rgb",
         "ingest.workers": "1",
         "ingest.compression": "none",
     }
