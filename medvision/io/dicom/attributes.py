@@ -78,6 +78,7 @@ ATTRIBUTES = {
     "RescaleSlope": (0x0028_1053, "DS"),
     "RescaleType": (0x0028_1054, "LO"),
     "ModalityLUTSequence": (0x0028_3000, "SQ"),
+    "VOILUTSequence": (0x0028_3010, "SQ"),
     "Units": (0x0054_1001, "CS"),
     "DecayCorrection": (0x0054_1102, "CS"),
     "FrameReferenceTime": (0x0054_1300, "DS"),
@@ -91,6 +92,7 @@ MARKED_SEQUENCES = frozenset(
         "ModalityLUTSequence",
         "PerFrameFunctionalGroupsSequence",
         "SharedFunctionalGroupsSequence",
+        "VOILUTSequence",
     )
 )
 """Sequences of which translation asks no more than whether they are there."""

@@ -266,4 +266,6 @@ def _list_flags(
         flags.append("detector-spacing")
     if image_type[:1] == ("DERIVED",):
         flags.append("derived")
+    if "VOILUTSequence" in header:
+        flags.append("voi-lut")
     return tuple(sorted(flags))

@@ -21,6 +21,7 @@ from dicoms import (
 )
 from ingesting import ingest, snapshot
 from mosaics import MosaicPlan, build_mosaic, build_uih_grid
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from medvision.errors import DataError
@@ -474,3 +475,18 @@ def write_nifti(path: Path, array: np.ndarray) -> None:
     """Write a NIfTI with a plain affine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(array, np.diag([2.0, 2, 3, 1])), path)
+
+
+def test_table_for_display_is_flagged_and_not_applied(tmp_path):
+    def add_table(dataset, k):
+        item = Dataset()
+        item.add_new(0x00283002, "US", [4, 0, 16])
+        item.add_new(0x00283006, "US", [3, 2, 1, 0])
+        dataset.VOILUTSequence = [item]
+
+    plan = Plan(make_volume())
+    write_series(tmp_path / "in", plan, change=add_table)
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    (row,) = result.manifest
+    assert "voi-lut" in row["flags"].split(",")
+    np.testing.assert_array_equal(result.load(row)[0], plan.values())
