@@ -22,6 +22,40 @@ from medvision.layout import Layout
 PER_SERIES = 100
 
 
+SLICE: dict[str, object] = {
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "SOPClassUID": CTImageStorage,
+    "SOPInstanceUID": "1.2.3.11111111.22222222",
+    "StudyDate": "20200101",
+    "Modality": "CT",
+    "Manufacturer": "SIEMENS",
+    "PatientID": "P-11111111",
+    "PatientSex": "F",
+    "PatientAge": "045Y",
+    "SliceThickness": "2.5",
+    "KVP": "120",
+    "StudyInstanceUID": "1.2.4.11111111",
+    "SeriesInstanceUID": "1.2.5.11111111",
+    "InstanceNumber": "22222222",
+    "ImagePositionPatient": ["-100", "-100", "22222222"],
+    "ImageOrientationPatient": ["1", "0", "0", "0", "1", "0"],
+    "FrameOfReferenceUID": "1.2.6.11111111",
+    "SamplesPerPixel": 1,
+    "PhotometricInterpretation": "MONOCHROME2",
+    "Rows": 16,
+    "Columns": 16,
+    "PixelSpacing": ["0.5", "0.5"],
+    "BitsAllocated": 16,
+    "BitsStored": 12,
+    "HighBit": 11,
+    "PixelRepresentation": 0,
+    "RescaleIntercept": "-1024",
+    "RescaleSlope": "1",
+    "PixelData": bytes(512),
+}
+"""Attributes of a slice of CT; series and instance are marks of eight digits."""
+
+
 def main() -> None:
     """Print the table of N and 4 N files; with --measure do one measurement, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -120,38 +154,7 @@ def build_slice() -> bytes:
     meta.MediaStorageSOPInstanceUID = "1.2.3.11111111.22222222"
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    values: dict[str, object] = {
-        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-        "SOPClassUID": CTImageStorage,
-        "SOPInstanceUID": "1.2.3.11111111.22222222",
-        "StudyDate": "20200101",
-        "Modality": "CT",
-        "Manufacturer": "SIEMENS",
-        "PatientID": "P-11111111",
-        "PatientSex": "F",
-        "PatientAge": "045Y",
-        "SliceThickness": "2.5",
-        "KVP": "120",
-        "StudyInstanceUID": "1.2.4.11111111",
-        "SeriesInstanceUID": "1.2.5.11111111",
-        "InstanceNumber": "22222222",
-        "ImagePositionPatient": ["-100", "-100", "22222222"],
-        "ImageOrientationPatient": ["1", "0", "0", "0", "1", "0"],
-        "FrameOfReferenceUID": "1.2.6.11111111",
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": "MONOCHROME2",
-        "Rows": 16,
-        "Columns": 16,
-        "PixelSpacing": ["0.5", "0.5"],
-        "BitsAllocated": 16,
-        "BitsStored": 12,
-        "HighBit": 11,
-        "PixelRepresentation": 0,
-        "RescaleIntercept": "-1024",
-        "RescaleSlope": "1",
-        "PixelData": bytes(512),
-    }
-    for keyword, value in values.items():
+    for keyword, value in SLICE.items():
         setattr(dataset, keyword, value)
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)

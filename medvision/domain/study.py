@@ -1,5 +1,6 @@
 """Subjects' images before they are volumes: instances, their frames, and series of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -194,6 +195,11 @@ class Slice:
     def identity(self) -> tuple[str, int, str]:
         """What orders slices; the file matters only among copies of one frame."""
         return self.instance.sop_uid, self.frame.index, self.instance.file
+
+
+def find_instances(slices: Iterable[Slice]) -> tuple[Instance, ...]:
+    """Return the instances that hold some slices, each once, in the order of the slices."""
+    return tuple({item.instance.file: item.instance for item in slices}.values())
 
 
 @dataclass(frozen=True)

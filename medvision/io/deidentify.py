@@ -196,8 +196,11 @@ def _count_days(key: bytes, subject: str) -> int:
 def _parse_date(text: str) -> date | None:
     """Return the day that a text begins with."""
     match = _DATE.match(text)
-    if match is None:
-        return None
+    return None if match is None else build_date(match)
+
+
+def build_date(match: "re.Match[str]") -> date | None:
+    """Return the day of a match with year, separator, month and day; None where there is none."""
     try:
         return date(int(match[1]), int(match[3]), int(match[4]))
     except ValueError:

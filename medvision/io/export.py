@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from medvision.errors import DataError
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.dicom.file import read_dataset, read_header
+from medvision.io.dicom.file import name_sop_class, read_dataset, read_header
 from medvision.io.dicom.objects import BURNED_IN_RISK, name_other_object
 from medvision.io.dicom.values import read_text
 from medvision.io.ingest.kind import ARCHIVES, DICOM, HEAD_BYTES, NIFTI, NIFTI_PAIR, classify_head
@@ -156,7 +156,7 @@ class _Exporter:
             with silence_readers():
                 header = read_header(path, ("SOPClassUID",))
                 dataset = read_dataset(path)
-                other = name_other_object(_name_sop_class(dataset))
+                other = name_other_object(name_sop_class(dataset, dataset.file_meta))
                 if other is not None:
                     return other
                 if header.fault is not None:
@@ -189,12 +189,6 @@ def _judge_other(file: str, kind: str) -> _Copied:
     return _Copied(file, "non-image", "other-kind" if is_other_image else kind)
 
 
-def _name_sop_class(dataset: "Dataset") -> str:
-    """Return the kind of an object."""
-    named = read_text(dataset, "SOPClassUID")
-    return named or read_text(dataset.file_meta, "MediaStorageSOPClassUID")
-
-
 def check_image(dataset: "Dataset", *, burned_in: Literal["refuse", "flag"]) -> None:
     """Refuse an object that is no image, or one whose pixels may tell who somebody is.
 
@@ -209,7 +203,7 @@ def check_image(dataset: "Dataset", *, burned_in: Literal["refuse", "flag"]) -> 
 
     if not any(keyword in dataset for keyword in _PIXELS):
         raise RefusalError("no-pixel-data", "image must have pixel data, got none")
-    if "Image Storage" not in UID(_name_sop_class(dataset)).name:
+    if "Image Storage" not in UID(name_sop_class(dataset, dataset.file_meta)).name:
         raise RefusalError("unreadable", "SOPClassUID must be of an image, got an unregistered one")
     if UID(read_text(dataset.file_meta, "TransferSyntaxUID")).type != "Transfer Syntax":
         raise RefusalError("unreadable", "TransferSyntaxUID must be registered, got another")
@@ -247,7 +241,9 @@ def has_burned_in_risk(dataset: "Dataset") -> bool:
     """
     if read_text(dataset, "BurnedInAnnotation").upper() == "NO":
         return False
-    return _name_sop_class(dataset) in BURNED_IN_RISK or bool(read_text(dataset, "ConversionType"))
+    return name_sop_class(dataset, dataset.file_meta) in BURNED_IN_RISK or bool(
+        read_text(dataset, "ConversionType")
+    )
 
 
 def _has_overlay_in_pixels(dataset: "Dataset") -> bool:

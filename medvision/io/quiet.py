@@ -5,8 +5,8 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from threading import RLock
 
 _LOGGERS = (
@@ -25,10 +25,19 @@ _ERROR_STREAM = 2
 _STREAM_LOCK = RLock()
 
 
-@contextmanager
-def silence_readers() -> Iterator[None]:
+def silence_readers() -> AbstractContextManager[None]:
     """Drop warnings and log lines of the readers while files are parsed."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    return silence(_LOGGERS)
+
+
+@contextmanager
+def silence(names: Sequence[str]) -> Iterator[None]:
+    """Drop all warnings, and the log lines of some loggers.
+
+    Args:
+        names: The loggers; their children fall silent with them.
+    """
+    loggers = [logging.getLogger(name) for name in names]
     # By level, not by `disabled`: modules log through children, which inherit only the level.
     before = [logger.level for logger in loggers]
     with warnings.catch_warnings():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
-from medvision.phantom.delivery import Delivery
+from medvision.phantom.delivery import Delivery, Files
 from medvision.phantom.scan import Scan
 
 
@@ -53,3 +53,12 @@ class Planting:
 
 
 Planted = tuple[Fault, Delivery]
+
+
+def plant_files(
+    planting: Planting, files: Files, *, kind: str, verdict: str, reason: str, detail: str
+) -> Planted:
+    """Return a fault that is nothing but some files beside a subject's scan."""
+    subject = planting.scan.subject.identifier
+    fault = Fault(kind, subject, verdict, reason, tuple(files), detail)
+    return fault, Delivery(files)

@@ -5,7 +5,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import BasicTextSRStorage
 
-from medvision.phantom.delivery import Delivery, Files, name_file
+from medvision.phantom.delivery import Delivery, name_file
 from medvision.phantom.dicom import (
     build_slice_header,
     build_study_header,
@@ -13,7 +13,7 @@ from medvision.phantom.dicom import (
     format_decimal,
     put_pixels,
 )
-from medvision.phantom.fault import Fault, Planted, Planting
+from medvision.phantom.fault import Fault, Planted, Planting, plant_files
 from medvision.phantom.scan import Scan
 from medvision.phantom.streams import build_uid
 
@@ -30,15 +30,14 @@ def plant_localizer(planting: Planting) -> Planted:
     frame = np.rint(scan.stored.mean(axis=1)).astype(scan.stored.dtype).T[::-1]
     put_pixels(dataset, frame, codec="none")
     files = {name_file(planting.seed, scan, purpose="localizer"): encode_file(dataset)}
-    fault = Fault(
+    return plant_files(
+        planting,
+        files,
         kind="localizer",
-        subject=scan.subject.identifier,
         verdict="converted",
         reason="",
-        files=tuple(files),
         detail="an extra series; converted under its own role, which no cohort takes by default",
     )
-    return fault, Delivery(files)
 
 
 def plant_truncated_file(planting: Planting) -> Planted:
@@ -49,7 +48,14 @@ def plant_truncated_file(planting: Planting) -> Planted:
     content = encode_file(dataset)
     cut = len(content) - scan.stored[:, :, 0].nbytes // 2
     files = {name_file(planting.seed, scan, purpose="truncated"): content[:cut]}
-    return _refuse(planting, files=files, kind="truncated-file", reason="truncated")
+    return plant_files(
+        planting,
+        files,
+        kind="truncated-file",
+        verdict="refused",
+        reason="truncated",
+        detail="an extra series; the subject's scan is converted",
+    )
 
 
 def plant_report(planting: Planting) -> Planted:
@@ -78,15 +84,14 @@ def plant_report(planting: Planting) -> Planted:
     text.TextValue = f"Made-up report of {scan.subject.name}."
     dataset.ContentSequence = DicomSequence([text])
     files = {name_file(planting.seed, scan, purpose="report"): encode_file(dataset)}
-    fault = Fault(
+    return plant_files(
+        planting,
+        files,
         kind="non-image-object",
-        subject=scan.subject.identifier,
         verdict="non-image",
         reason="structured-report",
-        files=tuple(files),
         detail="catalogued; nothing else changes",
     )
-    return fault, Delivery(files)
 
 
 def plant_text_file(planting: Planting) -> Planted:
@@ -111,16 +116,3 @@ def _build_extra(scan: Scan, *, purpose: str, number: int) -> Dataset:
     dataset.SeriesNumber = number
     dataset.InstanceNumber = 1
     return dataset
-
-
-def _refuse(planting: Planting, *, files: Files, kind: str, reason: str) -> Planted:
-    """Return a fault whose files are refused while the subject's scan is converted."""
-    fault = Fault(
-        kind=kind,
-        subject=planting.scan.subject.identifier,
-        verdict="refused",
-        reason=reason,
-        files=tuple(files),
-        detail="an extra series; the subject's scan is converted",
-    )
-    return fault, Delivery(files)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from medvision.phantom.delivery import Delivery, Files, deliver_scan, name_file, name_image
 from medvision.phantom.dicom import build_slice_header, encode_file, put_pixels
-from medvision.phantom.fault import Fault, Planted, Planting
+from medvision.phantom.fault import Fault, Planted, Planting, plant_files
 from medvision.phantom.scan import draw_scan
 from medvision.phantom.streams import build_uid
 from medvision.phantom.subject import build_subject
@@ -43,15 +43,14 @@ def plant_duplicate_instances(planting: Planting) -> Planted:
         dataset = build_slice_header(scan, k=k)
         put_pixels(dataset, scan.stored[:, :, k].T, codec="none")
         files[name_file(planting.seed, scan, purpose=f"duplicate-{k}")] = encode_file(dataset)
-    fault = Fault(
+    return plant_files(
+        planting,
+        files,
         kind="duplicate-instances",
-        subject=scan.subject.identifier,
         verdict="duplicate",
         reason="same-pixels",
-        files=tuple(files),
         detail="either copy may be the one kept; the series is converted whole",
     )
-    return fault, Delivery(files)
 
 
 def plant_same_image(planting: Planting) -> Planted:

@@ -115,7 +115,7 @@ def read_header(
         except DeflatedError:
             return _read_deflated(stream, [*known, *tags])
         syntax = _name_syntax(dataset, watch)
-        sop_class = _name_sop_class(dataset, dataset.file_meta)
+        sop_class = name_sop_class(dataset, dataset.file_meta)
         try:
             _check_extent(watch, size=stream.n_bytes)
         except RefusalError as fault:
@@ -150,7 +150,7 @@ def _name_syntax(dataset: "Dataset", watch: _Watch) -> str:
     return IMPLICIT_LITTLE if is_implicit else EXPLICIT_LITTLE
 
 
-def _name_sop_class(dataset: "Dataset", meta: "Dataset") -> str:
+def name_sop_class(dataset: "Dataset", meta: "Dataset") -> str:
     """Return the SOP class, from the meta information where the dataset has none."""
     return read_text(dataset, "SOPClassUID") or read_text(meta, "MediaStorageSOPClassUID")
 
@@ -200,7 +200,7 @@ def _read_deflated(stream: BoundedStream, tags: list[int]) -> Header:
     # The inflated dataset is parsed as a file that names no other syntax than its own.
     watch = _Watch(BytesIO(_PLAIN_META + inflate_head(stream, start)))
     dataset = _parse(watch, tags)
-    sop_class = _name_sop_class(dataset, meta)
+    sop_class = name_sop_class(dataset, meta)
     extent = watch.pixels
     if extent is None or extent.offset is None:
         return Header(dataset, sop_class, DEFLATED_FILE, None)

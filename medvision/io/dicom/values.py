@@ -99,6 +99,14 @@ def read_texts(header: Attributes, keyword: str) -> tuple[str, ...]:
     return tuple(str(item).strip() for item in many)
 
 
+def read_softly(header: Attributes, keyword: str) -> tuple[str, ...]:
+    """Return an attribute's values as texts, none where it is absent or cannot be parsed."""
+    try:
+        return read_texts(header, keyword)
+    except RefusalError:
+        return ()
+
+
 def read_number(header: Attributes, keyword: str) -> float | None:
     """Return an attribute's first number, None where it is absent."""
     numbers = _read_all_numbers(header, keyword)

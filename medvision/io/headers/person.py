@@ -5,8 +5,7 @@ from datetime import date
 from functools import lru_cache
 
 from medvision.io.deidentify import Pseudonymiser, cap_age, parse_age
-from medvision.io.dicom.values import Texts, read_text
-from medvision.io.reasons import RefusalError
+from medvision.io.dicom.values import Texts, read_softly, read_text
 
 _SEXES = frozenset(("M", "F", "O"))
 _MAX_AGE_YEARS = 130
@@ -137,7 +136,4 @@ def read_sex(header: Texts) -> str:
 
 def _read_softly(header: Texts, keyword: str) -> str:
     """Return an attribute's first text, "" where it cannot be parsed: no image depends on it."""
-    try:
-        return read_text(header, keyword)
-    except RefusalError:
-        return ""
+    return next(iter(read_softly(header, keyword)), "")

@@ -3,9 +3,8 @@
 from functools import lru_cache
 
 from medvision.domain.study import Value
-from medvision.io.dicom.values import Texts, read_texts
+from medvision.io.dicom.values import Texts, read_softly
 from medvision.io.frames.variants import parse_number
-from medvision.io.reasons import RefusalError
 
 Protocol = tuple[tuple[str, Value], ...]
 """(BIDS key, value in its unit), sorted by key."""
@@ -83,7 +82,7 @@ def read_protocol(header: Texts) -> Protocol:
         BIDS 1.10, MRI and PET metadata; PS3.3 C.8.3.1 (MR), C.8.2.1 (CT), C.8.7.2 (X-ray),
         C.8.9 (PET), C.8.11.5 (mammography).
     """
-    return _translate(tuple([_read_softly(header, keyword) for keyword in _KEYWORDS]))
+    return _translate(tuple([read_softly(header, keyword) for keyword in _KEYWORDS]))
 
 
 @lru_cache(maxsize=256)
@@ -118,13 +117,5 @@ def name_units(header: Texts, modality: str, *, rescale_type: str | None) -> str
         return "HU"
     if modality != "PT":
         return "none"
-    texts = _read_softly(header, "Units")
+    texts = read_softly(header, "Units")
     return _PET_UNITS.get(texts[0].upper(), "none") if texts else "none"
-
-
-def _read_softly(header: Texts, keyword: str) -> tuple[str, ...]:
-    """Return an attribute's values, none where it is absent or cannot be parsed."""
-    try:
-        return read_texts(header, keyword)
-    except RefusalError:
-        return ()

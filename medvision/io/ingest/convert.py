@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from medvision.domain.study import Grid, Instance, Series, Slice
+from medvision.domain.study import Grid, Instance, Series, Slice, find_instances
 from medvision.domain.volume import NumberGrid
 from medvision.io.headers.translate import read_instance_fully
 from medvision.io.ingest.choose import choose_volumes
@@ -124,13 +124,12 @@ class _Filled:
 def _convert_grid(grid: Grid, workshop: Workshop) -> Outcome:
     """Convert the slices of one grid."""
     reader = PlaneReader(workshop)
-    instances = [item.instance for item in grid.slices]
+    instances = find_instances(grid.slices)
     try:
         check_grid(grid)
         reader.flags |= _check_text(grid, workshop)
         filled = _fill(grid, reader, workshop)
         rows = tuple(_write_images(grid, filled, reader, workshop)) if filled else ()
-        reader.hash_rest(grid.slices)
         files, images = _judge_files(filled, rows)
     except RefusalError as refusal:
         rows, files, images = (), _list_refused(instances, refuse_with(refusal)), {}
@@ -144,7 +143,7 @@ def _check_text(grid: Grid, workshop: Workshop) -> set[str]:
     """Refuse pixels that may hold identifying text, or return what to flag."""
     settings = workshop.settings
     flags: set[str] = set()
-    for instance in {item.instance.file: item.instance for item in grid.slices}.values():
+    for instance in find_instances(grid.slices):
         is_blanked = bool(find_regions(settings.region_rules, instance))
         flags |= set(check_burned_in(instance, burned_in=settings.burned_in, is_blanked=is_blanked))
     return flags
@@ -189,6 +188,7 @@ def _write_images(
             filled.arrangement,
             array=array if resampling is None else resample(array, resampling),
             volume=name,
+            is_colour=is_colour,
             flags=flags,
             names=workshop.pseudonymiser,
         )

@@ -75,8 +75,9 @@ def _convert(job: NiftiFile, workshop: Workshop) -> Outcome:
 
 def _open(job: NiftiFile, workshop: Workshop) -> Path | bytes:
     """Return what the reader takes: a path, or the bytes of a member of an archive."""
-    path = workshop.source / job.path
-    return workshop.read_file(job.path) if "!" in job.path and not path.is_file() else path
+    if workshop.is_member(job.path):
+        return workshop.read_file(job.path)
+    return workshop.source / job.path
 
 
 def _choose_volumes(read: NiftiImage, workshop: Workshop) -> Iterator[tuple[str, NumberGrid]]:

@@ -23,6 +23,7 @@ def describe_image(
     *,
     array: NumberGrid,
     volume: str,
+    is_colour: bool,
     flags: set[str],
     names: Pseudonymiser,
 ) -> Image:
@@ -34,6 +35,7 @@ def describe_image(
         arrangement: Which of them lies where.
         array: (I, J, K), (I, J, K, T), or of colour with a last axis of 3.
         volume: Name of the volume in the manifest.
+        is_colour: The last axis holds red, green and blue.
         flags: What the pixels gave cause to flag.
         names: Makes names.
 
@@ -44,7 +46,6 @@ def describe_image(
     used = [slices[index] for index in _list_used(arrangement, volume)]
     instances = [item.instance for item in used]
     units = {instance.units for instance in instances}
-    is_colour = array.ndim == 5 or (array.ndim == 4 and volume != "all")
     all_flags = set(chain(flags, arrangement.flags, *(item.flags for item in instances)))
     if volume not in ("", "all"):
         all_flags.add("one-of-many")
@@ -146,10 +147,8 @@ def _list_gradients(
 
 def _find_common(used: Sequence[Slice]) -> dict[str, JsonValue]:
     """Return what all slices say alike about how they were acquired."""
-    common = set(used[0].instance.protocol)
-    for item in used[1:]:
-        common &= set(item.instance.protocol)
-    return dict(sorted(common))
+    first, *others = {item.instance.protocol for item in used}
+    return dict(sorted(set(first).intersection(*others)))
 
 
 def _choose_values(arrangement: Arrangement, volume: str) -> tuple[Value, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.study import Instance, Slice
+from medvision.domain.study import Instance, Slice, find_instances
 from medvision.domain.volume import NumberGrid
 from medvision.io.ingest.scratch import find_scratch
 from medvision.io.ingest.verdict import Verdict, refuse_with
@@ -47,7 +47,7 @@ class PlaneReader:
 
     def open(self, slices: Sequence[Slice]) -> list[Slice]:
         """Decode every file that needs a decoder; return the slices whose files are usable."""
-        for instance in {item.instance.file: item.instance for item in slices}.values():
+        for instance in find_instances(slices):
             if instance.fault:
                 self.dropped[instance.file] = Verdict("refused", *instance.fault)
             elif _is_plain(instance) and instance.photometric == "MONOCHROME1":
@@ -174,7 +174,7 @@ class PlaneReader:
 
     def hash_rest(self, slices: Sequence[Slice]) -> None:
         """Note the digests of the files whose pixels were not needed."""
-        for instance in {item.instance.file: item.instance for item in slices}.values():
+        for instance in find_instances(slices):
             if instance.file in self.digests:
                 continue
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from medvision.io.deidentify import Pseudonymiser
+from medvision.io.ingest.archive import MARK
 from medvision.io.ingest.choose import VolumeMode
 from medvision.io.ingest.scratch import Scratch
 from medvision.io.nifti.write import Compression
@@ -67,7 +68,7 @@ class Workshop:
             RefusalError: `unreadable`, where it has gone.
         """
         try:
-            if "!" in path and self.read_member is not None and not self._find(path).is_file():
+            if self.read_member is not None and self.is_member(path):
                 return self.read_member(path)
             with self._find(path).open("rb", buffering=0) as stream:
                 return stream.readall()
@@ -80,7 +81,7 @@ class Workshop:
     def read_file_into(self, path: str, scratch: Scratch) -> memoryview:
         """Return the bytes of a file like `read_file`, in memory that the next call overwrites.
 
-        Memory that has been used costs a third of fresh memory.
+        Fresh memory costs more than the reading itself.
 
         Args:
             path: Path below the source folder.
@@ -99,6 +100,10 @@ class Workshop:
                 return view[:n_read]
         except OSError:
             return memoryview(self.read_file(path))
+
+    def is_member(self, path: str) -> bool:
+        """Say whether a path names a member of an archive: no file of its own has that name."""
+        return MARK in path and not self._find(path).is_file()
 
     def _find(self, path: str) -> Path:
         """Return the place of a file on the disk."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from medvision.io.deidentify import Pseudonymiser
+from medvision.io.deidentify import Pseudonymiser, build_date
 
 _DATE = re.compile(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})")
 _TIME = re.compile(r"([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2})(?:\.([0-9]{1,6}))?)?)?")
@@ -100,12 +100,7 @@ def shift_dt(text: str, shift: Shift) -> str:
 def _parse_date(text: str) -> date | None:
     """Return a day."""
     match = _DATE.fullmatch(text.strip())
-    if match is None:
-        return None
-    try:
-        return date(int(match[1]), int(match[3]), int(match[4]))
-    except ValueError:
-        return None
+    return None if match is None else build_date(match)
 
 
 def _parse_time(text: str) -> timedelta | None:

@@ -17,16 +17,7 @@ VolumeTable = NDArray[np.intp]
 
 _COUNTER = "instance-number"
 
-_RANKS = (
-    "temporal-position",
-    "cardiac-phase-percent",
-    "trigger-time-ms",
-    "inversion-time-ms",
-    "acquisition-number",
-    "frame-time-ms",
-    "acquisition-time-s",
-    "content-time-s",
-)
+_RANKS = tuple(name for name in AXES if name not in ("b-value", "gradient", _COUNTER))
 """Names whose order at each position may tell the volumes."""
 
 _COUNTS = ("temporal-position", "acquisition-number")
