@@ -10,12 +10,13 @@ import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from medvision.config.cohort import CohortSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
+from medvision.config.preprocess import PreprocessSection
 from medvision.config.sections import (
     AuditSection,
     AugmentSection,
-    CohortSection,
     ComputeSection,
     DataSection,
     EvaluateSection,
@@ -23,7 +24,6 @@ from medvision.config.sections import (
     ModelSection,
     OutputSection,
     PhantomSection,
-    PreprocessSection,
     PretrainSection,
     ReportSection,
     Section,

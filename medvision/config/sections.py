@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from medvision.domain.study import Role
-
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -70,60 +68,6 @@ class PhantomSection(Section):
     faults: bool = Field(
         True, description="Plant the known faults that ingestion and cohort must find."
     )
-
-
-class CohortSection(Section):
-    """How subjects are split, and what happens when a split would leak."""
-
-    folds: Positive = Field(
-        3,
-        description="Each subject is tested in exactly one fold; 1 honours the split column of the "
-        "labels as given (train, validation, test).",
-    )
-    validation_fraction: Fraction = Field(
-        0.25, description="Share of a fold's remaining subjects used for validation."
-    )
-    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = Field(
-        ("original",),
-        description="What images must be for: original, derived, localizer, capture; others are "
-        "listed and left out.",
-    )
-    seed: Seed = Field(1, description="Seed of the split.")
-    on_leakage: Literal["group", "stop", "report"] = Field(
-        "group",
-        description="Equal images under two subjects: group keeps them in one split, stop ends "
-        "the run, report goes on and says so on the report's first page.",
-    )
-
-
-class PreprocessSection(Section):
-    """One deterministic MONAI pipeline, the same for every image."""
-
-    orientation: Annotated[str, Field(pattern="^[LR][AP][SI]$")] | None = Field(
-        "RAS", description="Axis codes of volumes; null keeps the source's. Not for 2D."
-    )
-    spacing_mm: SpacingMm | None = Field(
-        (3.0, 3.0, 5.0), description="Voxel size (i, j, k); null keeps the source's. Not for 2D."
-    )
-    intensity: Literal["window", "percentile", "zscore", "none"] = Field(
-        "window", description="How intensities are scaled."
-    )
-    window: tuple[float, float] = Field(
-        (-1000.0, 200.0), description="Intensities mapped to 0 and 1 by window (HU for CT)."
-    )
-    percentiles: tuple[float, float] = Field(
-        (0.5, 99.5), description="Percentiles mapped to 0 and 1 by percentile."
-    )
-    crop_foreground: bool = Field(
-        False, description="Crop to the voxels above foreground_above before sizing."
-    )
-    foreground_above: float = Field(
-        0.05, description="Threshold of the foreground, after intensity scaling."
-    )
-    sizing: Literal["pad", "resize"] = Field(
-        "pad", description="Reach size by centred padding and cropping, or by resampling."
-    )
-    size: Triple = Field((64, 64, 24), description="Array size (i, j, k); 2D uses i and j.")
 
 
 class ModelSection(Section):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medvision.config.sections import PreprocessSection
+from medvision.config.preprocess import PreprocessSection
 from medvision.preprocess.apply import transform_image
 from medvision.preprocess.channels import choose_channels, put_channels_first
 from medvision.preprocess.pipeline import build_pipeline

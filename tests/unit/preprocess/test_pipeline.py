@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from medvision.config.sections import PreprocessSection
+from medvision.config.preprocess import PreprocessSection
 from medvision.preprocess.apply import transform_image
 from medvision.preprocess.pipeline import build_pipeline
 from medvision.preprocess.rejection import REASONS, UnusableImageError

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from geometry_oracles import resample_with_simpleitk
 
-from medvision.config.sections import PreprocessSection
+from medvision.config.preprocess import PreprocessSection
 from medvision.domain.volume import resample_grid
 from medvision.preprocess.apply import transform_image
 from medvision.preprocess.pipeline import build_pipeline

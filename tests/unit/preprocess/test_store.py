@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from medvision.config.sections import PreprocessSection
+from medvision.config.preprocess import PreprocessSection
 from medvision.errors import DataError, GeometryError, StorageError
 from medvision.preprocess.apply import transform_image
 from medvision.preprocess.pipeline import build_pipeline
