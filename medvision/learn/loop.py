@@ -141,7 +141,7 @@ def run_epoch(
         examples: Training images.
         order: Positions in `examples`.
         batch_size: Images in a step.
-        transform: Random change of a batch, or None.
+        transform: Random change of a batch, which is given on the engine's device, or None.
         generator: Source of the transform's randomness; it moves on.
         rate: Step within this epoch to learning rate.
 
@@ -156,7 +156,10 @@ def run_epoch(
     for step, batch in enumerate(iterate_batches(examples, order, batch_size=batch_size)):
         for group in engine.optimizer.param_groups:
             group["lr"] = rate(step)
-        images = batch.images if transform is None else transform(batch.images, generator)
+        # On the device first: random changes of a batch are work for a GPU where there is one.
+        images = batch.images.to(engine.device)
+        if transform is not None:
+            images = transform(images, generator)
         total += _take_step(engine, batch, images=images) * len(batch.subjects)
         count += len(batch.subjects)
     return total / count
@@ -164,7 +167,7 @@ def run_epoch(
 
 def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
     """Update the weights by one batch, and return its loss."""
-    images, labels = images.to(engine.device), batch.labels.to(engine.device)
+    labels = batch.labels.to(engine.device)
     engine.optimizer.zero_grad(set_to_none=True)
     with torch.autocast(
         engine.device.type, dtype=engine.amp_dtype, enabled=engine.amp_dtype is not None

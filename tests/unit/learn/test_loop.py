@@ -1,9 +1,16 @@
 """The schedule against torch's own, and mixed precision only where it pays."""
 
+import numpy as np
 import pytest
 import torch
 
-from medvision.learn.loop import choose_amp_dtype, compute_learning_rate
+from medvision.learn.dataset import Examples
+from medvision.learn.loop import (
+    build_engine,
+    choose_amp_dtype,
+    compute_learning_rate,
+    run_epoch,
+)
 
 
 @pytest.mark.parametrize("n_steps", [10, 30, 117])
@@ -29,3 +36,38 @@ def test_shortest_trainings_have_a_learning_rate_too(n_steps):
 def test_cpu_never_computes_in_mixed_precision():
     assert choose_amp_dtype(torch.device("cpu"), "auto") is None
     assert choose_amp_dtype(torch.device("cuda"), "off") is None
+
+
+class _SeenError(Exception):
+    """What ends the epoch once the batch was seen."""
+
+
+def test_random_changes_are_given_the_batch_on_the_device():
+    model = torch.nn.Linear(2, 2)
+    engine = build_engine(
+        model,
+        torch.device("meta"),
+        learning_rate=1.0,
+        weight_decay=0.0,
+        class_weights=np.ones(2),
+        frozen=(),
+        amp="off",
+    )
+    examples = Examples(np.zeros((2, 1, 2, 2), np.float32), np.arange(2), np.arange(2), ("a", "b"))
+    devices = []
+
+    def transform(images, generator):
+        devices.append(images.device.type)
+        raise _SeenError
+
+    with pytest.raises(_SeenError):
+        run_epoch(
+            engine,
+            examples,
+            order=np.arange(2),
+            batch_size=2,
+            transform=transform,
+            generator=torch.Generator(),
+            rate=lambda _: 1.0,
+        )
+    assert devices == ["meta"]
