@@ -7,6 +7,7 @@ STEPS = (
     "phantom",
     "pull",
     "ingest",
+    "measure",
     "cohort",
     "preprocess",
     "pretrain",
@@ -125,6 +126,16 @@ class Layout:
     def sidecar(self, image_id: str) -> Path:
         """Return what is known of one ingested image, as JSON beside it."""
         return self.images / f"{image_id}.json"
+
+    @property
+    def thumbnails(self) -> Path:
+        """A small array of every image, by which images are compared."""
+        return self.root / "measure" / "thumbnails.npz"
+
+    @property
+    def pictures(self) -> Path:
+        """A small picture of every image, to look at."""
+        return self.root / "measure" / "pictures.npz"
 
     @property
     def cohort(self) -> Path:
@@ -283,17 +294,3 @@ class Layout:
     def bundle(self) -> Path:
         """The sealed bundle that an auditor is given."""
         return self.root / "audit" / "bundle"
-
-
-def find_workflow() -> Path:
-    """Return the Snakefile that ships with this installation.
-
-    Raises:
-        FileNotFoundError: Neither a checkout nor an installed wheel holds one.
-    """
-    package = Path(__file__).parent
-    for home in (package.parent, package / "_workflow"):
-        snakefile = home / "workflow" / "Snakefile"
-        if snakefile.is_file():
-            return snakefile
-    raise FileNotFoundError("workflow/Snakefile is not part of this installation.")

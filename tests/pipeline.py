@@ -47,7 +47,7 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     """Yield the command lines of all stages in order, or those after a stage."""
     study = build_study(yaml.safe_load(config.read_text()))
     lines = [["phantom"]] if study.data.kind == "phantom" else []
-    lines += [["ingest"], ["cohort"], ["preprocess"]]
+    lines += [["ingest"], ["measure"], ["cohort"], ["preprocess"]]
     lines += [["pretrain"]] if study.model.weights == "pretrain" else []
     for arm, fold in itertools.product(study.arms, range(study.cohort.folds)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
@@ -81,7 +81,9 @@ def digest_tree(
     root: Path,
     *,
     # What ingestion keeps between runs holds the times of files.
-    leave_out: tuple[str, ...] = ("tensorboard", "logs", "benchmarks", "index.sqlite", "shards"),
+    leave_out: tuple[str, ...] = (
+        *("tensorboard", "logs", "benchmarks", "index.sqlite", "shards", "kept.sqlite"),
+    ),
 ) -> dict[str, str]:
     """Return path to sha256 for every file that equal runs must leave equal."""
     from medvision.runtime.files import hash_file

@@ -42,6 +42,7 @@ def write_study(root: Path, *overrides: str) -> Study:
     layout = Layout(root)
     write_phantom(study, layout)
     write_ingest(study, layout)
+    write_measure(study, layout)
     write_cohort(study, layout)
     write_preprocess(study, layout)
     write_pretrain(study, layout)
@@ -89,6 +90,14 @@ def write_ingest(study: Study, layout: Layout) -> None:
         columns = ("image_id", "subject", "image_digest")
         write_table(step.write(layout.manifest), rows, columns=columns)
         write_table(step.write(layout.rejects), [], columns=("file", "reason"))
+
+
+def write_measure(study: Study, layout: Layout) -> None:
+    with open_step("measure", study, upstream=["ingest"]) as step:
+        step.read(layout.manifest)
+        columns = ("image_id", "reason", "minimum", "maximum")
+        rows: Rows = [{"image_id": image, "minimum": 0.0, "maximum": 1.0} for image in IMAGES]
+        write_table(step.write(layout.table("measure", "measures")), rows, columns=columns)
 
 
 def write_cohort(study: Study, layout: Layout) -> None:

@@ -27,6 +27,7 @@ TAKERS = {
         "medvision.domain.leakage:find_leakage",
         "medvision.domain.cohort:match_labels",
     ),
+    "quality": ("medvision.domain.quality:find_findings",),
     "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
     "pretrain": (
         "medvision.learn.pretrain:pretrain_backbone",

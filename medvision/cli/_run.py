@@ -116,13 +116,18 @@ class Step:
     seed: int | None = None
     device: str = "cpu"
     facts: dict[str, JsonValue] = field(default_factory=dict)
-    _reads: set[Path] = field(default_factory=set)
+    _reads: dict[Path, str | None] = field(default_factory=dict)
     _writes: dict[Path, str | None] = field(default_factory=dict)
     _sources: dict[str, Path] = field(default_factory=dict)
 
-    def read(self, path: Path) -> Path:
-        """Register a file of an earlier step that this step reads."""
-        self._reads.add(path)
+    def read(self, path: Path, *, digest: str | None = None) -> Path:
+        """Register a file of an earlier step that this step reads.
+
+        Args:
+            path: The file.
+            digest: Its sha256, where that was computed when it was read.
+        """
+        self._reads[path] = digest
         return path
 
     def write(self, path: Path, *, digest: str | None = None) -> Path:
@@ -144,7 +149,10 @@ class Step:
 
     def close(self) -> None:
         """Hash what was read and written, and write the record, last of all."""
-        reads = {self._relative(path): hash_file(path) for path in sorted(self._reads)}
+        reads = {
+            self._relative(path): digest or hash_file(path)
+            for path, digest in sorted(self._reads.items())
+        }
         self._check_reads(reads)
         for name, path in sorted(self._sources.items()):
             reads[SOURCE_PREFIX + name] = hash_file(path)

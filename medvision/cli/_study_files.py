@@ -47,7 +47,7 @@ report:
 
 SNAKEFILE = """\
 # The workflow of the installed medvision, run on this folder's config/config.yaml.
-from medvision.layout import find_workflow
+from medvision.runtime.workflow import find_workflow
 
 
 configfile: "config/config.yaml"

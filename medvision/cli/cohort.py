@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from medvision.cli._cohort_quality import judge_quality
 from medvision.cli._cohort_summary import Parts, summarise_cohort
 from medvision.cli._inputs import find_labels, read_labels
 from medvision.cli._refusals import check_refusals
@@ -46,16 +47,18 @@ _log = logging.getLogger(__name__)
 )
 def command(study: Study, layout: Layout) -> None:
     """Build the cohort and its folds."""
-    upstream = ("ingest", "phantom") if study.data.kind == "phantom" else ("ingest",)
+    made = ("phantom",) if study.data.kind == "phantom" else ()
+    upstream = ("ingest", "measure", *made)
     with open_step("cohort", study, upstream=upstream) as step:
         check_refusals(study, layout)
         step.seed = study.cohort.seed
         labels = _read_labels(step)
         matching = _match(step, labels)
+        judged = judge_quality(step, matching.images)
         classes = build_classes(
-            [image.label for image in matching.images], positive=_choose_positive(study)
+            [image.label for image in judged.images], positive=_choose_positive(study)
         )
-        pairs = find_leakage(matching.images, on_leakage=study.cohort.on_leakage)
+        pairs = find_leakage(judged.images, on_leakage=study.cohort.on_leakage)
         # Written before anything is refused, so that the message can point at it.
         _write_leakage(step, pairs)
         _write_unmatched(step, matching.unmatched)
@@ -65,7 +68,7 @@ def command(study: Study, layout: Layout) -> None:
             for name, value in dict(study.cohort).items()
             if name not in ("on_leakage", "roles")
         }
-        images = join_groups(matching.images, pairs)
+        images = join_groups(judged.images, pairs)
         folds = build_folds(images, **settings)
         masks = _write_masks(step, images)
         unmatched = [*matching.unmatched, *masks.refused]
@@ -76,6 +79,7 @@ def command(study: Study, layout: Layout) -> None:
             Parts(len(labels), classes, pairs, images, folds, unmatched, masks.alignments),
             on_leakage=study.cohort.on_leakage,
         )
+        summary["quality"] = judged.summarise()
         write_json(step.write(layout.cohort_summary), summary)
         _report(unmatched, pairs)
 

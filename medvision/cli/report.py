@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from medvision.report.facts import Facts
     from medvision.report.sources import History, Sources
 
-_REQUIRED = ("ingest", "cohort")
+_REQUIRED = ("ingest", "measure", "cohort")
 _OPTIONAL = ("preprocess", "predict", "evaluate", "explain")
 _TABLES = {
     "ingest": ("manifest", "rejects", "sources"),

@@ -14,6 +14,7 @@ from medvision.config.cohort import CohortSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.preprocess import PreprocessSection
+from medvision.config.quality import QualitySection
 from medvision.config.sections import (
     AuditSection,
     AugmentSection,
@@ -39,7 +40,8 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "phantom": ("phantom",),
     "pull": ("pacs",),
     "ingest": ("data", "ingest"),
-    "cohort": ("data", "cohort"),
+    "measure": ("ingest",),
+    "cohort": ("data", "cohort", "quality"),
     "preprocess": ("data", "preprocess"),
     "pretrain": ("model", "pretrain", "preprocess", "compute"),
     "train": ("model", "augment", "train", "compute"),
@@ -61,6 +63,7 @@ class Study(Section):
     pacs: PacsSection = PacsSection()
     ingest: IngestSection = IngestSection()
     cohort: CohortSection = CohortSection()
+    quality: QualitySection = QualitySection()
     preprocess: PreprocessSection = PreprocessSection()
     model: ModelSection = ModelSection()
     pretrain: PretrainSection = PretrainSection()

@@ -27,9 +27,9 @@ def folder(tmp_path: Path) -> Path:
     return write_study(tmp_path)
 
 
-def run_until(folder: Path, last: str) -> None:
-    for command in ("ingest", "cohort", "preprocess"):
-        result = step(command, folder)
+def run_until(folder: Path, last: str, *overrides: str) -> None:
+    for command in ("ingest", "measure", "cohort", "preprocess"):
+        result = step(command, folder, *overrides)
         assert result.exit_code == 0, result.output
         assert not any(name in result.output for name in NAMES)
         if command == last:
@@ -78,7 +78,8 @@ def test_unreadable_files_are_listed_and_the_rest_goes_on(folder: Path) -> None:
     assert "truncated" in reasons
     assert len(read_table(layout.manifest)) == 10
     accepted = "ingest.accept=[pair-incomplete, truncated]"
-    assert step("ingest", folder, accepted).exit_code == 0
+    for command in ("ingest", "measure"):
+        assert step(command, folder, accepted).exit_code == 0
     result = step("cohort", folder, accepted)
     assert result.exit_code == 0, result.output
     assert "2 label-without-image" in result.output
@@ -113,12 +114,17 @@ def test_images_with_nan_or_one_value_are_left_out_and_the_rest_goes_on(folder: 
     run_until(folder, "cohort")
     result = step("preprocess", folder)
     assert result.exit_code == 0, result.output
-    assert "1 images left out: constant (see preprocess/rejects.tsv)" in result.output
     assert "1 images left out: not-finite (see preprocess/rejects.tsv)" in result.output
     layout = Layout(folder / "results")
     rows = {row["reason"]: row["detail"] for row in read_table(layout.preprocess_rejects)}
-    assert rows == {"not-finite": "1 of 384 voxels", "constant": "7 in every voxel"}
+    assert rows == {"not-finite": "1 of 384 voxels"}
+    found = {row["rule"]: row["action"] for row in read_table(layout.table("cohort", "quality"))}
+    assert (found["not-finite"], found["constant"]) == ("flagged", "excluded")
     assert len(np.load(layout.arrays, mmap_mode="r")) == 10
+
+
+KEPT = "quality.exclude=[]"
+"""Leave spoilt images to preprocessing."""
 
 
 def spoil(folder: Path, names: tuple[str, ...]) -> None:
@@ -128,9 +134,9 @@ def spoil(folder: Path, names: tuple[str, ...]) -> None:
 
 def test_constant_images_alone_are_refused(folder: Path) -> None:
     spoil(folder, NAMES)
-    run_until(folder, "cohort")
+    run_until(folder, "cohort", KEPT)
     check_refusal(
-        step("preprocess", folder),
+        step("preprocess", folder, KEPT),
         3,
         "preprocess: at least one image must be usable, got none of 12 (12 constant, such as sub-",
         "look at the images named",
@@ -140,9 +146,16 @@ def test_constant_images_alone_are_refused(folder: Path) -> None:
 
 def test_a_class_of_constant_images_is_refused(folder: Path) -> None:
     spoil(folder, NAMES[1::2])
-    run_until(folder, "cohort")
+    run_until(folder, "measure")
     check_refusal(
-        step("preprocess", folder),
+        step("cohort", folder),
+        5,
+        "must keep an image after quality.exclude, got none of 6 left in class sick (6 constant).",
+        "look at cohort/quality.tsv",
+    )
+    run_until(folder, "cohort", KEPT)
+    check_refusal(
+        step("preprocess", folder, KEPT),
         3,
         "every class must keep an image, got none of 6 left in class sick (6 constant",
     )
@@ -152,7 +165,7 @@ def test_a_class_of_constant_images_is_refused(folder: Path) -> None:
 
 
 def test_a_lost_key_is_asked_for(folder: Path) -> None:
-    run_until(folder, "ingest")
+    run_until(folder, "measure")
     Layout(folder / "results").pseudonym_key.unlink()
     check_refusal(
         step("cohort", folder),
@@ -164,7 +177,7 @@ def test_a_lost_key_is_asked_for(folder: Path) -> None:
 
 
 def test_another_key_is_not_taken_for_labels_that_fit_nobody(folder: Path) -> None:
-    run_until(folder, "ingest")
+    run_until(folder, "measure")
     key = Layout(folder / "results").pseudonym_key
     key.write_text("00" * 32)
     result = step("cohort", folder)
@@ -173,7 +186,7 @@ def test_another_key_is_not_taken_for_labels_that_fit_nobody(folder: Path) -> No
 
 
 def test_a_spoilt_key_is_not_quoted(folder: Path) -> None:
-    run_until(folder, "ingest")
+    run_until(folder, "measure")
     Layout(folder / "results").pseudonym_key.write_text("secret rubbish")
     result = step("cohort", folder)
     check_refusal(result, 3, "key must be readable hexadecimal")

@@ -19,8 +19,9 @@ Cohort = Callable[..., Result]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study ingested once."""
     folder = write_study(tmp_path_factory.mktemp("labels"))
-    result = step("ingest", folder)
-    assert result.exit_code == 0, result.output
+    for command in ("ingest", "measure"):
+        result = step(command, folder)
+        assert result.exit_code == 0, result.output
     return folder
 
 

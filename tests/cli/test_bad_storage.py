@@ -77,7 +77,7 @@ def test_a_full_disk_is_told_and_a_rerun_with_space_completes(tmp_path: Path, mo
     check_harmless(results)
     check_refusal(step("cohort", folder), 12, "step ingest must be complete, got no record of it")
     subprocess.run(["mount", "-o", "remount,size=8m", str(results)], check=True)
-    for command in ("ingest", "cohort", "preprocess"):
+    for command in ("ingest", "measure", "cohort", "preprocess"):
         assert step(command, folder).exit_code == 0
 
 
@@ -100,7 +100,7 @@ def call_with_limit(arguments: list[str], *, n_bytes: int) -> tuple[int, str]:
 
 
 STAGES = (
-    *("phantom", "ingest", "cohort", "preprocess", "pretrain", "train"),
+    *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train"),
     *("predict", "evaluate", "explain", "report", "audit"),
 )
 

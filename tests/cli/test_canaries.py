@@ -229,8 +229,9 @@ def test_no_mark_of_dicom_survives_ingestion_and_what_follows(
     assert {"missing-slice", "truncated", "structured-report", "burned-in-annotation"} <= reasons
     again = place.study("ingest", "data.kind=dicom", "ingest.accept=all")
     assert (done.returncode, again.returncode) == (13, 0)
-    cohort = place.study("cohort", "data.kind=dicom", "cohort.folds=3", "ingest.accept=all")
-    assert cohort.returncode == 0, cohort.stderr
+    for command in ("measure", "cohort"):
+        done = place.study(command, "data.kind=dicom", "cohort.folds=3", "ingest.accept=all")
+        assert done.returncode == 0, done.stderr
     assert find_survivors(place.outputs()) == {}
 
 
@@ -256,8 +257,8 @@ def test_no_mark_of_dicom_survives_whatever_is_accepted(dicom: tuple[Workplace, 
 def test_no_mark_of_dicom_survives_preprocessing(dicom: tuple[Workplace, Marks]) -> None:
     place, _ = dicom
     settings = ("data.kind=dicom", "ingest.accept=all", "cohort.folds=3")
-    place.study("ingest", *settings)
-    place.study("cohort", *settings)
+    for command in ("ingest", "measure", "cohort"):
+        place.study(command, *settings)
     done = place.study("preprocess", *settings, "preprocess.size=[8, 8, 4]")
     assert done.returncode == 0, done.stderr
     assert find_survivors(place.outputs()) == {}

@@ -69,8 +69,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             is_placed=True,
         )
     write_labels(folder / "labels.csv", list_labels())
-    result = call("ingest", folder)
-    assert result.exit_code == 0, result.output
+    for command in ("ingest", "measure"):
+        result = call(command, folder)
+        assert result.exit_code == 0, result.output
     return folder
 
 

@@ -72,7 +72,7 @@ def test_a_record_holds_the_digests_of_what_was_read_and_written(
     }
     assert record["writes"] == {"cohort/cohort.tsv": hash_bytes(b"rows\n")}
     assert (record["seed"], record["facts"]) == (4, {"n": 2})
-    assert set(record["parameters"]) == {"data", "cohort"}
+    assert set(record["parameters"]) == {"data", "cohort", "quality"}
 
 
 def test_equal_runs_in_other_places_leave_equal_records(tmp_path: Path) -> None:

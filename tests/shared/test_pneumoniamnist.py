@@ -99,6 +99,7 @@ def refused(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lay
     folder = tmp_path_factory.mktemp("refused")
     config = write_study(cohort, folder, kind="nifti", on_leakage="group")
     run(["ingest", "--config", str(config)])
+    run(["measure", "--config", str(config)])
     return Layout(folder / "results"), call(["cohort", "--config", str(config)])
 
 
@@ -192,7 +193,7 @@ def test_both_formats_give_equal_arrays(
     refused: tuple[Layout, Result], reported: Layout, cohort: Path, tmp_path: Path
 ) -> None:
     config = write_study(cohort, tmp_path, kind="nifti", on_leakage="report")
-    for stage in ("ingest", "cohort", "preprocess"):
+    for stage in ("ingest", "measure", "cohort", "preprocess"):
         run([stage, "--config", str(config)])
     arrays = [np.load(layout.arrays) for layout in (Layout(tmp_path / "results"), reported)]
     assert arrays[0].shape == arrays[1].shape == (len(arrays[0]), 1, 28, 28)

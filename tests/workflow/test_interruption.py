@@ -9,7 +9,8 @@ from pipeline import TINY, call, digest_tree, kill_at_write, list_commands, run,
 # Stage -> what must refuse to go on while it is interrupted, and with which exit code.
 FOLLOWERS: dict[str, tuple[list[str], int] | None] = {
     "phantom": (["ingest"], 12),
-    "ingest": (["cohort"], 12),
+    "ingest": (["measure"], 12),
+    "measure": (["cohort"], 12),
     "cohort": (["preprocess"], 12),
     "preprocess": (["pretrain"], 12),
     "pretrain": (["train", "--arm", "transfer", "--fold", "0"], 12),

@@ -15,7 +15,7 @@ from pipeline import TINY, run, write_config
 Done = subprocess.CompletedProcess[str]
 
 STAGES = {
-    *("phantom", "ingest", "cohort", "preprocess", "pretrain", "train", "predict"),
+    *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train", "predict"),
     *("evaluate", "explain", "report", "audit"),
 }
 
@@ -128,7 +128,7 @@ def test_another_title_makes_the_report_and_its_bundle_alone_anew(finished: Path
 
 @pytest.mark.slow
 def test_another_number_of_epochs_leaves_the_images_alone(finished: Path) -> None:
-    kept = {"phantom", "ingest", "cohort", "preprocess", "pretrain"}
+    kept = {"phantom", "ingest", "measure", "cohort", "preprocess", "pretrain"}
     assert list_reruns(finished, change("train", epochs=3)) == STAGES - kept
 
 

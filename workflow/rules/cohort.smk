@@ -3,6 +3,7 @@ rule cohort:
         labels=labels_file(),
         manifest=layout.manifest,
         record=layout.record("ingest"),
+        measured=layout.record("measure"),
     output:
         cohort=layout.cohort,
         folds=layout.folds,
@@ -12,6 +13,7 @@ rule cohort:
             category="Cohort",
         ),
         leakage=layout.leakage,
+        quality=layout.table("cohort", "quality"),
         unmatched=layout.unmatched,
         summary=layout.cohort_summary,
         record=layout.record("cohort"),
@@ -29,6 +31,6 @@ rule cohort:
         config=config_of("cohort"),
         version=__version__,
     message:
-        "Joining labels, looking for leakage, splitting subjects into folds."
+        "Joining labels, judging quality, looking for leakage, splitting subjects into folds."
     shell:
         "medvision cohort --config {params.config:q} > {log} 2>&1"

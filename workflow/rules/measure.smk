@@ -1,0 +1,28 @@
+# What is kept between runs is no output here: Snakemake would delete it before a rerun, and with it
+# all that need not be read again.
+rule measure:
+    input:
+        manifest=layout.manifest,
+        record=layout.record("ingest"),
+    output:
+        measures=layout.table("measure", "measures"),
+        thumbnails=layout.thumbnails,
+        pictures=layout.pictures,
+        record=layout.record("measure"),
+    log:
+        log_of("measure"),
+    benchmark:
+        benchmark_of("measure")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.ingest.workers
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        config=config_of("measure"),
+        version=__version__,
+    message:
+        "Measuring the quality of the images."
+    shell:
+        "medvision measure --config {params.config:q} > {log} 2>&1"
