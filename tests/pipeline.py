@@ -49,7 +49,7 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     lines = [["phantom"]] if study.data.kind == "phantom" else []
     lines += [["ingest"], ["measure"], ["cohort"], ["preprocess"]]
     lines += [["pretrain"]] if study.model.weights == "pretrain" else []
-    for arm, fold in itertools.product(study.arms, range(study.cohort.folds)):
+    for arm, fold in itertools.product(study.arms, range(study.cohort.n_fits)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
     lines += [["predict"], ["evaluate"], ["explain"], ["report"], ["audit", "seal"]]
     names = [line[0] for line in lines]

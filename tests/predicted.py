@@ -25,6 +25,9 @@ def make_rows(
             {
                 "arm": arm,
                 "fold": str(folds[n] if folds else 0),
+                "repeat": "0",
+                "part": str(folds[n] if folds else 0),
+                "inner": "0",
                 "seed": str(seed),
                 "split": split,
                 "image_id": f"{split}-{n:04d}",
@@ -49,6 +52,9 @@ def make_multiclass_rows(logits: np.ndarray, labels: Sequence[str], *, split: st
         row = {
             "arm": "transfer",
             "fold": "0",
+            "repeat": "0",
+            "part": "0",
+            "inner": "0",
             "seed": "0",
             "split": split,
             "image_id": f"{split}-{n:04d}",

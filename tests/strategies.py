@@ -3,6 +3,8 @@
 from hypothesis import strategies as st
 
 from medvision.domain.cohort import CohortImage
+from medvision.domain.folds import build_folds
+from medvision.domain.split import Assignment
 
 
 def make_image(name: str, subject: str, label: str, **fields: object) -> CohortImage:
@@ -19,6 +21,21 @@ def make_cohort(n_by_label: dict[str, int], *, n_images: int = 1) -> list[Cohort
         for n in range(n_subjects)
         for i in range(n_images)
     ]
+
+
+def split_cohort(images: list[CohortImage], **settings: object) -> list[Assignment]:
+    """Return folds by the defaults of the configuration, but for what is named."""
+    values: dict[str, object] = {
+        "folds": 3,
+        "validation_fraction": 0.25,
+        "seed": 1,
+        "stratify_by": (),
+        "held_out": None,
+        "inner_folds": 1,
+        "repeats": 1,
+        **settings,
+    }
+    return build_folds(images, **values)  # type: ignore[arg-type]  # settings by name
 
 
 @st.composite

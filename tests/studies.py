@@ -8,7 +8,9 @@ from pathlib import Path
 from medvision.cli._run import Step, open_step
 from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
+from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.config.model import Study, load_study
+from medvision.domain.split import FOLD_COLUMNS
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file, write_bytes, write_json, write_text
@@ -64,7 +66,7 @@ def list_folds() -> Rows:
             tested = n // 2 % N_FOLDS == fold
             split = "test" if tested else "validation" if n // 2 == 1 - fold else "train"
             rows.append({"fold": fold, "image_id": image, "subject": subject, "split": split})
-            rows[-1]["label"] = LABELS[n]
+            rows[-1] |= {"label": LABELS[n], "repeat": 0, "part": fold, "inner": 0}
     return rows
 
 
@@ -112,8 +114,7 @@ def write_cohort(study: Study, layout: Layout) -> None:
         rows[1]["mask"] = hash_file(layout.mask(IMAGES[1]))
         columns = ("image_id", "subject", "group", "label", "mask")
         write_table(step.write(layout.cohort), rows, columns=columns)
-        columns = ("fold", "image_id", "subject", "label", "split")
-        write_table(step.write(layout.folds), list_folds(), columns=columns)
+        write_table(step.write(layout.folds), list_folds(), columns=FOLD_COLUMNS)
         write_json(
             step.write(layout.cohort_summary),
             {"n_folds": N_FOLDS, "classes": ["negative", "positive"], "positive": "positive"},
@@ -181,7 +182,7 @@ def write_predict(study: Study, layout: Layout) -> None:
                 if row["split"] != "train":
                     given = _predict(str(row["image_id"]), str(row["label"]))
                     rows.append({**row, "arm": arm, "seed": 0, **given})
-        columns = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
+        columns = PREDICTION_COLUMNS
         columns += ("logit_negative", "logit_positive")
         columns += ("probability_negative", "probability_positive")
         write_table(step.write(layout.predictions), rows, columns=columns)

@@ -7,6 +7,7 @@ import numpy as np
 
 from medvision.cli._run import open_step
 from medvision.config.model import Study, build_study
+from medvision.domain.split import FOLD_COLUMNS
 from medvision.io.tables import write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS
@@ -50,6 +51,9 @@ def _write_cohort(study: Study, *, names, labels) -> None:
         rows = [
             {
                 "fold": fold,
+                "repeat": 0,
+                "part": fold,
+                "inner": 0,
                 "image_id": name,
                 "subject": name.partition("_")[0],
                 "label": ["benign", "nodule"][label],
@@ -58,8 +62,7 @@ def _write_cohort(study: Study, *, names, labels) -> None:
             for fold in (0, 1)
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         ]
-        columns = ("fold", "image_id", "subject", "label", "split")
-        write_table(step.write(layout.folds), rows, columns=columns)
+        write_table(step.write(layout.folds), rows, columns=FOLD_COLUMNS)
         summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2}
         write_json(step.write(layout.cohort_summary), summary)
 

@@ -73,27 +73,33 @@ def find_row_faults(read: ReadTable) -> list[Finding]:
     """Return the rows in which tables contradict one another.
 
     Subject and label of an image must be the same in every table, each prediction must be of the
-    split that the folds say, every test image that could be preprocessed must be predicted by
-    every arm and seed, no subject may be in two splits of a fold, and what is explained must
-    have been predicted as a test image.
+    split, repeat and part that the folds say, every test image that could be preprocessed must
+    be predicted by every arm and seed, no subject may be in two splits of a fold, and what is
+    explained must have been predicted as a test image.
     """
     cohort = {row["image_id"]: (row["subject"], row["label"]) for row in read(COHORT)}
-    folds = {(row["fold"], row["image_id"]): row["split"] for row in read(FOLDS)}
+    places = {(row["fold"], row["image_id"]): _read_place(row) for row in read(FOLDS)}
     predictions = read(PREDICTIONS)
     tested = {(row["fold"], row["image_id"]) for row in predictions if row["split"] == "test"}
     findings = [*_find_mixed_subjects(read(FOLDS)), *_find_unpredicted(read)]
     for table in (FOLDS, PREDICTIONS, SELECTION):
         findings += _find_identity_faults(table, read(table), cohort=cohort)
     for row in predictions:
-        split = folds.get((row["fold"], row["image_id"]), "no row")
-        if split != row["split"]:
+        wanted, held = places.get((row["fold"], row["image_id"]), "no row"), _read_place(row)
+        if wanted != held:
             where = f"{PREDICTIONS} {row['image_id']}"
-            findings.append(Finding(where, "split", f"{split} as in {FOLDS}", row["split"]))
+            findings.append(Finding(where, "split", f"{wanted} as in {FOLDS}", held))
     for row in read(SELECTION):
         if (row["fold"], row["image_id"]) not in tested:
             where = f"{SELECTION} {row['image_id']}"
             findings.append(Finding(where, "image", "predicted as a test image", "no such row"))
     return findings
+
+
+def _read_place(row: Mapping[str, str]) -> str:
+    """Return the split of an image, and whose training says so, in words."""
+    numbers = ", ".join(f"{name} {row[name]}" for name in ("repeat", "part", "inner"))
+    return f"{row['split']} of {numbers}"
 
 
 def _find_identity_faults(

@@ -220,7 +220,7 @@ def _estimate_bytes(study: Study, files: list[Path], *, n_images: int) -> float:
     i, j, k = study.preprocess.size
     images = sum(path.stat().st_size for path in files if path.is_file())
     arrays = 4.0 * n_images * i * j * k
-    trainings = len(study.arms) * study.cohort.folds * len(study.train.seeds)
+    trainings = len(study.arms) * study.cohort.n_fits * len(study.train.seeds)
     models = trainings * _CHECKPOINTS * _WEIGHT_BYTES[study.model.backbone]
     maps = study.explain.images * len(study.explain.methods) * 4.0 * i * j * k
     return images + arrays + models + 4 * maps

@@ -27,13 +27,13 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
 
 
 def _count_folds(study: Study, layout: Layout) -> int:
-    """Return the folds that were made, or those asked for while there is no cohort."""
+    """Return the trainings that the folds made, or those asked for while there is no cohort."""
     try:
         summary = read_json(layout.cohort_summary)
     except DataError:
-        return study.cohort.folds
+        return study.cohort.n_fits
     n_folds = summary.get("n_folds") if isinstance(summary, dict) else None
-    return n_folds if isinstance(n_folds, int) else study.cohort.folds
+    return n_folds if isinstance(n_folds, int) else study.cohort.n_fits
 
 
 def list_trained(study: Study, layout: Layout) -> tuple[str, ...]:

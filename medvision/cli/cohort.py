@@ -14,12 +14,13 @@ from medvision.cli._inputs import find_labels, read_labels
 from medvision.cli._refusals import check_refusals
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.config.model import Study
+from medvision.domain.balance import BALANCE_COLUMNS, count_balance
 from medvision.domain.candidates import Unmatched, build_archive_images
 from medvision.domain.cohort import CohortImage, Matching, count_unmatched, match_labels
 from medvision.domain.folds import build_folds
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
-from medvision.domain.split import FOLD_COLUMNS, Assignment, count_balance
+from medvision.domain.split import FOLD_COLUMNS, Assignment
 from medvision.errors import DataError, GeometryError, StaleOutputError
 from medvision.io.deidentify import Pseudonymiser, cap_age, read_key
 from medvision.io.tables import read_table, write_table
@@ -30,7 +31,6 @@ COHORT_COLUMNS = (
     *("image_id", "subject", "group", "label", "shape", "spacing_mm", "modality"),
     *("pixel_digest", "mask", "given_split"),
 )
-BALANCE_COLUMNS = ("fold", "split", "label", "n_images", "n_subjects")
 LEAKAGE_COLUMNS = (
     *("kind", "image_a", "image_b", "subject_a", "subject_b", "label_a", "label_b"),
     *("split_a", "split_b", "action"),
@@ -74,7 +74,7 @@ def command(study: Study, layout: Layout) -> None:
         unmatched = [*matching.unmatched, *masks.refused]
         _write_unmatched(step, unmatched)
         _write_cohort(step, images, masks=masks.digests)
-        _write_folds(step, folds)
+        _write_folds(step, folds, images=images)
         summary = summarise_cohort(
             Parts(len(labels), classes, pairs, images, folds, unmatched, masks.alignments),
             on_leakage=study.cohort.on_leakage,
@@ -263,13 +263,14 @@ def _write_cohort(step: Step, images: Sequence[CohortImage], *, masks: dict[str,
     write_table(step.write(step.layout.cohort), rows, columns=(*COHORT_COLUMNS, *attributes))
 
 
-def _write_folds(step: Step, folds: Sequence[Assignment]) -> None:
+def _write_folds(step: Step, folds: Sequence[Assignment], *, images: Sequence[CohortImage]) -> None:
     """Write the folds and their balance."""
     write_table(
         step.write(step.layout.folds), [asdict(item) for item in folds], columns=FOLD_COLUMNS
     )
-    balance = [asdict(item) for item in count_balance(folds)]
-    write_table(step.write(step.layout.balance), balance, columns=BALANCE_COLUMNS)
+    balance = count_balance(folds, images, stratify_by=step.study.cohort.stratify_by)
+    rows = [asdict(item) for item in balance]
+    write_table(step.write(step.layout.balance), rows, columns=BALANCE_COLUMNS)
 
 
 def _report(unmatched: Sequence[Unmatched], pairs: Sequence[LeakagePair]) -> None:

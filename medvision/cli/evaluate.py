@@ -135,6 +135,8 @@ def describe_evaluation(
         "n_clusters": result.n_clusters,
         "n_images_by_class": dict(result.n_by_class),
         "n_folds": result.n_folds,
+        "n_repeats": result.n_repeats,
+        "n_inner": result.n_inner,
         "seeds": list(result.seeds),
         "confidence": confidence,
         "n_resamples": n_resamples,

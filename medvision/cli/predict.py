@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SPLITS = ("validation", "test")
-PREDICTION_COLUMNS = ("arm", "fold", "seed", "split", "image_id", "subject", "label", "predicted")
+PREDICTION_COLUMNS = (
+    *("arm", "fold", "repeat", "part", "inner", "seed", "split"),
+    *("image_id", "subject", "label", "predicted"),
+)
 
 
 @study_command(
@@ -90,6 +93,9 @@ def _predict_split(
     probabilities = compute_probabilities(logits)
     for item, scores, shares in zip(chosen, logits, probabilities, strict=True):
         row: dict[str, Cell] = {
+            "repeat": item.repeat,
+            "part": item.part,
+            "inner": item.inner,
             "split": split,
             "image_id": item.image_id,
             "subject": item.subject,

@@ -93,7 +93,7 @@ def _train_fold(step: Step, *, arm: str, fold: int) -> None:
     if fold not in data.folds:
         raise ConfigError(
             f"--fold: fold must be one of {', '.join(map(str, data.folds))}, got {fold}.",
-            "folds count from 0; cohort.folds says how many there are.",
+            "folds count from 0; cohort.folds, inner_folds and repeats say how many there are.",
         )
     weights = _find_weights(step) if arm == "transfer" else None
     job = _Job(step, data, arm, fold, device, weights)

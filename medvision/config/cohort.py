@@ -1,8 +1,8 @@
 """The section of the cohort: how subjects are split, and what happens when a split would leak."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medvision.config.sections import Fraction, Positive, Section, Seed
 from medvision.domain.study import Role
@@ -13,11 +13,31 @@ class CohortSection(Section):
 
     folds: Positive = Field(
         3,
-        description="Each subject is tested in exactly one fold; 1 honours the split column of the "
-        "labels as given (train, validation, test).",
+        description="Each subject is tested in exactly one fold, once per repeat; 1 honours the "
+        "split column of the labels as given (train, validation, test).",
     )
     validation_fraction: Fraction = Field(
-        0.25, description="Share of a fold's remaining subjects used for validation."
+        0.25,
+        description="Share of a fold's remaining subjects used for validation; without effect with "
+        "held_out, or with inner_folds of 2 or more.",
+    )
+    stratify_by: tuple[str, ...] = Field(
+        (),
+        description="Columns of the labels, such as site, spread evenly over the folds, alone and "
+        "jointly with the label; a missing value counts as a value.",
+    )
+    held_out: Fraction | None = Field(
+        None,
+        description="Share of subjects that all folds test; the folds then part the rest, and each "
+        "validates on its own part. When omitted each fold tests its own part.",
+    )
+    inner_folds: Positive = Field(
+        1,
+        description="Trainings per fold; with 2 or more the folds are nested: each training "
+        "validates on another inner part of the fold's remaining subjects.",
+    )
+    repeats: Positive = Field(
+        1, description="How often the whole dealing is done, each time another one."
     )
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = Field(
         ("original",),
@@ -30,3 +50,23 @@ class CohortSection(Section):
         description="Equal images under two subjects: group keeps them in one split, stop ends "
         "the run, report goes on and says so on the report's first page.",
     )
+
+    @model_validator(mode="after")
+    def _check_scheme(self) -> Self:
+        """Rules that bind how often and into what subjects are dealt."""
+        if self.held_out is not None and self.inner_folds > 1:
+            raise ValueError(
+                "held_out must be empty where inner_folds is 2 or more: nested folds test every "
+                "subject, got both"
+            )
+        if self.folds == 1 and (self.held_out or self.inner_folds > 1 or self.repeats > 1):
+            raise ValueError(
+                "folds must be 2 or more with held_out, inner_folds or repeats, got 1, which "
+                "honours the given splits"
+            )
+        return self
+
+    @property
+    def n_fits(self) -> int:
+        """How often an arm is trained with each seed."""
+        return self.folds * self.inner_folds * self.repeats

@@ -138,7 +138,7 @@ def build_differences(resampled: Resampled) -> list[Difference]:
 
 def count_subjects(arm: ArmTest) -> int:
     """Count distinct subjects, whether or not they were joined for resampling."""
-    return len(set(arm.seeds[0].subjects))
+    return len(set(arm.rounds[0].subjects))
 
 
 def _build_estimate(resampled: Resampled, name: str, *, metric: str) -> Estimate:

@@ -16,31 +16,27 @@ from medvision.domain.estimate import (
     resample,
 )
 from medvision.domain.labels import Classes
+from medvision.domain.operating import (
+    FoldThreshold,
+    describe_operating,
+    fit_thresholds,
+    predict_classes,
+)
 from medvision.domain.prediction import (
-    Indices,
     Predictions,
+    Round,
     build_predictions,
+    check_same_folds,
     check_same_images,
 )
 from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_fold_curves
 from medvision.domain.statistic import ArmTest
-from medvision.domain.threshold import FALLBACK, YOUDEN, Threshold, fit_threshold
 from medvision.errors import DataError
 
 
 @dataclass(frozen=True)
-class FoldThreshold:
-    """The threshold of one model."""
-
-    arm: str
-    fold: int
-    seed: int
-    threshold: Threshold
-
-
-@dataclass(frozen=True)
 class ConfusionCell:
-    """Test images of one class predicted as another; with several seeds the mean count."""
+    """Test images of one class predicted as another; with several rounds the mean count."""
 
     arm: str
     label: str
@@ -58,6 +54,8 @@ class Evaluation:
     n_clusters: int
     n_by_class: Mapping[str, int]
     n_folds: int
+    n_repeats: int
+    n_inner: int
     seeds: tuple[int, ...]
     estimates: tuple[Estimate, ...]
     differences: tuple[Difference, ...]
@@ -109,7 +107,9 @@ def evaluate_predictions(
         n_clusters=len(np.unique(first.clusters)),
         n_by_class={name: int(first.is_class(i).sum()) for i, name in enumerate(classes.names)},
         n_folds=len(np.unique(first.folds)),
-        seeds=tuple(sorted({seed for _, seed, _ in predictions})),
+        n_repeats=len({place.repeat for _, place, _ in predictions}),
+        n_inner=len({place.inner for _, place, _ in predictions}),
+        seeds=tuple(sorted({place.seed for _, place, _ in predictions})),
         estimates=tuple(build_estimates(resampled)),
         differences=tuple(build_differences(resampled)),
         curves={name: _build_curve(arm) for name, arm in arms.items()},
@@ -122,69 +122,36 @@ def evaluate_predictions(
     )
 
 
-def fit_thresholds(
-    predictions: Mapping[tuple[str, int, str], Predictions], classes: Classes
-) -> tuple[FoldThreshold, ...]:
-    """Fix one threshold per arm, fold and seed on its validation predictions.
-
-    Args:
-        predictions: (arm, seed, split) to predictions.
-        classes: Class names and the positive one.
-
-    Returns:
-        Thresholds in order of arm, seed and fold; none with more than two classes, where the
-        most probable class is predicted.
-    """
-    if classes.positive is None:
-        return ()
-    index = classes.names.index(classes.positive)
-    return tuple(
-        FoldThreshold(
-            arm,
-            fold,
-            seed,
-            _fit_fold(predictions.get((arm, seed, "validation")), fold, index=index),
-        )
-        for (arm, seed, split), each in predictions.items()
-        if split == "test"
-        for fold in np.unique(each.folds).tolist()
-    )
-
-
-def _fit_fold(validation: Predictions | None, fold: int, *, index: int) -> Threshold:
-    """Fix the threshold of one model, or say that it has no validation predictions."""
-    if validation is None or not (validation.folds == fold).any():
-        return Threshold(FALLBACK, f"{FALLBACK}, no validation predictions")
-    here = validation.folds == fold
-    return fit_threshold(validation.probabilities[here, index], validation.labels[here] == index)
-
-
 def _build_arms(
-    predictions: Mapping[tuple[str, int, str], Predictions],
+    predictions: Mapping[tuple[str, Round, str], Predictions],
     groups: Mapping[str, str],
     *,
     classes: Classes,
     thresholds: Sequence[FoldThreshold],
 ) -> dict[str, ArmTest]:
     """Gather each arm's test predictions, transfer first."""
-    held: dict[str, list[tuple[int, Predictions]]] = {}
-    for (arm, seed, split), each in predictions.items():
+    held: dict[str, list[tuple[Round, Predictions]]] = {}
+    for (arm, place, split), each in predictions.items():
         if split == "test":
-            held.setdefault(arm, []).append((seed, each))
+            held.setdefault(arm, []).append((place, each))
     if not held:
         raise DataError("predictions: test images must be predicted, got none.")
-    check_same_images([each for seeds in held.values() for _, each in seeds])
-    _check_same_seeds(held)
+    every = [pair for rounds in held.values() for pair in rounds]
+    check_same_images([each for _, each in every])
+    for repeat in {place.repeat for place, _ in every}:
+        check_same_folds([each for place, each in every if place.repeat == repeat])
+    _check_same_rounds(held)
     return {
         arm: _build_arm(arm, held[arm], groups=groups, classes=classes, thresholds=thresholds)
         for arm in sorted(held, key=rank_arm)
     }
 
 
-def _check_same_seeds(held: Mapping[str, Sequence[tuple[int, Predictions]]]) -> None:
-    """Refuse arms trained with different seeds, whose difference would not be paired."""
-    seeds = {tuple(seed for seed, _ in each) for each in held.values()}
-    if len(seeds) > 1:
+def _check_same_rounds(held: Mapping[str, Sequence[tuple[Round, Predictions]]]) -> None:
+    """Refuse arms trained in different rounds, whose difference would not be paired."""
+    rounds = {tuple(place for place, _ in each) for each in held.values()}
+    if len(rounds) > 1:
+        seeds = {tuple(place.seed for place in each) for each in rounds}
         raise DataError(
             f"predictions: every arm must have the same seeds, got {sorted(seeds)}.",
             "run the steps train and predict again for all arms.",
@@ -193,14 +160,14 @@ def _check_same_seeds(held: Mapping[str, Sequence[tuple[int, Predictions]]]) -> 
 
 def _build_arm(
     arm: str,
-    seeds: Sequence[tuple[int, Predictions]],
+    rounds: Sequence[tuple[Round, Predictions]],
     *,
     groups: Mapping[str, str],
     classes: Classes,
     thresholds: Sequence[FoldThreshold],
 ) -> ArmTest:
     """Predict classes at the thresholds, and number the clusters."""
-    first = seeds[0][1]
+    first = rounds[0][1]
     own = [item for item in thresholds if item.arm == arm]
     values = {(item.fold, item.seed): item.threshold.value for item in own}
     names = [
@@ -210,44 +177,43 @@ def _build_arm(
     _, clusters = np.unique(names, return_inverse=True)
     positive = None if classes.positive is None else classes.names.index(classes.positive)
     predicted = [
-        _predict(each, positive, limits=[values.get((fold, seed)) for fold in each.folds.tolist()])
-        for seed, each in seeds
+        predict_classes(
+            each,
+            positive,
+            limits=[values.get((fold, place.seed)) for fold in each.trainings.tolist()],
+        )
+        for place, each in rounds
     ]
     return ArmTest(
-        seeds=tuple(each for _, each in seeds),
+        rounds=tuple(each for _, each in rounds),
         predicted=tuple(predicted),
         classes=classes.names,
         positive=positive,
         clusters=clusters.astype(np.intp),
-        operating=_describe_operating([item.threshold for item in own]),
+        operating=describe_operating([item.threshold for item in own]),
+        counted=_describe_rounds([place for place, _ in rounds]),
     )
 
 
-def _describe_operating(thresholds: Sequence[Threshold]) -> str:
-    """Say how a probability becomes a class, and how often validation had no say."""
-    if not thresholds:
-        return "by the most probable class"
-    n_unfitted = sum(threshold.rule != YOUDEN for threshold in thresholds)
-    text = "at thresholds fixed on validation"
-    return f"{text} ({FALLBACK} for {n_unfitted} of {len(thresholds)})" if n_unfitted else text
-
-
-def _predict(each: Predictions, positive: int | None, *, limits: Sequence[float | None]) -> Indices:
-    """Return the predicted class of each image: by its model's limit, or the most probable."""
-    if positive is None:
-        return np.asarray(each.probabilities.argmax(axis=1), dtype=np.intp)
-    above = each.probabilities[:, positive] >= np.array(limits, dtype=np.float64)
-    predicted: Indices = np.where(above, positive, 1 - positive).astype(np.intp)
-    return predicted
+def _describe_rounds(rounds: Sequence[Round]) -> str:
+    """Say what the rounds are: seeds, repeats of the folds, trainings per part."""
+    counts = {
+        "seeds": len({place.seed for place in rounds}),
+        "repeats": len({place.repeat for place in rounds}),
+        "trainings of each part": len({place.inner for place in rounds}),
+    }
+    return " x ".join(f"{n} {what}" for what, n in counts.items() if n > 1)
 
 
 def _build_curve(arm: ArmTest) -> Curve:
-    """Average the ROC curves over folds, seeds and, with more than two, classes."""
+    """Average the ROC curves over folds, rounds and, with more than two, classes."""
     indices = range(len(arm.classes)) if arm.positive is None else [arm.positive]
     curves = []
     for index in indices:
-        for each in arm.seeds:
-            found = compute_fold_curves(each.scores[:, index], arm.is_class(index), folds=arm.folds)
+        for each in arm.rounds:
+            found = compute_fold_curves(
+                each.scores[:, index], arm.is_class(index), folds=each.folds
+            )
             total = sum(item.weight for item in found)
             curves += [WeightedCurve(item.curve, item.weight / total) for item in found]
     return average_curves(curves) if curves else np.empty((0, 2))
@@ -258,17 +224,17 @@ def _build_calibration(
 ) -> tuple[CalibrationBin, ...]:
     """Hold probabilities against outcomes: of the positive class, or of the class predicted."""
     if arm.positive is None:
-        probabilities = [each.probabilities.max(axis=1) for each in arm.seeds]
-        happened = [each.probabilities.argmax(axis=1) == arm.labels for each in arm.seeds]
+        probabilities = [each.probabilities.max(axis=1) for each in arm.rounds]
+        happened = [each.probabilities.argmax(axis=1) == arm.labels for each in arm.rounds]
     else:
-        probabilities = [each.probabilities[:, arm.positive] for each in arm.seeds]
-        happened = [arm.is_class(arm.positive) for _ in arm.seeds]
-    n_seeds = len(arm.seeds)
+        probabilities = [each.probabilities[:, arm.positive] for each in arm.rounds]
+        happened = [arm.is_class(arm.positive) for _ in arm.rounds]
+    n_rounds = len(arm.rounds)
     bins = compute_calibration(
         np.concatenate(probabilities),
         np.concatenate(happened),
-        images=np.tile(np.arange(len(arm.labels)), n_seeds),
-        clusters=np.tile(arm.clusters, n_seeds),
+        images=np.tile(np.arange(len(arm.labels)), n_rounds),
+        clusters=np.tile(arm.clusters, n_rounds),
         n_bins=n_bins,
         confidence=confidence,
     )

@@ -1,71 +1,98 @@
-"""Folds: groups of subjects dealt to splits, classes spread evenly, from the seed alone."""
+"""Folds: who trains, validates and tests in each training, from the seed and the names alone."""
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.cohort import CohortImage
+from medvision.domain.dealing import LABEL, Group, Key, deal
 from medvision.domain.labels import SPLITS
 from medvision.domain.split import Assignment, check_groups_together, find_missing_class
-from medvision.errors import CohortError
+from medvision.errors import CohortError, LabelError
 
-_ATTEMPTS = 64
+MAX_VALUES = 50
+"""Values that a column may have to be spread over folds; more are a measurement, not a kind."""
+
+_ATTEMPTS = 16
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Subjects that stay together: their classes, and how many images they have."""
+class _Scheme:
+    """How often the cohort is dealt, and into what."""
 
-    name: str
-    labels: frozenset[str]
-    n_images: int
+    folds: int
+    validation_fraction: float
+    held_out: float | None
+    inner_folds: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One training: its place in the scheme, and each group's split."""
+
+    repeat: int
+    part: int
+    inner: int
+    splits: Mapping[str, str]
 
 
 def build_folds(
-    images: Sequence[CohortImage], *, folds: int, validation_fraction: float, seed: int
+    images: Sequence[CohortImage],
+    *,
+    folds: int,
+    validation_fraction: float,
+    seed: int,
+    stratify_by: Sequence[str],
+    held_out: float | None,
+    inner_folds: int,
+    repeats: int,
 ) -> list[Assignment]:
-    """Split a cohort by group into folds, classes spread as evenly as groups allow.
+    """Split a cohort by group into folds, classes and named columns spread evenly.
 
-    In fold f the test images are those of part f; of the rest, a share validates and the
-    remainder trains. Groups are taken in the order of SHA-256(seed, purpose, group), so that
-    the result depends on the seed and the groups' names, not on the order of rows. With one
-    fold the splits that the table of labels gives are honoured as fold 0.
+    The groups are dealt into parts (`deal`). Fold f tests part f; of the rest a share validates
+    and the remainder trains, or, nested, the rest is dealt into inner parts of which each
+    validates once. With a held-out share one part is tested by all trainings, and the rest is
+    dealt into `folds` parts of which each validates once. Repeats deal again under another
+    purpose; what is held out stays. With one fold the splits that the table of labels gives are
+    honoured as fold 0.
 
     Args:
         images: The cohort, each image with its group.
-        folds: Number of folds k; each subject is tested in exactly one. 1 asks for the given
-            splits, and needs them.
-        validation_fraction: Share (0 to 1) of a fold's remaining groups that validate.
-        seed: Seed of the order.
+        folds: Number of folds k. 1 asks for the given splits, and needs them.
+        validation_fraction: Share (0 to 1) of a fold's remaining groups that validate; without
+            effect with `held_out`, or with inner folds.
+        seed: Seed of the dealing.
+        stratify_by: Columns of the labels to spread evenly too, alone and jointly with the label.
+        held_out: Share (0 to 1) of the groups that every fold tests; None has each fold test
+            its own part.
+        inner_folds: Trainings per fold; 2 or more make the folds nested.
+        repeats: How often all of it is done.
 
     Returns:
         Assignments sorted by fold and image_id; each split of each fold holds each class.
 
     Raises:
         CohortError: Too few subjects, in all or of a class, or a class that cannot be in
-            every split; a given split that is empty or trains without a class; or given
-            splits that were not asked for, or the reverse.
+            every split; a given split that is empty or trains without a class; given splits
+            that were not asked for, or the reverse; or a column with too many values.
+        LabelError: The labels have no such column.
 
     Source:
-        Iterative stratification, Sechidis, Tsoumakas and Vlahavas 2011,
-        doi:10.1007/978-3-642-23808-6_10, applied to groups, with the rarity of a class fixed
-        at the start and ties broken by hash instead of at random.
+        Own definition; nested and repeated cross-validation as in Krstajic et al. 2014,
+        doi:10.1186/1758-2946-6-10.
     """
     is_given = any(image.given_split for image in images)
     _check_asked(is_given=is_given, folds=folds)
+    check_columns(images, stratify_by)
     if is_given:
         return _honour_given_split(images)
-    groups = _build_groups(images)
-    _check_enough(groups, folds=folds)
+    groups = _build_groups(images, stratify_by)
+    scheme = _Scheme(folds, validation_fraction, held_out, inner_folds, repeats)
+    _check_enough(groups, scheme)
     for attempt in range(_ATTEMPTS):
-        parts = _deal_folds(
-            groups,
-            folds=folds,
-            validation_fraction=validation_fraction,
-            purpose=f"{seed}/{attempt}",
-        )
-        result = _assign(images, parts)
+        trainings = list(_list_trainings(groups, scheme, purpose=f"{seed}/{attempt}"))
+        result = _assign(images, trainings)
         if find_missing_class(result) is None:
             check_groups_together(result, {image.image_id: image.group for image in images})
             return result
@@ -75,6 +102,34 @@ def build_folds(
         f"{folds} folds that does ({missing}).",
         "lower cohort.folds, or add subjects of the rare class.",
     )
+
+
+def check_columns(images: Sequence[CohortImage], stratify_by: Sequence[str]) -> None:
+    """Refuse columns that are not there, or that have too many values to be spread evenly.
+
+    Args:
+        images: The cohort.
+        stratify_by: Names of columns of the labels.
+
+    Raises:
+        LabelError: The labels have no such column.
+        CohortError: A column has more than 50 values.
+    """
+    held = sorted({name for image in images for name in image.attributes})
+    for column in stratify_by:
+        if column not in held:
+            raise LabelError(
+                f"cohort.stratify_by: column must be one of {', '.join(held) or 'none'}, "
+                f"got {column}.",
+                "name further columns of the labels; the label itself is always spread evenly.",
+            )
+        n_values = len({image.attributes.get(column, "") for image in images})
+        if n_values > MAX_VALUES:
+            raise CohortError(
+                f"cohort.stratify_by: column must have at most {MAX_VALUES} values, got "
+                f"{n_values} in {column}.",
+                "group its values in a further column of the labels, and name that.",
+            )
 
 
 def _check_asked(*, is_given: bool, folds: int) -> None:
@@ -93,46 +148,47 @@ def _check_asked(*, is_given: bool, folds: int) -> None:
 
 def _honour_given_split(images: Sequence[CohortImage]) -> list[Assignment]:
     """Return the user's split as fold 0."""
-    result = [
-        Assignment(0, image.image_id, image.subject, image.label, image.given_split or "")
+    trainings = [
+        Assignment(0, 0, 0, 0, image.image_id, image.subject, image.label, image.given_split or "")
         for image in sorted(images, key=lambda image: image.image_id)
     ]
     for split in SPLITS:
-        if not any(item.split == split for item in result):
+        if not any(item.split == split for item in trainings):
             raise CohortError(
                 f"labels: given splits must include {split}, got no image in it.",
                 "name train, validation and test images, or remove the column split.",
             )
-    trained = {item.label for item in result if item.split == "train"}
-    unseen = sorted({item.label for item in result} - trained)
+    trained = {item.label for item in trainings if item.split == "train"}
+    unseen = sorted({item.label for item in trainings} - trained)
     if unseen:
         raise CohortError(
             f"labels: the given train split must hold each class, got none of {unseen[0]}.",
             "correct the column split, or remove it.",
         )
-    return result
+    return trainings
 
 
-def _build_groups(images: Sequence[CohortImage]) -> list[_Group]:
-    """Gather the images of each group."""
-    labels: defaultdict[str, set[str]] = defaultdict(set)
+def _build_groups(images: Sequence[CohortImage], stratify_by: Sequence[str]) -> list[Group]:
+    """Gather the keys of each group: everybody, its classes, its values, and both at once."""
+    keys: defaultdict[str, set[Key]] = defaultdict(lambda: {()})
     for image in images:
-        labels[image.group].add(image.label)
-    n_images = Counter(image.group for image in images)
-    return [_Group(name, frozenset(held), n_images[name]) for name, held in labels.items()]
+        values = [(column, image.attributes.get(column, "")) for column in stratify_by]
+        label = (LABEL, image.label)
+        keys[image.group] |= {label, *values, *((*label, *value) for value in values)}
+    return [Group(name, frozenset(held)) for name, held in keys.items()]
 
 
-def _check_enough(groups: Sequence[_Group], *, folds: int) -> None:
+def _check_enough(groups: Sequence[Group], scheme: _Scheme) -> None:
     """Refuse fewer subjects than the folds need, in all or of one class."""
+    folds = scheme.folds
     if len(groups) < folds:
         raise CohortError(
             f"cohort: subjects must number at least cohort.folds = {folds}, got {len(groups)} "
             "that can be separated.",
             "lower cohort.folds or add subjects.",
         )
-    # Besides the tested part, one subject must validate and one must train.
-    needed = max(folds, 4 if folds == 2 else 3)
-    counts = Counter(label for group in groups for label in group.labels)
+    needed = _count_needed(scheme)
+    counts = Counter(key[1] for group in groups for key in group.keys if _is_class(key))
     label, n = min(sorted(counts.items()), key=lambda item: item[1])
     if n < needed:
         raise CohortError(
@@ -142,68 +198,97 @@ def _check_enough(groups: Sequence[_Group], *, folds: int) -> None:
         )
 
 
-def _deal_folds(
-    groups: Sequence[_Group], *, folds: int, validation_fraction: float, purpose: str
-) -> list[dict[str, str]]:
-    """Return, for each fold, every group's split."""
-    part = _deal(groups, shares=[1 / folds] * folds, purpose=f"{purpose}/test")
-    result = []
-    for fold in range(folds):
-        rest = [group for group in groups if part[group.name] != fold]
-        side = _deal(
-            rest,
-            shares=[validation_fraction, 1 - validation_fraction],
-            purpose=f"{purpose}/validation/{fold}",
-        )
-        splits = dict.fromkeys(part, "test")
-        splits |= {name: ("validation", "train")[index] for name, index in side.items()}
-        result.append(splits)
-    return result
+def _count_needed(scheme: _Scheme) -> int:
+    """Return how many subjects of a class the scheme needs."""
+    if scheme.held_out is not None:
+        return scheme.folds + 1
+    # Besides the tested part, one subject must validate and one must train.
+    rest, n = max(scheme.inner_folds, 2), scheme.folds
+    while n - -(-n // scheme.folds) < rest:
+        n += 1
+    return n
 
 
-def _deal(groups: Sequence[_Group], *, shares: Sequence[float], purpose: str) -> dict[str, int]:
-    """Deal groups to parts: the rarest class first, each to the part that wants it most."""
-    n_groups = Counter(label for group in groups for label in group.labels)
-    wanted = {label: _apportion(n, shares) for label, n in n_groups.items()}
-    room = [share * sum(group.n_images for group in groups) for share in shares]
-    result: dict[str, int] = {}
-    for group in sorted(groups, key=lambda g: (_rank(g, n_groups), _hash(purpose, g.name))):
-        rarest = _rank(group, n_groups)[1]
-        order = sorted(
-            range(len(shares)),
-            key=lambda p: (-wanted[rarest][p], -room[p], _hash(purpose, f"{group.name}/{p}")),
-        )
-        part = order[0]
-        result[group.name] = part
-        room[part] -= group.n_images
-        for label in group.labels:
-            wanted[label][part] -= 1
-    return result
+def _is_class(key: Key) -> bool:
+    """Say whether a key counts a class."""
+    return len(key) == 2 and key[0] == LABEL
 
 
-def _assign(images: Sequence[CohortImage], folds: Sequence[Mapping[str, str]]) -> list[Assignment]:
-    """Give each image its group's split in every fold."""
+def _list_trainings(
+    groups: Sequence[Group], scheme: _Scheme, *, purpose: str
+) -> Iterator[_Training]:
+    """Yield every training in order of repeat, part and inner part."""
+    for repeat in range(scheme.repeats):
+        again = f"{purpose}/{repeat}"
+        if scheme.held_out is not None:
+            yield from _hold_out(groups, scheme, repeat=repeat, purposes=(purpose, again))
+            continue
+        part = _deal_evenly(groups, scheme.folds, purpose=f"{again}/test")
+        for fold in range(scheme.folds):
+            rest = [group for group in groups if part[group.name] != fold]
+            sides = _deal_rest(rest, scheme, purpose=f"{again}/validation/{fold}")
+            for inner, validated in enumerate(sides):
+                yield _Training(repeat, fold, inner, _name_splits(groups, rest, validated))
+
+
+def _hold_out(
+    groups: Sequence[Group], scheme: _Scheme, *, repeat: int, purposes: tuple[str, str]
+) -> Iterator[_Training]:
+    """Yield the trainings of one repeat that all test what is held out, the same in each."""
+    share, (always, again) = scheme.held_out or 0.0, purposes
+    side = deal(
+        groups,
+        shares=[share, 1 - share],
+        least=[1, scheme.folds],
+        purpose=f"{always}/held-out",
+    )
+    rest = [group for group in groups if side[group.name] == 1]
+    part = _deal_evenly(rest, scheme.folds, purpose=f"{again}/part")
+    for inner in range(scheme.folds):
+        validated = {name for name, index in part.items() if index == inner}
+        yield _Training(repeat, 0, inner, _name_splits(groups, rest, validated))
+
+
+def _deal_evenly(groups: Sequence[Group], n_parts: int, *, purpose: str) -> dict[str, int]:
+    """Deal groups to parts of equal size."""
+    return deal(groups, shares=[1 / n_parts] * n_parts, least=[1] * n_parts, purpose=purpose)
+
+
+def _deal_rest(rest: Sequence[Group], scheme: _Scheme, *, purpose: str) -> list[set[str]]:
+    """Return who validates in each training of a fold."""
+    if scheme.inner_folds > 1:
+        side = _deal_evenly(rest, scheme.inner_folds, purpose=purpose)
+        inner = range(scheme.inner_folds)
+        return [{name for name, index in side.items() if index == each} for each in inner]
+    share = scheme.validation_fraction
+    side = deal(rest, shares=[share, 1 - share], least=[1, 1], purpose=purpose)
+    return [{name for name, index in side.items() if index == 0}]
+
+
+def _name_splits(
+    groups: Sequence[Group], rest: Sequence[Group], validated: set[str]
+) -> dict[str, str]:
+    """Return every group's split: outside the rest it is tested."""
+    splits = dict.fromkeys((group.name for group in groups), "test")
+    return splits | {
+        group.name: "validation" if group.name in validated else "train" for group in rest
+    }
+
+
+def _assign(images: Sequence[CohortImage], trainings: Sequence[_Training]) -> list[Assignment]:
+    """Give each image its group's split in every training, which are numbered from 0."""
     ordered = sorted(images, key=lambda image: image.image_id)
     return [
-        Assignment(fold, image.image_id, image.subject, image.label, splits[image.group])
-        for fold, splits in enumerate(folds)
+        Assignment(
+            fold,
+            each.repeat,
+            each.part,
+            each.inner,
+            image.image_id,
+            image.subject,
+            image.label,
+            each.splits[image.group],
+        )
+        for fold, each in enumerate(trainings)
         for image in ordered
     ]
-
-
-def _rank(group: _Group, n_groups: Mapping[str, int]) -> tuple[int, str]:
-    """Return the group's rarest class, with how many groups hold it."""
-    return min((n_groups[label], label) for label in group.labels)
-
-
-def _apportion(n: int, shares: Sequence[float]) -> list[float]:
-    """Return how many of n groups each part wants; at least one where there are enough."""
-    if len(set(shares)) == 1 or n < len(shares):
-        return [n * share for share in shares]
-    first = min(max(round(n * shares[0]), 1), n - 1)
-    return [float(first), float(n - first)]
-
-
-def _hash(purpose: str, name: str) -> str:
-    """Return a number-like text that orders names differently for each purpose."""
-    return hashlib.sha256(f"{purpose}/{name}".encode()).hexdigest()

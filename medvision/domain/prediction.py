@@ -20,14 +20,24 @@ Scores = NDArray[np.float64]
 _SUM_TOLERANCE = 1e-6
 
 
+@dataclass(frozen=True, order=True)
+class Round:
+    """What tests every image once: one repeat of the folds, one training of each part, one seed."""
+
+    repeat: int
+    inner: int
+    seed: int
+
+
 @dataclass(frozen=True)
 class Predictions:
-    """The probabilities of one arm and one seed on one split.
+    """The probabilities of one arm in one round on one split.
 
     Args:
         image_ids: (N,) names, sorted.
         subjects: (N,) pseudonyms.
-        folds: (N,) fold of the model that predicted.
+        trainings: (N,) number of the training that predicted, the column fold of the table.
+        folds: (N,) part of the cohort that the training tests; scores are compared within it.
         labels: (N,) index of the true class.
         probabilities: (N, C) from the softmax.
         scores: (N, C) log-odds from the logits, so that saturated probabilities do not tie.
@@ -35,6 +45,7 @@ class Predictions:
 
     image_ids: tuple[str, ...]
     subjects: tuple[str, ...]
+    trainings: Indices
     folds: Indices
     labels: Indices
     probabilities: Probabilities
@@ -43,40 +54,55 @@ class Predictions:
 
 def build_predictions(
     rows: Sequence[Mapping[str, str]], classes: Sequence[str]
-) -> dict[tuple[str, int, str], Predictions]:
-    """Gather predictions by arm, seed and split.
+) -> dict[tuple[str, Round, str], Predictions]:
+    """Gather predictions by arm, round and split.
 
     Args:
         rows: Rows of `predict/predictions.tsv`.
         classes: Class names in order.
 
     Returns:
-        (arm, seed, split) to its predictions, images sorted by fold and name.
+        (arm, round, split) to its predictions, images sorted by name, then by training.
 
     Raises:
         DataError: A column is missing, a value is not a number or no probability, a label is
             unknown, or an image is predicted twice.
     """
-    held: dict[tuple[str, int, str], list[Mapping[str, str]]] = {}
+    held: dict[tuple[str, Round, str], list[Mapping[str, str]]] = {}
     for row in rows:
-        key = _read_cell(row, "arm"), int(_read_cell(row, "seed")), _read_cell(row, "split")
+        place = Round(*(int(_read_cell(row, name)) for name in ("repeat", "inner", "seed")))
+        key = _read_cell(row, "arm"), place, _read_cell(row, "split")
         held.setdefault(key, []).append(row)
     return {key: _gather(held[key], classes, where=_name(key)) for key in sorted(held)}
 
 
 def check_same_images(predictions: Sequence[Predictions]) -> None:
-    """Refuse sets of predictions that are not of the same images in the same folds.
+    """Refuse sets of predictions that are not of the same images.
 
     Raises:
         DataError: A comparison would not be paired.
     """
     first = predictions[0]
     for other in predictions[1:]:
-        same = other.image_ids == first.image_ids and np.array_equal(other.folds, first.folds)
-        if not same:
+        if other.image_ids != first.image_ids:
             raise DataError(
                 "predictions: every arm and seed must predict the same test images, got "
-                f"{len(first.image_ids)} and {len(other.image_ids)} or other folds.",
+                f"{len(first.image_ids)} and {len(other.image_ids)} or others.",
+                "run the steps train and predict again for all arms and seeds.",
+            )
+
+
+def check_same_folds(predictions: Sequence[Predictions]) -> None:
+    """Refuse predictions of one repeat whose images lie in different parts.
+
+    Raises:
+        DataError: A comparison would not be paired.
+    """
+    for other in predictions[1:]:
+        if not np.array_equal(other.folds, predictions[0].folds):
+            raise DataError(
+                "predictions: every arm and seed must predict the same test images in the same "
+                f"parts, got {len(np.unique(predictions[0].folds))} parts and others.",
                 "run the steps train and predict again for all arms and seeds.",
             )
 
@@ -98,21 +124,22 @@ def _gather(
     rows: Sequence[Mapping[str, str]], classes: Sequence[str], *, where: str
 ) -> Predictions:
     """Turn the rows of one arm, seed and split into arrays."""
-    ordered = sorted(rows, key=lambda row: (int(_read_cell(row, "fold")), row["image_id"]))
+    ordered = sorted(rows, key=lambda row: (row["image_id"], int(_read_cell(row, "fold"))))
     probabilities = _read_columns(ordered, [f"probability_{name}" for name in classes])
     _check_probabilities(probabilities, where=where)
     position = {name: index for index, name in enumerate(classes)}
     unknown = sorted({row["label"] for row in ordered} - set(classes))
     if unknown:
         raise DataError(f"{where}: label must be a class of the cohort, got {unknown[0]}.")
-    folds = np.array([int(row["fold"]) for row in ordered], dtype=np.intp)
+    trainings = np.array([int(row["fold"]) for row in ordered], dtype=np.intp)
     image_ids = tuple(row["image_id"] for row in ordered)
-    if len(set(zip(folds.tolist(), image_ids, strict=True))) < len(ordered):
+    if len(set(zip(trainings.tolist(), image_ids, strict=True))) < len(ordered):
         raise DataError(f"{where}: an image must be predicted once, got one twice in a fold.")
     return Predictions(
         image_ids=image_ids,
         subjects=tuple(row["subject"] for row in ordered),
-        folds=folds,
+        trainings=trainings,
+        folds=np.array([int(_read_cell(row, "part")) for row in ordered], dtype=np.intp),
         labels=np.array([position[row["label"]] for row in ordered], dtype=np.intp),
         probabilities=probabilities,
         scores=compute_scores(_read_columns(ordered, [f"logit_{name}" for name in classes])),
@@ -154,7 +181,7 @@ def _read_cell(row: Mapping[str, str], name: str) -> str:
         raise DataError(f"predictions: column {name} must be present, got none.") from error
 
 
-def _name(key: tuple[str, int, str]) -> str:
+def _name(key: tuple[str, Round, str]) -> str:
     """Name one set of predictions in a message."""
-    arm, seed, split = key
-    return f"predictions of arm {arm}, seed {seed}, split {split}"
+    arm, place, split = key
+    return f"predictions of arm {arm}, seed {place.seed}, split {split}"

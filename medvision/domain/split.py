@@ -1,4 +1,4 @@
-"""Splits: who is on which side of which fold, checked and counted."""
+"""Splits: who is on which side of which fold, and the check that nobody is on two."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,36 +8,40 @@ from itertools import product
 from medvision.domain.labels import SPLITS
 from medvision.errors import CohortError
 
-FOLD_COLUMNS = ("fold", "image_id", "subject", "label", "split")
+FOLD_COLUMNS = ("fold", "repeat", "part", "inner", "image_id", "subject", "label", "split")
 """Columns of `cohort/folds.tsv`: the fields of an `Assignment`."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One image's place in one fold; split is train, validation or test."""
+    """One image's place in one training.
+
+    Args:
+        fold: Number of the training, from 0.
+        repeat: Which dealing of the cohort the training belongs to, from 0.
+        part: Which part of that dealing it tests; scores are compared within a part only.
+        inner: Which of the trainings that test this part it is, from 0.
+        image_id: Pseudonymous name of the image.
+        subject: Pseudonym of the subject.
+        label: Name of the class.
+        split: train, validation or test.
+    """
 
     fold: int
+    repeat: int
+    part: int
+    inner: int
     image_id: str
     subject: str
     label: str
     split: str
 
 
-@dataclass(frozen=True)
-class Balance:
-    """How many images and subjects of one class one split of one fold holds."""
-
-    fold: int
-    split: str
-    label: str
-    n_images: int
-    n_subjects: int
-
-
 def check_no_leakage(assignments: Sequence[Assignment]) -> None:
     """Refuse folds in which a subject or image is on two sides, or a subject is tested twice.
 
-    Every stage that fits something calls this first.
+    A subject may be tested once per repeat and inner training, and the trainings of one part
+    must test the same subjects. Every stage that fits something calls this first.
 
     Args:
         assignments: The folds, as built or as read back.
@@ -46,7 +50,6 @@ def check_no_leakage(assignments: Sequence[Assignment]) -> None:
         CohortError: With the fold and the subject's pseudonym.
     """
     sides: dict[tuple[int, str], str] = {}
-    tested: dict[str, int] = {}
     seen: set[tuple[int, str]] = set()
     for item in assignments:
         side = sides.setdefault((item.fold, item.subject), item.split)
@@ -58,11 +61,53 @@ def check_no_leakage(assignments: Sequence[Assignment]) -> None:
         if (item.fold, item.image_id) in seen:
             raise CohortError(f"fold {item.fold}: image must be listed once, got {item.image_id}.")
         seen.add((item.fold, item.image_id))
-        if item.split == "test" and tested.setdefault(item.subject, item.fold) != item.fold:
+    _check_places(assignments)
+    _check_tested_once(assignments)
+    _check_same_tested(assignments)
+
+
+def _check_places(assignments: Sequence[Assignment]) -> None:
+    """Refuse a fold with two places in the scheme, or two folds with one."""
+    places = {(item.fold, (item.repeat, item.part, item.inner)) for item in assignments}
+    by_fold, by_place = Counter(f for f, _ in places), Counter(p for _, p in places)
+    for fold, place in sorted(places):
+        if by_fold[fold] > 1 or by_place[place] > 1:
+            raise CohortError(
+                f"fold {fold}: repeat, part and inner must be its own and the same in each row, "
+                f"got {', '.join(map(str, place))}.",
+            )
+
+
+def _check_tested_once(assignments: Sequence[Assignment]) -> None:
+    """Refuse a subject that two folds of one repeat and inner training test."""
+    tested: dict[tuple[int, int, str], int] = {}
+    for item in assignments:
+        if item.split != "test":
+            continue
+        fold = tested.setdefault((item.repeat, item.inner, item.subject), item.fold)
+        if fold != item.fold:
             raise CohortError(
                 f"folds: subject must be tested in one fold, got {item.subject} in fold "
-                f"{tested[item.subject]} and fold {item.fold}."
+                f"{fold} and fold {item.fold}."
             )
+
+
+def _check_same_tested(assignments: Sequence[Assignment]) -> None:
+    """Refuse trainings of one part that test different subjects."""
+    tested: defaultdict[tuple[int, int], dict[int, set[str]]] = defaultdict(dict)
+    for item in assignments:
+        held = tested[item.repeat, item.part].setdefault(item.fold, set())
+        if item.split == "test":
+            held.add(item.subject)
+    for by_fold in tested.values():
+        first, *others = by_fold
+        for fold in others:
+            if by_fold[fold] != by_fold[first]:
+                subject = min(by_fold[fold] ^ by_fold[first])
+                raise CohortError(
+                    f"fold {fold}: test subjects must be those of fold {first}, which tests the "
+                    f"same part, got {subject} in one of them."
+                )
 
 
 def check_groups_together(assignments: Sequence[Assignment], groups: Mapping[str, str]) -> None:
@@ -87,7 +132,16 @@ def check_groups_together(assignments: Sequence[Assignment], groups: Mapping[str
 def build_assignments(rows: Sequence[Mapping[str, str]]) -> list[Assignment]:
     """Turn the rows of `cohort/folds.tsv` back into assignments."""
     return [
-        Assignment(int(row["fold"]), row["image_id"], row["subject"], row["label"], row["split"])
+        Assignment(
+            fold=int(row["fold"]),
+            repeat=int(row["repeat"]),
+            part=int(row["part"]),
+            inner=int(row["inner"]),
+            image_id=row["image_id"],
+            subject=row["subject"],
+            label=row["label"],
+            split=row["split"],
+        )
         for row in rows
     ]
 
@@ -100,24 +154,3 @@ def find_missing_class(assignments: Sequence[Assignment]) -> str | None:
         if (fold, split, label) not in held:
             return f"fold {fold} has no {label} in {split}"
     return None
-
-
-def count_balance(assignments: Sequence[Assignment]) -> list[Balance]:
-    """Count images and subjects by fold, split and class; absent classes count 0.
-
-    Args:
-        assignments: The folds.
-
-    Returns:
-        Rows in order of fold, split (train, validation, test) and class.
-    """
-    n_images = Counter((item.fold, item.split, item.label) for item in assignments)
-    subjects: defaultdict[tuple[int, str, str], set[str]] = defaultdict(set)
-    for item in assignments:
-        subjects[item.fold, item.split, item.label].add(item.subject)
-    return [
-        Balance(*key, n_images=n_images[key], n_subjects=len(subjects[key]))
-        for fold in sorted({item.fold for item in assignments})
-        for split in SPLITS
-        for key in [(fold, split, label) for label in sorted({i.label for i in assignments})]
-    ]

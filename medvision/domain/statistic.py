@@ -30,33 +30,36 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class ArmTest:
-    """One arm's predictions of the test images, seed by seed.
+    """One arm's predictions of the test images, round by round.
 
     Args:
-        seeds: Predictions of each seed, on the same images in the same order.
-        predicted: For each seed (N,) the predicted class.
+        rounds: Predictions of each round, on the same images in the same order. Rounds are
+            replicates: seeds, repeats of the folds, inner trainings. They add no subjects.
+        predicted: For each round (N,) the predicted class.
         classes: Class names in order.
         positive: Index of the positive class; None with more than two classes.
         clusters: (N,) what is independent: subject, or group of subjects, by position.
         operating: How a probability becomes a predicted class, in words.
+        counted: The rounds in words, such as "3 seeds".
     """
 
-    seeds: tuple[Predictions, ...]
+    rounds: tuple[Predictions, ...]
     predicted: tuple[Indices, ...]
     classes: tuple[str, ...]
     positive: int | None
     clusters: Indices
     operating: str
+    counted: str
 
     @property
     def labels(self) -> Indices:
         """(N,) index of the true class."""
-        return self.seeds[0].labels
+        return self.rounds[0].labels
 
     @property
     def folds(self) -> Indices:
-        """(N,) fold of each image."""
-        return self.seeds[0].folds
+        """(N,) part of each image in the first round, in which it is resampled."""
+        return self.rounds[0].folds
 
     def is_class(self, index: int) -> Flags:
         """(N,) whether the true class is this one."""
@@ -64,13 +67,13 @@ class ArmTest:
         return flags
 
     def hit_rates(self, index: int) -> Scalars:
-        """(N,) share of seeds that predict this class."""
+        """(N,) share of rounds that predict this class."""
         rates: Scalars = np.mean([each == index for each in self.predicted], axis=0)
         return rates
 
 
 def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
-    """Compute every statistic of an arm on every resample; with several seeds their mean.
+    """Compute every statistic of an arm on every resample; with several rounds their mean.
 
     Args:
         arm: The arm's test predictions.
@@ -81,7 +84,7 @@ def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
         sensitivity, specificity, brier. More: auc_macro, balanced_accuracy,
         specificity_macro, brier, and auc_, sensitivity_ and specificity_ of each class.
     """
-    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.seeds]
+    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
     everyone = np.ones(len(arm.labels), dtype=bool)
     brier = compute_mean(np.mean(errors, axis=0), everyone, weights=weights)
     if arm.positive is not None:
@@ -145,8 +148,8 @@ def describe_method(arm: ArmTest, name: str) -> str:
         text += f", {arm.operating}"
     if kind.startswith("auc") and _is_constant(arm):
         text += "; all scores of a fold are equal, so it is 0.5 by the definition of ties"
-    if len(arm.seeds) > 1:
-        text += f"; mean over {len(arm.seeds)} seeds"
+    if len(arm.rounds) > 1:
+        text += f"; mean over {arm.counted}"
     return text
 
 
@@ -196,12 +199,21 @@ def _compute_recall(arm: ArmTest, index: int, *, weights: Weights) -> Replicates
 
 
 def _compute_area(arm: ArmTest, index: int, *, weights: Weights) -> Replicates:
-    """Compute the AUC of a class against the rest, as the mean over seeds."""
-    areas = [
-        compute_auc(each.scores[:, index], arm.is_class(index), folds=arm.folds, weights=weights)
-        for each in arm.seeds
-    ]
-    result: Replicates = np.mean(areas, axis=0)
+    """Compute the AUC of a class against the rest, as the mean over the rounds that have one."""
+    areas = np.array(
+        [
+            compute_auc(
+                each.scores[:, index], arm.is_class(index), folds=each.folds, weights=weights
+            )
+            for each in arm.rounds
+        ]
+    )
+    # A resample keeps each class in the parts of the first round, not in those of other repeats.
+    known = ~np.isnan(areas)
+    total = np.where(known, areas, 0.0).sum(axis=0)
+    result: Replicates = np.where(
+        known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan
+    )
     return result
 
 
@@ -215,6 +227,6 @@ def _is_constant(arm: ArmTest) -> bool:
     """Tell whether no model tells any two images apart."""
     return all(
         len(np.unique(each.scores[each.folds == fold], axis=0)) == 1
-        for each in arm.seeds
+        for each in arm.rounds
         for fold in np.unique(each.folds)
     )

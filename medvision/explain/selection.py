@@ -13,13 +13,14 @@ from medvision.explain.case import Case
 from medvision.runtime.seeds import derive_seed
 
 Prediction = Mapping[str, str]
-"""One row of the predictions: arm fold seed split image_id subject label predicted ..."""
+"""One row of the predictions: arm fold repeat inner seed split image_id subject ..."""
 
 BINARY_OUTCOMES = ("true_positive", "false_negative", "false_positive", "true_negative")
 UNCERTAIN = "uncertain"
 
 _RULE = (
-    "Test predictions of one arm and its first seed. First the prediction with the smallest "
+    "Test predictions of one arm, its first seed, the first repeat of the folds and the first "
+    "training of each part. First the prediction with the smallest "
     "margin between its two largest probabilities, then one per stratum in turn, in an order "
     "shuffled by the seed; at most one image per subject. With more than two classes the strata "
     "are class by correctness, right and wrong ones in turn."
@@ -28,11 +29,12 @@ _RULE = (
 
 @dataclass(frozen=True)
 class Selection:
-    """The selected cases, and how many each stratum had to offer."""
+    """The selected cases, how many each stratum had to offer, and of which repeat and training."""
 
     cases: tuple[Case, ...]
     eligible: dict[str, int]
     seed: int
+    place: tuple[int, int]
 
     def as_dict(self) -> dict[str, JsonValue]:
         """Return the account of the selection as plain JSON types."""
@@ -43,6 +45,8 @@ class Selection:
             "seed": self.seed,
             "arm": first.arm,
             "model_seed": first.seed,
+            "repeat": self.place[0],
+            "inner": self.place[1],
             "eligible": sum(self.eligible.values()),
             "selected": len(self.cases),
             "eligible_by_stratum": dict(self.eligible),
@@ -83,16 +87,25 @@ def select_cases(
             if queue and len(chosen) < images:
                 chosen.append((queue.pop(0), rule))
     cases = tuple(_build_case(row, rule) for row, rule in chosen)
-    return Selection(cases, {name: len(queue) for name, queue in strata.items()}, seed)
+    eligible = {name: len(queue) for name, queue in strata.items()}
+    return Selection(cases, eligible, seed, _read_place(rows[0]))
 
 
 def _choose_rows(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Return the test rows of the main arm and its first seed, sorted by image."""
+    """Return the test rows of the main arm in its first round, sorted by image."""
     test = [row for row in predictions if row["split"] == "test"]
     arms = sorted({row["arm"] for row in test}, key=rank_arm)
     rows = [row for row in test if row["arm"] == arms[0]]
-    first_seed = min((int(row["seed"]) for row in rows), default=0)
-    return sorted((row for row in rows if int(row["seed"]) == first_seed), key=_sort_by_image)
+    first = min(((int(row["seed"]), *_read_place(row)) for row in rows), default=())
+    return sorted(
+        (row for row in rows if (int(row["seed"]), *_read_place(row)) == first),
+        key=_sort_by_image,
+    )
+
+
+def _read_place(row: Prediction) -> tuple[int, int]:
+    """Return the repeat of the folds and the training of the part that a prediction is from."""
+    return int(row["repeat"]), int(row["inner"])
 
 
 def _stratify(

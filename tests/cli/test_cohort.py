@@ -105,7 +105,9 @@ def test_a_good_cohort_is_split_with_its_copy_kept_together(cohort: Cohort, fold
     assert summary["classes"] == ["sick", "well"]
     assert (summary["positive"], summary["n_folds"], summary["n_groups"]) == ("well", 3, 11)
     assert summary["leakage"]["overridden"] is False
-    counts = [int(row["n_images"]) for row in read_table(layout.balance)]
+    balance = read_table(layout.balance)
+    assert {row["variable"] for row in balance} == {"label", "site"}
+    counts = [int(row["n_images"]) for row in balance if row["variable"] == "label"]
     assert sum(counts) == 3 * N_SUBJECTS
     assert layout.record("cohort").is_file()
 

@@ -6,10 +6,9 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cohorts, leaking_cohorts
+from strategies import cohorts, leaking_cohorts, split_cohort
 
 from medvision.domain.cohort import CohortImage
-from medvision.domain.folds import build_folds
 from medvision.domain.leakage import find_leakage, join_groups
 from medvision.domain.split import Assignment, check_no_leakage, find_missing_class
 from medvision.errors import CohortError
@@ -23,7 +22,7 @@ def split_or_none(
 ) -> list[Assignment] | None:
     """Return the folds, or nothing where the cohort is refused."""
     try:
-        return build_folds(images, folds=folds, validation_fraction=fraction, seed=seed)
+        return split_cohort(images, folds=folds, validation_fraction=fraction, seed=seed)
     except CohortError:
         return None
 
@@ -73,7 +72,7 @@ def test_classes_are_spread_to_within_one_subject(counts: dict[str, int], folds:
         for label, n_subjects in counts.items()
         for n in range(n_subjects)
     ]
-    result = build_folds(images, folds=folds, validation_fraction=0.25, seed=1)
+    result = split_cohort(images, folds=folds, validation_fraction=0.25, seed=1)
     tested = Counter((i.fold, i.label) for i in result if i.split == "test")
     for label in counts:
         sizes = [tested[fold, label] for fold in range(folds)]
@@ -126,8 +125,8 @@ def test_groups_join_nothing_that_shares_nothing(images: list[CohortImage]) -> N
 def test_a_split_by_image_is_refused() -> None:
     """The planted fault: one image of a subject trains and another is tested."""
     leaking = [
-        Assignment(0, "img-1", "sub-1", "a", "train"),
-        Assignment(0, "img-2", "sub-1", "a", "test"),
+        Assignment(0, 0, 0, 0, "img-1", "sub-1", "a", "train"),
+        Assignment(0, 0, 0, 0, "img-2", "sub-1", "a", "test"),
     ]
     with pytest.raises(CohortError, match="fold 0: subject must be in one split, got sub-1"):
         check_no_leakage(leaking)

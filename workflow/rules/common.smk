@@ -27,7 +27,7 @@ validate(
 )
 
 layout = Layout(study.output.path, image_suffix=study.ingest.image_suffix)
-FOLDS = list(range(study.cohort.folds))
+FOLDS = list(range(study.cohort.n_fits))
 ARMS = list(study.arms)
 SEEDS = list(study.train.seeds)
 

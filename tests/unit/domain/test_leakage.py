@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from strategies import make_cohort, make_image
+from strategies import make_cohort, make_image, split_cohort
 
-from medvision.domain.folds import build_folds
 from medvision.domain.leakage import check_leakage, find_leakage, join_groups
 from medvision.errors import CohortError
 
@@ -48,7 +47,7 @@ def test_joined_subjects_land_in_one_split() -> None:
     ]
     cohort = join_groups([*images, *shared], find_leakage([*images, *shared], on_leakage="group"))
     for seed in range(10):
-        folds = build_folds(cohort, folds=3, validation_fraction=0.25, seed=seed)
+        folds = split_cohort(cohort, folds=3, validation_fraction=0.25, seed=seed)
         for fold in range(3):
             joined = {
                 item.split
@@ -65,7 +64,7 @@ def test_one_subject_under_two_studies_stays_whole_without_a_word() -> None:
         make_image("v2", "s1", "x", study="b"),
     ]
     assert find_leakage(images, on_leakage="stop") == []
-    folds = build_folds(images, folds=3, validation_fraction=0.3, seed=1)
+    folds = split_cohort(images, folds=3, validation_fraction=0.3, seed=1)
     for fold in range(3):
         splits = {i.split for i in folds if i.fold == fold and i.subject == "s1"}
         assert len(splits) == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from predicted import make_rows
 
-from medvision.domain.prediction import build_predictions, check_same_images, compute_scores
+from medvision.domain.prediction import Round, build_predictions, check_same_images, compute_scores
 from medvision.errors import DataError
 
 CLASSES = ("no", "yes")
@@ -13,15 +13,16 @@ CLASSES = ("no", "yes")
 def test_rows_are_gathered_by_arm_seed_and_split_in_order_of_images() -> None:
     rows = make_rows([0.5, -1.0, 2.0], ["yes", "no", "yes"], folds=[1, 0, 0])
     held = build_predictions(rows[::-1], CLASSES)
-    each = held["transfer", 0, "test"]
-    assert each.image_ids == ("test-0001", "test-0002", "test-0000")
-    assert each.labels.tolist() == [0, 1, 1]
-    np.testing.assert_allclose(each.scores[:, 1], [-1.0, 2.0, 0.5])
+    each = held["transfer", Round(0, 0, 0), "test"]
+    assert each.image_ids == ("test-0000", "test-0001", "test-0002")
+    assert each.folds.tolist() == [1, 0, 0]
+    assert each.labels.tolist() == [1, 0, 1]
+    np.testing.assert_allclose(each.scores[:, 1], [0.5, -1.0, 2.0])
 
 
 def test_log_odds_order_what_saturated_probabilities_cannot() -> None:
     rows = make_rows([60.0, 50.0], ["yes", "no"])
-    each = build_predictions(rows, CLASSES)["transfer", 0, "test"]
+    each = build_predictions(rows, CLASSES)["transfer", Round(0, 0, 0), "test"]
     assert each.probabilities[0, 1] == each.probabilities[1, 1] == 1.0
     assert each.scores[0, 1] > each.scores[1, 1]
 

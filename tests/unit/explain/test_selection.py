@@ -12,6 +12,8 @@ def make_row(number, *, label, predicted, margin=0.6, **changes):
     row = {
         "arm": "transfer",
         "fold": str(number % 3),
+        "repeat": "0",
+        "inner": "0",
         "seed": "0",
         "split": "test",
         "image_id": f"image-{number:03d}",

@@ -42,6 +42,8 @@ def make_predictions(n_subjects=12):
             {
                 "arm": "transfer",
                 "fold": str(n // 2 % 2),
+                "repeat": "0",
+                "inner": "0",
                 "seed": "0",
                 "split": "test",
                 "image_id": f"image-{n:02d}",

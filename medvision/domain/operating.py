@@ -1,0 +1,90 @@
+"""Operating points: one threshold per training, fixed on its own validation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medvision.domain.labels import Classes
+from medvision.domain.prediction import Indices, Predictions, Round
+from medvision.domain.threshold import FALLBACK, YOUDEN, Threshold, fit_threshold
+
+
+@dataclass(frozen=True)
+class FoldThreshold:
+    """The threshold of one model."""
+
+    arm: str
+    fold: int
+    seed: int
+    threshold: Threshold
+
+
+def fit_thresholds(
+    predictions: Mapping[tuple[str, Round, str], Predictions], classes: Classes
+) -> tuple[FoldThreshold, ...]:
+    """Fix one threshold per arm, fold and seed on its validation predictions.
+
+    Args:
+        predictions: (arm, round, split) to predictions.
+        classes: Class names and the positive one.
+
+    Returns:
+        Thresholds in order of arm, seed and fold; none with more than two classes, where the
+        most probable class is predicted.
+    """
+    if classes.positive is None:
+        return ()
+    index = classes.names.index(classes.positive)
+    return tuple(
+        FoldThreshold(
+            arm,
+            fold,
+            place.seed,
+            _fit_fold(predictions.get((arm, place, "validation")), fold, index=index),
+        )
+        for (arm, place, split), each in predictions.items()
+        if split == "test"
+        for fold in np.unique(each.trainings).tolist()
+    )
+
+
+def _fit_fold(validation: Predictions | None, fold: int, *, index: int) -> Threshold:
+    """Fix the threshold of one model, or say that it has no validation predictions."""
+    if validation is None or not (validation.trainings == fold).any():
+        return Threshold(FALLBACK, f"{FALLBACK}, no validation predictions")
+    here = validation.trainings == fold
+    return fit_threshold(validation.probabilities[here, index], validation.labels[here] == index)
+
+
+def describe_operating(thresholds: Sequence[Threshold]) -> str:
+    """Say how a probability becomes a class, and how often validation had no say.
+
+    Args:
+        thresholds: Those of one arm; none with more than two classes.
+    """
+    if not thresholds:
+        return "by the most probable class"
+    n_unfitted = sum(threshold.rule != YOUDEN for threshold in thresholds)
+    text = "at thresholds fixed on validation"
+    return f"{text} ({FALLBACK} for {n_unfitted} of {len(thresholds)})" if n_unfitted else text
+
+
+def predict_classes(
+    each: Predictions, positive: int | None, *, limits: Sequence[float | None]
+) -> Indices:
+    """Return the predicted class of each image: by its model's limit, or the most probable.
+
+    Args:
+        each: N predictions.
+        positive: Index of the positive class; None with more than two.
+        limits: (N,) threshold of the model that predicted each image.
+
+    Returns:
+        (N,) class by position.
+    """
+    if positive is None:
+        return np.asarray(each.probabilities.argmax(axis=1), dtype=np.intp)
+    above = each.probabilities[:, positive] >= np.array(limits, dtype=np.float64)
+    predicted: Indices = np.where(above, positive, 1 - positive).astype(np.intp)
+    return predicted
