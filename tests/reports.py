@@ -74,7 +74,8 @@ def _make_cohort(action: str) -> dict[str, list[Row]]:
         for i, s, label in zip(IMAGES, SUBJECTS, LABELS, strict=True)
     ]
     folds = [
-        {**row, "fold": str(fold), "split": _name_split(n, fold)}
+        {**row, "fold": str(fold), "part": str(fold), "split": _name_split(n, fold)}
+        | {"repeat": "0", "inner": "0"}
         for fold in range(3)
         for n, row in enumerate(cohort)
     ]

@@ -25,7 +25,7 @@ _REQUIRED = ("ingest", "measure", "cohort")
 _OPTIONAL = ("preprocess", "predict", "evaluate", "explain")
 _TABLES = {
     "ingest": ("manifest", "rejects", "sources"),
-    "cohort": ("cohort", "folds", "leakage", "unmatched"),
+    "cohort": ("cohort", "folds", "balance", "leakage", "unmatched"),
     "predict": ("predictions",),
     "evaluate": ("metrics", "roc", "calibration", "confusion", "thresholds", "comparison"),
     "explain": ("selection", "attributions", "checks"),

@@ -61,7 +61,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         cohort=cohort,
         performance=performance,
         explanation=explanation,
-        methods=build_methods(sources, n_folds=cohort.n_folds),
+        methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(
             *_list_limits(cohort, performance, is_phantom=is_phantom),

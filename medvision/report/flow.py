@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.labels import SPLITS
-from medvision.report.sources import Row, Sources, list_unique, parse_count
+from medvision.report.folds import FoldsFacts, build_folds
+from medvision.report.sources import Row, Sources, list_unique
 from medvision.report.words import (
     HARMLESS_ACTIONS,
     LEAKAGE_ACTIONS,
@@ -58,18 +58,6 @@ class LeakagePair:
 
 
 @dataclass(frozen=True)
-class FoldRow:
-    """Counts of one split of one fold."""
-
-    fold: str
-    split: str
-    n_images: int
-    n_subjects: int
-    n_by_class: tuple[int, ...]
-    prevalence: float | None
-
-
-@dataclass(frozen=True)
 class CohortFacts:
     """What was found, refused, labelled and split."""
 
@@ -82,20 +70,19 @@ class CohortFacts:
     leakage_is_overridden: bool
     classes: tuple[str, ...]
     positive: str
-    folds: tuple[FoldRow, ...]
+    folds: FoldsFacts
     modalities: tuple[Tally, ...]
     n_files: int
     n_refused: int
     n_images: int
     n_subjects: int
-    n_folds: int
 
 
 def build_cohort(sources: Sources) -> CohortFacts:
     """Count files, images, subjects and folds.
 
     Args:
-        sources: Tables `sources`, `rejects`, `manifest`, `cohort`, `folds`, `leakage`,
+        sources: Tables `sources`, `rejects`, `manifest`, `cohort`, `folds`, `balance`, `leakage`,
             `unmatched`, `preprocess_rejects`; document `cohort_summary`.
 
     Returns:
@@ -115,13 +102,12 @@ def build_cohort(sources: Sources) -> CohortFacts:
         leakage_is_overridden=_is_overridden(sources),
         classes=tuple(classes),
         positive=positive,
-        folds=_build_folds(sources, classes=classes, positive=positive),
+        folds=build_folds(sources, classes=classes, positive=positive),
         modalities=_tally((row["modality"] for row in cohort), {}),
         n_files=len(sources.table("sources")),
         n_refused=sum(tally.n for tally in refused),
         n_images=len(cohort),
         n_subjects=_count_subjects(cohort),
-        n_folds=len(list_unique(row["fold"] for row in sources.table("folds"))),
     )
 
 
@@ -214,39 +200,4 @@ def _build_pair(row: Row) -> LeakagePair:
         subject_b=row["subject_b"],
         labels=" / ".join(labels),
         action=say(row["action"], LEAKAGE_ACTIONS),
-    )
-
-
-def _build_folds(sources: Sources, *, classes: Sequence[str], positive: str) -> tuple[FoldRow, ...]:
-    """Return one row per fold and split."""
-    rows = sources.table("folds")
-    folds = sorted({row["fold"] for row in rows}, key=lambda name: (parse_count(name) or 0, name))
-    index = list(classes).index(positive) if positive in classes else None
-    built = [
-        _build_fold(
-            [row for row in rows if (row["fold"], row["split"]) == (fold, split)],
-            classes,
-            fold=fold,
-            split=split,
-            positive=index,
-        )
-        for fold in folds
-        for split in SPLITS
-    ]
-    return tuple(row for row in built if row.n_images > 0)
-
-
-def _build_fold(
-    rows: Sequence[Row], classes: Sequence[str], *, fold: str, split: str, positive: int | None
-) -> FoldRow:
-    """Return the counts of one split."""
-    counts = Counter(row["label"] for row in rows)
-    by_class = tuple(counts[name] for name in classes)
-    return FoldRow(
-        fold=fold,
-        split=split,
-        n_images=len(rows),
-        n_subjects=_count_subjects(rows),
-        n_by_class=by_class,
-        prevalence=by_class[positive] / len(rows) if rows and positive is not None else None,
     )

@@ -102,11 +102,38 @@ def _write_split(sources: Sources, n_folds: int) -> str:
     if n_folds == 1:
         given = "The split into training, validation and test was used as the labels give it."
         return f"{given} {leakage}"
+    by = ["label", *(str(name) for name in _as_list(_get(sources, "cohort.stratify_by")))]
     return (
-        f"Subjects, not images, were split into {n_folds} folds, stratified by label (seed "
-        f"{seed}); each subject was tested once. Of a fold's other subjects a share of {share} was "
-        f"held back for validation. {leakage}"
+        f"Subjects, not images, were split, spread evenly by {' and '.join(by)} (seed {seed}): "
+        f"{_say_scheme(sources, n_folds, share)} {leakage}"
     )
+
+
+def _say_scheme(sources: Sources, n_folds: int, share: JsonValue) -> str:
+    """Say who was tested and who validated, and how often all of it was done."""
+    n_repeats = _get(sources, "cohort.repeats")
+    held_out, inner = _get(sources, "cohort.held_out"), _get(sources, "cohort.inner_folds")
+    folds = _get(sources, "cohort.folds") or n_folds
+    again = f" All of it was done {n_repeats} times." if _is_many(n_repeats) else ""
+    if held_out:
+        return (
+            f"a share of {held_out} was tested by every training; the rest was parted into {folds} "
+            f"folds, each of which validated once.{again}"
+        )
+    if _is_many(inner):
+        return (
+            f"in {folds} folds each subject was tested once; a fold's other subjects were parted "
+            f"into {inner} inner folds, each of which validated once.{again}"
+        )
+    return (
+        f"in {folds} folds each subject was tested once. Of a fold's other subjects a share of "
+        f"{share} was held back for validation.{again}"
+    )
+
+
+def _is_many(value: JsonValue) -> bool:
+    """Say whether a setting is a number above 1."""
+    return isinstance(value, int) and value > 1
 
 
 def _write_preprocess(sources: Sources, cite: Cite) -> str:

@@ -133,7 +133,7 @@ def test_subject_on_two_sides_is_refused_before_training(tmp_path):
     study = make_study(tmp_path)
     folds = Layout(tmp_path).folds
     first = folds.read_text().splitlines()[1].split("\t")
-    first[1], first[4] = "sub-0000000000_img-ffffffffffff", "validation"
+    first[4], first[7] = "sub-0000000000_img-ffffffffffff", "validation"
     folds.write_text(folds.read_text() + "\t".join(first) + "\n")
     result = train(study, "--arm", "scratch")
     assert result.exit_code == 5

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cohorts, leaking_cohorts, split_cohort
+from strategies import cohorts, leaking_cohorts, make_image, split_cohort
 
 from medvision.domain.cohort import CohortImage
 from medvision.domain.leakage import find_leakage, join_groups
@@ -88,6 +88,73 @@ def test_order_of_rows_does_not_matter(
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' own Random
     expected = split_or_none(images, folds=folds, fraction=0.25)
     assert split_or_none(shuffled, folds=folds, fraction=0.25) == expected
+
+
+SITES = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz")), min_size=12)
+
+
+def make_sites(drawn: list[tuple[str, str]]) -> list[CohortImage]:
+    """Return one subject per pair of label and site."""
+    return [
+        make_image(f"img-{n:03d}", f"sub-{n:03d}", label, attributes={"site": site})
+        for n, (label, site) in enumerate(drawn)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(SITES, st.integers(2, 4))
+def test_labels_and_sites_are_spread_to_within_one_subject_at_once(
+    drawn: list[tuple[str, str]], folds: int
+) -> None:
+    images = make_sites(drawn)
+    try:
+        result = split_cohort(images, folds=folds, stratify_by=("site",))
+    except CohortError:
+        return
+    site = {image.image_id: image.attributes["site"] for image in images}
+    tested = [item for item in result if item.split == "test"]
+    for key in ("all", "label", "site", "both"):
+        held: Counter[tuple[int, str]] = Counter()
+        for item in tested:
+            value = {"all": "", "label": item.label, "site": site[item.image_id]}.get(
+                key, item.label + site[item.image_id]
+            )
+            held[item.part, value] += 1
+        for value in {value for _, value in held}:
+            sizes = [held[part, value] for part in range(folds)]
+            assert max(sizes) - min(sizes) <= 1, key
+
+
+SCHEMES = st.sampled_from(
+    [
+        {"held_out": 0.2},
+        {"held_out": 0.3, "repeats": 2},
+        {"inner_folds": 3},
+        {"inner_folds": 2, "repeats": 2},
+        {"repeats": 3},
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cohorts(), st.integers(2, 4), SCHEMES, st.randoms(use_true_random=False))
+def test_any_scheme_is_sound_or_refused_whatever_the_order_of_rows(
+    images: list[CohortImage], folds: int, scheme: dict[str, object], random: "object"
+) -> None:
+    try:
+        result = split_cohort(images, folds=folds, **scheme)
+    except CohortError:
+        return
+    check_no_leakage(result)
+    assert find_missing_class(result) is None
+    groups = {image.subject: image.group for image in images}
+    sides = {(item.fold, groups[item.subject]): item.split for item in result}
+    assert all(sides[item.fold, groups[item.subject]] == item.split for item in result)
+    fits = folds * int(str(scheme.get("inner_folds", 1))) * int(str(scheme.get("repeats", 1)))
+    assert Counter(item.fold for item in result) == dict.fromkeys(range(fits), len(images))
+    shuffled = list(images)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' own Random
+    assert split_cohort(shuffled, folds=folds, **scheme) == result
 
 
 @settings(max_examples=60, deadline=None)

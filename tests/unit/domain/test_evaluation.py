@@ -291,3 +291,85 @@ def test_two_thousand_resamples_of_ten_thousand_predictions_take_seconds() -> No
     start = time.perf_counter()
     evaluate(rows, n_resamples=2000)
     assert time.perf_counter() - start < 30
+
+
+def repeat_rows(rows: Sequence[Row], n: int, *, column: str = "repeat") -> list[Row]:
+    """Return the same predictions as those of n repeats, or inner trainings."""
+    n_folds = len({row["fold"] for row in rows})
+    return [
+        row | {column: str(k), "fold": str(int(row["fold"]) + k * n_folds)}
+        for k in range(n)
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("column", ["repeat", "inner"])
+def test_duplicating_repeats_or_trainings_does_not_narrow_the_interval(column: str) -> None:
+    """The planted fault: a subject tested again is no further subject."""
+    once = evaluate(make_study())
+    many = evaluate(repeat_rows(make_study(), 5, column=column))
+    assert (many.n_images, many.n_subjects, many.n_clusters) == (120, 120, 120)
+    for plain, repeated in zip(once.estimates, many.estimates, strict=True):
+        assert repeated.value == pytest.approx(plain.value)
+        assert (repeated.low, repeated.high) == pytest.approx((plain.low, plain.high))
+        assert (repeated.n_images, repeated.n_subjects) == (plain.n_images, plain.n_subjects)
+    what = "5 repeats" if column == "repeat" else "5 trainings of each part"
+    assert f"mean over {what}" in find(many, "auc").method
+    assert len(many.thresholds) == 15
+    pooled = [
+        row
+        | {
+            "image_id": f"{row['image_id']}-{row['fold']}",
+            "subject": row["image_id"] + row["fold"],
+            "repeat": "0",
+            "part": row["fold"],
+        }
+        for row in repeat_rows(make_study(), 5)
+    ]
+    assert width(find(evaluate(pooled), "auc")) < 0.7 * width(find(once, "auc"))
+
+
+def test_repeats_with_other_parts_are_averaged_each_within_its_own_parts() -> None:
+    rows, other = make_study(), []
+    for row in make_study(seed=7):
+        part = str((int(row["image_id"][-4:]) // 3) % 3)
+        other.append(row | {"repeat": "1", "part": part, "fold": str(3 + int(part))})
+    labels = {row["image_id"]: row["label"] for row in rows}
+    other = [row | {"label": labels[row["image_id"]]} for row in other]
+    areas = []
+    for held in (rows, other):
+        won = pairs = 0.0
+        test = [row for row in held if row["split"] == "test"]
+        for a in test:
+            for b in test:
+                if a["part"] == b["part"] and (a["label"], b["label"]) == ("yes", "no"):
+                    x, y = float(a["logit_yes"]), float(b["logit_yes"])
+                    won += (x > y) + (x == y) / 2
+                    pairs += 1
+        areas.append(won / pairs)
+    found = find(evaluate([*rows, *other]), "auc")
+    assert found.value == pytest.approx(np.mean(areas))
+    assert found.n_subjects == 120
+
+
+def test_trainings_that_test_one_held_out_set_are_replicates() -> None:
+    """Three trainings of part 0: their scores are averaged as statistics, never pooled."""
+    rows, areas = [], []
+    labels = draw_binary(40, seed=1)[1]
+    for inner in range(3):
+        scores = draw_binary(40, seed=1 + inner)[0]
+        made = make_rows(scores, labels, folds=[inner] * 40)
+        rows += [row | {"inner": str(inner), "part": "0"} for row in made]
+        areas.append(roc_auc_score([label == "yes" for label in labels], scores))
+    result = evaluate(rows)
+    assert find(result, "auc").value == pytest.approx(np.mean(areas))
+    assert (result.n_subjects, result.n_folds, result.n_inner) == (40, 1, 3)
+
+
+def test_parts_that_differ_between_arms_of_a_repeat_are_refused() -> None:
+    moved = [
+        row | {"part": str((int(row["part"]) + int(row["image_id"][-1]) % 2) % 3)}
+        for row in make_study(arm="scratch")
+    ]
+    with pytest.raises(DataError, match="in the same parts"):
+        evaluate([*make_study(), *moved])

@@ -1,9 +1,13 @@
 """Folds: what is refused, what is honoured, and that the seed alone decides."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from strategies import make_cohort, make_image, split_cohort
 
-from medvision.domain.balance import count_balance
+from medvision.domain.balance import count_balance, list_columns
+from medvision.domain.cohort import CohortImage
 from medvision.domain.split import (
     Assignment,
     build_assignments,
@@ -11,7 +15,7 @@ from medvision.domain.split import (
     check_no_leakage,
     find_missing_class,
 )
-from medvision.errors import CohortError
+from medvision.errors import CohortError, LabelError
 
 
 @pytest.mark.parametrize(
@@ -154,3 +158,146 @@ def test_folds_read_back_are_what_was_written() -> None:
         "split": "train",
     }
     assert build_assignments([row]) == [item]
+
+
+def make_sites(n_subjects: int = 48) -> list[CohortImage]:
+    """Return subjects of two classes at three sites, of which one is not known."""
+    return [
+        make_image(
+            f"i{n:02d}",
+            f"s{n:02d}",
+            "xy"[n % 3 == 0],
+            attributes={"site": ["A", "B", ""][n % 5 % 3]},
+        )
+        for n in range(n_subjects)
+    ]
+
+
+def count_tested(folds: list[Assignment]) -> Counter[str]:
+    return Counter(item.subject for item in folds if item.split == "test")
+
+
+def test_a_column_is_spread_evenly_alone_and_jointly_and_so_is_its_missing_value() -> None:
+    images = make_sites()
+    folds = split_cohort(images, stratify_by=("site",))
+    site = {image.image_id: image.attributes["site"] for image in images}
+    for key in (
+        lambda item: site[item.image_id],
+        lambda item: (item.label, site[item.image_id]),
+        lambda item: item.label,
+    ):
+        counts = Counter((item.part, key(item)) for item in folds if item.split == "test")
+        for value in {key(item) for item in folds}:
+            sizes = [counts[part, value] for part in range(3)]
+            assert max(sizes) - min(sizes) <= 1
+            assert min(sizes) > 0
+
+
+def test_an_unknown_column_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(LabelError, match="must be one of site, got scanner"):
+        split_cohort(make_sites(), stratify_by=("scanner",))
+
+
+def test_a_column_of_measurements_is_refused() -> None:
+    images = [
+        make_image(f"i{n}", f"s{n}", "xy"[n % 2], attributes={"weight": f"{n}"}) for n in range(60)
+    ]
+    with pytest.raises(CohortError, match="at most 50 values, got 60 in weight"):
+        split_cohort(images, stratify_by=("weight",))
+
+
+def test_what_is_held_out_is_tested_by_every_fold_of_every_repeat() -> None:
+    folds = split_cohort(make_sites(), held_out=0.25, repeats=2)
+    tested = count_tested(folds)
+    assert len(tested) == 12
+    assert set(tested.values()) == {6}
+    assert {item.part for item in folds} == {0}
+    validated = Counter((i.repeat, i.subject) for i in folds if i.split == "validation")
+    assert len(validated) == 2 * 36
+    assert set(validated.values()) == {1}
+    check_no_leakage(folds)
+
+
+def test_nested_folds_validate_each_remaining_subject_once() -> None:
+    folds = split_cohort(make_sites(), inner_folds=4)
+    assert len({item.fold for item in folds}) == 12
+    assert set(count_tested(folds).values()) == {4}
+    validated = Counter((i.part, i.subject) for i in folds if i.split == "validation")
+    assert len(validated) == 3 * 32
+    assert set(validated.values()) == {1}
+    check_no_leakage(folds)
+
+
+def test_repeats_are_other_dealings_and_leave_the_first_as_it_was() -> None:
+    once, thrice = split_cohort(make_sites()), split_cohort(make_sites(), repeats=3)
+    assert thrice[: len(once)] == once
+    parts = [
+        tuple(
+            i.part
+            for i in sorted(thrice, key=lambda i: i.image_id)
+            if i.split == "test" and i.repeat == repeat
+        )
+        for repeat in range(3)
+    ]
+    assert len(set(parts)) == 3
+    check_no_leakage(thrice)
+
+
+def test_a_subject_tested_by_two_parts_of_a_repeat_is_refused() -> None:
+    folds = [
+        Assignment(0, 1, 0, 0, "i0", "s1", "x", "test"),
+        Assignment(1, 1, 1, 0, "i1", "s1", "x", "test"),
+    ]
+    with pytest.raises(CohortError, match="must be tested in one fold, got s1"):
+        check_no_leakage(folds)
+    check_no_leakage([folds[0], replace(folds[1], repeat=2)])
+
+
+def test_trainings_of_one_part_that_test_other_subjects_are_refused() -> None:
+    folds = [
+        Assignment(0, 0, 0, 0, "i0", "s1", "x", "test"),
+        Assignment(1, 0, 0, 1, "i0", "s1", "x", "train"),
+    ]
+    with pytest.raises(CohortError, match="test subjects must be those of fold 0"):
+        check_no_leakage(folds)
+
+
+def test_a_fold_with_two_places_or_a_place_with_two_folds_is_refused() -> None:
+    first = Assignment(0, 0, 0, 0, "i0", "s1", "x", "test")
+    for other in (
+        replace(first, image_id="i1", part=1),
+        replace(first, image_id="i1", fold=1),
+    ):
+        with pytest.raises(CohortError, match="must be its own"):
+            check_no_leakage([first, other])
+
+
+def test_balance_counts_labels_and_columns_with_their_shares() -> None:
+    images = make_sites()
+    folds = split_cohort(images, stratify_by=("site",))
+    rows = count_balance(folds, images, stratify_by=("site",))
+    assert len(rows) == 3 * 3 * (2 + 3)
+    for row in rows:
+        held = [
+            item
+            for item, image in (
+                (i, next(m for m in images if m.image_id == i.image_id)) for i in folds
+            )
+            if (item.fold, item.split) == (row.fold, row.split)
+            and row.value == (item.label if row.variable == "label" else image.attributes["site"])
+        ]
+        size = sum((item.fold, item.split) == (row.fold, row.split) for item in folds)
+        assert (row.n_images, row.n_subjects) == (len(held), len({item.subject for item in held}))
+        assert row.share == pytest.approx(len(held) / size)
+
+
+def test_a_column_with_a_value_for_each_subject_is_not_counted() -> None:
+    """It would name people; with few subjects it has few values."""
+    images = [
+        make_image(
+            f"i{n}", f"s{n}", "xy"[n % 2], attributes={"initials": f"{n}", "sex": "FM"[n % 2]}
+        )
+        for n in range(12)
+    ]
+    assert list_columns(images, stratify_by=()) == ["sex"]
+    assert list_columns(images, stratify_by=("initials",)) == ["initials", "sex"]

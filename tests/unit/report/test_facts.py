@@ -47,7 +47,7 @@ def test_the_flow_loses_no_file(facts: Facts) -> None:
 
 def test_every_image_is_in_one_split_of_each_fold(facts: Facts) -> None:
     for fold in ("0", "1", "2"):
-        rows = [row for row in facts.cohort.folds if row.fold == fold]
+        rows = [row for row in facts.cohort.folds.rows if row.fold == fold]
         assert sum(row.n_images for row in rows) == N_SUBJECTS
         for row in rows:
             assert sum(row.n_by_class) == row.n_images
