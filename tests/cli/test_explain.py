@@ -119,6 +119,9 @@ def _predict(arm: str, n: int) -> dict[str, str | int]:
     return {
         "arm": arm,
         "fold": n // 2 % 2,
+        "repeat": 0,
+        "part": n // 2 % 2,
+        "inner": 0,
         "seed": 0,
         "split": "test",
         "image_id": IMAGES[n],
