@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from medvision.domain.volume import FloatGrid
     from medvision.report.case import CaseGrids, CaseView
     from medvision.report.facts import Facts
+    from medvision.report.sheet import GreyPicture
     from medvision.report.sources import History, Sources
 
 _REQUIRED = ("ingest", "measure", "cohort")
 _OPTIONAL = ("preprocess", "predict", "evaluate", "explain")
 _TABLES = {
     "ingest": ("manifest", "rejects", "sources"),
-    "cohort": ("cohort", "folds", "balance", "leakage", "unmatched"),
+    "measure": ("measures",),
+    "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality"),
     "predict": ("predictions",),
     "evaluate": ("metrics", "roc", "calibration", "confusion", "thresholds", "comparison"),
     "explain": ("selection", "attributions", "checks"),
@@ -53,7 +55,9 @@ def command(study: Study, layout: Layout) -> None:
     done = _list_done(study, layout)
     with open_step("report", study, upstream=done) as step:
         facts = build_facts(_read_sources(step, done), **dict(study.report))
-        report = build_report(facts, views=_build_views(step, facts))
+        report = build_report(
+            facts, views=_build_views(step, facts), pictures=_read_pictures(step, facts)
+        )
         # A figure of an earlier run would be a file that no record accounts for.
         shutil.rmtree(layout.figures, ignore_errors=True)
         write_text(step.write(layout.report_html), report.html)
@@ -169,6 +173,19 @@ def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:
         )
         for case in track(cases, "rendering cases")
     }
+
+
+def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
+    """Read the pictures of the contact sheet, and no others."""
+    import numpy as np
+
+    from medvision.runtime.npz import read_npz_names, read_npz_rows
+
+    path = step.read(step.layout.pictures)
+    places = {name: n for n, name in enumerate(read_npz_names(path, "image_id"))}
+    names = [name for name in facts.quality.tiles if name in places]
+    rows = read_npz_rows(path, "picture", rows=[places[name] for name in names])
+    return dict(zip(names, rows.astype(np.uint8, copy=False), strict=True))
 
 
 def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":

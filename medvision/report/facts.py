@@ -9,6 +9,7 @@ from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.methods import MethodsFacts, build_methods
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.provenance import ProvenanceFacts, build_provenance
+from medvision.report.quality import QualityFacts, build_quality
 from medvision.report.sources import Sources
 from medvision.report.summary import summarise, summarise_briefly
 from medvision.report.words import RESEARCH_USE
@@ -28,6 +29,7 @@ class Facts:
     summary: tuple[str, ...]
     summary_lines: tuple[str, ...]
     cohort: CohortFacts
+    quality: QualityFacts
     performance: PerformanceFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
@@ -59,6 +61,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         summary=summarise(cohort, performance, explanation=explanation),
         summary_lines=summarise_briefly(cohort, performance, explanation=explanation),
         cohort=cohort,
+        quality=build_quality(sources),
         performance=performance,
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),

@@ -83,7 +83,7 @@ def build_cohort(sources: Sources) -> CohortFacts:
 
     Args:
         sources: Tables `sources`, `rejects`, `manifest`, `cohort`, `folds`, `balance`, `leakage`,
-            `unmatched`, `preprocess_rejects`; document `cohort_summary`.
+            `unmatched`, `quality`, `preprocess_rejects`; document `cohort_summary`.
 
     Returns:
         The facts of the data section; every count is of rows that exist.
@@ -155,6 +155,15 @@ def _tally_left(sources: Sources) -> tuple[Tally, ...]:
     return _tally((row.get("reason") or row["verdict"] for row in left), _words(sources))
 
 
+def _tally_excluded(sources: Sources) -> tuple[Tally, ...]:
+    """Count the images left out for their quality, each by its first rule."""
+    first: dict[str, str] = {}
+    for row in sources.table("quality"):
+        if row["action"] == "excluded":
+            first.setdefault(row["image_id"], f"quality-{row['rule']}")
+    return _tally(first.values(), LEFT)
+
+
 def _count_subjects(rows: Sequence[Row]) -> int:
     """Return the number of different subjects."""
     return len({row["subject"] for row in rows})
@@ -176,7 +185,7 @@ def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ..
             len(manifest),
             "images",
             f"{say_count(_count_subjects(manifest), 'subject')}, from {len(files)} files",
-            _tally((row["kind"] for row in dropped), LEFT),
+            (*_tally((row["kind"] for row in dropped), LEFT), *_tally_excluded(sources)),
         ),
         FlowStep(
             "Labelled",

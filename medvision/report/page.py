@@ -11,6 +11,7 @@ from medvision.report.facts import Facts, facts_to_json
 from medvision.report.figure_case import draw_case
 from medvision.report.figures import draw_figures
 from medvision.report.render import render_model_card, render_page
+from medvision.report.sheet import GreyPicture, encode_pictures
 
 MAX_CASES = 8
 
@@ -32,13 +33,19 @@ class Report:
     figures: dict[str, bytes]
 
 
-def build_report(facts: Facts, *, views: Mapping[str, CaseView]) -> Report:
+def build_report(
+    facts: Facts,
+    *,
+    views: Mapping[str, CaseView],
+    pictures: Mapping[str, GreyPicture] | None = None,
+) -> Report:
     """Render page, model card and figures.
 
     Args:
         facts: All numbers and words.
         views: Pictures of the explained cases by image_id, at most `MAX_CASES` so that the page
             stays small.
+        pictures: Grey pictures of the tiles of the contact sheet by image_id; none without.
 
     Returns:
         The report; equal arguments give equal bytes.
@@ -51,7 +58,7 @@ def build_report(facts: Facts, *, views: Mapping[str, CaseView]) -> Report:
     ]
     files = {name: figure for name, figure in figures.items() if not name.startswith("training-")}
     return Report(
-        html=render_page(facts, figures, views=views),
+        html=render_page(facts, figures, views=views, pictures=encode_pictures(pictures or {})),
         model_card=render_model_card(facts),
         facts=_join_facts(facts, views),
         figures=_list_files([*files.values(), *cases]),

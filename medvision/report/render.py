@@ -15,6 +15,7 @@ from medvision.report.case import CaseView
 from medvision.report.facts import Facts
 from medvision.report.overlay import build_palette
 from medvision.report.performance import Metric
+from medvision.report.quality import QualityRow
 from medvision.report.words import (
     ARMS,
     CHECK_MEANINGS,
@@ -46,7 +47,11 @@ class Scale:
 
 
 def render_page(
-    facts: Facts, figures: Mapping[str, Picture], *, views: Mapping[str, CaseView]
+    facts: Facts,
+    figures: Mapping[str, Picture],
+    *,
+    views: Mapping[str, CaseView],
+    pictures: Mapping[str, bytes] | None = None,
 ) -> str:
     """Render the whole page as one self-contained HTML file.
 
@@ -54,6 +59,7 @@ def render_page(
         facts: All numbers and words.
         figures: Charts by name.
         views: Pictures of the cases shown, by image_id.
+        pictures: PNG of the tiles of the contact sheet, by image_id; no sheet without.
 
     Returns:
         HTML that loads nothing from elsewhere; equal arguments give equal text.
@@ -67,6 +73,7 @@ def render_page(
         figures={"roc": None, "calibration": None, **figures},
         training=[p for name, p in figures.items() if name.startswith("training-")],
         cases=[(case, view) for case, view in shown if view is not None],
+        tiles=_list_tiles(facts, pictures or {}),
         contents=_list_contents(facts),
         headline=next((metric for metric in main if metric.value is not None), None),
         scale=_choose_scale(main, facts.performance.chance),
@@ -94,6 +101,7 @@ def _list_contents(facts: Facts) -> list[tuple[str, str]]:
     everything = {
         "summary": ("Summary", True),
         "data": ("Data and leakage", True),
+        "quality": ("Image quality", facts.quality.n_images > 0),
         "training": ("Training", bool(facts.performance.histories)),
         "performance": ("Performance", bool(facts.performance.metrics)),
         "explanations": ("Explanations", bool(facts.explanation.cases)),
@@ -102,6 +110,12 @@ def _list_contents(facts: Facts) -> list[tuple[str, str]]:
         "limits": ("Limits", True),
     }
     return [(anchor, heading) for anchor, (heading, is_there) in everything.items() if is_there]
+
+
+def _list_tiles(facts: Facts, pictures: Mapping[str, bytes]) -> list[tuple[QualityRow, bytes]]:
+    """Return the tiles of the contact sheet for which there is a picture."""
+    rows = {row.image_id: row for row in facts.quality.rows}
+    return [(rows[name], pictures[name]) for name in facts.quality.tiles if name in pictures]
 
 
 def _build_environment() -> Environment:
@@ -123,6 +137,7 @@ def _build_environment() -> Environment:
         "tenth": lambda share: "–" if share is None else f"{100 * share:.1f}%",
         "short": _show_short,
         "data_uri": _show_data_uri,
+        "base64": lambda text: base64.b64encode(text.encode()).decode(),
         "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
         "top": lambda view: round(-100 * (view.key * (view.size[0] + 2) + 1) / view.size[0], 4),
         "pretty": _show_settings,

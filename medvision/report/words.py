@@ -70,6 +70,27 @@ LEFT = {
     "mask-refused": "Mask that fits no image",
     "other-role": "Image of another role",
     "four-dimensional": "Several volumes, none chosen",
+    "quality-unreadable": "Quality: unreadable",
+    "quality-constant": "Quality: constant",
+    "quality-blank": "Quality: blank",
+}
+
+QUALITY_RULES = {
+    "unreadable": "Could not be read",
+    "constant": "Every voxel has the same value",
+    "blank": "Nearly every pixel has the same value",
+    "not-finite": "Some voxels are no number",
+    "clipped": "Many pixels lie at the end of the scale",
+    "truncated": "The body touches much of the border of its field",
+    "noise": "More noise than in the cohort",
+    "blur": "Edges less steep than in the cohort",
+    "ghosting": "More signal beside the body along one axis than along the other",
+    "spacing": "Voxel size unlike the cohort's",
+    "size": "Number of pixels or planes unlike the cohort's",
+    "intensity": "Values unlike the cohort's",
+    "orientation": "Fits the cohort better when turned or mirrored",
+    "unlike-cohort": "Fits the cohort in no orientation; perhaps another body part",
+    "text": "Text may be part of the pixels",
 }
 
 LEAKAGE_KINDS = {

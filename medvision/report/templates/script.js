@@ -37,3 +37,38 @@ const seen = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "-10% 0px -80% 0px" });
 for (const section of document.querySelectorAll("main > section")) seen.observe(section);
+for (const box of document.querySelectorAll("[data-sortable]")) {
+  const body = box.querySelector("tbody"), rows = [...body.rows];
+  const state = box.querySelector("select"), search = box.querySelector("input[type=search]");
+  const heads = [...box.querySelectorAll("th")], link = box.querySelector("a[download]");
+  const textOf = (row, n) => row.cells[n].textContent.trim();
+  const filter = () => {
+    const words = search.value.toLowerCase();
+    for (const row of rows)
+      row.hidden = (state.value && textOf(row, 2) !== state.value) || !row.textContent.toLowerCase().includes(words);
+    box.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} rows`;
+  };
+  state.addEventListener("change", filter);
+  search.addEventListener("input", filter);
+  filter();
+  heads.forEach((head, n) => head.querySelector("button").addEventListener("click", () => {
+    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    for (const other of heads) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+    const isNumber = head.classList.contains("num");
+    const order = (a, b) => {
+      const [one, two] = [textOf(a, n), textOf(b, n)];
+      if (!isNumber) return sign * one.localeCompare(two);
+      if (one === "–" || two === "–") return (one === "–") - (two === "–");
+      return sign * (Number(one) - Number(two));
+    };
+    rows.sort(order);
+    body.append(...rows);
+  }));
+  link.addEventListener("click", () => {
+    const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const shown = [...body.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
+    const lines = [heads.map((head) => head.textContent.trim()), ...shown];
+    link.href = `data:text/csv;charset=utf-8,${encodeURIComponent(lines.map((line) => line.map((cell) => quote(cell === "–" ? "" : cell)).join(",")).join("\n") + "\n")}`;
+  });
+}

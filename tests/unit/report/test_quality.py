@@ -1,0 +1,145 @@
+"""The quality section: everything flagged is shown, the page stays bounded, the table works."""
+
+import base64
+import csv
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from browser import find_chromium, open_browser
+from reports import IMAGES, make_sources
+
+from medvision.domain.quality import RULES
+from medvision.report.facts import Facts, build_facts
+from medvision.report.page import build_report
+from medvision.report.quality import MAX_ROWS, MAX_TILES, build_quality
+from medvision.report.sources import Sources
+from medvision.report.words import QUALITY_RULES
+
+CHROMIUM = find_chromium()
+
+
+def make_measured(*, n_images: int = len(IMAGES), n_flagged: int = 3) -> Sources:
+    """A study with one image left out and some flagged."""
+    sources = make_sources(explained=0)
+    names = [*IMAGES, *(f"sub-more-{n:05x}_img-{n:012x}" for n in range(n_images - len(IMAGES)))]
+    cohort = [
+        {"image_id": n, "subject": n[:14], "label": "nodule", "modality": "CT"} for n in names
+    ]
+    measures = [
+        {"image_id": name, "reason": "", "n_planes": str(n + 1), "noise_share": f"0.0{n + 11}"}
+        for n, name in enumerate([*names, "sub-gone_img-gone"])
+    ]
+    findings = [
+        {"image_id": name, "label": "nodule", "rule": "noise", "action": "flagged", "detail": ""}
+        for name in names[:n_flagged]
+    ]
+    findings.append({**findings[0], "rule": "blur"})
+    gone = {"image_id": "sub-gone_img-gone", "label": "healthy", "rule": "constant"}
+    findings.append({**gone, "action": "excluded", "detail": "all <i>7</i>"})
+    tables = {"cohort": cohort, "measures": measures, "quality": findings}
+    return replace(sources, tables={**sources.tables, **tables})
+
+
+def make_pictures(facts: Facts) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.integers(0, 255, (96, 96)).astype(np.uint8) for name in facts.quality.tiles}
+
+
+def render(sources: Sources) -> str:
+    facts = build_facts(sources, title="x", author=None)
+    return build_report(facts, views={}, pictures=make_pictures(facts)).html
+
+
+def test_images_left_out_come_first_then_flagged_then_the_others() -> None:
+    facts = build_quality(make_measured())
+    assert (facts.n_images, facts.n_excluded, facts.n_flagged) == (len(IMAGES) + 1, 1, 3)
+    states = [row.state for row in facts.rows]
+    assert states == ["left out", *["flagged"] * 3, *["no finding"] * (len(IMAGES) - 3)]
+    assert facts.rows[1].rules == ("noise", "blur")
+    assert [(r.rule, r.n_excluded, r.n_flagged) for r in facts.rules] == [
+        *[("constant", 1, 0), ("noise", 0, 3), ("blur", 0, 1)]
+    ]
+
+
+def test_a_large_cohort_leaves_a_bounded_page_and_the_same_each_time() -> None:
+    large = make_measured(n_images=2000, n_flagged=40)
+    facts = build_quality(large)
+    assert (len(facts.rows), len(facts.tiles)) == (MAX_ROWS, MAX_TILES)
+    assert sum(row.state != "no finding" for row in facts.rows) == 41
+    assert build_quality(large) == facts
+    html = render(large)
+    assert html.count("<img") == MAX_TILES
+    assert len(html) < 2_000_000
+
+
+def test_an_image_that_could_not_be_read_has_a_row_and_no_tile() -> None:
+    sources = make_measured()
+    measures = [dict(row) for row in sources.table("measures")]
+    measures[0] = {"image_id": IMAGES[0], "reason": "no such file"}
+    facts = build_quality(replace(sources, tables={**sources.tables, "measures": measures}))
+    assert IMAGES[0] not in facts.tiles
+    assert IMAGES[0] in {row.image_id for row in facts.rows}
+
+
+def test_what_is_left_out_is_a_reason_of_its_own_in_the_flow() -> None:
+    facts = build_facts(make_measured(), title="x", author=None)
+    (converted,) = [step for step in facts.cohort.steps if step.label == "Converted"]
+    assert ("Quality: constant", 1) in [(tally.words, tally.n) for tally in converted.left]
+
+
+def test_the_table_that_is_taken_along_holds_what_is_shown() -> None:
+    html = render(make_measured())
+    (content,) = re.findall(r"data:text/csv;charset=utf-8;base64,([\w+/=]+)", html)
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(content).decode())))
+    assert len(rows) == len(IMAGES) + 1
+    assert rows[0]["Detail"] == "all <i>7</i>"
+    assert "<i>7</i>" not in html
+
+
+def test_every_tile_says_in_words_what_it_shows() -> None:
+    alts = re.findall(r'<img [^>]*alt="([^"]*)"', render(make_measured()))
+    assert alts[0] == "healthy, left out: constant"
+    assert alts[1] == "nodule, flagged: noise, blur"
+
+
+def test_a_study_without_measures_has_no_section() -> None:
+    assert 'id="quality"' not in render(make_sources(explained=0))
+
+
+def test_the_page_has_words_for_every_rule() -> None:
+    assert tuple(QUALITY_RULES) == tuple(RULES)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+def test_the_table_is_sorted_and_filtered_and_the_download_follows(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render(make_measured()))
+    with open_browser(CHROMIUM or "", tmp_path / "profile") as page:
+        page.open(path)
+        held = page.evaluate(
+            """(() => {
+              const box = document.querySelector("[data-sortable]");
+              const shown = () => [...box.querySelectorAll("tbody tr")].filter((r) => !r.hidden);
+              const list = box.querySelector("select");
+              list.value = "flagged";
+              list.dispatchEvent(new Event("change"));
+              box.querySelectorAll("th button")[5].click();
+              box.querySelectorAll("th button")[5].click();
+              const link = box.querySelector("a[download]");
+              link.addEventListener("click", (event) => event.preventDefault());
+              link.click();
+              return [box.querySelector("output").textContent,
+                shown().map((row) => row.cells[5].textContent).join(" "),
+                box.querySelectorAll("th")[5].getAttribute("aria-sort"), link.href];
+            })()"""
+        )
+        assert held[:3] == ["3 rows", "3 2 1", "descending"]
+        rows = list(csv.reader(io.StringIO(unquote(held[3].partition(",")[2]))))
+        assert [row[5] for row in rows] == ["Planes", "3", "2", "1"]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert not [e for e in page.events if e.get("method") == "Runtime.exceptionThrown"]
