@@ -28,7 +28,7 @@ TAKERS = {
         "medvision.domain.cohort:match_labels",
     ),
     "quality": ("medvision.domain.quality:find_findings",),
-    "preprocess": ("medvision.preprocess.pipeline:build_pipeline",),
+    "preprocess": ("medvision.preprocess.plan:build_plan",),
     "pretrain": (
         "medvision.learn.pretrain:pretrain_backbone",
         "medvision.phantom.source_task:generate_source_images",

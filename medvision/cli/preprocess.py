@@ -58,7 +58,8 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row], inverted: frozense
     """Introduce the images to the pipeline, and write the store with its tables."""
     from medvision.preprocess.channels import choose_channels
     from medvision.preprocess.dimensions import choose_dimensions
-    from medvision.preprocess.pipeline import build_pipeline
+    from medvision.preprocess.execute import build_executor
+    from medvision.preprocess.plan import build_plan
     from medvision.preprocess.store import check_classes_left, write_arrays
     from medvision.runtime.device import limit_threads
     from medvision.runtime.progress import track
@@ -71,7 +72,9 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row], inverted: frozense
     colours = {image_id: _is_colour(step, image_id) for image_id in kept}
     _, other_channels = choose_channels(colours)
     kept = _leave_out(kept, other_channels)
-    transform, steps = build_pipeline(spatial_dims=spatial_dims, **dict(study.preprocess))
+    plan = build_plan(spatial_dims=spatial_dims, **dict(study.preprocess))
+    transform = build_executor(plan)
+    step.facts["executor"] = transform.kind
     result = write_arrays(
         track(kept, "preprocessing images", total=len(kept)),
         lambda image_id: _load_image(step, image_id, is_inverted=image_id in inverted),
@@ -85,7 +88,7 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row], inverted: frozense
         step,
         result,
         spatial_dims=spatial_dims,
-        steps=[*([_INVERSION] if inverted & set(kept) else []), *(s.as_dict() for s in steps)],
+        steps=[*([_INVERSION] if inverted & set(kept) else []), *(s.as_dict() for s in plan.steps)],
         inverted=inverted,
     )
 

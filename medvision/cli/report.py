@@ -193,6 +193,7 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
     import numpy as np
 
     from medvision.io.nifti.read import read_nifti
+    from medvision.preprocess.windows import find_window
     from medvision.report.case import CaseGrids
 
     layout, image_id = step.layout, row["image_id"]
@@ -209,6 +210,6 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
         maps={name: read_grid(layout.attribution(image_id, name)) for name in methods},
         mask=read_grid(mask) if mask.is_file() else None,
         has_geometry=row["geometry"] == "full",
-        window=preprocess.window if preprocess.intensity == "window" else None,
+        window=find_window(preprocess.window) if preprocess.intensity == "window" else None,
         units="" if row["units"] == "none" else row["units"],
     )

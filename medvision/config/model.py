@@ -89,7 +89,10 @@ class Study(Section):
         if self.data.kind != "phantom" and not has_input:
             raise ValueError(f"data.path and data.labels must be given for kind {self.data.kind}")
         for name in ("window", "percentiles"):
-            low, high = getattr(self.preprocess, name)
+            bounds = getattr(self.preprocess, name)
+            if isinstance(bounds, str):
+                continue
+            low, high = bounds
             if not low < high:
                 raise ValueError(f"preprocess.{name} must rise, got {low} to {high}")
         return self

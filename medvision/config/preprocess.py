@@ -6,6 +6,11 @@ from pydantic import Field
 
 from medvision.config.sections import Section, SpacingMm, Triple
 
+WindowName = Literal[
+    "lung", "mediastinum", "soft-tissue", "abdomen", "liver", "brain", "stroke", "bone"
+]
+"""Names of the windows in medvision.preprocess.windows."""
+
 
 class PreprocessSection(Section):
     """One deterministic MONAI pipeline, the same for every image."""
@@ -19,17 +24,27 @@ class PreprocessSection(Section):
     intensity: Literal["window", "percentile", "zscore", "none"] = Field(
         "window", description="How intensities are scaled."
     )
-    window: tuple[float, float] = Field(
-        (-1000.0, 200.0), description="Intensities mapped to 0 and 1 by window (HU for CT)."
+    window: tuple[float, float] | WindowName = Field(
+        (-1000.0, 200.0),
+        description="Intensities mapped to 0 and 1 by window (HU for CT), or a preset's name.",
     )
     percentiles: tuple[float, float] = Field(
         (0.5, 99.5), description="Percentiles mapped to 0 and 1 by percentile."
+    )
+    normalise_within: Literal["image", "foreground"] = Field(
+        "image",
+        description="Where percentile and zscore measure: everywhere, or above foreground_above "
+        "(source units) or the image's mean (scaled units).",
     )
     crop_foreground: bool = Field(
         False, description="Crop to the voxels above foreground_above before sizing."
     )
     foreground_above: float = Field(
-        0.05, description="Threshold of the foreground, after intensity scaling."
+        0.05, description="Threshold of the foreground, in foreground_units."
+    )
+    foreground_units: Literal["scaled", "source"] = Field(
+        "scaled",
+        description="Crop after intensity scaling, or before resampling on the source's values.",
     )
     sizing: Literal["pad", "resize"] = Field(
         "pad", description="Reach size by centred padding and cropping, or by resampling."

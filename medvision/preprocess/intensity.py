@@ -1,78 +1,74 @@
-"""Scaling of intensities: by fixed bounds, by percentiles, by mean and deviation, or not."""
+"""MONAI's scaling of intensities: by fixed bounds, by percentiles, by mean and deviation."""
+
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 from monai.transforms import NormalizeIntensity, ScaleIntensityRange
 
+from medvision.domain.record import JsonValue
+from medvision.preprocess.plan import Parameters
 from medvision.preprocess.rejection import UnusableImageError
-from medvision.preprocess.steps import PipelineStep
 
-Bounds = tuple[float, float]
-"""(low, high), low < high: intensities or percentiles, as the function says."""
+_Transform = Callable[[torch.Tensor], torch.Tensor]
 
 
-def build_intensity(intensity: str, *, window: Bounds, percentiles: Bounds) -> list[PipelineStep]:
-    """Return the step that scales intensities, or none.
+def build_window(parameters: Parameters) -> _Transform:
+    """Map fixed intensities, `a_min` and `a_max`, to 0 and 1, clipped."""
+    transform: _Transform = ScaleIntensityRange(**parameters)
+    return transform
 
-    Args:
-        intensity: window (bounds to 0 and 1, clipped), percentile (the same, bounds taken from
-            the image), zscore (mean 0, standard deviation 1 over the image) or none.
-        window: Intensities mapped to 0 and 1 by window.
-        percentiles: Percentiles of the image mapped to 0 and 1 by percentile.
 
-    Returns:
-        At most one step.
+def build_percentile(parameters: Parameters) -> _Transform:
+    """Map two percentiles, `lower` and `upper`, of the image or its foreground to 0 and 1.
+
+    Raises:
+        UnusableImageError: By the step, where both percentiles are equal.
     """
-    bounds = window if intensity == "window" else percentiles
-    return _STEPS[intensity](bounds)
-
-
-def find_air(intensity: str) -> float | None:
-    """Return the scaled intensity of air, or None where the image's own minimum stands for it.
-
-    Window and percentile clip air to 0; zscore and none put no fixed value there.
-    """
-    return 0.0 if intensity in {"window", "percentile"} else None
-
-
-def _build_window(window: Bounds) -> list[PipelineStep]:
-    """Map fixed intensities to 0 and 1."""
-    low, high = window
-    transform = ScaleIntensityRange(low, high, b_min=0.0, b_max=1.0, clip=True)
-    parameters = {"a_min": low, "a_max": high, "b_min": 0.0, "b_max": 1.0, "clip": True}
-    return [PipelineStep("ScaleIntensityRange", {**parameters}, transform)]
-
-
-def _build_percentile(percentiles: Bounds) -> list[PipelineStep]:
-    """Map two percentiles of the image to 0 and 1."""
+    percentiles = (cast(float, parameters["lower"]), cast(float, parameters["upper"]))
 
     def apply(image: torch.Tensor) -> torch.Tensor:
-        low, high = np.percentile(image.detach().numpy(), percentiles).tolist()
+        mask = _find_foreground(image, parameters["within"])
+        values = image if mask is None else image[mask]
+        low, high = np.percentile(values.detach().numpy(), percentiles).tolist()
         # MONAI's own ScaleIntensityRangePercentiles leaves such an image unscaled.
         if not low < high:
             raise UnusableImageError("no-contrast", f"both percentiles at {low:.9g}")
-        scale = ScaleIntensityRange(low, high, b_min=0.0, b_max=1.0, clip=True)
-        scaled: torch.Tensor = scale(image)
+        scaled: torch.Tensor = ScaleIntensityRange(low, high, b_min=0.0, b_max=1.0, clip=True)(
+            image
+        )
         return scaled
 
-    lower, upper = percentiles
-    parameters = {"lower": lower, "upper": upper, "b_min": 0.0, "b_max": 1.0, "clip": True}
-    return [PipelineStep("ScaleIntensityRangePercentiles", {**parameters}, apply)]
+    return apply
 
 
-def _build_zscore(_bounds: Bounds) -> list[PipelineStep]:
-    """Give the image mean 0 and standard deviation 1."""
-    return [PipelineStep("NormalizeIntensity", {"nonzero": False}, NormalizeIntensity())]
+def build_zscore(parameters: Parameters) -> _Transform:
+    """Give the image, or its foreground, mean 0 and standard deviation 1; all voxels are scaled."""
+
+    def apply(image: torch.Tensor) -> torch.Tensor:
+        mask = _find_foreground(image, parameters["within"])
+        if mask is None:
+            whole: torch.Tensor = NormalizeIntensity()(image)
+            return whole
+        values = image[mask].as_subclass(torch.Tensor)
+        deviation = float(values.std(unbiased=False))
+        if deviation == 0:
+            raise UnusableImageError("no-contrast", f"{float(values[0]):.9g} in the foreground")
+        scaled: torch.Tensor = NormalizeIntensity(float(values.mean()), deviation)(image)
+        return scaled
+
+    return apply
 
 
-def _build_none(_bounds: Bounds) -> list[PipelineStep]:
-    """Keep the intensities."""
-    return []
-
-
-_STEPS = {
-    "window": _build_window,
-    "percentile": _build_percentile,
-    "zscore": _build_zscore,
-    "none": _build_none,
-}
+def _find_foreground(image: torch.Tensor, within: JsonValue) -> torch.Tensor | None:
+    """Return the mask of the voxels that are measured; None for all."""
+    if within == "image":
+        return None
+    above = cast(dict[str, float | str], within)["above"]
+    # Taken in double precision, so that every machine draws the same line.
+    limit = float(image.double().mean()) if above == "mean" else float(above)
+    mask: torch.Tensor = image > limit
+    if not bool(mask.any()):
+        raise UnusableImageError("empty-crop", f"a maximum of {float(image.max()):.9g}")
+    return mask.as_subclass(torch.Tensor)

@@ -10,9 +10,8 @@ import numpy as np
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid, FloatVolume, GridShape
 from medvision.errors import DataError, GeometryError
-from medvision.preprocess.apply import transform_image
+from medvision.preprocess.execute import Executor
 from medvision.preprocess.rejection import Rejection, UnusableImageError
-from medvision.preprocess.steps import Transform
 from medvision.runtime.files import writing
 
 Load = Callable[[str], tuple[FloatGrid | FloatVolume, Affine]]
@@ -45,7 +44,7 @@ def write_arrays(
     image_ids: Iterable[str],
     load: Load,
     *,
-    transform: Transform,
+    transform: Executor,
     spatial_dims: int,
     path: Path,
 ) -> StoreResult:
@@ -57,7 +56,7 @@ def write_arrays(
     Args:
         image_ids: Images in the order of their rows.
         load: Reads one source image.
-        transform: What `build_pipeline` returned.
+        transform: What `build_executor` returned.
         spatial_dims: 2 stores (N, C, I, J), 3 stores (N, C, I, J, K).
         path: The file; appears only when complete.
 
@@ -116,13 +115,13 @@ _HINT = (
 )
 
 
-def _prepare(image_id: str, load: Load, *, transform: Transform) -> tuple[FloatVolume, StoredImage]:
+def _prepare(image_id: str, load: Load, *, transform: Executor) -> tuple[FloatVolume, StoredImage]:
     """Load one image and send it through the pipeline."""
     try:
         image, affine = load(image_id)
     except GeometryError as error:
         raise UnusableImageError("bad-geometry", error.message) from error
-    volume = transform_image(image, affine, transform=transform)
+    volume = transform(image, affine)
     i, j, k = image.shape[-3:]
     return volume.array, StoredImage(image_id, (i, j, k), affine, volume.affine)
 

@@ -35,6 +35,13 @@ _CITATIONS = {
     "doi:10.1007/s11263-017-1059-x.",
 }
 
+_SCALING = {
+    "ScaleIntensityRange": ("window", "a_min", "a_max"),
+    "ScaleIntensityRangePercentiles": ("percentile", "lower", "upper"),
+    "NormalizeIntensity": ("zscore",),
+}
+"""Step of preprocessing to its kind, and the parameters that hold its bounds."""
+
 _INTENSITY = {
     "window": "intensities from {0:g} to {1:g} were scaled to the unit range",
     "percentile": "intensities between percentiles {0:g} and {1:g} were scaled to the unit range",
@@ -140,10 +147,8 @@ def _write_preprocess(sources: Sources, cite: Cite) -> str:
     """How images became arrays."""
     is_flat = sources.document("array_meta").get("spatial_dims") == 2
     parts = [] if is_flat else _list_spatial(sources)
-    kind = str(_get(sources, "preprocess.intensity"))
-    limits = _get(sources, "preprocess.window" if kind == "window" else "preprocess.percentiles")
+    kind, numbers = _find_scaling(sources)
     if kind in _INTENSITY:
-        numbers = [v for v in _as_list(limits) if isinstance(v, int | float)]
         parts.append(_INTENSITY[kind].format(*(numbers or (0, 0))))
     if _get(sources, "preprocess.crop_foreground"):
         parts.append("the foreground was cropped")
@@ -152,6 +157,18 @@ def _write_preprocess(sources: Sources, cite: Cite) -> str:
     extent = f"{_say_sizes(size[:2])} pixels" if is_flat else f"{_say_sizes(size)} voxels"
     parts.append(f"images were {how} to {extent}")
     return f"With MONAI {cite('monai')}, {join_words(parts)}."
+
+
+def _find_scaling(sources: Sources) -> tuple[str, list[int | float]]:
+    """Return how intensities were scaled, and the bounds: as done, not as asked for."""
+    for step in _as_list(sources.document("array_meta").get("steps")):
+        name = step.get("name") if isinstance(step, dict) else None
+        parameters = step.get("parameters") if isinstance(step, dict) else None
+        if name in _SCALING and isinstance(parameters, dict):
+            kind, *keys = _SCALING[str(name)]
+            held = [parameters.get(key) for key in keys]
+            return kind, [value for value in held if isinstance(value, int | float)]
+    return "none", []
 
 
 def _list_spatial(sources: Sources) -> list[str]:

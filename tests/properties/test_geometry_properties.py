@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from medvision.domain.geometry import compute_orientation, compute_spacing_mm
 from medvision.domain.volume import resample_grid
-from medvision.preprocess.apply import transform_image
-from medvision.preprocess.pipeline import build_pipeline
+from medvision.preprocess.execute import build_executor
+from medvision.preprocess.plan import build_plan
 
 PLAIN = {
     "spatial_dims": 3,
@@ -24,7 +24,9 @@ PLAIN = {
     "intensity": "none",
     "window": (0.0, 1.0),
     "percentiles": (1.0, 99.0),
+    "normalise_within": "image",
     "crop_foreground": False,
+    "foreground_units": "scaled",
     "foreground_above": 0.05,
     "sizing": "pad",
     "size": (24, 24, 24),
@@ -33,8 +35,8 @@ SLOPE = np.array([0.3, -0.2, 0.5])
 
 
 def run_pipeline(grid, affine, **changes):
-    transform, _ = build_pipeline(**{**PLAIN, **changes})
-    volume = transform_image(grid, affine, transform=transform)
+    transform = build_executor(build_plan(**{**PLAIN, **changes}))
+    volume = transform(grid, affine)
     return volume.array[0], volume.affine
 
 

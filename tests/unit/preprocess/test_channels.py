@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from medvision.config.preprocess import PreprocessSection
-from medvision.preprocess.apply import transform_image
 from medvision.preprocess.channels import choose_channels, put_channels_first
-from medvision.preprocess.pipeline import build_pipeline
+from medvision.preprocess.execute import build_executor
+from medvision.preprocess.plan import build_plan
 from medvision.preprocess.rejection import REASONS
 from medvision.preprocess.store import write_arrays
 
@@ -60,11 +60,11 @@ def test_an_image_that_is_not_finite_is_left_to_the_check_that_refuses_it():
 def test_colour_goes_through_the_whole_pipeline(spatial_dims, tmp_path):
     changes = {"intensity": "percentile", "percentiles": (0.0, 100.0), "spacing_mm": None}
     settings = dict(PreprocessSection(size=(6, 5, 1), orientation=None, **changes))
-    transform, _ = build_pipeline(spatial_dims=spatial_dims, **settings)
+    transform = build_executor(build_plan(spatial_dims=spatial_dims, **settings))
     volume = put_channels_first(COLOUR, is_colour=True, is_inverted=False)
     low, high = COLOUR.min(), COLOUR.max()
     expected = (volume - low) / np.float32(high - low)
-    result = transform_image(volume, AFFINE, transform=transform)
+    result = transform(volume, AFFINE)
     np.testing.assert_allclose(result.array, expected, atol=1e-6)
     stored = write_arrays(
         ["a", "b"],

@@ -7,7 +7,8 @@ import pytest
 
 from medvision.config.preprocess import PreprocessSection
 from medvision.preprocess.apply import transform_image
-from medvision.preprocess.pipeline import build_pipeline
+from medvision.preprocess.execute import build_executor
+from medvision.preprocess.plan import build_plan
 from medvision.preprocess.rejection import REASONS, UnusableImageError
 
 KEEP = {"orientation": None, "spacing_mm": None, "size": (10, 10, 10)}
@@ -15,8 +16,8 @@ KEEP = {"orientation": None, "spacing_mm": None, "size": (10, 10, 10)}
 
 def run(grid, *, spatial_dims=3, affine=None, **changes):
     settings = dict(PreprocessSection(**{**KEEP, **changes}))
-    transform, _ = build_pipeline(spatial_dims=spatial_dims, **settings)
-    return transform_image(grid, np.eye(4) if affine is None else affine, transform=transform)
+    transform = build_executor(build_plan(spatial_dims=spatial_dims, **settings))
+    return transform(grid, np.eye(4) if affine is None else affine)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_2d_images_come_out_one_voxel_thick(sizing):
 
 
 def test_steps_stand_in_the_record_in_the_order_they_run():
-    _, steps = build_pipeline(spatial_dims=3, **dict(PreprocessSection(crop_foreground=True)))
+    steps = build_plan(spatial_dims=3, **dict(PreprocessSection(crop_foreground=True))).steps
     assert [step.name for step in steps] == [
         "Orientation",
         "Spacing",
@@ -101,7 +102,7 @@ def test_steps_stand_in_the_record_in_the_order_they_run():
 
 
 def test_2d_leaves_orientation_and_spacing_out():
-    _, steps = build_pipeline(spatial_dims=2, **dict(PreprocessSection()))
+    steps = build_plan(spatial_dims=2, **dict(PreprocessSection())).steps
     assert [step.name for step in steps] == ["ScaleIntensityRange", "ResizeWithPadOrCrop"]
 
 
@@ -168,5 +169,5 @@ def test_defect_inside_a_step_is_not_taken_for_a_bad_image(grid):
 
 
 def test_pipeline_takes_every_field_of_its_section_and_the_dimensions():
-    taken = set(inspect.signature(build_pipeline).parameters)
+    taken = set(inspect.signature(build_plan).parameters)
     assert taken == {*PreprocessSection.model_fields, "spatial_dims"}

@@ -7,8 +7,8 @@ from geometry_oracles import resample_with_simpleitk
 
 from medvision.config.preprocess import PreprocessSection
 from medvision.domain.volume import resample_grid
-from medvision.preprocess.apply import transform_image
-from medvision.preprocess.pipeline import build_pipeline
+from medvision.preprocess.execute import build_executor
+from medvision.preprocess.plan import build_plan
 
 pytestmark = pytest.mark.shared
 
@@ -28,8 +28,8 @@ def volume(request, shared_data):
 
 def run(grid, affine, **changes):
     settings = dict(PreprocessSection(**{**SETTINGS, **changes}))
-    transform, _ = build_pipeline(spatial_dims=3, **settings)
-    result = transform_image(grid, affine, transform=transform)
+    transform = build_executor(build_plan(spatial_dims=3, **settings))
+    result = transform(grid, affine)
     return result.array[0], result.affine
 
 

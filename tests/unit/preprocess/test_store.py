@@ -8,8 +8,8 @@ import pytest
 
 from medvision.config.preprocess import PreprocessSection
 from medvision.errors import DataError, GeometryError, StorageError
-from medvision.preprocess.apply import transform_image
-from medvision.preprocess.pipeline import build_pipeline
+from medvision.preprocess.execute import build_executor
+from medvision.preprocess.plan import build_plan
 from medvision.preprocess.rejection import Rejection
 from medvision.preprocess.store import StoreResult, check_classes_left, write_arrays
 
@@ -34,7 +34,7 @@ def load_2d(image_id):
 
 def write(path, image_ids, *, spatial_dims=3, loader=load):
     settings = dict(PreprocessSection(size=(8, 8, 6)))
-    transform, _ = build_pipeline(spatial_dims=spatial_dims, **settings)
+    transform = build_executor(build_plan(spatial_dims=spatial_dims, **settings))
     return write_arrays(
         image_ids, loader, transform=transform, spatial_dims=spatial_dims, path=path
     )
@@ -45,9 +45,11 @@ def test_rows_are_the_transformed_images_in_order(tmp_path):
     stored = np.load(tmp_path / "arrays.npy", mmap_mode="r")
     assert stored.shape == result.shape == (2, 1, 8, 8, 6)
     assert stored.dtype == np.float32
-    transform, _ = build_pipeline(spatial_dims=3, **dict(PreprocessSection(size=(8, 8, 6))))
+    transform = build_executor(
+        build_plan(spatial_dims=3, **dict(PreprocessSection(size=(8, 8, 6))))
+    )
     for row, image in enumerate(result.images):
-        expected = transform_image(*load(image.image_id), transform=transform)
+        expected = transform(*load(image.image_id))
         np.testing.assert_array_equal(stored[row], expected.array)
         np.testing.assert_array_equal(image.tensor_affine, expected.affine)
     assert [image.image_id for image in result.images] == ["b", "a"]

@@ -1,0 +1,50 @@
+"""A plan as a MONAI Compose: the meaning of every step."""
+
+from collections.abc import Callable
+
+import torch
+from monai.transforms import Compose, Orientation, Spacing
+
+from medvision.preprocess.intensity import build_percentile, build_window, build_zscore
+from medvision.preprocess.plan import Parameters, Plan
+from medvision.preprocess.sizing import build_crop, build_pad, build_resize
+
+Transform = Callable[[torch.Tensor], torch.Tensor]
+"""MetaTensor (C, I, J, K) float32 with its affine to the same; a 2D image has K = 1."""
+
+_RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+def compose_plan(plan: Plan) -> Compose:
+    """Return MONAI's Compose from MetaTensor (C, I, J, K) to (C, *size); its affine stays true."""
+    transforms = [_BUILDERS[step.name](step.parameters) for step in plan.steps]
+    return Compose(transforms, log_stats=False)
+
+
+def _build_orientation(parameters: Parameters) -> Transform:
+    """Flip and permute the axes."""
+    transform: Transform = Orientation(parameters["axcodes"], labels=_RAS_LABELS)
+    return transform
+
+
+def _build_spacing(parameters: Parameters) -> Transform:
+    """Resample along the image's own axes."""
+    transform: Transform = Spacing(
+        parameters["pixdim"],
+        mode=parameters["mode"],
+        padding_mode=parameters["padding_mode"],
+        dtype=torch.float64,
+    )
+    return transform
+
+
+_BUILDERS: dict[str, Callable[[Parameters], Transform]] = {
+    "Orientation": _build_orientation,
+    "Spacing": _build_spacing,
+    "ScaleIntensityRange": build_window,
+    "ScaleIntensityRangePercentiles": build_percentile,
+    "NormalizeIntensity": build_zscore,
+    "CropForeground": build_crop,
+    "ResizeWithPadOrCrop": build_pad,
+    "Resize": build_resize,
+}

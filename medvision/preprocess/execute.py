@@ -1,0 +1,93 @@
+"""Who carries out a plan: the fused pass where it knows every step, else MONAI itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+from medvision.domain.geometry import Affine
+from medvision.domain.volume import FloatGrid, FloatVolume, Volume
+from medvision.preprocess.fused.planes import ArrayPlanes, Planes
+from medvision.preprocess.fused.run import knows_image, knows_plan, run_plan
+from medvision.preprocess.plan import Plan
+
+_ByMonai = Callable[[FloatVolume, Affine], Volume]
+
+
+@dataclass(frozen=True)
+class Executor:
+    """A plan that can be carried out.
+
+    Args:
+        plan: The plan.
+        kind: fused (a sheared volume still goes through MONAI, alone) or monai.
+    """
+
+    plan: Plan
+    kind: Literal["fused", "monai"]
+
+    def __call__(self, image: FloatGrid | FloatVolume, affine: Affine) -> Volume:
+        """Send one image in memory through the plan.
+
+        Args:
+            image: (I, J, K) or (C, I, J, K) float32, K = 1 for a 2D image; not changed.
+            affine: (4, 4), index to RAS+ mm.
+
+        Returns:
+            Array (C, I', J', K') float32 with the affine of its own grid.
+
+        Raises:
+            UnusableImageError: The image is not finite, constant, of impossible geometry, or
+                nothing is left of it.
+        """
+        channels = image if image.ndim == 4 else image[np.newaxis]
+        return self.run(ArrayPlanes(channels, affine))
+
+    def run(self, source: Planes) -> Volume:
+        """Send an image through the plan while its planes come.
+
+        Args:
+            source: Read once, from its first plane to its last.
+
+        Returns:
+            As a call.
+
+        Raises:
+            UnusableImageError: As a call.
+        """
+        if self.kind == "fused" and knows_image(self.plan, source.shape, source.affine):
+            return run_plan(self.plan, source)
+        planes = [np.asarray(plane, dtype=np.float32) for plane in source.read()]
+        return _compose(self.plan)(np.stack(planes, axis=-1).swapaxes(1, 2), source.affine)
+
+
+def build_executor(plan: Plan) -> Executor:
+    """Choose who carries out a plan; neither torch nor MONAI is imported before it is needed."""
+    return Executor(plan, "fused" if knows_plan(plan) else "monai")
+
+
+def _compose(plan: Plan) -> _ByMonai:
+    """Return the plan as MONAI runs it."""
+    return _compose_once(_Key(plan))
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A plan as the key of a cache: its parameters are no hashable types."""
+
+    plan: Plan
+
+    def __hash__(self) -> int:
+        return hash(self.plan.digest)
+
+
+@cache
+def _compose_once(key: _Key) -> _ByMonai:
+    """Build the Compose on its first use."""
+    from medvision.preprocess.apply import transform_image
+    from medvision.preprocess.compose import compose_plan
+
+    transform = compose_plan(key.plan)
+    return lambda image, affine: transform_image(image, affine, transform=transform)
