@@ -4,9 +4,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medvision.cli._run import Step
 from medvision.domain.cohort import CohortImage
@@ -21,7 +23,7 @@ from medvision.domain.quality import (
 from medvision.domain.record import JsonValue
 from medvision.errors import CohortError
 from medvision.io.tables import Row, read_table, write_table
-from medvision.runtime.npz import read_npz_names, read_npz_rows
+from medvision.runtime.npz import map_npz_array, read_npz_names
 
 QUALITY_COLUMNS = (
     *("image_id", "subject", "label", "rule", "measure", "value", "limit", "action", "detail"),
@@ -133,16 +135,20 @@ def _fit(step: Step, groups: dict[str, str]) -> dict[str, Fit]:
     path = step.read(step.layout.thumbnails)
     for dimensions in ("2d", "3d"):
         places = {name: n for n, name in enumerate(read_npz_names(path, f"image_id_{dimensions}"))}
+        thumbnails = cast(Thumbnails, map_npz_array(path, f"thumbnail_{dimensions}"))
         for group in sorted({groups[name] for name in groups if name in places}):
             names = sorted(name for name in groups if groups[name] == group)
             if len(names) < step.study.quality.minimum_group:
                 continue
-            rows = read_npz_rows(
-                path, f"thumbnail_{dimensions}", rows=[places[name] for name in names]
-            )
-            held = compute_fits(cast(Thumbnails, rows.astype(np.uint8, copy=False)))
+            rows = np.array([places[name] for name in names])
+            held = compute_fits(partial(_take, thumbnails, rows), len(rows))
             fits |= dict(zip(names, held, strict=True))
     return fits
+
+
+def _take(thumbnails: Thumbnails, rows: NDArray[np.int64], chosen: NDArray[np.int64]) -> Thumbnails:
+    """Return some images of a group."""
+    return thumbnails[rows[chosen]]
 
 
 def _write_findings(step: Step, images: Sequence[CohortImage], findings: Sequence[Finding]) -> None:

@@ -179,13 +179,13 @@ def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
     """Read the pictures of the contact sheet, and no others."""
     import numpy as np
 
-    from medvision.runtime.npz import read_npz_names, read_npz_rows
+    from medvision.runtime.npz import map_npz_array, read_npz_names
 
     path = step.read(step.layout.pictures)
     places = {name: n for n, name in enumerate(read_npz_names(path, "image_id"))}
     names = [name for name in facts.quality.tiles if name in places]
-    rows = read_npz_rows(path, "picture", rows=[places[name] for name in names])
-    return dict(zip(names, rows.astype(np.uint8, copy=False), strict=True))
+    pictures = map_npz_array(path, "picture")
+    return {name: np.asarray(pictures[places[name]], dtype=np.uint8) for name in names}
 
 
 def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":

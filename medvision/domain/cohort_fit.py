@@ -1,6 +1,6 @@
 """How well each image fits its group's mean image, as it stands, turned and mirrored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Thumbnails = NDArray[np.uint8]
 """(N, S, S) or (N, S, S, S) uint8: the whole field of view of images, resized."""
+
+Read = Callable[[NDArray[np.int64]], Thumbnails]
+"""Numbers of images to their thumbnails."""
 
 _Vectors = NDArray[np.float32]
 
@@ -38,11 +41,12 @@ class Fit:
         return -self.as_it_stands > self.best
 
 
-def compute_fits(thumbnails: Thumbnails) -> list[Fit]:
+def compute_fits(read: Read, n_images: int) -> list[Fit]:
     """Correlate each image with the mean of its group in 8 orientations of a plane, 16 of a volume.
 
     Args:
-        thumbnails: Images of one group; the first two axes are the plane.
+        read: Returns images of one group by their numbers; the first two axes are the plane.
+        n_images: How many the group has, at least one.
 
     Returns:
         One per image. The mean is of at most 500 evenly spaced images and, in a second pass, of
@@ -51,13 +55,13 @@ def compute_fits(thumbnails: Thumbnails) -> list[Fit]:
     Source:
         none: own definition; the correlation is Pearson's over all pixels at half resolution.
     """
-    chosen = np.unique(np.linspace(0, len(thumbnails) - 1, _MOST_IN_MEAN).round().astype(int))
-    mean = _compute_mean(_normalise(thumbnails[chosen]))
-    turns = _list_turns(mean.reshape([side // 2 for side in thumbnails.shape[1:]]))
+    sample = read(np.unique(np.linspace(0, n_images - 1, _MOST_IN_MEAN).round().astype(np.int64)))
+    mean = _compute_mean(_normalise(sample))
+    turns = _list_turns(mean.reshape([side // 2 for side in sample.shape[1:]]))
     matrix = np.stack([turned.ravel() for turned, _ in turns], axis=1)
     fits: list[Fit] = []
-    for start in range(0, len(thumbnails), _CHUNK):
-        vectors = _normalise(thumbnails[start : start + _CHUNK])
+    for start in range(0, n_images, _CHUNK):
+        vectors = _normalise(read(np.arange(start, min(start + _CHUNK, n_images))))
         fits += [_judge(row, [words for _, words in turns]) for row in vectors @ matrix]
     return fits
 

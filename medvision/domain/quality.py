@@ -1,6 +1,6 @@
 """Quality of a cohort's images: measures against fixed limits and against the cohort itself."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +27,9 @@ RULES = {
 }
 """Rule to what a finding by it means, in the order in which findings are listed."""
 
+
+_MOST_OUTLIERS = 0.2
+"""Share of a group beyond which those outside a bound are no outliers but a second kind."""
 
 _USUAL_FIT = 10
 """Percentile of the fits of a group from which a fit counts as good."""
@@ -199,9 +202,11 @@ def _find_outliers(group: Sequence[MeasuredImage], *, outlier_z: float) -> Itera
         bounds = find_bounds(list(held.values()), kind, outlier_z=outlier_z, unit=unit)
         if bounds is None:
             continue
+        passed = {image_id: bounds.passed(value) for image_id, value in held.items()}
+        n_beyond = Counter(passed.values())
         for image_id, value in held.items():
-            limit = bounds.passed(value)
-            if limit is not None:
+            limit = passed[image_id]
+            if limit is not None and n_beyond[limit] <= _MOST_OUTLIERS * len(held):
                 is_inverted = measure == "cohort_fit" and image_id in inverted
                 detail = "perhaps grey levels inverted" if is_inverted else ""
                 yield Finding(image_id, kind.rule, measure, value, limit, detail)

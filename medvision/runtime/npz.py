@@ -1,4 +1,4 @@
-"""Archives of arrays (.npz) with equal bytes for equal arrays, written and read row by row."""
+"""Archives of arrays (.npz) with equal bytes for equal arrays, written row by row, read by map."""
 
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 from medvision.runtime.files import writing
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_LENGTHS = 26
+"""Place of the lengths of name and extra in a local header."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,29 @@ def write_npz(path: Path, arrays: Mapping[str, Rows]) -> None:
                 _write_array(stream, array)
 
 
-def read_npz_rows(path: Path, name: str, *, rows: Sequence[int]) -> NDArray[np.generic]:
-    """Read some rows of an array that `write_npz` wrote, without reading the others into memory.
+def map_npz_array(path: Path, name: str) -> NDArray[np.generic]:
+    """Map an array that `write_npz` wrote into memory: rows are read when they are looked at.
 
     Args:
         path: The file.
         name: The array.
-        rows: Numbers of rows, in any order.
 
     Returns:
-        Array (len(rows), ...).
+        The array, read-only.
+
+    Source:
+        APPNOTE 6.3.10, 4.3.7: what is stored begins after the local header, its name and extra.
     """
-    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+    with zipfile.ZipFile(path) as archive, path.open("rb") as stream:
+        start = archive.getinfo(f"{name}.npy").header_offset
+        stream.seek(start + _LENGTHS)
+        n_name, n_extra = (int.from_bytes(stream.read(2), "little") for _ in range(2))
+        stream.seek(start + _LENGTHS + 4 + n_name + n_extra)
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        first = stream.tell()
-        n_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-        held = np.empty((len(rows), *shape[1:]), dtype=dtype)
-        for place in np.argsort(np.asarray(rows, dtype=np.int64), kind="stable"):
-            stream.seek(first + rows[place] * n_bytes)
-            held[place] = np.frombuffer(stream.read(n_bytes), dtype=dtype).reshape(shape[1:])
-    return held
+        if 0 in shape:
+            return np.empty(shape, dtype=dtype)
+        return np.memmap(path, dtype=dtype, mode="r", offset=stream.tell(), shape=shape)
 
 
 def read_npz_names(path: Path, name: str) -> list[str]:

@@ -23,30 +23,41 @@ def build_thumbnail(array: NumberGrid, *, spacing_mm: tuple[float, float, float]
     """
     dims = 2 if array.shape[2] == 1 else 3
     side = _SIDES[dims]
-    held = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
     extent = np.array(array.shape) * np.array(spacing_mm)
-    for axis in range(dims):
-        n = side if dims == 2 else max(1, round(side * extent[axis] / extent.max()))
-        held = _resize(held, axis, n)
-    low, high = float(held.min()), float(held.max())
-    held = (held - low) * (255 / (high - low) if high > low else 0)
+    n_i, n_j, n_k = (
+        side if dims == 2 else max(1, round(side * length / extent.max())) for length in extent
+    )
+    along_i, along_j = _weigh(array.shape[0], n_i), _weigh(array.shape[1], n_j)
+    # Plane by plane: a whole volume of floats would take several times the memory of the image.
+    planes = [along_i @ _clean(array[:, :, k]) @ along_j.T for k in range(array.shape[2])]
+    held: NDArray[np.float32] = np.stack(planes, axis=2)
     if dims == 2:
-        return held[:, :, 0].round().astype(np.uint8)
+        return _scale(held[:, :, 0])
+    resized: NDArray[np.float32] = held @ _weigh(array.shape[2], n_k).T
+    grey = _scale(resized)
     cube = np.zeros((side,) * 3, dtype=np.uint8)
-    first = [(side - n) // 2 for n in held.shape]
-    place = tuple(slice(a, a + n) for a, n in zip(first, held.shape, strict=True))
-    cube[place] = held.round()
+    first = [(side - n) // 2 for n in grey.shape]
+    cube[tuple(slice(a, a + n) for a, n in zip(first, grey.shape, strict=True))] = grey
     return cube
 
 
-def _resize(held: NDArray[np.float32], axis: int, n: int) -> NDArray[np.float32]:
-    length = held.shape[axis]
-    edges = np.linspace(0, length, n + 1)
-    weights = np.clip(
-        np.minimum(edges[1:, None], np.arange(1, length + 1))
-        - np.maximum(edges[:-1, None], np.arange(length)),
-        0,
-        None,
-    ).astype(np.float32)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.moveaxis(np.tensordot(weights, held, axes=(1, axis)), 0, axis)
+def _clean(plane: NumberGrid) -> NDArray[np.float32]:
+    """Return a plane as numbers, 0 where it holds none."""
+    return np.nan_to_num(plane.astype(np.float32), nan=0, posinf=0, neginf=0)
+
+
+def _weigh(length: int, n: int) -> NDArray[np.float32]:
+    """Return the matrix (n, length) of the share of each pixel in each of n equal parts."""
+    edges, index = np.linspace(0, length, n + 1)[:, np.newaxis], np.arange(length)
+    covered = np.minimum(edges[1:], index + 1) - np.maximum(edges[:-1], index)
+    weights = np.clip(covered, 0, None)
+    matrix: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return matrix
+
+
+def _scale(held: NDArray[np.float32]) -> Thumbnail:
+    """Return grey levels from the lowest value to the highest."""
+    low, high = float(held.min()), float(held.max())
+    scaled = (held - low) * (255 / (high - low) if high > low else 0)
+    grey: Thumbnail = scaled.round().astype(np.uint8)
+    return grey

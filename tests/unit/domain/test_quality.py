@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvision.config.quality import QualitySection, Rule
-from medvision.domain.cohort_fit import compute_fits
+from medvision.domain.cohort_fit import Fit, compute_fits
 from medvision.domain.outlier import OutlierRule, find_bounds
 from medvision.domain.quality import (
     RULES,
@@ -120,6 +120,14 @@ def test_a_few_images_are_compared_with_nothing() -> None:
     assert [item.rule for item in judge(images, minimum_group=9)] == ["spacing"]
 
 
+def test_a_second_protocol_is_no_outlier() -> None:
+    images = make_cohort(30)
+    for n in range(10):
+        images[n] = replace(images[n], values={**images[n].values, "plane_mm": 10.0})
+    assert judge(images) == []
+    assert {item.rule for item in judge(images[6:])} == {"spacing"}
+
+
 def test_what_fits_badly_in_every_orientation_is_not_called_turned() -> None:
     images = make_cohort()
     values = {**images[0].values, "turn_gain": 0.4, "cohort_fit": 0.1}
@@ -186,13 +194,17 @@ def make_thumbnails(n_images: int, *, shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(images, 0, 255).astype(np.uint8)
 
 
+def fit(thumbnails: np.ndarray) -> list[Fit]:
+    return compute_fits(lambda rows: thumbnails[rows], len(thumbnails))
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (32, 32, 32)])
 def test_a_turned_or_mirrored_image_is_told_in_words(shape: tuple[int, ...]) -> None:
     thumbnails = make_thumbnails(20, shape=shape)
     thumbnails[3] = np.rot90(thumbnails[3], 2)
     thumbnails[5] = thumbnails[5][::-1]
     thumbnails[6] = 255 - thumbnails[6]
-    fits = compute_fits(thumbnails)
+    fits = fit(thumbnails)
     assert (fits[3].turn, fits[5].turn, fits[0].turn) == ("turned by 180°", "mirrored along i", "")
     assert min(fits[3].gain, fits[5].gain) > 0.1
     assert fits[0].gain == 0
@@ -202,7 +214,7 @@ def test_a_turned_or_mirrored_image_is_told_in_words(shape: tuple[int, ...]) -> 
 def test_a_minority_of_other_images_does_not_shape_the_mean() -> None:
     thumbnails = make_thumbnails(20, shape=(64, 64))
     thumbnails[:4] = np.random.default_rng(1).integers(0, 255, (4, 64, 64))
-    fits = compute_fits(thumbnails)
+    fits = fit(thumbnails)
     assert max(fit.best for fit in fits[:4]) < 0.3
     assert min(fit.best for fit in fits[4:]) > 0.8
 
@@ -215,5 +227,5 @@ def test_fits_are_correlations_with_the_mean() -> None:
     order = sorted(range(6), key=lambda n: -np.corrcoef(units[n], first)[0, 1])
     mean = np.mean([units[n] for n in order[:4]], axis=0)
     expected = [np.corrcoef(row, mean)[0, 1] for row in units]
-    found = [fit.as_it_stands for fit in compute_fits(thumbnails)]
+    found = [fit.as_it_stands for fit in fit(thumbnails)]
     assert found == pytest.approx(expected, abs=1e-5)

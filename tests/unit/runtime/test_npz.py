@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medvision.runtime.npz import Rows, build_texts, read_npz_names, read_npz_rows, write_npz
+from medvision.runtime.npz import Rows, build_texts, map_npz_array, read_npz_names, write_npz
 
 
 def write(path: Path, grid: np.ndarray, names: list[str]) -> None:
@@ -31,11 +31,14 @@ def test_equal_arrays_give_equal_bytes(tmp_path: Path, monkeypatch: pytest.Monke
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_rows_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_a_mapped_array_is_what_was_written_wherever_it_stands(tmp_path: Path) -> None:
     grid = np.arange(60, dtype=np.int16).reshape(5, 3, 4)
     write(tmp_path / "a.npz", grid, list("abcde"))
-    rows = [4, 0, 2, 2]
-    assert np.array_equal(read_npz_rows(tmp_path / "a.npz", "grid", rows=rows), grid[rows])
+    mapped = map_npz_array(tmp_path / "a.npz", "grid")
+    assert np.array_equal(mapped, grid)
+    assert map_npz_array(tmp_path / "a.npz", "name").tolist() == list("abcde")
+    with pytest.raises(ValueError, match="read-only"):
+        mapped[0] = 1
 
 
 def test_a_wrong_number_of_rows_leaves_no_file(tmp_path: Path) -> None:
