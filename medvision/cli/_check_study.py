@@ -10,6 +10,7 @@ from pathlib import Path
 from medvision.cli._findings import Finding, format_bytes
 from medvision.cli._inputs import read_labels
 from medvision.config.model import Study
+from medvision.domain.enough import count_needed
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.errors import MedvisionError, WeightsError
 from medvision.learn.weights_path import check_kind, find_weights
@@ -123,9 +124,18 @@ def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
         f"{name} {counts[name]} rows of {len(subjects[name])} subjects" for name in classes.names
     )
     rarest = min(classes.names, key=lambda name: len(subjects[name]))
-    if study.cohort.folds > len(subjects[rarest]):
-        hint = f"lower cohort.folds to {len(subjects[rarest])} or less, or label more subjects."
-        return Finding("Labels", "fail", f"{found}; {study.cohort.folds} folds", hint), rows
+    cohort = study.cohort
+    unknown = [name for name in cohort.stratify_by if name not in rows[0].attributes]
+    if unknown:
+        hint = f"cohort.stratify_by may name {', '.join(rows[0].attributes) or 'no column here'}."
+        return Finding("Labels", "fail", f"{found}; no column {unknown[0]}", hint), rows
+    needed = count_needed(
+        folds=cohort.folds, held_out=cohort.held_out, inner_folds=cohort.inner_folds
+    )
+    if needed > len(subjects[rarest]):
+        hint = "lower cohort.folds or inner_folds, or label more subjects."
+        need = f"{cohort.folds} folds need {needed} subjects of each class"
+        return Finding("Labels", "fail", f"{found}; {need}", hint), rows
     if study.cohort.folds == 1 and rows[0].split is None:
         hint = "add a column split, or set cohort.folds to 2 or more."
         return Finding("Labels", "fail", f"{found}; 1 fold and no split column", hint), rows

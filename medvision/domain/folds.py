@@ -1,17 +1,15 @@
 """Folds: who trains, validates and tests in each training, from the seed and the names alone."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.cohort import CohortImage
 from medvision.domain.dealing import LABEL, Group, Key, deal
+from medvision.domain.enough import check_asked, check_columns, check_enough, count_needed
 from medvision.domain.labels import SPLITS
 from medvision.domain.split import Assignment, check_groups_together, find_missing_class
-from medvision.errors import CohortError, LabelError
-
-MAX_VALUES = 50
-"""Values that a column may have to be spread over folds; more are a measurement, not a kind."""
+from medvision.errors import CohortError
 
 _ATTEMPTS = 16
 
@@ -83,13 +81,14 @@ def build_folds(
         doi:10.1186/1758-2946-6-10.
     """
     is_given = any(image.given_split for image in images)
-    _check_asked(is_given=is_given, folds=folds)
+    check_asked(is_given=is_given, folds=folds)
     check_columns(images, stratify_by)
     if is_given:
         return _honour_given_split(images)
     groups = _build_groups(images, stratify_by)
     scheme = _Scheme(folds, validation_fraction, held_out, inner_folds, repeats)
-    _check_enough(groups, scheme)
+    needed = count_needed(folds=folds, held_out=held_out, inner_folds=inner_folds)
+    check_enough(groups, folds=folds, needed=needed)
     for attempt in range(_ATTEMPTS):
         trainings = list(_list_trainings(groups, scheme, purpose=f"{seed}/{attempt}"))
         result = _assign(images, trainings)
@@ -102,48 +101,6 @@ def build_folds(
         f"{folds} folds that does ({missing}).",
         "lower cohort.folds, or add subjects of the rare class.",
     )
-
-
-def check_columns(images: Sequence[CohortImage], stratify_by: Sequence[str]) -> None:
-    """Refuse columns that are not there, or that have too many values to be spread evenly.
-
-    Args:
-        images: The cohort.
-        stratify_by: Names of columns of the labels.
-
-    Raises:
-        LabelError: The labels have no such column.
-        CohortError: A column has more than 50 values.
-    """
-    held = sorted({name for image in images for name in image.attributes})
-    for column in stratify_by:
-        if column not in held:
-            raise LabelError(
-                f"cohort.stratify_by: column must be one of {', '.join(held) or 'none'}, "
-                f"got {column}.",
-                "name further columns of the labels; the label itself is always spread evenly.",
-            )
-        n_values = len({image.attributes.get(column, "") for image in images})
-        if n_values > MAX_VALUES:
-            raise CohortError(
-                f"cohort.stratify_by: column must have at most {MAX_VALUES} values, got "
-                f"{n_values} in {column}.",
-                "group its values in a further column of the labels, and name that.",
-            )
-
-
-def _check_asked(*, is_given: bool, folds: int) -> None:
-    """Refuse given splits that were not asked for, and a wish for splits that are not given."""
-    if is_given and folds != 1:
-        raise CohortError(
-            f"cohort.folds: must be 1 where the labels have a column split, got {folds}.",
-            "set cohort.folds to 1 to honour the column, or remove the column to have folds made.",
-        )
-    if not is_given and folds == 1:
-        raise CohortError(
-            "labels: must have a column split where cohort.folds is 1, got none.",
-            "add the column (train, validation, test), or set cohort.folds to 2 or more.",
-        )
 
 
 def _honour_given_split(images: Sequence[CohortImage]) -> list[Assignment]:
@@ -176,42 +133,6 @@ def _build_groups(images: Sequence[CohortImage], stratify_by: Sequence[str]) -> 
         label = (LABEL, image.label)
         keys[image.group] |= {label, *values, *((*label, *value) for value in values)}
     return [Group(name, frozenset(held)) for name, held in keys.items()]
-
-
-def _check_enough(groups: Sequence[Group], scheme: _Scheme) -> None:
-    """Refuse fewer subjects than the folds need, in all or of one class."""
-    folds = scheme.folds
-    if len(groups) < folds:
-        raise CohortError(
-            f"cohort: subjects must number at least cohort.folds = {folds}, got {len(groups)} "
-            "that can be separated.",
-            "lower cohort.folds or add subjects.",
-        )
-    needed = _count_needed(scheme)
-    counts = Counter(key[1] for group in groups for key in group.keys if _is_class(key))
-    label, n = min(sorted(counts.items()), key=lambda item: item[1])
-    if n < needed:
-        raise CohortError(
-            f"cohort: subjects of each class must number at least {needed} for {folds} folds, "
-            f"got {n} of class {label}.",
-            "lower cohort.folds, add subjects of this class, or leave the class out.",
-        )
-
-
-def _count_needed(scheme: _Scheme) -> int:
-    """Return how many subjects of a class the scheme needs."""
-    if scheme.held_out is not None:
-        return scheme.folds + 1
-    # Besides the tested part, one subject must validate and one must train.
-    rest, n = max(scheme.inner_folds, 2), scheme.folds
-    while n - -(-n // scheme.folds) < rest:
-        n += 1
-    return n
-
-
-def _is_class(key: Key) -> bool:
-    """Say whether a key counts a class."""
-    return len(key) == 2 and key[0] == LABEL
 
 
 def _list_trainings(

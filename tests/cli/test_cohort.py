@@ -253,3 +253,34 @@ def test_the_command_wants_ingestion_first(tmp_path: Path) -> None:
     result = call("cohort", tmp_path)
     assert result.exit_code == 12
     assert "medvision ingest" in result.output
+
+
+def test_a_column_is_spread_evenly_and_counted_in_the_table(cohort: Cohort, folder: Path) -> None:
+    rows = [{**row, "site": "AB"[n // 2 % 2]} for n, row in enumerate(list_labels())]
+    result = cohort(rows, "cohort.folds=2", "cohort.stratify_by=[site]", "cohort.repeats=2")
+    assert result.exit_code == 0, result.output
+    layout = Layout(folder / "results")
+    folds = read_table(layout.folds)
+    assert {(r["fold"], r["repeat"], r["part"], r["inner"]) for r in folds} == {
+        *(("0", "0", "0", "0"), ("1", "0", "1", "0")),
+        *(("2", "1", "0", "0"), ("3", "1", "1", "0")),
+    }
+    tested = [r for r in read_table(layout.balance) if r["split"] == "test"]
+    for repeat in "01":
+        for site in "AB":
+            sizes = [
+                int(r["n_subjects"])
+                for r in tested
+                if (r["repeat"], r["variable"], r["value"]) == (repeat, "site", site)
+            ]
+            # The copy and its origin count once, and stay together.
+            assert max(sizes) - min(sizes) <= 2
+            assert sum(sizes) == 6
+    summary = json.loads(layout.cohort_summary.read_text())
+    assert (summary["n_folds"], summary["n_parts"], summary["n_repeats"]) == (4, 2, 2)
+
+
+def test_a_column_that_is_not_there_is_a_label_error(cohort: Cohort) -> None:
+    result = cohort(list_labels(), "cohort.stratify_by=[scanner]")
+    assert result.exit_code == 4
+    assert "column must be one of site, got scanner" in result.output

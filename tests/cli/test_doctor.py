@@ -135,6 +135,16 @@ def test_unusable_labels_fail(study, tmp_path, header, lines, words):
     assert_fails(doctor(study), "Labels", *words)
 
 
+def test_nested_folds_with_too_few_subjects_fail(study):
+    study["cohort"]["inner_folds"] = 3
+    assert_fails(doctor(study), "Labels", "3 folds need 5 subjects of each class")
+
+
+def test_a_column_to_stratify_by_that_is_not_there_fails(study):
+    study["cohort"]["stratify_by"] = ["site"]
+    assert_fails(doctor(study), "Labels", "no column site")
+
+
 def test_one_fold_without_a_split_column_fails(study):
     study["cohort"]["folds"] = 1
     assert_fails(doctor(study), "Labels", "1 fold and no split column")

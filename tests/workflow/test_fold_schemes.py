@@ -1,0 +1,109 @@
+"""Nested, repeated and held-out folds from the cohort to the sealed bundle, on a tiny cohort."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pipeline import TINY, Values, list_commands, run, write_config
+
+from medvision.io.tables import read_table
+from medvision.layout import Layout
+
+QUICK: Values = {**TINY, "model": {"weights": "none"}, "train": {"epochs": 1, "batch_size": 8}}
+
+
+def with_cohort(**fields: object) -> Values:
+    return {**QUICK, "cohort": {**TINY["cohort"], **fields}}
+
+
+def run_scheme(
+    tiny_study: Path, folder: Path, values: Mapping[str, Mapping[str, object]]
+) -> Layout:
+    """Run what comes after measuring, on the tiny study's images."""
+    for step in ("phantom", "ingest", "measure"):
+        shutil.copytree(tiny_study / step, folder / "results" / step)
+    config = write_config(folder, values)
+    for arguments in list_commands(config, after="measure"):
+        run(arguments)
+    run(["audit", "verify", str(folder / "results" / "audit" / "bundle")])
+    return Layout(folder / "results")
+
+
+def plan(
+    folder: Path, values: Mapping[str, Mapping[str, object]]
+) -> "subprocess.CompletedProcess[str]":
+    """Have the workflow say what it would run."""
+    config = write_config(folder, values)
+    snakefile = Path(__file__).parents[2] / "Snakefile"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "-n"]
+    command += ["--directory", str(folder), "--configfile", str(config), "--printshellcmds"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def read_metrics(layout: Layout) -> dict[str, int]:
+    facts = json.loads(layout.metrics.read_text())
+    return {name: facts[name] for name in ("n_subjects", "n_folds", "n_repeats", "n_inner")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "n_fits", "times", "counts"),
+    [
+        ({"inner_folds": 2, "repeats": 2}, 8, 4, {"n_folds": 2, "n_repeats": 2, "n_inner": 2}),
+        ({"held_out": 0.4}, 2, 2, {"n_folds": 1, "n_repeats": 1, "n_inner": 2}),
+    ],
+)
+def test_a_scheme_goes_all_the_way_and_its_bundle_agrees(
+    tiny_study: Path,
+    tmp_path: Path,
+    *,
+    fields: dict[str, object],
+    n_fits: int,
+    times: int,
+    counts: dict[str, int],
+) -> None:
+    layout = run_scheme(tiny_study, tmp_path, with_cohort(**fields))
+    rows = [row for row in read_table(layout.predictions) if row["split"] == "test"]
+    assert len({row["fold"] for row in rows}) == n_fits
+    assert set(Counter(row["image_id"] for row in rows).values()) == {times}
+    n_subjects = len({row["subject"] for row in rows})
+    assert read_metrics(layout) == {"n_subjects": n_subjects, **counts}
+    firsts = {row["fold"] for row in rows if (row["repeat"], row["inner"]) == ("0", "0")}
+    assert {row["fold"] for row in read_table(layout.selection)} <= firsts
+    report = layout.report_html.read_text()
+    assert "Training of the part" in report
+    assert f">{n_fits - 1}</th>" in report
+
+
+@pytest.mark.parametrize(
+    ("fields", "n_fits"), [({"inner_folds": 2, "repeats": 2}, 8), ({"held_out": 0.4}, 2)]
+)
+def test_the_workflow_plans_a_training_for_each_fold_of_a_scheme(
+    tmp_path: Path, fields: dict[str, object], n_fits: int
+) -> None:
+    done = plan(tmp_path, with_cohort(**fields))
+    assert done.returncode == 0, done.stderr
+    planned = done.stdout + done.stderr
+    assert f"fold-{n_fits - 1}/" in planned
+    assert f"fold-{n_fits}/" not in planned
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"held_out": 0.2, "inner_folds": 2}, "held_out must be empty where inner_folds is 2"),
+        ({"folds": 1, "repeats": 2}, "folds must be 2 or more with held_out"),
+    ],
+)
+def test_schemes_that_contradict_themselves_are_refused_before_any_work(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    done = plan(tmp_path, with_cohort(**fields))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
