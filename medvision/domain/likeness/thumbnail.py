@@ -9,6 +9,7 @@ Thumbnail = NDArray[np.uint8]
 """(64, 64) uint8 of an image, (32, 32, 32) uint8 of a volume."""
 
 _SIDES = {2: 64, 3: 32}
+_ROUNDING = 1e-5
 
 
 def build_thumbnail(array: NumberGrid, *, spacing_mm: tuple[float, float, float]) -> Thumbnail:
@@ -58,6 +59,8 @@ def _weigh(length: int, n: int) -> NDArray[np.float32]:
 def _scale(held: NDArray[np.float32]) -> Thumbnail:
     """Return grey levels from the lowest value to the highest."""
     low, high = float(held.min()), float(held.max())
-    scaled = (held - low) * (255 / (high - low) if high > low else 0)
-    grey: Thumbnail = scaled.round().astype(np.uint8)
+    # The rounding of the means of equal values is no contrast.
+    if high - low <= _ROUNDING * max(abs(low), abs(high)):
+        return np.zeros(held.shape, dtype=np.uint8)
+    grey: Thumbnail = ((held - low) * (255 / (high - low))).round().astype(np.uint8)
     return grey
