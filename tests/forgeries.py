@@ -207,6 +207,11 @@ def _reorder_folds(bundle: Path) -> None:
     replace(bundle / "study/cohort/folds.tsv", "train", "test")
 
 
+def _move_part(bundle: Path) -> None:
+    # The columns fold, repeat, part, inner and seed of the second fold's rows.
+    replace(bundle / PREDICTIONS, "\t1\t0\t1\t0\t0\t", "\t1\t0\t0\t0\t0\t")
+
+
 FORGERIES: dict[str, Forgery] = {
     **{f"one byte flipped in {kind}": _flip_in(path) for kind, path in KINDS.items()},
     "one file removed": lambda b: (b / KINDS["a picture"]).unlink(),
@@ -228,6 +233,7 @@ FORGERIES: dict[str, Forgery] = {
         lambda b: swap_subjects(b / PREDICTIONS), refit
     ),
     "a training image called a test image, all digests made to fit": _then(_reorder_folds, refit),
+    "predictions moved to another part, all digests made to fit": _then(_move_part, refit),
     "a case's rows and maps dropped, all digests made to fit": _then(_drop_case, refit),
     "a case's maps added, all digests made to fit": _then(_add_case, refit),
     "a test image's predictions dropped, all digests made to fit": _then(
