@@ -20,6 +20,7 @@ from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS
 from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
+    from medvision.preprocess.plan import Plan
     from medvision.preprocess.rejection import Rejection
     from medvision.preprocess.store import StoredImage, StoreResult
 
@@ -47,32 +48,32 @@ def command(study: Study, layout: Layout) -> None:
     with open_step("preprocess", study, upstream=("ingest", "cohort")) as step:
         rows = read_table(step.read(layout.cohort), required=("image_id", "label", "shape"))
         manifest = read_table(step.read(layout.manifest), required=("image_id", "flags"))
-        inverted = frozenset(
-            row["image_id"] for row in manifest if _INVERTED in row["flags"].split(",")
-        )
         rows.sort(key=lambda row: row["image_id"])
-        _preprocess(study, step, rows=rows, inverted=inverted)
+        _preprocess(study, step, rows=rows, manifest=manifest)
 
 
-def _preprocess(study: Study, step: Step, *, rows: list[Row], inverted: frozenset[str]) -> None:
+def _preprocess(study: Study, step: Step, *, rows: list[Row], manifest: list[Row]) -> None:
     """Introduce the images to the pipeline, and write the store with its tables."""
     from medvision.preprocess.channels import choose_channels
     from medvision.preprocess.dimensions import choose_dimensions
     from medvision.preprocess.execute import build_executor
-    from medvision.preprocess.plan import build_plan
     from medvision.preprocess.store import check_classes_left, write_arrays
     from medvision.runtime.device import limit_threads
     from medvision.runtime.progress import track
 
     # One thread: sums depend on how they are split, and the record holds no thread count.
     limit_threads(1)
+    inverted = frozenset(
+        row["image_id"] for row in manifest if _INVERTED in row["flags"].split(",")
+    )
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
     spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
     kept = _leave_out(shapes, others)
     colours = {image_id: _is_colour(step, image_id) for image_id in kept}
     _, other_channels = choose_channels(colours)
     kept = _leave_out(kept, other_channels)
-    plan = build_plan(spatial_dims=spatial_dims, **dict(study.preprocess))
+    held = [row for row in manifest if row["image_id"] in set(kept)]
+    plan = _plan(study, spatial_dims=spatial_dims, manifest=held)
     transform = build_executor(plan)
     step.facts["executor"] = transform.kind
     result = write_arrays(
@@ -91,6 +92,16 @@ def _preprocess(study: Study, step: Step, *, rows: list[Row], inverted: frozense
         steps=[*([_INVERSION] if inverted & set(kept) else []), *(s.as_dict() for s in plan.steps)],
         inverted=inverted,
     )
+
+
+def _plan(study: Study, *, spatial_dims: int, manifest: list[Row]) -> "Plan":
+    """Plan what all images go through, auto resolved by their modality."""
+    from medvision.preprocess.modality import resolve_intensity
+    from medvision.preprocess.plan import build_plan
+
+    modalities = {row.get("modality", "unknown") for row in manifest}
+    resolved = resolve_intensity(study.preprocess.intensity, modalities=modalities)
+    return build_plan(spatial_dims=spatial_dims, **(dict(study.preprocess) | resolved))
 
 
 def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> list[str]:

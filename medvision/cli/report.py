@@ -154,6 +154,16 @@ def _read_records(layout: Layout, done: tuple[str, ...]) -> list[dict[str, JsonV
     return [cast(dict[str, JsonValue], read_json(layout.record(name))) for name in ordered]
 
 
+def _read_window(layout: Layout) -> tuple[float, float] | None:
+    """Return the window that preprocessing scaled by, None for another scaling."""
+    meta = cast(dict[str, list[dict[str, JsonValue]]], read_json(layout.array_meta))
+    for step in meta["steps"]:
+        if step["name"] == "ScaleIntensityRange":
+            held = cast(dict[str, float], step["parameters"])
+            return held["a_min"], held["a_max"]
+    return None
+
+
 def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:
     """Render the images of the explained cases, as many as a page may hold."""
     from medvision.report.case import build_case_view
@@ -193,7 +203,6 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
     import numpy as np
 
     from medvision.io.nifti.read import read_nifti
-    from medvision.preprocess.windows import find_window
     from medvision.report.case import CaseGrids
 
     layout, image_id = step.layout, row["image_id"]
@@ -203,13 +212,12 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
 
     image = read_nifti(step.read(layout.image(image_id)))
     mask = layout.mask(image_id)
-    preprocess = step.study.preprocess
     return CaseGrids(
         image=image.as_grid(),
         affine=image.affine,
         maps={name: read_grid(layout.attribution(image_id, name)) for name in methods},
         mask=read_grid(mask) if mask.is_file() else None,
         has_geometry=row["geometry"] == "full",
-        window=find_window(preprocess.window) if preprocess.intensity == "window" else None,
+        window=_read_window(layout),
         units="" if row["units"] == "none" else row["units"],
     )

@@ -21,8 +21,10 @@ class PreprocessSection(Section):
     spacing_mm: SpacingMm | None = Field(
         (3.0, 3.0, 5.0), description="Voxel size (i, j, k); null keeps the source's. Not for 2D."
     )
-    intensity: Literal["window", "percentile", "zscore", "none"] = Field(
-        "window", description="How intensities are scaled."
+    intensity: Literal["auto", "window", "percentile", "zscore", "none"] = Field(
+        "window",
+        description="How intensities are scaled; auto by the modality: CT window, MR zscore within "
+        "the foreground, all else percentile.",
     )
     window: tuple[float, float] | WindowName = Field(
         (-1000.0, 200.0),
