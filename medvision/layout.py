@@ -4,19 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS = (
-    "phantom",
-    "pull",
-    "ingest",
-    "measure",
-    "cohort",
-    "preprocess",
-    "pretrain",
-    "train",
-    "predict",
-    "evaluate",
-    "explain",
-    "report",
-    "audit",
+    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess"),
+    *("pretrain", "train", "predict", "evaluate", "explain", "report", "audit"),
 )
 
 
@@ -176,10 +165,17 @@ class Layout:
         """Return one image's mask."""
         return self.masks / f"{image_id}.nii.gz"
 
-    @property
-    def arrays(self) -> Path:
-        """Preprocessed images, one memory-mapped array (N, C, I, J[, K]) float32."""
-        return self.root / "preprocess" / "arrays.npy"
+    def array_shard(self, name: str) -> Path:
+        """Return the arrays of a shard such as `2-of-4`, memory-mapped (n, C, I, J[, K])."""
+        return self.root / "preprocess" / f"arrays-{name}.npy"
+
+    def array_shards(self, n_shards: int) -> tuple[Path, ...]:
+        """Return the preprocessed images of all shards, in order."""
+        return tuple(self.array_shard(f"{k}-of-{n_shards}") for k in range(1, n_shards + 1))
+
+    def array_folder(self, name: str) -> Path:
+        """Return what preprocessing keeps for itself: `journal`, `kept`, or the marks, `shards`."""
+        return self.root / "preprocess" / name
 
     @property
     def array_index(self) -> Path:

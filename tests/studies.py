@@ -126,7 +126,7 @@ def write_preprocess(study: Study, layout: Layout) -> None:
         step.read(layout.cohort)
         for image in IMAGES:
             step.read(layout.image(image))
-        write_bytes(step.write(layout.arrays), b"\x93NUMPY arrays")
+        write_bytes(step.write(layout.array_shard("1-of-1")), b"\x93NUMPY arrays")
         write_json(step.write(layout.array_meta), {"spatial_dims": 3})
         columns = ("image_id", "reason", "detail")
         write_table(step.write(layout.preprocess_rejects), [], columns=columns)
@@ -141,7 +141,7 @@ def write_train(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     upstream = ["cohort", "preprocess", "pretrain"]
     with open_step(layout.fold_step(arm, fold), study, upstream=upstream) as step:
         step.read(layout.folds)
-        step.read(layout.arrays)
+        step.read(layout.array_shard("1-of-1"))
         if arm == "transfer":
             step.read(layout.pretrained)
         model = layout.model(arm, fold, seed=0)

@@ -28,7 +28,11 @@ TAKERS = {
         "medvision.domain.cohort:match_labels",
     ),
     "quality": ("medvision.domain.quality:find_findings",),
-    "preprocess": ("medvision.preprocess.plan:build_plan",),
+    "preprocess": (
+        "medvision.preprocess.plan:build_plan",
+        "medvision.preprocess.bench:Recipe",
+        "medvision.preprocess.store:Workshop",
+    ),
     "pretrain": (
         "medvision.learn.pretrain:pretrain_backbone",
         "medvision.phantom.source_task:generate_source_images",
@@ -44,6 +48,7 @@ TAKERS = {
 BY_THE_COMMAND = {
     "pacs": {"protocol", "accept_incomplete"},
     "ingest": {"accept", "shards", "bids", "reidentification", "blank_regions"},
+    "preprocess": {"shards"},
     "pretrain": {"images"},
     "train": {"seeds", "compare_scratch"},
 }

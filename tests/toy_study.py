@@ -70,12 +70,15 @@ def _write_cohort(study: Study, *, names, labels) -> None:
 def _write_arrays(study: Study, *, names, images) -> None:
     layout = Layout(study.output.path)
     with open_step("preprocess", study) as step:
-        np.save(step.write(layout.arrays), images)
+        np.save(step.write(layout.array_shard("1-of-1")), images)
         affine = json.dumps(np.eye(4).tolist())
         rows = [
             {
                 "row": row,
+                "shard": "1-of-1",
                 "image_id": name,
+                "scale": 1,
+                "offset": 0,
                 "source_shape": "x".join(map(str, (*images.shape[2:], 1)[:3])),
                 "source_affine": affine,
                 "tensor_affine": affine,

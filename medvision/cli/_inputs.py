@@ -5,7 +5,7 @@ from pathlib import Path
 from medvision.config.model import Study
 from medvision.config.sections import DataSection
 from medvision.domain.label_columns import rename_columns
-from medvision.errors import DataError, LabelError
+from medvision.errors import ConfigError, DataError, LabelError
 from medvision.layout import Layout
 
 
@@ -68,3 +68,15 @@ def read_labels(path: Path, *, data: DataSection) -> list[dict[str, str]]:
     except DataError as error:
         raise LabelError(error.message, error.hint) from error
     return rename_columns(rows, subject_column=data.subject_column, label_column=data.label_column)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return (number, total) of the part that a text such as 3/16 names.
+
+    Raises:
+        ConfigError: The text names none.
+    """
+    number, _, total = text.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise ConfigError(f"--shard: value must be K/N with K from 1 to N, got {text}.")
+    return int(number), int(total)

@@ -91,8 +91,11 @@ def read_learning_data(step: Step) -> LearningData:
 def open_store(step: Step) -> ArrayStore:
     """Map the preprocessed images."""
     layout = step.layout
+    shards = layout.array_shards(step.study.preprocess.shards)
     return read_array_store(
-        step.read(layout.arrays), step.read(layout.array_index), step.read(layout.array_meta)
+        [step.read(path) for path in shards],
+        step.read(layout.array_index),
+        step.read(layout.array_meta),
     )
 
 

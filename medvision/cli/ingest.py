@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision.cli._ingest_inputs import build_settings, check_archive, find_listing
-from medvision.cli._inputs import find_source
+from medvision.cli._inputs import find_source, parse_shard
 from medvision.cli._refusals import check_accepted, check_refusals
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
-from medvision.errors import ConfigError
 from medvision.layout import Layout
 
 if TYPE_CHECKING:
     from medvision.io.ingest.settings import IngestSettings, IngestSummary
-    from medvision.io.ingest.store import Shard
 
 
 @study_command(
@@ -49,36 +47,28 @@ def command(
     settings = build_settings(study, layout)
     source = find_source(study, layout)
     if index_only or shard is not None:
-        part = None if shard is None else _parse_shard(shard)
-        _do_part(source, layout, settings=settings, shard=part)
+        part = None if shard is None else parse_shard(shard)
+        _do_part(source, layout, settings=settings, part=part)
         return
     _ingest(study, layout, source=source, settings=settings)
     if not defer_refusals:
         check_refusals(study, layout)
 
 
-def _parse_shard(text: str) -> "Shard":
-    """Return the shard that a text such as 3/16 names."""
-    from medvision.io.ingest.store import Shard
-
-    number, _, total = text.partition("/")
-    if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
-        raise ConfigError(f"--shard: value must be K/N with K from 1 to N, got {text}.")
-    return Shard(int(number), int(total))
-
-
 def _do_part(
-    source: Path, layout: Layout, *, settings: "IngestSettings", shard: "Shard | None"
+    source: Path, layout: Layout, *, settings: "IngestSettings", part: tuple[int, int] | None
 ) -> None:
     """Bring the index up to date, or convert one shard of it, and leave a mark."""
     from medvision.io.ingest.run import convert_shard, index_folder
+    from medvision.io.ingest.store import Shard
     from medvision.runtime.files import write_json
 
-    if shard is None:
+    if part is None:
         n_files = index_folder(source, layout, settings=settings)
         write_json(layout.ingest_shard("index"), {"files": n_files})
         click.echo(f"ingest: {n_files} files indexed", err=True)
         return
+    shard = Shard(*part)
     n_done, n_all = convert_shard(source, layout, settings=settings, shard=shard)
     write_json(layout.ingest_shard(str(shard)), {"jobs": n_all})
     click.echo(f"ingest: shard {shard}: {n_done} of {n_all} series and files converted", err=True)

@@ -1,32 +1,28 @@
-"""`medvision preprocess`: the cohort's images through one MONAI pipeline into one array store."""
+"""`medvision preprocess`: the cohort's images through one pipeline into one array store."""
 
-import json
-import logging
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import click
 
-from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._inputs import parse_shard
+from medvision.cli._run import Step, open_step, read_record, study_command
+from medvision.cli._store_tables import write_tables
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
-from medvision.domain.volume import FloatVolume, format_shape, parse_shape
-from medvision.io.tables import Row, read_table, write_table
+from medvision.domain.volume import FloatVolume, parse_shape
+from medvision.errors import StaleOutputError
+from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
-from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS
-from medvision.runtime.files import write_json
+from medvision.runtime.files import hash_file, write_json
 
 if TYPE_CHECKING:
-    from medvision.preprocess.plan import Plan
+    from medvision.preprocess.keys import Task
     from medvision.preprocess.rejection import Rejection
-    from medvision.preprocess.store import StoredImage, StoreResult
-
-REJECT_COLUMNS = ("image_id", "reason", "detail")
-
-_ROUNDING_MM = 1e-12
+    from medvision.preprocess.store import Workshop
 
 _INVERTED = "monochrome1"
 _INVERSION: JsonValue = {
@@ -35,73 +31,190 @@ _INVERSION: JsonValue = {
 }
 """The step before the pipeline; the index tells which images it concerns."""
 
-_log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Images:
+    """The cohort's images as far as they fit together; goes to worker processes by pickle.
+
+    Args:
+        layout: Where they lie.
+        kept: Image ids, sorted.
+        digests: Path of each file, as records name it, to its sha256.
+        inverted: Images that are turned over.
+        modalities: Those of the images kept.
+        spatial_dims: 2 or 3.
+        rejections: Images that do not fit the others.
+    """
+
+    layout: Layout
+    kept: tuple[str, ...]
+    digests: Mapping[str, str]
+    inverted: frozenset[str]
+    modalities: frozenset[str]
+    spatial_dims: int
+    rejections: tuple["Rejection", ...]
+
+    def digest(self, image_id: str) -> str | None:
+        """Return the sha256 of an image's file as ingestion wrote it."""
+        path = self.layout.image(image_id).relative_to(self.layout.root)
+        return self.digests.get(path.as_posix())
+
+    def load(self, image_id: str) -> tuple[FloatVolume, Affine]:
+        """Read one ingested image, which must be as it was written: rows go by its digest.
+
+        Raises:
+            StaleOutputError: The file has other bytes.
+        """
+        from medvision.io.nifti.read import read_nifti
+        from medvision.preprocess.channels import put_channels_first
+
+        path = self.layout.image(image_id)
+        if hash_file(path) != self.digest(image_id):
+            name = path.relative_to(self.layout.root).as_posix()
+            raise StaleOutputError(
+                f"{name}: file must be as an earlier step wrote it, got other bytes.",
+                "run the step ingest again.",
+            )
+        image = read_nifti(path)
+        is_inverted = image_id in self.inverted
+        volume = put_channels_first(image.array, is_colour=image.is_colour, is_inverted=is_inverted)
+        return volume, image.affine
 
 
 @study_command(
     "preprocess",
-    help="Compute the arrays that networks are trained on, one row per image of the cohort.",
+    help="Compute the arrays that networks are trained on, one row per image of the cohort. Only "
+    "what is new or changed since the last run is computed.",
     example="medvision preprocess --set preprocess.size='[96, 96, 96]'",
 )
-def command(study: Study, layout: Layout) -> None:
-    """Preprocess the cohort's images, in the order of their ids."""
-    with open_step("preprocess", study, upstream=("ingest", "cohort")) as step:
-        rows = read_table(step.read(layout.cohort), required=("image_id", "label", "shape"))
-        manifest = read_table(step.read(layout.manifest), required=("image_id", "flags"))
-        rows.sort(key=lambda row: row["image_id"])
-        _preprocess(study, step, rows=rows, manifest=manifest)
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Compute the K-th of N parts; a run without writes the whole store.",
+)
+def command(study: Study, layout: Layout, *, shard: str | None) -> None:
+    """Preprocess the cohort's images, or one part of them."""
+    if shard is not None:
+        _compute_part(study, layout, part=parse_shard(shard))
+        return
+    with open_step(
+        "preprocess", study, upstream=("ingest", "cohort"), keeps=layout.step("preprocess")
+    ) as step:
+        step.read(layout.manifest)
+        rows = _read_cohort(step.layout)
+        step.read(layout.cohort)
+        for row in rows:
+            step.read(layout.image(row["image_id"]))
+        _write_store(study, step, rows=rows)
 
 
-def _preprocess(study: Study, step: Step, *, rows: list[Row], manifest: list[Row]) -> None:
-    """Introduce the images to the pipeline, and write the store with its tables."""
+def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> None:
+    """Compute the rows of one shard into the journal, and leave a mark."""
+    from medvision.preprocess.store import compute_missing, select_shard
+
+    number, total = part
+    images = _choose_images(study, layout, rows=_read_cohort(layout))
+    workshop, tasks, _ = _prepare(study, layout, images=images)
+    chosen = select_shard(tasks, shard=number, n_shards=total)
+    compute_missing(chosen, workshop)
+    write_json(layout.array_folder("shards") / f"{number}-of-{total}.json", {"images": len(chosen)})
+
+
+def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
+    """Write the shards and their tables; what is left of other runs goes."""
+    from medvision.preprocess.execute import build_executor
+    from medvision.preprocess.rows import Journal
+    from medvision.preprocess.store import check_classes_left, write_store
+
+    layout, total = step.layout, study.preprocess.shards
+    images = _choose_images(study, layout, rows=rows)
+    workshop, tasks, steps = _prepare(study, layout, images=images)
+    step.facts["executor"] = build_executor(workshop.recipe.plan).kind
+    shards = layout.array_shards(total)
+    result = write_store(
+        tasks, workshop, find_shard=lambda number: step.write(shards[number - 1]), n_shards=total
+    )
+    result = replace(result, rejections=(*images.rejections, *result.rejections))
+    check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
+    write_tables(
+        step, result, spatial_dims=images.spatial_dims, steps=steps, inverted=images.inverted
+    )
+    Journal(layout.array_folder("journal")).clear()
+    for path in _list_others(layout, shards):
+        path.unlink(missing_ok=True)
+
+
+def _list_others(layout: Layout, shards: Sequence[Path]) -> list[Path]:
+    """Return the shards of a store that was cut in another number of them."""
+    found = layout.step("preprocess").glob(layout.array_shard("*").name)
+    return sorted(set(found) - set(shards))
+
+
+def _read_cohort(layout: Layout) -> list[Row]:
+    """Return the cohort's rows, sorted by image."""
+    rows = read_table(layout.cohort, required=("image_id", "label", "shape"))
+    return sorted(rows, key=lambda row: row["image_id"])
+
+
+def _choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
+    """Leave out the images that cannot be in one array with the others."""
     from medvision.preprocess.channels import choose_channels
     from medvision.preprocess.dimensions import choose_dimensions
-    from medvision.preprocess.execute import build_executor
-    from medvision.preprocess.store import check_classes_left, write_arrays
-    from medvision.runtime.device import limit_threads
-    from medvision.runtime.progress import track
 
-    # One thread: sums depend on how they are split, and the record holds no thread count.
-    limit_threads(1)
-    inverted = frozenset(
-        row["image_id"] for row in manifest if _INVERTED in row["flags"].split(",")
-    )
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
     spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
     kept = _leave_out(shapes, others)
-    colours = {image_id: _is_colour(step, image_id) for image_id in kept}
-    _, other_channels = choose_channels(colours)
+    _, other_channels = choose_channels({name: _is_colour(layout, name) for name in kept})
+    manifest = read_table(layout.manifest, required=("image_id", "flags"))
+    record = read_record(layout, "ingest")
     kept = _leave_out(kept, other_channels)
-    held = [row for row in manifest if row["image_id"] in set(kept)]
-    plan = _plan(study, spatial_dims=spatial_dims, manifest=held)
-    transform = build_executor(plan)
-    step.facts["executor"] = transform.kind
-    result = write_arrays(
-        track(kept, "preprocessing images", total=len(kept)),
-        lambda image_id: _load_image(step, image_id, is_inverted=image_id in inverted),
-        transform=transform,
+    held = set(kept)
+    return Images(
+        layout=layout,
+        kept=tuple(kept),
+        modalities=frozenset(
+            row.get("modality", "unknown") for row in manifest if row["image_id"] in held
+        ),
+        digests=record.writes if record else {},
+        inverted=frozenset(
+            row["image_id"] for row in manifest if _INVERTED in row["flags"].split(",")
+        ),
         spatial_dims=spatial_dims,
-        path=step.write(step.layout.arrays),
-    )
-    result = replace(result, rejections=(*others, *other_channels, *result.rejections))
-    check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
-    _write_tables(
-        step,
-        result,
-        spatial_dims=spatial_dims,
-        steps=[*([_INVERSION] if inverted & set(kept) else []), *(s.as_dict() for s in plan.steps)],
-        inverted=inverted,
+        rejections=(*others, *other_channels),
     )
 
 
-def _plan(study: Study, *, spatial_dims: int, manifest: list[Row]) -> "Plan":
-    """Plan what all images go through, auto resolved by their modality."""
+def _prepare(
+    study: Study, layout: Layout, *, images: Images
+) -> tuple["Workshop", list["Task"], list[JsonValue]]:
+    """Return where rows come from, the images as tasks, and the steps for the record."""
+    from medvision.preprocess.bench import Recipe
+    from medvision.preprocess.earlier import EarlierStore
+    from medvision.preprocess.keys import build_tasks
     from medvision.preprocess.modality import resolve_intensity
     from medvision.preprocess.plan import build_plan
+    from medvision.preprocess.store import Workshop
 
-    modalities = {row.get("modality", "unknown") for row in manifest}
-    resolved = resolve_intensity(study.preprocess.intensity, modalities=modalities)
-    return build_plan(spatial_dims=spatial_dims, **(dict(study.preprocess) | resolved))
+    section = study.preprocess
+    resolved = resolve_intensity(section.intensity, modalities=set(images.modalities))
+    plan = build_plan(spatial_dims=images.spatial_dims, **(section.pipeline | resolved))
+    recipe = Recipe(
+        load=images.load,
+        plan=plan,
+        dtype=section.dtype,
+        max_rounding=section.max_rounding,
+        keep_after=section.keep_after,
+        journal=layout.array_folder("journal"),
+        kept=layout.array_folder("kept"),
+    )
+    earlier = EarlierStore(layout.array_index, find_shard=layout.array_shard)
+    sources: dict[str, JsonValue] = {
+        image_id: [images.digest(image_id), image_id in images.inverted] for image_id in images.kept
+    }
+    tasks = build_tasks(sources, plan, keep_after=section.keep_after)
+    inversion = [_INVERSION] if images.inverted & set(images.kept) else []
+    steps = [*inversion, *(step.as_dict() for step in plan.steps)]
+    return Workshop(recipe, section.workers, earlier), tasks, steps
 
 
 def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> list[str]:
@@ -110,75 +223,8 @@ def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> l
     return [image_id for image_id in image_ids if image_id not in gone]
 
 
-def _is_colour(step: Step, image_id: str) -> bool:
+def _is_colour(layout: Layout, image_id: str) -> bool:
     """Tell by its header whether an ingested image is coloured."""
     from medvision.io.nifti.read import read_header
 
-    return read_header(step.read(step.layout.image(image_id))).is_colour
-
-
-def _load_image(step: Step, image_id: str, *, is_inverted: bool) -> tuple[FloatVolume, Affine]:
-    """Read one ingested image."""
-    from medvision.io.nifti.read import read_nifti
-    from medvision.preprocess.channels import put_channels_first
-
-    image = read_nifti(step.read(step.layout.image(image_id)))
-    volume = put_channels_first(image.array, is_colour=image.is_colour, is_inverted=is_inverted)
-    return volume, image.affine
-
-
-def _write_tables(
-    step: Step,
-    result: "StoreResult",
-    *,
-    spatial_dims: int,
-    steps: list[JsonValue],
-    inverted: frozenset[str],
-) -> None:
-    """Write the index, the rejects and the meta file, and note the counts for the record."""
-    write_table(
-        step.write(step.layout.array_index),
-        [
-            _describe_row(row, image) | {"inverted": image.image_id in inverted}
-            for row, image in enumerate(result.images)
-        ],
-        columns=(*ARRAY_INDEX_COLUMNS, "inverted"),
-    )
-    rejections = sorted(result.rejections, key=lambda rejection: rejection.image_id)
-    write_table(
-        step.write(step.layout.preprocess_rejects),
-        [asdict(rejection) for rejection in rejections],
-        columns=REJECT_COLUMNS,
-    )
-    meta: dict[str, JsonValue] = {
-        "spatial_dims": spatial_dims,
-        "channels": result.shape[1],
-        "shape": list(result.shape),
-        "steps": steps,
-    }
-    write_json(step.write(step.layout.array_meta), meta)
-    step.facts |= {"n_images": len(result.images), "n_rejected": len(rejections), **meta}
-    for reason, count in sorted(Counter(r.reason for r in rejections).items()):
-        _log.warning("%d images left out: %s (see preprocess/rejects.tsv)", count, reason)
-
-
-def _describe_row(row: int, image: "StoredImage") -> dict[str, str | int | bool]:
-    """Return one line of the index."""
-    return {
-        "row": row,
-        "image_id": image.image_id,
-        "source_shape": format_shape(image.source_shape),
-        "source_affine": _format_affine(image.source_affine),
-        "tensor_affine": _format_affine(_clear_rounding(image.tensor_affine)),
-    }
-
-
-def _clear_rounding(affine: Affine) -> Affine:
-    """Return a computed affine without what rounding left of its zeros: machines differ in it."""
-    return np.where(np.abs(affine) < _ROUNDING_MM, 0.0, affine)
-
-
-def _format_affine(affine: Affine) -> str:
-    """Return a matrix as JSON with nine digits, which hold any float32 exactly."""
-    # Adding zero turns -0.0, which the same matrix may or may not have, into 0.0.
-    return json.dumps([[float(f"{value:.9g}") + 0.0 for value in row] for row in affine.tolist()])
+    return read_header(layout.image(image_id)).is_colour

@@ -50,9 +50,9 @@ def _pretrain(step: Step) -> None:
     section = step.study.pretrain
     device = prepare_device(step)
     shape = open_store(step).array.shape[1:]
-    size = (*shape[1:], 1)[:3]
+    i, j, k = (*shape[1:], 1)[:3]
     volumes, labels, names = generate_source_images(
-        n_images=section.images, size=size, seed=section.seed
+        n_images=section.images, size=(i, j, k), seed=section.seed
     )
     state = State(step.layout.step("pretrain") / "resume" / "state.pt", hash_settings(step, {}))
     result = pretrain_backbone(

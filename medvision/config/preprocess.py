@@ -1,10 +1,10 @@
 """The section of preprocessing: one deterministic pipeline, the same for every image."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
-from medvision.config.sections import Section, SpacingMm, Triple
+from medvision.config.sections import Positive, Section, SpacingMm, Triple
 
 WindowName = Literal[
     "lung", "mediastinum", "soft-tissue", "abdomen", "liver", "brain", "stroke", "bone"
@@ -52,3 +52,26 @@ class PreprocessSection(Section):
         "pad", description="Reach size by centred padding and cropping, or by resampling."
     )
     size: Triple = Field((64, 64, 24), description="Array size (i, j, k); 2D uses i and j.")
+    dtype: Literal["auto", "float32", "float16", "int16"] = Field(
+        "auto",
+        description="How arrays are stored: auto takes float16, else int16 with a scale per image, "
+        "else float32, whichever first keeps every image within max_rounding.",
+    )
+    max_rounding: PositiveFloat = Field(
+        1e-3, description="Largest error that storing may make, in scaled intensity."
+    )
+    keep_after: str | None = Field(
+        None,
+        description="Name of the step (such as Spacing) after which images are kept as well, so "
+        "that a change of what follows costs only that; null keeps none.",
+    )
+    shards: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="Files of the store, and jobs among which the workflow divides it."
+    )
+    workers: Positive = Field(1, description="Processes that compute in parallel.")
+
+    @property
+    def pipeline(self) -> dict[str, Any]:
+        """The fields that say what is computed, without those of how it is stored."""
+        stored = {"dtype", "max_rounding", "keep_after", "shards", "workers"}
+        return {name: value for name, value in self if name not in stored}

@@ -1,4 +1,4 @@
-"""Batches straight from a memory-mapped array, by row, without worker processes."""
+"""Batches straight from memory-mapped arrays, by row, without worker processes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,10 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medvision.runtime.shards import StoredArrays
+
 Imbalance = Literal["none", "weights", "sampling"]
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """(images (B, C, I, J[, K]), generator) -> changed images of the same shape."""
+
+_TORCH_TYPES = {"float16": torch.float16, "int16": torch.int16, "float32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,13 @@ class Examples:
     """Some images of an array, with their labels.
 
     Args:
-        arrays: All images, (N, C, I, J) or (N, C, I, J, K) float32, memory-mapped or not.
+        arrays: All images, (N, C, I, J) or (N, C, I, J, K): a store's, or float32 in memory.
         rows: Which of them, (n,) int64, indices along N.
         labels: Class index of each, (n,) int64.
         subjects: Subject of each, n names; only errors show them.
     """
 
-    arrays: NDArray[np.float32]
+    arrays: NDArray[np.float32] | StoredArrays
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     subjects: tuple[str, ...]
@@ -80,13 +84,50 @@ def iterate_batches(
         order: Positions in `examples`, (m,).
         batch_size: Images in a batch, at least 2.
     """
+    room = _make_room(examples.arrays, batch_size + 1)
     for chosen in _split(order, batch_size):
-        images = np.ascontiguousarray(examples.arrays[examples.rows[chosen]], dtype=np.float32)
         yield Batch(
-            torch.from_numpy(images),
+            read_images(examples.arrays, examples.rows[chosen], room=room),
             torch.from_numpy(examples.labels[chosen]),
             tuple(examples.subjects[n] for n in chosen),
         )
+
+
+def read_images(
+    arrays: NDArray[np.float32] | StoredArrays, rows: NDArray[np.int64], *, room: Tensor | None
+) -> Tensor:
+    """Return rows as a new batch, the same floats that `StoredArrays.read_rows` returns.
+
+    Rows are copied as they are stored and converted at once in torch, which takes a third of the
+    time that numpy takes for float16.
+
+    Args:
+        arrays: All images.
+        rows: Which of them, (B,), indices along N.
+        room: At least (B, C, I, J[, K]) of the store's type, overwritten; None makes it anew.
+
+    Returns:
+        (B, C, I, J[, K]) float32, which shares no memory with `room`.
+    """
+    if not isinstance(arrays, StoredArrays):
+        return torch.from_numpy(np.ascontiguousarray(arrays[rows], dtype=np.float32))
+    if room is None or arrays.dtype == np.float32:
+        room = torch.empty((len(rows), *arrays.shape[1:]), dtype=_TORCH_TYPES[arrays.dtype.name])
+    stored = room[: len(rows)]
+    arrays.copy_rows(rows, out=stored.numpy())
+    images = stored.to(torch.float32)
+    if stored.dtype == torch.int16:
+        once = (-1, *[1] * (images.ndim - 1))
+        images *= torch.from_numpy(arrays.scales[rows]).reshape(once)
+        images += torch.from_numpy(arrays.offsets[rows]).reshape(once)
+    return images
+
+
+def _make_room(arrays: NDArray[np.float32] | StoredArrays, n_images: int) -> Tensor | None:
+    """Return where stored rows are copied to, once for all batches; floats need no conversion."""
+    if not isinstance(arrays, StoredArrays) or arrays.dtype == np.float32:
+        return None
+    return torch.empty((n_images, *arrays.shape[1:]), dtype=_TORCH_TYPES[arrays.dtype.name])
 
 
 def count_batches(n_images: int, batch_size: int) -> int:

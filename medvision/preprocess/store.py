@@ -1,92 +1,149 @@
-"""Writing the array store: images one after the other into one file, in the order given."""
+"""Writing the array store: what is known is copied, the rest is computed, shard by shard."""
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from medvision.domain.geometry import Affine
-from medvision.domain.volume import FloatGrid, FloatVolume, GridShape
-from medvision.errors import DataError, GeometryError
-from medvision.preprocess.execute import Executor
-from medvision.preprocess.rejection import Rejection, UnusableImageError
+from medvision.errors import DataError
+from medvision.preprocess.bench import Recipe, compute_rows
+from medvision.preprocess.earlier import EarlierStore
+from medvision.preprocess.encoding import Dtype, choose_dtype
+from medvision.preprocess.keys import Task, choose_shard, group_by_shard
+from medvision.preprocess.rejection import Rejection
+from medvision.preprocess.rows import Journal, Outcome, Refused, Row
 from medvision.runtime.files import writing
+from medvision.runtime.progress import track
 
-Load = Callable[[str], tuple[FloatGrid | FloatVolume, Affine]]
-"""Image id to (array (I, J, K) or (C, I, J, K) float32, affine), the channels of all images alike.
+_HINT = (
+    "look at the images named; window, size, foreground_above or data.dimensions may not fit them."
+)
+_HEADERS = {"float16": "<f2", "int16": "<i2", "float32": "<f4"}
 
-It raises GeometryError for an impossible affine.
-"""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class StoredImage:
-    """One row of the store: where the image came from and where its array lies in space."""
+class StoredRow:
+    """A row and the shard that holds it, counted from 1."""
 
-    image_id: str
-    source_shape: GridShape
-    source_affine: Affine
-    tensor_affine: Affine
+    row: Row
+    shard: int
 
 
 @dataclass(frozen=True)
 class StoreResult:
-    """What was written: shape (N, C, I, J[, K]), its rows in order, and what was left out."""
+    """What was written: shape (N, C, I, J[, K]) of all shards, type, rows, what was left out."""
 
     shape: tuple[int, ...]
-    images: tuple[StoredImage, ...]
+    dtype: Dtype
+    rows: tuple[StoredRow, ...]
     rejections: tuple[Rejection, ...]
 
+    @property
+    def largest_rounding(self) -> float:
+        """The largest error that storing made of any value, in scaled intensity."""
+        return max(stored.row.rounding(self.dtype) for stored in self.rows)
 
-def write_arrays(
-    image_ids: Iterable[str],
-    load: Load,
-    *,
-    transform: Executor,
-    spatial_dims: int,
-    path: Path,
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where rows come from: the recipe, the processes, the journal and the earlier store."""
+
+    recipe: Recipe
+    workers: int
+    earlier: EarlierStore
+
+    def read(self, task: Task) -> tuple[Outcome, bytes] | None:
+        """Return what is known of an image already."""
+        journal = Journal(self.recipe.journal)
+        return journal.read(task.key, image_id=task.image_id) or self.earlier.read(
+            task.key, image_id=task.image_id
+        )
+
+    def compute(self, tasks: Sequence[Task], *, dtype: Dtype | None = None) -> None:
+        """Compute rows into the journal."""
+        rows = compute_rows(tasks, self.recipe, workers=self.workers, dtype=dtype)
+        for _ in track(rows, "preprocessing images", total=len(tasks)):
+            pass
+
+
+def compute_missing(tasks: Sequence[Task], workshop: Workshop) -> dict[str, Outcome]:
+    """Bring the journal up to date, and return what became of each image.
+
+    Args:
+        tasks: All images that shall be rows.
+        workshop: Where rows come from.
+
+    Returns:
+        Image id to its row or its refusal.
+
+    Raises:
+        StorageError: The journal cannot be written.
+    """
+    outcomes: dict[str, Outcome] = {}
+    for task in tasks:
+        found = workshop.read(task)
+        if found is not None:
+            outcomes[task.image_id] = found[0]
+    missing = [task for task in tasks if task.image_id not in outcomes]
+    _log.info("preprocess: %d images kept, %d to compute", len(outcomes), len(missing))
+    workshop.compute(missing)
+    return outcomes | {task.image_id: _read_surely(workshop, task)[0] for task in missing}
+
+
+def write_store(
+    tasks: Sequence[Task], workshop: Workshop, *, find_shard: Callable[[int], Path], n_shards: int
 ) -> StoreResult:
-    """Preprocess images into one `.npy` file that is then memory-mapped.
+    """Write all shards of the store.
 
     Rows are appended with plain writes, not through a memory map: on a full disk a write raises
     an error that can be told to the user, a mapped page kills the process.
 
     Args:
-        image_ids: Images in the order of their rows.
-        load: Reads one source image.
-        transform: What `build_executor` returned.
-        spatial_dims: 2 stores (N, C, I, J), 3 stores (N, C, I, J, K).
-        path: The file; appears only when complete.
+        tasks: All images that shall be rows.
+        workshop: Where rows come from; its journal may be cleared afterwards.
+        find_shard: Number of a shard, from 1, to its file, which appears only when complete.
+        n_shards: How many there are; an image's id alone decides which one it is in.
 
     Returns:
-        Rows and rejections. Equal images and settings give equal bytes.
+        Rows in the order of shards, by id within a shard, and rejections. Equal images and
+        settings give equal bytes, whatever was kept and however many processes there were.
 
     Raises:
-        DataError: No image is left.
+        DataError: No image is left, or the type asked for loses more than is allowed.
         StorageError: The folder cannot be written, or its disk is full.
     """
-    images: list[StoredImage] = []
-    rejections: list[Rejection] = []
-    shape: tuple[int, ...] = ()
-    with writing(path) as temporary, temporary.open("wb") as stream:
-        for image_id in image_ids:
-            try:
-                array, stored = _prepare(image_id, load, transform=transform)
-            except UnusableImageError as error:
-                rejections.append(Rejection(image_id, error.reason, error.detail))
-                continue
-            row = array if spatial_dims == 3 else array[..., 0]
-            if not images:
-                _write_header(stream, (0, *row.shape))
-            stream.write(row.tobytes())
-            images.append(stored)
-            shape = (len(images), *row.shape)
-        _check_any_left(rejections, n_stored=len(images))
-        stream.seek(0)
-        _write_header(stream, shape)
-    return StoreResult(shape, tuple(images), tuple(rejections))
+    outcomes = compute_missing(tasks, workshop)
+    rows = {name: found for name, found in outcomes.items() if isinstance(found, Row)}
+    rejections = tuple(
+        Rejection(found.image_id, found.reason, found.detail)
+        for found in outcomes.values()
+        if isinstance(found, Refused)
+    )
+    _check_any_left(rejections, n_stored=len(rows))
+    recipe = workshop.recipe
+    dtype = choose_dtype(recipe.dtype, list(rows.values()), max_rounding=recipe.max_rounding)
+    by_id = {task.image_id: task for task in tasks if task.image_id in rows}
+    others = [task for name, task in by_id.items() if rows[name].dtype != dtype]
+    if others:
+        _log.info("preprocess: %d images are stored as %s like the rest", len(others), dtype)
+        workshop.compute(others, dtype=dtype)
+    stored = []
+    for number, image_ids in enumerate(group_by_shard(by_id, n_shards=n_shards), start=1):
+        chosen = [by_id[image_id] for image_id in image_ids]
+        shape = next(iter(rows.values())).shape
+        written = _write_shard(find_shard(number), chosen, workshop, shape=shape, dtype=dtype)
+        stored += [StoredRow(row, number) for row in written]
+    return StoreResult((len(stored), *stored[0].row.shape), dtype, tuple(stored), rejections)
+
+
+def select_shard(tasks: Sequence[Task], *, shard: int, n_shards: int) -> list[Task]:
+    """Return the images of one shard."""
+    return [task for task in tasks if choose_shard(task.image_id, n_shards=n_shards) == shard]
 
 
 def check_classes_left(labels: Mapping[str, str], result: StoreResult) -> None:
@@ -94,14 +151,14 @@ def check_classes_left(labels: Mapping[str, str], result: StoreResult) -> None:
 
     Args:
         labels: Image to its label, of all images that were to be stored.
-        result: What `write_arrays` returned.
+        result: What `write_store` returned.
 
     Raises:
         DataError: All images of a label were rejected.
     """
-    left = {labels[image.image_id] for image in result.images}
+    left = {labels[stored.row.image_id] for stored in result.rows}
     for lost in sorted(set(labels.values()) - left):
-        ids = [image_id for image_id, label in labels.items() if label == lost]
+        ids = {image_id for image_id, label in labels.items() if label == lost}
         held = [rejection for rejection in result.rejections if rejection.image_id in ids]
         raise DataError(
             f"preprocess: every class must keep an image, got none of {len(ids)} left in class "
@@ -110,30 +167,44 @@ def check_classes_left(labels: Mapping[str, str], result: StoreResult) -> None:
         )
 
 
-_HINT = (
-    "look at the images named; window, size, foreground_above or data.dimensions may not fit them."
-)
+def _write_shard(
+    path: Path, tasks: Sequence[Task], workshop: Workshop, *, shape: tuple[int, ...], dtype: Dtype
+) -> list[Row]:
+    """Write one shard's file, row after row."""
+    rows = []
+    with writing(path) as temporary, temporary.open("wb") as stream:
+        _write_header(stream, (len(tasks), *shape), dtype=dtype)
+        for task in tasks:
+            outcome, content = _read_surely(workshop, task)
+            if not isinstance(outcome, Row) or (outcome.dtype, outcome.shape) != (dtype, shape):
+                raise DataError(
+                    f"preprocess: row of {task.image_id} must be {dtype} {shape}, got another.",
+                    "run the step again.",
+                )
+            stream.write(content)
+            rows.append(outcome)
+    return rows
 
 
-def _prepare(image_id: str, load: Load, *, transform: Executor) -> tuple[FloatVolume, StoredImage]:
-    """Load one image and send it through the pipeline."""
-    try:
-        image, affine = load(image_id)
-    except GeometryError as error:
-        raise UnusableImageError("bad-geometry", error.message) from error
-    volume = transform(image, affine)
-    i, j, k = image.shape[-3:]
-    return volume.array, StoredImage(image_id, (i, j, k), affine, volume.affine)
+def _read_surely(workshop: Workshop, task: Task) -> tuple[Outcome, bytes]:
+    """Return what is known of an image."""
+    found = workshop.read(task)
+    if found is None:
+        raise DataError(
+            f"preprocess: row of {task.image_id} must stay as it was written, got other bytes.",
+            "look after the disk, then run the step again.",
+        )
+    return found
 
 
-def _write_header(stream: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Write the header; numpy leaves room in it for the first axis to grow."""
+def _write_header(stream: BinaryIO, shape: tuple[int, ...], *, dtype: Dtype) -> None:
+    """Write numpy's header of a shard."""
     np.lib.format.write_array_header_1_0(
-        stream, {"descr": "<f4", "fortran_order": False, "shape": shape}
+        stream, {"descr": _HEADERS[dtype], "fortran_order": False, "shape": shape}
     )
 
 
-def _check_any_left(rejections: list[Rejection], *, n_stored: int) -> None:
+def _check_any_left(rejections: Sequence[Rejection], *, n_stored: int) -> None:
     """Refuse to write an empty store."""
     if n_stored:
         return
@@ -144,7 +215,7 @@ def _check_any_left(rejections: list[Rejection], *, n_stored: int) -> None:
     )
 
 
-def _count_reasons(rejections: list[Rejection]) -> str:
+def _count_reasons(rejections: Sequence[Rejection]) -> str:
     """Return counts per reason and one image as an example of each."""
     reasons = sorted({rejection.reason for rejection in rejections})
     parts = []

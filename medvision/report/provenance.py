@@ -10,7 +10,7 @@ _MAIN_ARTEFACTS = (
     "ingest/manifest.tsv",
     "cohort/cohort.tsv",
     "cohort/folds.tsv",
-    "preprocess/arrays.npy",
+    "preprocess/index.tsv",
     "pretrain/model.safetensors",
     "predict/predictions.tsv",
     "evaluate/metrics.tsv",

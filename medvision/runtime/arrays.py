@@ -1,8 +1,8 @@
-"""Reading the array store: one memory-mapped file of images and the table of their geometry."""
+"""Reading the array store: memory-mapped shards of images and the table of their geometry."""
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,12 +14,13 @@ from medvision.domain.geometry import Affine
 from medvision.domain.volume import GridShape, parse_shape
 from medvision.errors import DataError, StaleOutputError
 from medvision.runtime.files import read_json
+from medvision.runtime.shards import StoredArrays
 
-ArrayBatch = NDArray[np.float32]
-"""(N, C, I, J, K) float32 of volumes, (N, C, I, J) of 2D images; read-only memory map."""
-
-ARRAY_INDEX_COLUMNS = ("row", "image_id", "source_shape", "source_affine", "tensor_affine")
-"""Columns of the index, one line per row of the array; affines are JSON lists of lists."""
+ARRAY_INDEX_COLUMNS = (
+    *("row", "shard", "image_id", "source_shape", "source_affine", "tensor_affine"),
+    *("scale", "offset"),
+)
+"""Columns that reading needs, one line per row over all shards; affines are JSON lists of lists."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ArrayStore:
     """Preprocessed images with the geometry that leads back to their sources.
 
     Args:
-        array: All images, `ArrayBatch`; nothing is read from disk until a row is asked for.
+        array: All images, (N, C, I, J[, K]); nothing is read from disk until a row is asked for.
         image_ids: Image of each row.
         spatial_dims: 2 or 3.
         source_shapes: Image to its source grid (i, j, k).
@@ -35,7 +36,7 @@ class ArrayStore:
         tensor_affines: Image to the affine (4, 4) of its row; 2D rows count as K = 1.
     """
 
-    array: ArrayBatch
+    array: StoredArrays
     image_ids: tuple[str, ...]
     spatial_dims: int
     source_shapes: Mapping[str, GridShape]
@@ -83,31 +84,34 @@ class ArrayStore:
             )
 
 
-def read_array_store(arrays: Path, index: Path, meta: Path) -> ArrayStore:
+def read_array_store(shards: Sequence[Path], index: Path, meta: Path) -> ArrayStore:
     """Open the store that `medvision preprocess` wrote; needs neither torch nor MONAI.
 
     Args:
-        arrays: The `.npy` file, (N, C, I, J[, K]) float32.
+        shards: The `.npy` files in order, (n, C, I, J[, K]) float32, float16 or int16.
         index: The table of rows and geometry.
         meta: The JSON with the number of spatial dimensions.
 
     Returns:
-        The store, its array mapped read-only.
+        The store, its arrays mapped read-only.
 
     Raises:
         DataError: A file is missing or is not what its name says.
         StaleOutputError: The files are not of the same run.
     """
     rows = _read_index(index)
-    array = _open_array(arrays)
+    parts = [_open_shard(path) for path in shards]
+    _check_shards(shards, parts, rows)
     spatial_dims = _read_spatial_dims(meta)
-    if len(rows) != len(array) or array.ndim != spatial_dims + 2:
+    if any(part.ndim != spatial_dims + 2 for part in parts):
         raise StaleOutputError(
-            f"{arrays.name}: array must be ({len(rows)}, C, ...) with {spatial_dims} spatial "
-            f"dimensions as its index says, got {array.shape}."
+            f"{shards[0].name}: array must be ({len(rows)}, C, ...) with {spatial_dims} spatial "
+            f"dimensions as its index says, got {parts[0].shape}."
         )
     return ArrayStore(
-        array=array,
+        array=StoredArrays(
+            parts, scales=_read_numbers(rows, "scale"), offsets=_read_numbers(rows, "offset")
+        ),
         image_ids=tuple(row["image_id"] for row in rows),
         spatial_dims=spatial_dims,
         source_shapes={row["image_id"]: parse_shape(row["source_shape"]) for row in rows},
@@ -128,13 +132,33 @@ def _read_index(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _open_array(path: Path) -> ArrayBatch:
-    """Map the array without reading it."""
+def _open_shard(path: Path) -> NDArray[np.generic]:
+    """Map one shard without reading it."""
     try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        return cast(NDArray[np.generic], np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name}: file must be a readable array, got {error}.") from error
-    return cast(ArrayBatch, mapped)
+
+
+def _check_shards(
+    shards: Sequence[Path], parts: Sequence[NDArray[np.generic]], rows: Sequence[Mapping[str, str]]
+) -> None:
+    """Refuse shards of another run than the index."""
+    named = [row["shard"] for row in rows]
+    expected = [f"{n}-of-{len(shards)}" for n, part in enumerate(parts, start=1) for _ in part]
+    if named != expected:
+        raise StaleOutputError(
+            f"{shards[0].name}: shards must hold the {len(named)} rows that their index says, "
+            f"got {len(expected)} rows in {len(shards)} shards."
+        )
+
+
+def _read_numbers(rows: Sequence[Mapping[str, str]], column: str) -> NDArray[np.float32]:
+    """Return a column of numbers."""
+    try:
+        return np.array([float(row[column]) for row in rows], dtype=np.float32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"array index: {column} must be a number, got {error}.") from error
 
 
 def _read_spatial_dims(path: Path) -> int:

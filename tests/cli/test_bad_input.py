@@ -120,7 +120,7 @@ def test_images_with_nan_or_one_value_are_left_out_and_the_rest_goes_on(folder: 
     assert rows == {"not-finite": "1 of 384 voxels"}
     found = {row["rule"]: row["action"] for row in read_table(layout.table("cohort", "quality"))}
     assert (found["not-finite"], found["constant"]) == ("flagged", "excluded")
-    assert len(np.load(layout.arrays, mmap_mode="r")) == 10
+    assert len(np.load(layout.array_shard("1-of-1"), mmap_mode="r")) == 10
 
 
 KEPT = "quality.exclude=[]"
@@ -141,7 +141,7 @@ def test_constant_images_alone_are_refused(folder: Path) -> None:
         "preprocess: at least one image must be usable, got none of 12 (12 constant, such as sub-",
         "look at the images named",
     )
-    assert not Layout(folder / "results").arrays.exists()
+    assert not Layout(folder / "results").array_shard("1-of-1").exists()
 
 
 def test_a_class_of_constant_images_is_refused(folder: Path) -> None:

@@ -96,11 +96,14 @@ def _write_images(study: Study, layout: Layout) -> None:
         summary = {"classes": list(CLASSES), "positive": "nodule"}
         write_json(step.write(layout.cohort_summary), summary)
     with open_step("preprocess", study) as step:
-        np.save(step.write(layout.arrays), np.stack([array for array, _ in pairs]))
+        np.save(step.write(layout.array_shard("1-of-1")), np.stack([array for array, _ in pairs]))
         rows = [
             {
                 "row": row,
+                "shard": "1-of-1",
                 "image_id": name,
+                "scale": 1,
+                "offset": 0,
                 "source_shape": "x".join([str(SIDE)] * 3),
                 "source_affine": json.dumps(SOURCE_AFFINE.tolist()),
                 "tensor_affine": json.dumps(TENSOR_AFFINE.tolist()),

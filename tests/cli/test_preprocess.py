@@ -67,7 +67,7 @@ def preprocess(root, *overrides) -> Result:
 
 def read_store(root):
     layout = Layout(root)
-    return read_array_store(layout.arrays, layout.array_index, layout.array_meta)
+    return read_array_store([layout.array_shard("1-of-1")], layout.array_index, layout.array_meta)
 
 
 def test_store_holds_the_cohort_with_its_geometry(study_root):
@@ -100,7 +100,8 @@ def test_record_names_the_steps_and_what_was_read(study_root):
     assert record["facts"]["n_rejected"] == 1
     assert len(record["reads"]) == 8
     assert set(record["writes"]) == {
-        f"preprocess/{name}" for name in ("arrays.npy", "index.tsv", "meta.json", "rejects.tsv")
+        f"preprocess/{name}"
+        for name in ("arrays-1-of-1.npy", "index.tsv", "meta.json", "rejects.tsv")
     }
 
 
@@ -207,3 +208,51 @@ def test_colour_makes_three_channels_and_the_smaller_group_is_left_out(tmp_path)
     assert store.array.shape == (4, 3, 10, 10, 6)
     (row,) = read_table(Layout(tmp_path / "results").preprocess_rejects)
     assert (row["image_id"], row["reason"]) == ("img-9", "other-channels")
+
+
+def read_folder(root):
+    folder = Layout(root).step("preprocess")
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ""}
+
+
+def test_shards_computed_apart_and_by_workers_end_as_one_run(study_root):
+    settings = ("preprocess.shards=3",)
+    assert preprocess(study_root, *settings).exit_code == 0
+    whole = read_folder(study_root)
+    assert len([name for name in whole if name.endswith(".npy")]) == 3
+    for path in Layout(study_root).step("preprocess").iterdir():
+        path.unlink()
+    for number in (2, 3, 1):
+        arguments = [part for value in (SIZE, *settings) for part in ("--set", value)]
+        arguments += ["--set", f"output.path={study_root}", "--shard", f"{number}/3"]
+        result = CliRunner().invoke(main, ["preprocess", *arguments])
+        assert result.exit_code == 0, result.output
+    result = preprocess(study_root, *settings)
+    assert "6 images kept, 0 to compute" in result.output
+    assert read_folder(study_root) == whole
+
+
+def test_another_number_of_shards_keeps_every_row_and_no_old_file(study_root):
+    assert preprocess(study_root).exit_code == 0
+    result = preprocess(study_root, "preprocess.shards=2")
+    assert "5 images kept, 1 to compute" in result.output
+    names = {path.name for path in Layout(study_root).step("preprocess").glob("*.npy")}
+    assert names == {"arrays-1-of-2.npy", "arrays-2-of-2.npy"}
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "a", "1/"])
+def test_part_that_is_none_is_refused(study_root, text):
+    arguments = ["preprocess", "--set", f"output.path={study_root}", "--shard", text]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "--shard: value must be K/N" in result.output
+
+
+def test_record_tells_type_and_rounding(study_root):
+    assert preprocess(study_root).exit_code == 0
+    facts = json.loads(Layout(study_root).record("preprocess").read_text())["facts"]
+    assert facts["dtype"] == "float16"
+    assert 0 < facts["largest_rounding"] < 2.5e-4
+    store = read_store(study_root)
+    assert store.array.dtype == np.float16
+    assert store.array[0].dtype == np.float32

@@ -155,9 +155,9 @@ def test_not_a_number_names_the_subject_and_keeps_no_model(tmp_path):
     study = make_study(tmp_path)
     layout = Layout(tmp_path)
     row = next(r for r in read_table(layout.folds) if r["split"] == "train")
-    arrays = np.load(layout.arrays)
+    arrays = np.load(layout.array_shard("1-of-1"))
     arrays[int(row["subject"].removeprefix("sub-"), 16)] = np.nan
-    np.save(layout.arrays, arrays)
+    np.save(layout.array_shard("1-of-1"), arrays)
     result = train(study, "--arm", "scratch")
     assert result.exit_code == 7
     assert row["subject"] in result.output

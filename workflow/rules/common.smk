@@ -106,6 +106,16 @@ def ingest_marks():
     return [layout.ingest_shard(f"{number}-of-{total}") for number in numbers]
 
 
+def preprocess_marks():
+    """The parts among which preprocessing is divided, where it is."""
+    total = study.preprocess.shards
+    numbers = range(1, total + 1) if total > 1 else ()
+    return [
+        layout.array_folder("shards") / f"{number}-of-{total}.json"
+        for number in numbers
+    ]
+
+
 def asked_studies():
     """The table of what is pulled, where there is one."""
     return [study.pacs.studies] if study.pacs.studies else []

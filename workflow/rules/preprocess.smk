@@ -1,10 +1,37 @@
-rule preprocess:
+# Arrays and index are no outputs here: Snakemake would delete them before a rerun, and with them
+# all that need not be computed again. The index holds their digests, meta and record stand for it.
+rule preprocess_shard:
     input:
         layout.cohort,
         layout.record("cohort"),
     output:
-        arrays=layout.arrays,
-        index=layout.array_index,
+        mark=layout.array_folder("shards") / "{shard}-of-{shards}.json",
+    log:
+        log_of("preprocess-shard-{shard}-of-{shards}"),
+    benchmark:
+        benchmark_of("preprocess-shard-{shard}-of-{shards}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.preprocess.workers
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        config=config_of("preprocess"),
+        version=__version__,
+    message:
+        "Computing part {wildcards.shard} of {wildcards.shards} of the arrays."
+    shell:
+        "medvision preprocess --shard {wildcards.shard}/{wildcards.shards}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
+rule preprocess:
+    input:
+        layout.cohort,
+        layout.record("cohort"),
+        preprocess_marks(),
+    output:
         meta=layout.array_meta,
         rejects=layout.preprocess_rejects,
         record=layout.record("preprocess"),
@@ -14,7 +41,7 @@ rule preprocess:
         benchmark_of("preprocess")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: study.preprocess.workers
     resources:
         mem_mb=8000,
         runtime=240,

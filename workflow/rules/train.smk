@@ -1,6 +1,6 @@
 rule train:
     input:
-        layout.arrays,
+        layout.array_meta,
         layout.folds,
         layout.record("preprocess"),
         starting_weights,
@@ -31,7 +31,7 @@ rule predict:
     input:
         all_folds(fold_models),
         all_folds(lambda arm, fold: layout.record(layout.fold_step(arm, fold))),
-        layout.arrays,
+        layout.array_meta,
     output:
         predictions=layout.predictions,
         record=layout.record("predict"),

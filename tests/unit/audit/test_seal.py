@@ -45,7 +45,7 @@ def test_pixels_and_secrets_are_referred_to_and_never_copied(sealed: Path) -> No
     for path in (
         f"ingest/images/{IMAGES[0]}.nii.gz",
         f"cohort/masks/{IMAGES[1]}.nii.gz",
-        "preprocess/arrays.npy",
+        "preprocess/arrays-1-of-1.npy",
         "secret/pseudonym.key",
         "phantom/pseudonym.key",
         "phantom/archive/a1",
@@ -115,7 +115,7 @@ def test_a_record_of_another_version_is_named(study: Path) -> None:
     ("step", "path"),
     [
         ("ingest", f"ingest/images/{IMAGES[0]}.nii.gz"),
-        ("preprocess", "preprocess/arrays.npy"),
+        ("preprocess", "preprocess/arrays-1-of-1.npy"),
         ("predict", "predict/predictions.tsv"),
         ("report", "report/report.html"),
     ],

@@ -121,13 +121,13 @@ def test_a_changed_image_is_found_in_the_output_folder(
 ) -> None:
     study = Path(shutil.copytree(sealed, tmp_path / "study"))
     flip(study / "ingest" / "images" / f"{IMAGES[2]}.nii.gz")
-    (study / "preprocess" / "arrays.npy").unlink()
+    (study / "preprocess" / "arrays-1-of-1.npy").unlink()
     result = verify(bundle, study=study)
     assert failed(result) == {"study"}
     check = next(check for check in result.checks if check.name == "study")
     assert {f.where for f in check.findings} == {
         f"ingest/images/{IMAGES[2]}.nii.gz",
-        "preprocess/arrays.npy",
+        "preprocess/arrays-1-of-1.npy",
     }
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from medvision.learn.dataset import Examples, count_batches, draw_order, iterate_batches
+from medvision.learn.dataset import (
+    Examples,
+    count_batches,
+    draw_order,
+    iterate_batches,
+    read_images,
+)
+from medvision.runtime.shards import StoredArrays
 
 
 def examples(n: int) -> Examples:
@@ -55,3 +62,22 @@ def test_sampling_draws_every_class_equally_often():
     shares = np.bincount(labels[drawn]) / len(drawn)
     # 20 000 draws: the standard error of a share of 1/3 is 0.0033.
     assert shares == pytest.approx([1 / 3] * 3, abs=0.015)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int16"])
+def test_rows_of_several_shards_give_the_floats_that_numpy_reads(dtype):
+    generator = np.random.default_rng(0)
+    shards = [(generator.normal(0, 3, (n, 1, 3, 2)) * 100).astype(dtype) for n in (3, 0, 4)]
+    scales = generator.uniform(0.1, 1, 7).astype(np.float32)
+    offsets = generator.normal(0, 1, 7).astype(np.float32)
+    arrays = StoredArrays(shards, scales=scales, offsets=offsets)
+    assert arrays.shape == (7, 1, 3, 2)
+    rows = np.array([6, 0, 3, 2])
+    plain = np.concatenate(shards)[rows].astype(np.float32)
+    if dtype == "int16":
+        plain = plain * scales[rows, None, None, None] + offsets[rows, None, None, None]
+    np.testing.assert_array_equal(arrays.read_rows(rows), plain)
+    np.testing.assert_array_equal(read_images(arrays, rows, room=None).numpy(), plain)
+    given = Examples(arrays, rows, np.zeros(4, dtype=np.int64), ("a",) * 4)
+    batches = list(iterate_batches(given, np.arange(4), batch_size=2))
+    np.testing.assert_array_equal(torch.cat([batch.images for batch in batches]).numpy(), plain)

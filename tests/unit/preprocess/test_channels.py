@@ -8,7 +8,6 @@ from medvision.preprocess.channels import choose_channels, put_channels_first
 from medvision.preprocess.execute import build_executor
 from medvision.preprocess.plan import build_plan
 from medvision.preprocess.rejection import REASONS
-from medvision.preprocess.store import write_arrays
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 5, 1, 3), dtype=np.uint8)
 AFFINE = np.eye(4)
@@ -57,21 +56,12 @@ def test_an_image_that_is_not_finite_is_left_to_the_check_that_refuses_it():
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
-def test_colour_goes_through_the_whole_pipeline(spatial_dims, tmp_path):
+def test_colour_goes_through_the_whole_pipeline(spatial_dims):
     changes = {"intensity": "percentile", "percentiles": (0.0, 100.0), "spacing_mm": None}
-    settings = dict(PreprocessSection(size=(6, 5, 1), orientation=None, **changes))
+    settings = PreprocessSection(size=(6, 5, 1), orientation=None, **changes).pipeline
     transform = build_executor(build_plan(spatial_dims=spatial_dims, **settings))
     volume = put_channels_first(COLOUR, is_colour=True, is_inverted=False)
     low, high = COLOUR.min(), COLOUR.max()
     expected = (volume - low) / np.float32(high - low)
     result = transform(volume, AFFINE)
     np.testing.assert_allclose(result.array, expected, atol=1e-6)
-    stored = write_arrays(
-        ["a", "b"],
-        lambda _: (volume, AFFINE),
-        transform=transform,
-        spatial_dims=spatial_dims,
-        path=tmp_path / "arrays.npy",
-    )
-    assert stored.shape == (2, 3, 6, 5, 1)[: 2 + spatial_dims]
-    assert stored.images[0].source_shape == (6, 5, 1)

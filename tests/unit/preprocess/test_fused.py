@@ -87,7 +87,7 @@ def test_fused_pass_is_monais_compose_of_the_same_plan(  # noqa: PLR0917 - drawn
 @given(affine=affines(), shape=shapes, seed=st.integers(0, 99))
 def test_an_affine_of_float32_leads_to_the_same_grid(affine, shape, seed):
     affine = affine.astype(np.float32).astype(np.float64)
-    plan = build_plan(spatial_dims=3, **dict(PreprocessSection(spacing_mm=(2.0, 1.5, 3.0))))
+    plan = build_plan(spatial_dims=3, **PreprocessSection(spacing_mm=(2.0, 1.5, 3.0)).pipeline)
     fused, monai = run_both(plan, make_image(seed, shape, np.int16), affine)
     if isinstance(monai, str):
         assert fused == monai
@@ -99,7 +99,7 @@ def test_an_affine_of_float32_leads_to_the_same_grid(affine, shape, seed):
 def test_a_sheared_volume_goes_through_monai_and_the_rest_does_not():
     sheared = np.eye(4)
     sheared[0, 1] = 0.4
-    plan = build_plan(spatial_dims=3, **dict(PreprocessSection()))
+    plan = build_plan(spatial_dims=3, **PreprocessSection().pipeline)
     fused, monai = run_both(plan, make_image(0, (12, 12, 12), np.int16), sheared)
     np.testing.assert_array_equal(fused.array, monai.array)
 
@@ -111,7 +111,7 @@ def test_the_test_sees_a_thousandth_of_a_voxel(monkeypatch):
     monkeypatch.setattr(
         sample, "build_taps", lambda line, n: original(np.clip(line + 1e-3, 0, n - 1), n)
     )
-    plan = build_plan(spatial_dims=3, **dict(PreprocessSection(spacing_mm=(2.0, 2.0, 2.0))))
+    plan = build_plan(spatial_dims=3, **PreprocessSection(spacing_mm=(2.0, 2.0, 2.0)).pipeline)
     fused, monai = run_both(plan, make_image(0, (12, 12, 12), np.int16), np.eye(4))
     assert np.abs(fused.array - monai.array).max() > LARGEST_DIFFERENCE
 
@@ -124,16 +124,16 @@ def test_source_crop_comes_before_the_resampling():
 
 @pytest.mark.parametrize(("low", "padding"), [(-1000.0, 0.0), (0.0, 0.0), (-2000.0, 0.4)])
 def test_padding_of_a_window_is_air_at_minus_1000_hu(low, padding):
-    plan = build_plan(spatial_dims=3, **dict(PreprocessSection(window=(low, 500.0))))
+    plan = build_plan(spatial_dims=3, **PreprocessSection(window=(low, 500.0)).pipeline)
     assert plan.steps[-1].parameters["padding"] == pytest.approx(padding)
 
 
 def test_prefix_digests_are_shared_as_far_as_the_steps_are_equal():
-    one = build_plan(spatial_dims=3, **dict(PreprocessSection()))
-    other = build_plan(spatial_dims=3, **dict(PreprocessSection(size=(8, 8, 8))))
+    one = build_plan(spatial_dims=3, **PreprocessSection().pipeline)
+    other = build_plan(spatial_dims=3, **PreprocessSection(size=(8, 8, 8)).pipeline)
     assert one.prefix_digests[:-1] == other.prefix_digests[:-1]
     assert one.digest != other.digest
-    flat = build_plan(spatial_dims=2, **dict(PreprocessSection()))
+    flat = build_plan(spatial_dims=2, **PreprocessSection().pipeline)
     assert not set(flat.prefix_digests) & set(one.prefix_digests)
 
 

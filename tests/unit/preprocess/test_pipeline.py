@@ -15,7 +15,7 @@ KEEP = {"orientation": None, "spacing_mm": None, "size": (10, 10, 10)}
 
 
 def run(grid, *, spatial_dims=3, affine=None, **changes):
-    settings = dict(PreprocessSection(**{**KEEP, **changes}))
+    settings = PreprocessSection(**{**KEEP, **changes}).pipeline
     transform = build_executor(build_plan(spatial_dims=spatial_dims, **settings))
     return transform(grid, np.eye(4) if affine is None else affine)
 
@@ -90,7 +90,7 @@ def test_2d_images_come_out_one_voxel_thick(sizing):
 
 
 def test_steps_stand_in_the_record_in_the_order_they_run():
-    steps = build_plan(spatial_dims=3, **dict(PreprocessSection(crop_foreground=True))).steps
+    steps = build_plan(spatial_dims=3, **PreprocessSection(crop_foreground=True).pipeline).steps
     assert [step.name for step in steps] == [
         "Orientation",
         "Spacing",
@@ -102,7 +102,7 @@ def test_steps_stand_in_the_record_in_the_order_they_run():
 
 
 def test_2d_leaves_orientation_and_spacing_out():
-    steps = build_plan(spatial_dims=2, **dict(PreprocessSection())).steps
+    steps = build_plan(spatial_dims=2, **PreprocessSection().pipeline).steps
     assert [step.name for step in steps] == ["ScaleIntensityRange", "ResizeWithPadOrCrop"]
 
 
@@ -170,4 +170,4 @@ def test_defect_inside_a_step_is_not_taken_for_a_bad_image(grid):
 
 def test_pipeline_takes_every_field_of_its_section_and_the_dimensions():
     taken = set(inspect.signature(build_plan).parameters)
-    assert taken == {*PreprocessSection.model_fields, "spatial_dims"}
+    assert taken == {*PreprocessSection().pipeline, "spatial_dims"}

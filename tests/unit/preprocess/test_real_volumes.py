@@ -27,7 +27,7 @@ def volume(request, shared_data):
 
 
 def run(grid, affine, **changes):
-    settings = dict(PreprocessSection(**{**SETTINGS, **changes}))
+    settings = PreprocessSection(**{**SETTINGS, **changes}).pipeline
     transform = build_executor(build_plan(spatial_dims=3, **settings))
     result = transform(grid, affine)
     return result.array[0], result.affine

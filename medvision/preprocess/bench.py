@@ -1,0 +1,222 @@
+"""Computing rows: each image through the pipeline into the journal, here or in worker processes."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from medvision.domain.geometry import Affine
+from medvision.domain.volume import FloatGrid, FloatVolume, Volume, format_shape
+from medvision.errors import GeometryError
+from medvision.preprocess.encoding import (
+    DTYPES,
+    Dtype,
+    WantedDtype,
+    choose_own,
+    encode,
+    measure_rounding,
+)
+from medvision.preprocess.execute import build_executor
+from medvision.preprocess.fused.run import knows_image
+from medvision.preprocess.kept import KeptImages, Origin, split_plan
+from medvision.preprocess.keys import Task
+from medvision.preprocess.plan import Plan
+from medvision.preprocess.rejection import UnusableImageError
+from medvision.preprocess.rows import Journal, Refused, Row, format_affine
+from medvision.runtime.files import hash_fast
+
+Load = Callable[[str], tuple[FloatGrid | FloatVolume, Affine]]
+"""Image id to (array (I, J, K) or (C, I, J, K) float32, affine), the channels of all images alike.
+
+It raises GeometryError for an impossible affine, and goes to worker processes by pickle.
+"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a process needs to compute rows; it goes to worker processes by pickle.
+
+    Args:
+        load: Reads one source image.
+        plan: What every image goes through.
+        dtype: auto, float32, float16 or int16.
+        max_rounding: The largest rounding error allowed, in scaled intensity.
+        keep_after: Name of the step after which images are kept, or None.
+        journal: Folder of the unfinished rows.
+        kept: Folder of the kept images.
+    """
+
+    load: Load
+    plan: Plan
+    dtype: WantedDtype
+    max_rounding: float
+    keep_after: str | None
+    journal: Path
+    kept: Path
+
+
+class Bench:
+    """A process's pipeline, built once."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Choose who carries out the plan, cut where images are kept.
+
+        Raises:
+            ConfigError: `keep_after` names no step that images can be kept after.
+        """
+        self._recipe = recipe
+        self._whole = build_executor(recipe.plan)
+        self._journal = Journal(recipe.journal)
+        self._kept = KeptImages(recipe.kept)
+        if recipe.keep_after is not None:
+            first, rest = split_plan(recipe.plan, after=recipe.keep_after)
+            self._first, self._rest = build_executor(first), build_executor(rest)
+
+    def compute(self, task: Task, *, dtype: Dtype | None = None) -> None:
+        """Compute one row, or the reason why there is none, into the journal.
+
+        Args:
+            task: Which image.
+            dtype: How it is stored; None lets the settings and the image decide.
+
+        Raises:
+            StorageError: The journal cannot be written.
+        """
+        try:
+            volume, origin = self._transform(task)
+        except UnusableImageError as error:
+            self._journal.write(Refused(task.image_id, task.key, error.reason, error.detail), b"")
+            return
+        self._journal.write(*self._describe(task, volume, origin=origin, dtype=dtype))
+
+    def _transform(self, task: Task) -> tuple[Volume, Origin]:
+        """Send an image through the plan, or through what is left of it for a kept one."""
+        is_kept = self._recipe.keep_after is not None
+        held = self._kept.read(task.kept_key) if is_kept else None
+        if held is not None:
+            volume, origin = held
+            return self._rest(volume.array, volume.affine), origin
+        try:
+            image, affine = self._recipe.load(task.image_id)
+        except GeometryError as error:
+            raise UnusableImageError("bad-geometry", error.message) from error
+        origin = Origin(format_shape(image.shape[-3:]), format_affine(affine))
+        is_fused = self._is_fused(image, affine)
+        halfway = self._go_halfway(image, affine) if is_kept and is_fused else None
+        if halfway is None:
+            return self._whole(image, affine), origin
+        self._kept.keep(task.kept_key, halfway, origin=origin)
+        return self._rest(halfway.array, halfway.affine), origin
+
+    def _is_fused(self, image: FloatGrid | FloatVolume, affine: Affine) -> bool:
+        """Tell whether one pass carries out the plan; torch, if not, is held to one thread."""
+        i, j, k = image.shape[-3:]
+        if self._whole.kind == "fused" and knows_image(self._recipe.plan, (i, j, k), affine):
+            return True
+        from medvision.runtime.device import limit_threads
+
+        # Sums depend on how they are split, and the record holds no thread count.
+        limit_threads(1)
+        return False
+
+    def _go_halfway(self, image: FloatGrid | FloatVolume, affine: Affine) -> Volume | None:
+        """Return an image where it is kept, unless going on from there could end elsewhere.
+
+        What is refused here may be refused for another reason by the whole plan. Mean and
+        deviation are sums, which depend on the order of the axes in memory.
+        """
+        try:
+            halfway = self._first(image, affine)
+        except UnusableImageError:
+            return None
+        sums = any(step.name == "NormalizeIntensity" for step in self._rest.plan.steps)
+        return None if sums and _is_turned(affine, halfway.affine) else halfway
+
+    def _describe(
+        self, task: Task, volume: Volume, *, origin: Origin, dtype: Dtype | None
+    ) -> tuple[Row, bytes]:
+        """Measure what each type would lose, and store the array in one of them."""
+        array = volume.array if self._recipe.plan.spatial_dims == 3 else volume.array[..., 0]
+        errors = {name: measure_rounding(array, name) for name in DTYPES}
+        limit = self._recipe.max_rounding
+        dtype = dtype or choose_own(self._recipe.dtype, errors=errors, max_rounding=limit)
+        encoded = encode(array, dtype)
+        content = encoded.array.tobytes()
+        return Row(
+            image_id=task.image_id,
+            key=task.key,
+            shape=array.shape,
+            dtype=dtype,
+            scale=encoded.scale,
+            offset=encoded.offset,
+            error_float16=errors["float16"],
+            error_int16=errors["int16"],
+            digest=hash_fast(content),
+            source_shape=origin.shape,
+            source_affine=origin.affine,
+            tensor_affine=format_affine(volume.affine),
+        ), content
+
+
+def compute_rows(
+    tasks: Sequence[Task], recipe: Recipe, *, workers: int, dtype: Dtype | None = None
+) -> Iterator[Task]:
+    """Compute rows into the journal; how many processes do it never changes a byte.
+
+    Args:
+        tasks: What is missing there.
+        recipe: How.
+        workers: Processes; 1 computes in this one.
+        dtype: How all are stored; None lets each decide.
+
+    Yields:
+        Each task when it is done, in the order given.
+
+    Raises:
+        ConfigError: `keep_after` names no step.
+        StorageError: The journal cannot be written.
+    """
+    if workers == 1 or len(tasks) < 2:
+        bench = Bench(recipe) if tasks else None
+        for task in tasks:
+            cast(Bench, bench).compute(task, dtype=dtype)
+            yield task
+        return
+    # Not forked: a forked child of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    jobs = [(task, dtype) for task in tasks]
+    with ProcessPoolExecutor(
+        min(workers, len(tasks)), mp_context=context, initializer=_set_up, initargs=(recipe,)
+    ) as pool:
+        chunk = max(1, min(16, len(tasks) // (4 * workers)))
+        try:
+            yield from pool.map(_compute_there, jobs, chunksize=chunk)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_benches: list[Bench] = []
+"""The bench of a worker process; the process that imports this has none."""
+
+
+def _set_up(recipe: Recipe) -> None:
+    """Build a worker's bench."""
+    _benches[:] = [Bench(recipe)]
+
+
+def _compute_there(job: tuple[Task, Dtype | None]) -> Task:
+    """Compute one row in a worker."""
+    task, dtype = job
+    _benches[0].compute(task, dtype=dtype)
+    return task
+
+
+def _is_turned(source: Affine, result: Affine) -> bool:
+    """Tell whether an axis of the result runs along another axis of the source."""
+    before, after = source[:3, :3], result[:3, :3]
+    lengths = np.linalg.norm(before, axis=0) * np.linalg.norm(after, axis=0)
+    return bool((np.abs((before * after).sum(axis=0)) < 0.99 * lengths).any())

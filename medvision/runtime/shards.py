@@ -1,0 +1,79 @@
+"""Rows over several memory-mapped arrays, read by number without decoding the rest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+RowBatch = NDArray[np.float32]
+"""(B, C, I, J, K) float32 of volumes, (B, C, I, J) of 2D images."""
+
+
+class StoredArrays:
+    """All images of a store as one array (N, C, I, J[, K]), of which rows are read.
+
+    Attributes:
+        shape: Of all shards together.
+        dtype: As they lie on disk: float32, float16 or int16.
+        scales: Value = stored * scale + offset, (N,) float32; used for int16 only.
+        offsets: See scales.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[NDArray[np.generic]],
+        *,
+        scales: NDArray[np.float32],
+        offsets: NDArray[np.float32],
+    ) -> None:
+        """Put shards side by side.
+
+        Args:
+            shards: Arrays (n, C, I, J[, K]) of one type and row shape; at least one.
+            scales: One per row over all shards.
+            offsets: Likewise.
+        """
+        self._shards = tuple(shards)
+        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
+        self.shape: tuple[int, ...] = (int(self._starts[-1]), *shards[0].shape[1:])
+        self.dtype = shards[0].dtype
+        self.scales = scales
+        self.offsets = offsets
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, row: int) -> RowBatch:
+        """Return one row (C, I, J[, K]) float32, a copy."""
+        only: RowBatch = self.read_rows([row])[0]
+        return only
+
+    def read_rows(self, rows: Sequence[int] | NDArray[np.int64]) -> RowBatch:
+        """Return rows as float32, a copy.
+
+        Args:
+            rows: Indices along N, 0 or more, (B,).
+
+        Returns:
+            (B, C, I, J[, K]) float32.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        stored = np.empty((len(chosen), *self.shape[1:]), dtype=self.dtype)
+        self.copy_rows(chosen, out=stored)
+        values: RowBatch = stored.astype(np.float32, copy=False)
+        if self.dtype == np.int16:
+            once = (-1, *[1] * (values.ndim - 1))
+            values *= self.scales[chosen].reshape(once)
+            values += self.offsets[chosen].reshape(once)
+        return values
+
+    def copy_rows(self, rows: NDArray[np.int64], *, out: NDArray[np.generic]) -> None:
+        """Copy rows as they are stored into a batch made before.
+
+        Args:
+            rows: Indices along N, 0 or more, (B,).
+            out: (B, C, I, J[, K]) of the store's type; overwritten.
+        """
+        homes = np.searchsorted(self._starts, rows, side="right") - 1
+        for place, (row, home) in enumerate(zip(rows.tolist(), homes.tolist(), strict=True)):
+            out[place] = self._shards[home][row - int(self._starts[home])]
