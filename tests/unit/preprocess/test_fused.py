@@ -73,7 +73,7 @@ def test_fused_pass_is_monais_compose_of_the_same_plan(  # noqa: PLR0917 - drawn
 ):
     shape = shape if spatial_dims == 3 else (*shape[:2], 1)
     grid = make_image(seed, (n_channels, *shape), dtype)
-    plan = build_plan(spatial_dims=spatial_dims, **dict(section))
+    plan = build_plan(spatial_dims=spatial_dims, **section.pipeline)
     fused, monai = run_both(plan, grid, affine)
     if isinstance(monai, str) or isinstance(fused, str):
         assert fused == monai
@@ -118,7 +118,7 @@ def test_the_test_sees_a_thousandth_of_a_voxel(monkeypatch):
 
 def test_source_crop_comes_before_the_resampling():
     section = PreprocessSection(crop_foreground=True, foreground_units="source")
-    names = [step.name for step in build_plan(spatial_dims=3, **dict(section)).steps]
+    names = [step.name for step in build_plan(spatial_dims=3, **section.pipeline).steps]
     assert names.index("CropForeground") < names.index("Spacing")
 
 
