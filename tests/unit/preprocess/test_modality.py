@@ -18,7 +18,7 @@ from medvision.preprocess.plan import build_plan
     ],
 )
 def test_auto_is_resolved_by_the_modality_and_stands_in_the_plan(modalities, name, within):
-    section = dict(PreprocessSection(intensity="auto"))
+    section = PreprocessSection(intensity="auto").pipeline
     plan = build_plan(spatial_dims=3, **section | resolve_intensity("auto", modalities=modalities))
     step = next(step for step in plan.steps if step.name == name)
     assert step.parameters.get("within") == within
