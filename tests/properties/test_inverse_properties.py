@@ -30,7 +30,7 @@ def find_inside(affine, array_shape, *, source, shape, margin=-1e-3):
 
 def run(grid, affine, *, spatial_dims, **changes):
     section = PreprocessSection(intensity="none", **changes)
-    plan = build_plan(spatial_dims=spatial_dims, **dict(section))
+    plan = build_plan(spatial_dims=spatial_dims, **section.pipeline)
     return build_executor(plan)(grid, affine)
 
 
