@@ -20,6 +20,7 @@ from medvision.layout import Layout
 from medvision.runtime.files import hash_file, write_json
 
 if TYPE_CHECKING:
+    from medvision.io.nifti.planes import NiftiPlanes
     from medvision.preprocess.keys import Task
     from medvision.preprocess.rejection import Rejection
     from medvision.preprocess.store import Workshop
@@ -68,6 +69,24 @@ class Images:
         from medvision.io.nifti.read import read_nifti
         from medvision.preprocess.channels import put_channels_first
 
+        path = self._find(image_id)
+        image = read_nifti(path)
+        is_inverted = image_id in self.inverted
+        volume = put_channels_first(image.array, is_colour=image.is_colour, is_inverted=is_inverted)
+        return volume, image.affine
+
+    def open_planes(self, image_id: str) -> "NiftiPlanes | None":
+        """Open an image to be read plane by plane; None where it must be read as a whole.
+
+        Raises:
+            StaleOutputError: As `load`.
+        """
+        from medvision.io.nifti.planes import open_planes
+
+        return None if image_id in self.inverted else open_planes(self._find(image_id))
+
+    def _find(self, image_id: str) -> Path:
+        """Return where an image lies, its bytes as they were written."""
         path = self.layout.image(image_id)
         if hash_file(path) != self.digest(image_id):
             name = path.relative_to(self.layout.root).as_posix()
@@ -75,10 +94,7 @@ class Images:
                 f"{name}: file must be as an earlier step wrote it, got other bytes.",
                 "run the step ingest again.",
             )
-        image = read_nifti(path)
-        is_inverted = image_id in self.inverted
-        volume = put_channels_first(image.array, is_colour=image.is_colour, is_inverted=is_inverted)
-        return volume, image.affine
+        return path
 
 
 @study_command(
@@ -200,6 +216,7 @@ def _prepare(
     plan = build_plan(spatial_dims=images.spatial_dims, **(section.pipeline | resolved))
     recipe = Recipe(
         load=images.load,
+        open_planes=images.open_planes,
         plan=plan,
         dtype=section.dtype,
         max_rounding=section.max_rounding,

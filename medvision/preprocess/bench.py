@@ -21,6 +21,7 @@ from medvision.preprocess.encoding import (
     measure_rounding,
 )
 from medvision.preprocess.execute import build_executor
+from medvision.preprocess.fused.planes import Planes
 from medvision.preprocess.fused.run import knows_image
 from medvision.preprocess.kept import KeptImages, Origin, split_plan
 from medvision.preprocess.keys import Task
@@ -48,6 +49,7 @@ class Recipe:
         keep_after: Name of the step after which images are kept, or None.
         journal: Folder of the unfinished rows.
         kept: Folder of the kept images.
+        open_planes: Opens an image that can be read plane by plane; None where it cannot.
     """
 
     load: Load
@@ -57,6 +59,7 @@ class Recipe:
     keep_after: str | None
     journal: Path
     kept: Path
+    open_planes: Callable[[str], Planes | None] | None = None
 
 
 class Bench:
@@ -100,6 +103,9 @@ class Bench:
         if held is not None:
             volume, origin = held
             return self._rest(volume.array, volume.affine), origin
+        streamed = None if is_kept else self._stream(task.image_id)
+        if streamed is not None:
+            return streamed
         try:
             image, affine = self._recipe.load(task.image_id)
         except GeometryError as error:
@@ -111,6 +117,16 @@ class Bench:
             return self._whole(image, affine), origin
         self._kept.keep(task.kept_key, halfway, origin=origin)
         return self._rest(halfway.array, halfway.affine), origin
+
+    def _stream(self, image_id: str) -> tuple[Volume, Origin] | None:
+        """Send an image through the plan while its file is unpacked, where that can be done."""
+        if self._recipe.open_planes is None or self._whole.kind != "fused":
+            return None
+        planes = self._recipe.open_planes(image_id)
+        if planes is None or not knows_image(self._recipe.plan, planes.shape, planes.affine):
+            return None
+        origin = Origin(format_shape(planes.shape), format_affine(planes.affine))
+        return self._whole.run(planes), origin
 
     def _is_fused(self, image: FloatGrid | FloatVolume, affine: Affine) -> bool:
         """Tell whether one pass carries out the plan; torch, if not, is held to one thread."""
