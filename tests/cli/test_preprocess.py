@@ -1,6 +1,9 @@
 """`medvision preprocess` on a small cohort of real NIfTI files: store, tables, record."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -256,3 +259,32 @@ def test_record_tells_type_and_rounding(study_root):
     store = read_store(study_root)
     assert store.array.dtype == np.float16
     assert store.array[0].dtype == np.float32
+
+
+def test_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(study_root):
+    assert preprocess(study_root).exit_code == 0
+    whole = read_folder(study_root)
+    for path in Layout(study_root).step("preprocess").iterdir():
+        path.unlink()
+    # The process ends itself while the third row is written: no handler, no clean-up.
+    code = (
+        "import os, signal, sys\n"
+        "from medvision.preprocess import rows\n"
+        "held, count = rows.hash_fast, []\n"
+        "def hash_fast(body):\n"
+        "    count.append(1)\n"
+        "    if len(count) == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return held(body)\n"
+        "rows.hash_fast = hash_fast\n"
+        "from medvision.cli.main import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    values = [f"output.path={study_root}", SIZE]
+    arguments = [part for value in values for part in ("--set", value)]
+    killed = subprocess.run([sys.executable, "-c", code, "preprocess", *arguments], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not Layout(study_root).record("preprocess").exists()
+    result = preprocess(study_root)
+    assert "2 images kept, 4 to compute" in result.output
+    assert read_folder(study_root) == whole

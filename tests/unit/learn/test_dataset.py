@@ -81,3 +81,25 @@ def test_rows_of_several_shards_give_the_floats_that_numpy_reads(dtype):
     given = Examples(arrays, rows, np.zeros(4, dtype=np.int64), ("a",) * 4)
     batches = list(iterate_batches(given, np.arange(4), batch_size=2))
     np.testing.assert_array_equal(torch.cat([batch.images for batch in batches]).numpy(), plain)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int16"])
+def test_epochs_over_a_store_give_equal_bytes_twice(dtype):
+    stored = (np.random.default_rng(0).normal(0, 1, (9, 1, 4, 4)) * 50).astype(dtype)
+    scales, offsets = np.full(9, 0.02, np.float32), np.full(9, 0.5, np.float32)
+    given = Examples(
+        StoredArrays([stored], scales=scales, offsets=offsets),
+        np.arange(9),
+        np.arange(9) % 2,
+        tuple("abcdefghi"),
+    )
+    epochs = []
+    for _ in range(2):
+        order = draw_order(
+            given.labels, imbalance="none", generator=torch.Generator().manual_seed(5)
+        )
+        # Batches must not share the room that rows are copied to.
+        batches = list(iterate_batches(given, order, batch_size=4))
+        epochs.append(torch.cat([batch.images for batch in batches]))
+    assert torch.equal(*epochs)
+    assert len(epochs[0].flatten(1).unique(dim=0)) == 9

@@ -1,0 +1,45 @@
+"""Preprocessing in the workflow: divided or not the same bytes, whatever was stored before."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pipeline import TINY, digest_tree, write_config
+
+Values = Mapping[str, Mapping[str, object]]
+
+
+def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the workflow up to preprocessing on the study in `folder`."""
+    snakefile = Path(__file__).parents[2] / "Snakefile"
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"),
+        *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
+        *("--until", "preprocess", *options),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def configure(folder: Path, **changes: object) -> Path:
+    values: Values = {**TINY, "preprocess": {**TINY["preprocess"], "shards": 2, **changes}}
+    return write_config(folder, values).parent
+
+
+@pytest.mark.slow
+def test_shards_by_jobs_are_gathered_and_come_out_the_same_again(tmp_path: Path) -> None:
+    folder = configure(tmp_path / "divided")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stderr
+    divided = digest_tree(folder / "results" / "preprocess")
+    log = folder / "results" / "logs" / "preprocess.log"
+    assert " 0 to compute" in log.read_text()
+    again = snakemake(folder, "-n")
+    assert again.returncode == 0
+    assert "rule preprocess" not in again.stdout + again.stderr
+    configure(folder, dtype="float32")
+    assert snakemake(folder).returncode == 0
+    configure(folder)
+    assert snakemake(folder).returncode == 0
+    assert digest_tree(folder / "results" / "preprocess") == divided
