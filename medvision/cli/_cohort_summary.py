@@ -9,7 +9,7 @@ from typing import cast
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import CohortImage, count_unmatched
 from medvision.domain.labels import Classes
-from medvision.domain.leakage import LeakagePair
+from medvision.domain.leakage import HARMLESS_ACTIONS, LeakagePair
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment, find_missing_class
 from medvision.runtime.files import read_json
@@ -90,7 +90,7 @@ def read_classes(path: Path) -> Classes:
 
 def _summarise_leakage(pairs: Sequence[LeakagePair], *, on_leakage: str) -> dict[str, JsonValue]:
     """Count pairs by kind and action; `overridden` makes the report say so on its first page."""
-    leaking = [pair for pair in pairs if not pair.action.startswith("same-")]
+    leaking = [pair for pair in pairs if pair.action not in HARMLESS_ACTIONS]
     return {
         "n_pairs": len(leaking),
         "action": on_leakage,

@@ -31,6 +31,9 @@ class ArchiveImage:
         geometry: full, or none where the place in space is unknown.
         pixel_digest: Digest of the decoded array; equal for equal pixels.
         image_key: Pseudonym of the user's own name of the image.
+        series: Pseudonym of the series; empty where the archive knows none.
+        frame_of_reference: Pseudonym of the space that positions refer to, or empty.
+        person_key: Pseudonym of name, birth date and sex, or empty.
     """
 
     image_id: str
@@ -49,6 +52,9 @@ class ArchiveImage:
     geometry: str
     pixel_digest: str
     image_key: str
+    series: str = ""
+    frame_of_reference: str = ""
+    person_key: str = ""
 
     @property
     def is_four_dimensional(self) -> bool:
@@ -82,7 +88,7 @@ def build_archive_images(rows: Sequence[Mapping[str, str]]) -> list[ArchiveImage
         One image per row, in the same order.
     """
     names = tuple(ArchiveImage.__dataclass_fields__)
-    return [ArchiveImage(**{name: row[name] for name in names}) for row in rows]
+    return [ArchiveImage(**{name: row[name] for name in names if name in row}) for row in rows]
 
 
 def judge_image(image: ArchiveImage, *, roles: Sequence[str]) -> Unmatched | None:

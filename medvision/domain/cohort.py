@@ -20,6 +20,9 @@ class CohortImage:
         group: Subjects that must stay together share one; the subject itself otherwise.
         patient: Pseudonym of the DICOM header's patient; empty for NIfTI.
         study: Pseudonym of the study; empty for NIfTI.
+        series: Pseudonym of the series; empty for NIfTI.
+        frame_of_reference: Pseudonym of the space that positions refer to, or empty.
+        person_key: Pseudonym of name, birth date and sex, or empty.
         pixel_digest: Digest of the decoded array.
         given_split: The split that the user gave, or None.
         shape: Voxels, such as `64x64x24`.
@@ -37,6 +40,9 @@ class CohortImage:
     group: str
     patient: str = ""
     study: str = ""
+    series: str = ""
+    frame_of_reference: str = ""
+    person_key: str = ""
     pixel_digest: str = ""
     given_split: str | None = None
     shape: str = ""
@@ -123,6 +129,9 @@ def _build_image(row: LabelRow, image: ArchiveImage) -> CohortImage:
         # A NIfTI's subject and study are guesses from its path: the labels know better.
         patient=image.subject_key if image.source == "dicom" else "",
         study=image.study if image.source == "dicom" else "",
+        series=image.series if image.source == "dicom" else "",
+        frame_of_reference=image.frame_of_reference,
+        person_key=image.person_key,
         pixel_digest=image.pixel_digest,
         given_split=row.split,
         shape=image.shape,

@@ -4,11 +4,23 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from medvision.domain.cohort import CohortImage
 from medvision.errors import CohortError
 
 _Key = Callable[[CohortImage], str]
+
+MOST_SHARING = 4
+"""Subjects that may share a frame of reference or a person's key before it counts as a constant.
+
+One person seldom has more pseudonyms; some devices and de-identifiers write one value for all.
+"""
+
+_WEAK = ("same-frame-of-reference", "same-person")
+
+HARMLESS_ACTIONS = ("same-subject", "same-split", "untrusted")
+"""Actions of pairs that call for nothing."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +28,12 @@ class LeakagePair:
     """Two images that must not be told apart by a split.
 
     Args:
-        kind: same-pixels, same-study, same-subject or conflicting-label.
+        kind: same-pixels, same-study, same-series, same-frame-of-reference, same-person,
+            same-subject or conflicting-label.
         image_a: The image first in order.
         image_b: The other.
-        action: grouped (kept in one split), stopped, reported (gone on with), same-subject or
-            same-split (harmless as it stands).
+        action: grouped (kept in one split), stopped, reported (gone on with), untrusted (shared
+            by too many subjects to mean one), same-subject or same-split (harmless as it stands).
     """
 
     kind: str
@@ -47,14 +60,26 @@ def find_leakage(images: Sequence[CohortImage], *, on_leakage: str) -> list[Leak
         copies are caught and altered copies are not.
     """
     given = any(image.given_split for image in images)
-    side = _by_split if given else _by_subject
-    keys = [("same-pixels", _by_pixels), ("same-study", _by_study), ("same-subject", _by_patient)]
+    side: _Key = _by_split if given else attrgetter("subject")
+    keys: list[tuple[str, _Key]] = [
+        ("same-pixels", attrgetter("pixel_digest")),
+        ("same-study", attrgetter("study")),
+        ("same-series", attrgetter("series")),
+        ("same-frame-of-reference", attrgetter("frame_of_reference")),
+        ("same-person", attrgetter("person_key")),
+        ("same-subject", attrgetter("patient")),
+    ]
     if given:
-        keys.append(("same-subject", _by_subject))
+        keys.append(("same-subject", attrgetter("subject")))
     pairs = [p for kind, key in keys for p in _pair(images, kind=kind, key=key, side=side)]
-    pairs += _pair(images, kind="conflicting-label", key=_by_pixels, side=_by_label)
+    pairs += _pair(
+        images, kind="conflicting-label", key=attrgetter("pixel_digest"), side=attrgetter("label")
+    )
     distinct = {(p.kind, p.image_a.image_id, p.image_b.image_id): p for p in pairs}
-    return [replace(p, action=_choose_action(p, on_leakage)) for _, p in sorted(distinct.items())]
+    return [
+        p if p.action else replace(p, action=_choose_action(p, on_leakage))
+        for _, p in sorted(distinct.items())
+    ]
 
 
 def check_leakage(pairs: Sequence[LeakagePair]) -> None:
@@ -112,6 +137,10 @@ def _pair(
             classes[key(image)].append(image)
     for members in classes.values():
         first = members[0]
+        if kind in _WEAK and len({m.subject for m in members}) > MOST_SHARING:
+            last = next(m for m in members if m.subject != first.subject)
+            yield LeakagePair(kind, first, last, action="untrusted")
+            continue
         other = next((m for m in members if side(m) != side(first)), first)
         for member in members:
             partner = other if side(member) == side(first) and other is not first else first
@@ -163,31 +192,6 @@ def _name_group(subjects: Sequence[str]) -> str:
     return "joint-" + hashlib.sha256("\n".join(subjects).encode()).hexdigest()[:10]
 
 
-def _by_pixels(image: CohortImage) -> str:
-    """Key of equal pixels."""
-    return image.pixel_digest
-
-
-def _by_study(image: CohortImage) -> str:
-    """Key of one study."""
-    return image.study
-
-
-def _by_patient(image: CohortImage) -> str:
-    """Key of one patient of the DICOM headers."""
-    return image.patient
-
-
-def _by_subject(image: CohortImage) -> str:
-    """Key of one subject of the labels."""
-    return image.subject
-
-
 def _by_split(image: CohortImage) -> str:
     """Side of a given split."""
     return image.given_split or ""
-
-
-def _by_label(image: CohortImage) -> str:
-    """Side of a class."""
-    return image.label

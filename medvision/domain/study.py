@@ -142,6 +142,7 @@ class Instance:
         date: Date of the study, YYYY-MM-DD, shifted by the subject's own number of days.
         age_years: Age at the study, capped; None where unknown.
         sex: M, F, O or empty.
+        person_key: Pseudonym of name, birth date and sex; empty where they name nobody.
         protocol: How the image was acquired, for the sidecar: BIDS key and number or controlled
             term, sorted by key.
         fault: (reason, detail) where the pixels cannot be used and only the header counts.
@@ -175,6 +176,7 @@ class Instance:
     date: str = ""
     age_years: float | None = None
     sex: str = ""
+    person_key: str = ""
     protocol: tuple[tuple[str, Value], ...] = ()
     fault: tuple[str, str] | None = None
 

@@ -147,6 +147,16 @@ class Pseudonymiser:
         """
         return f"{subject}_img-{self._hash('image-id', name)[:12]}"
 
+    def person_key(self, name: str, *, birth_date: str, sex: str) -> str:
+        """Return `person-<24 hex>` (96 bits) of what names one person whatever the identifier.
+
+        Args:
+            name: Family and given name, normalised.
+            birth_date: YYYYMMDD.
+            sex: M, F, O or empty.
+        """
+        return f"person-{self._hash('person', f'{name}|{birth_date}|{sex}')[:24]}"
+
     def term(self, text: str) -> str:
         """Return `term-<8 hex>` of a word of the header that no standard defines."""
         return f"term-{self._hash('term', text)[:8]}"

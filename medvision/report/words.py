@@ -97,6 +97,9 @@ LEAKAGE_KINDS = {
     "same-pixels": "Equal images",
     "conflicting-label": "Equal images, different labels",
     "same-study": "One study, two sides",
+    "same-series": "One series, two sides",
+    "same-frame-of-reference": "One frame of reference, two sides",
+    "same-person": "One name, birth date and sex, two sides",
     "same-subject": "One subject, two sides",
 }
 
@@ -105,10 +108,11 @@ LEAKAGE_ACTIONS = {
     "stopped": "Ended the run",
     "reported": "Left apart, as configured",
     "same-subject": "Harmless: one subject",
+    "untrusted": "Not used: too many subjects share it",
     "same-split": "Harmless: one split",
 }
 
-HARMLESS_ACTIONS = ("same-subject", "same-split")
+HARMLESS_ACTIONS = ("same-subject", "same-split", "untrusted")
 
 RULES = {
     "true_positive": "drawn among the true positives",

@@ -19,6 +19,7 @@ ATTRIBUTES = {
     "ConversionType": (0x0008_0064, "CS"),
     "Manufacturer": (0x0008_0070, "LO"),
     "ComplexImageComponent": (0x0008_9208, "CS"),
+    "PatientName": (0x0010_0010, "PN"),
     "PatientID": (0x0010_0020, "LO"),
     "IssuerOfPatientID": (0x0010_0021, "LO"),
     "PatientBirthDate": (0x0010_0030, "DA"),

@@ -86,7 +86,7 @@ def _make_real_decoder(code: str, size: int) -> Callable[[bytes], RawTexts]:
 
 
 _DECODERS: dict[str, Callable[[bytes], RawTexts]] = {
-    **dict.fromkeys(("AS", "CS", "DA", "DT", "LO", "TM", "UI"), _decode_text),
+    **dict.fromkeys(("AS", "CS", "DA", "DT", "LO", "PN", "TM", "UI"), _decode_text),
     "DS": _decode_decimals,
     "FD": _make_real_decoder("d", 8),
     "FL": _make_real_decoder("f", 4),

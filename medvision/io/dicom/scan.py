@@ -52,6 +52,13 @@ _META_START = 132
 _META_GROUP, _SYNTAX = b"\2\0", (0x0002_0010, b"UI")
 _GROUP_LENGTH = (0x0002_0000, b"UL", 4)
 _SYNTAXES = {uid.encode(): uid for uid in (IMPLICIT_LITTLE, EXPLICIT_LITTLE)}
+_NAME_ENCODINGS = {
+    (): "latin-1",
+    ("ISO_IR 100",): "latin-1",
+    ("ISO_IR 192",): "utf-8",
+}
+"""Python's name of the character sets that most names are in (PS3.3 C.12.1.1.2)."""
+
 _CHARACTER_SETS = frozenset(
     (
         *("", "GB18030", "GBK", "ISO 2022 58", "ISO 2022 GBK", "ISO_IR 6", "ISO_IR 192"),
@@ -184,11 +191,24 @@ def _decode(found: Elements) -> dict[str, tuple[str, ...]] | None:
         if tag not in _KEYWORDS:
             continue
         keyword, vr, stated = _KEYWORDS[tag]
-        texts = decode_raw(value, vr) if own_vr in (stated, b"") else None
+        if vr == "PN" and not value.isascii():
+            texts = _decode_name(value, attributes.get("SpecificCharacterSet", ()))
+        else:
+            texts = decode_raw(value, vr) if own_vr in (stated, b"") else None
         if texts is None:
             return None
         attributes[keyword] = texts
     return attributes
+
+
+def _decode_name(value: bytes, sets: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return a person's name in Latin-1 or UTF-8; None where it takes a full parse."""
+    encoding = _NAME_ENCODINGS.get(sets)
+    try:
+        text = value.rstrip(b" \0").decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return None
+    return (text.strip(),) if text.isprintable() and text and "\\" not in text else None
 
 
 def _is_ordinary(attributes: dict[str, tuple[str, ...]]) -> bool:

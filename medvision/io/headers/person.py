@@ -1,5 +1,6 @@
 """Whom an image is of, and when it was made, under pseudonyms: all that translation lets out."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -10,6 +11,9 @@ from medvision.io.dicom.values import Texts, read_softly, read_text
 _SEXES = frozenset(("M", "F", "O"))
 _MAX_AGE_YEARS = 130
 _CACHED = 512
+_MIN_LETTERS = 4
+_NO_NAMES = ("anon", "deid", "noname", "nobody", "unknown", "unnamed", "patient", "test", "xxxx")
+_NO_BIRTH_DATES = frozenset(("18000101", "18500101", "18581117", "19000101", "19700101"))
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,48 @@ def read_sex(header: Texts) -> str:
     """Read M, F or O, "" where another value or none is given (PS3.3 C.7.1.1)."""
     sex = _read_softly(header, "PatientSex").upper()
     return sex if sex in _SEXES else ""
+
+
+def read_person_key(header: Texts, names: Pseudonymiser) -> str:
+    """Read who an image is of whatever the identifier: a keyed hash of name, birth date and sex.
+
+    Args:
+        header: Attributes of the top level.
+        names: Makes pseudonyms.
+
+    Returns:
+        `person-<24 hex>`; "" where the name or birth date is missing or a placeholder.
+
+    Source:
+        PS3.3 C.7.1.1 (PatientName, PatientBirthDate, PatientSex); PS3.5 6.2.1 (PN).
+    """
+    return _name_key(
+        names,
+        _read_softly(header, "PatientName"),
+        birth_date=_read_softly(header, "PatientBirthDate").strip(),
+        sex=read_sex(header),
+    )
+
+
+@lru_cache(maxsize=_CACHED)
+def _name_key(names: Pseudonymiser, name: str, *, birth_date: str, sex: str) -> str:
+    """Make the key of one person, once for all files of a series."""
+    letters = _normalise_name(name)
+    has_name = len(letters) >= _MIN_LETTERS and not letters.startswith(_NO_NAMES)
+    if not has_name or birth_date in _NO_BIRTH_DATES:
+        return ""
+    try:
+        born = date.fromisoformat(birth_date)
+    except ValueError:
+        return ""
+    return names.person_key(letters, birth_date=born.strftime("%Y%m%d"), sex=sex)
+
+
+def _normalise_name(name: str) -> str:
+    """Return the letters of family and given name, without accents, case or separators."""
+    family_given = name.partition("=")[0].split("^")[:2]
+    plain = unicodedata.normalize("NFKD", "".join(family_given)).casefold()
+    return "".join(letter for letter in plain if letter.isalpha())
 
 
 def _read_softly(header: Texts, keyword: str) -> str:

@@ -27,7 +27,7 @@ from medvision.io.dicom.values import (
 from medvision.io.frames.flat_frame import read_flat_frame
 from medvision.io.frames.read import FRAME_KEYWORDS, FRAME_TAGS, FrameFacts, read_frames
 from medvision.io.headers.hide import hide_terms
-from medvision.io.headers.person import name_uid, read_age, read_person, read_sex
+from medvision.io.headers.person import name_uid, read_age, read_person, read_person_key, read_sex
 from medvision.io.headers.protocol import name_units, read_protocol
 from medvision.io.headers.role import find_role, list_text_risks
 from medvision.io.quiet import silence_readers
@@ -217,6 +217,7 @@ def translate(
         date=person.date,
         age_years=read_age(header),
         sex=read_sex(header),
+        person_key=read_person_key(header, origin.names),
         protocol=read_protocol(header),
         fault=found,
     )

@@ -73,6 +73,8 @@ def describe_image(
         date=first.date,
         age_years=first.age_years,
         sex=first.sex,
+        frame_of_reference=first.frame_of_reference,
+        person_key=first.person_key,
         is_colour=is_colour,
         step_s=_find_step(arrangement) if volume == "all" else None,
     )

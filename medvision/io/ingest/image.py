@@ -23,6 +23,8 @@ MANIFEST_COLUMNS = (
         "date",
         "age",
         "sex",
+        "frame_of_reference",
+        "person_key",
         "image_digest",
         "pixel_digest",
         "image_key",
@@ -58,6 +60,8 @@ class Image:
         date: Shifted date of the study, YYYY-MM-DD.
         age_years: Age at the study, capped.
         sex: M, F, O or empty.
+        frame_of_reference: Pseudonym of the UID of its space; empty where unknown.
+        person_key: Pseudonym of name, birth date and sex; empty where they name nobody.
         is_colour: The last axis holds red, green and blue.
         step_s: Seconds between the volumes of a time series; None elsewhere.
     """
@@ -85,6 +89,8 @@ class Image:
     date: str = ""
     age_years: float | None = None
     sex: str = ""
+    frame_of_reference: str = ""
+    person_key: str = ""
     is_colour: bool = False
     step_s: float | None = None
 
@@ -143,6 +149,8 @@ def _build_row(image: Image, shrunk: Shrunk) -> dict[str, str]:
         "date": image.date,
         "age": "" if image.age_years is None else f"{image.age_years:.9g}",
         "sex": image.sex,
+        "frame_of_reference": image.frame_of_reference,
+        "person_key": image.person_key,
         "pixel_digest": compute_pixel_digest(shrunk.array),
         "image_key": image.image_key,
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from strategies import make_cohort, make_image, split_cohort
 
-from medvision.domain.leakage import check_leakage, find_leakage, join_groups
+from medvision.domain.leakage import MOST_SHARING, check_leakage, find_leakage, join_groups
 from medvision.errors import CohortError
 
 SAME_PIXELS = [
@@ -156,3 +156,27 @@ def test_the_eight_validation_images_that_equal_train_images_are_reported(
     assert sides == {"train", "validation", "test"}
     with pytest.raises(CohortError, match="same-pixels"):
         check_leakage(find_leakage(images, on_leakage="group"))
+
+
+@pytest.mark.parametrize("field", ["series", "frame_of_reference", "person_key"])
+@pytest.mark.parametrize(
+    ("on_leakage", "action"), [("group", "grouped"), ("stop", "stopped"), ("report", "reported")]
+)
+def test_one_person_under_two_subjects_is_found(field: str, on_leakage: str, action: str) -> None:
+    images = [make_image(f"i{n}", f"s{n}", "x", **{field: "shared"}) for n in range(2)]
+    (pair,) = find_leakage(images, on_leakage=on_leakage)
+    assert pair.action == action
+    assert pair.kind == {"person_key": "same-person"}.get(field, f"same-{field.replace('_', '-')}")
+
+
+@pytest.mark.parametrize("field", ["frame_of_reference", "person_key"])
+def test_what_many_subjects_share_is_listed_and_joins_nobody(field: str) -> None:
+    images = [
+        make_image(f"i{n}", f"s{n}", "x", **{field: "constant"}) for n in range(MOST_SHARING + 1)
+    ]
+    pairs = find_leakage(images, on_leakage="stop")
+    assert [pair.action for pair in pairs] == ["untrusted"]
+    check_leakage(pairs)
+    assert {image.group for image in join_groups(images, pairs)} == {i.subject for i in images}
+    few = find_leakage(images[:MOST_SHARING], on_leakage="group")
+    assert len({image.group for image in join_groups(images[:MOST_SHARING], few)}) == 1

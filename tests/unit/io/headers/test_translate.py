@@ -290,3 +290,24 @@ def test_a_late_attribute_is_read_from_files_with_long_headers():
     )
     assert is_trusted(content)
     assert read_by_scan(content).units == "Bq/mL"
+
+
+def test_one_person_has_one_key_whatever_the_identifier() -> None:
+    person = {"PatientBirthDate": text("19610203"), "PatientSex": text("F")}
+    one = read(PatientID=text("1"), PatientName=text("Doe^Jane^Q"), **person)
+    two = read(PatientID=text("2"), PatientName=text("DOE ^JANE"), **person)
+    assert one.person_key == two.person_key
+    assert one.subject != two.subject
+    assert len(one.person_key.removeprefix("person-")) >= 16
+    assert "oe" not in one.person_key
+    others = [{"PatientBirthDate": text("19610204")}, {"PatientSex": text("M")}]
+    for other in others:
+        assert read(PatientName=text("Doe^Jane"), **person | other).person_key != one.person_key
+
+
+@pytest.mark.parametrize(
+    ("name", "born"),
+    [("", "19610203"), ("Doe^Jane", ""), ("ANON^0001", "19610203"), ("Doe^Jane", "19000101")],
+)
+def test_a_placeholder_names_nobody(name: str, born: str) -> None:
+    assert read(PatientName=text(name), PatientBirthDate=text(born)).person_key == ""
