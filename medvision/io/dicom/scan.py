@@ -191,10 +191,11 @@ def _decode(found: Elements) -> dict[str, tuple[str, ...]] | None:
         if tag not in _KEYWORDS:
             continue
         keyword, vr, stated = _KEYWORDS[tag]
-        if vr == "PN" and not value.isascii():
-            texts = _decode_name(value, attributes.get("SpecificCharacterSet", ()))
-        else:
-            texts = decode_raw(value, vr) if own_vr in (stated, b"") else None
+        texts = None
+        if own_vr in (stated, b""):
+            sets = attributes.get("SpecificCharacterSet", ())
+            is_name = vr == "PN" and value.strip(b" \0")
+            texts = _decode_name(value, sets) if is_name else decode_raw(value, vr)
         if texts is None:
             return None
         attributes[keyword] = texts
@@ -202,13 +203,15 @@ def _decode(found: Elements) -> dict[str, tuple[str, ...]] | None:
 
 
 def _decode_name(value: bytes, sets: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return a person's name in Latin-1 or UTF-8; None where it takes a full parse."""
-    encoding = _NAME_ENCODINGS.get(sets)
+    """Return a person's name in ASCII, Latin-1 or UTF-8; None where it takes a full parse."""
+    encoding = "ascii" if value.isascii() else _NAME_ENCODINGS.get(sets)
     try:
         text = value.rstrip(b" \0").decode(encoding) if encoding else ""
     except UnicodeDecodeError:
         return None
-    return (text.strip(),) if text.isprintable() and text and "\\" not in text else None
+    # Names in several writings, and several names, are split by rules that pydicom knows.
+    is_plain = text.isprintable() and not {"\\", "="} & set(text)
+    return (text.strip(),) if text and is_plain else None
 
 
 def _is_ordinary(attributes: dict[str, tuple[str, ...]]) -> bool:

@@ -90,7 +90,8 @@ def read_texts(header: Attributes, keyword: str) -> tuple[str, ...]:
     if isinstance(header, dict | Mapping):
         return header.get(keyword, ())
     value = read_value(header, keyword)
-    if value is None:
+    # pydicom gives an empty person's name as an object, and other empty values as None.
+    if value is None or (keyword == "PatientName" and not str(value)):
         return ()
     is_many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     many = value if is_many and isinstance(value, Sequence) else [value]
