@@ -203,15 +203,19 @@ def _decode(found: Elements) -> dict[str, tuple[str, ...]] | None:
 
 
 def _decode_name(value: bytes, sets: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return a person's name in ASCII, Latin-1 or UTF-8; None where it takes a full parse."""
-    encoding = "ascii" if value.isascii() else _NAME_ENCODINGS.get(sets)
+    """Return a person's name as first written, Latin-1 or UTF-8; None where it needs more."""
+    # No other writing is read: what comes before the first mark decides by itself.
+    written = value.rstrip(b" \0").partition(b"=")[0]
+    encoding = "ascii" if written.isascii() else _NAME_ENCODINGS.get(sets)
+    if encoding is None or b"\\" in value:
+        return None
     try:
-        text = value.rstrip(b" \0").decode(encoding) if encoding else ""
+        text = written.decode(encoding).strip()
     except UnicodeDecodeError:
         return None
-    # Names in several writings, and several names, are split by rules that pydicom knows.
-    is_plain = text.isprintable() and not {"\\", "="} & set(text)
-    return (text.strip(),) if text and is_plain else None
+    if not text.isprintable():
+        return None
+    return (text,) if text else ()
 
 
 def _is_ordinary(attributes: dict[str, tuple[str, ...]]) -> bool:

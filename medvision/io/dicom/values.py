@@ -90,9 +90,12 @@ def read_texts(header: Attributes, keyword: str) -> tuple[str, ...]:
     if isinstance(header, dict | Mapping):
         return header.get(keyword, ())
     value = read_value(header, keyword)
-    # pydicom gives an empty person's name as an object, and other empty values as None.
-    if value is None or (keyword == "PatientName" and not str(value)):
+    if value is None:
         return ()
+    if keyword == "PatientName":
+        # The name as first written (PS3.5 6.2.1.2); an empty one is an object, too.
+        written = str(value).partition("=")[0].strip()
+        return (written,) if written else ()
     is_many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     many = value if is_many and isinstance(value, Sequence) else [value]
     if any(isinstance(item, bytes) or hasattr(item, "get_item") for item in many):
