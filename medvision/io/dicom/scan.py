@@ -52,10 +52,12 @@ _META_START = 132
 _META_GROUP, _SYNTAX = b"\2\0", (0x0002_0010, b"UI")
 _GROUP_LENGTH = (0x0002_0000, b"UL", 4)
 _SYNTAXES = {uid.encode(): uid for uid in (IMPLICIT_LITTLE, EXPLICIT_LITTLE)}
+_PARTS_OF_8859 = {100: 1, 101: 2, 109: 3, 110: 4, 126: 7, 127: 6, 138: 8, 144: 5, 148: 9}
 _NAME_ENCODINGS = {
-    (): "latin-1",
-    ("ISO_IR 100",): "latin-1",
-    ("ISO_IR 192",): "utf-8",
+    "": "latin-1",
+    "GB18030": "gb18030",
+    "ISO_IR 192": "utf-8",
+    **{f"ISO_IR {number}": f"iso8859_{part}" for number, part in _PARTS_OF_8859.items()},
 }
 """Python's name of the character sets that most names are in (PS3.3 C.12.1.1.2)."""
 
@@ -203,10 +205,10 @@ def _decode(found: Elements) -> dict[str, tuple[str, ...]] | None:
 
 
 def _decode_name(value: bytes, sets: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return a person's name as first written, Latin-1 or UTF-8; None where it needs more."""
+    """Return a person's name as first written; None where it takes a full parse."""
     # No other writing is read: what comes before the first mark decides by itself.
     written = value.rstrip(b" \0").partition(b"=")[0]
-    encoding = "ascii" if written.isascii() else _NAME_ENCODINGS.get(sets)
+    encoding = "ascii" if written.isascii() else _NAME_ENCODINGS.get(",".join(sets))
     if encoding is None or b"\\" in value:
         return None
     try:
