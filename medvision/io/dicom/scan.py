@@ -57,6 +57,7 @@ _NAME_ENCODINGS = {
     "": "latin-1",
     "GB18030": "gb18030",
     "ISO_IR 192": "utf-8",
+    **dict.fromkeys(("ISO_IR 13", "ISO 2022 IR 13,ISO 2022 IR 87"), "shift_jis"),
     **{f"ISO_IR {number}": f"iso8859_{part}" for number, part in _PARTS_OF_8859.items()},
 }
 """Python's name of the character sets that most names are in (PS3.3 C.12.1.1.2)."""
