@@ -50,6 +50,7 @@ BY_THE_COMMAND = {
     "ingest": {"accept", "shards", "bids", "reidentification", "blank_regions"},
     "preprocess": {"shards"},
     "pretrain": {"images"},
+    "cohort": {"near_duplicates", "similarity"},
     "train": {"seeds", "compare_scratch"},
 }
 

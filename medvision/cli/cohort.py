@@ -11,6 +11,7 @@ from pathlib import Path
 from medvision.cli._cohort_quality import judge_quality
 from medvision.cli._cohort_summary import Parts, summarise_cohort
 from medvision.cli._inputs import find_labels, read_labels
+from medvision.cli._leakage import find_near_pairs, write_leakage
 from medvision.cli._refusals import check_refusals
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.config.model import Study
@@ -19,7 +20,13 @@ from medvision.domain.candidates import Unmatched, build_archive_images
 from medvision.domain.cohort import CohortImage, Matching, count_unmatched, match_labels
 from medvision.domain.folds import build_folds
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
-from medvision.domain.leakage import LeakagePair, check_leakage, find_leakage, join_groups
+from medvision.domain.leakage import (
+    LeakagePair,
+    check_group_sizes,
+    check_leakage,
+    find_leakage,
+    join_groups,
+)
 from medvision.domain.split import FOLD_COLUMNS, Assignment
 from medvision.errors import DataError, GeometryError, StaleOutputError
 from medvision.io.deidentify import Pseudonymiser, cap_age, read_key
@@ -30,10 +37,6 @@ from medvision.runtime.files import write_json
 COHORT_COLUMNS = (
     *("image_id", "subject", "group", "label", "shape", "spacing_mm", "modality"),
     *("pixel_digest", "mask", "given_split"),
-)
-LEAKAGE_COLUMNS = (
-    *("kind", "image_a", "image_b", "subject_a", "subject_b", "label_a", "label_b"),
-    *("split_a", "split_b", "action"),
 )
 UNMATCHED_COLUMNS = ("kind", "id", "labels_row", "detail")
 
@@ -58,17 +61,22 @@ def command(study: Study, layout: Layout) -> None:
         classes = build_classes(
             [image.label for image in judged.images], positive=_choose_positive(study)
         )
-        pairs = find_leakage(judged.images, on_leakage=study.cohort.on_leakage)
+        pairs = find_leakage(
+            judged.images,
+            on_leakage=study.cohort.on_leakage,
+            near=find_near_pairs(step, judged.images),
+        )
         # Written before anything is refused, so that the message can point at it.
-        _write_leakage(step, pairs)
+        write_leakage(step, pairs)
         _write_unmatched(step, matching.unmatched)
         check_leakage(pairs)
         settings = {
             name: value
             for name, value in dict(study.cohort).items()
-            if name not in ("on_leakage", "roles")
+            if name not in ("on_leakage", "roles", "near_duplicates", "similarity")
         }
         images = join_groups(judged.images, pairs)
+        check_group_sizes(images, folds=study.cohort.folds)
         folds = build_folds(images, **settings)
         masks = _write_masks(step, images)
         unmatched = [*matching.unmatched, *masks.refused]
@@ -222,26 +230,6 @@ def _write_mask(step: Step, image: CohortImage) -> tuple[str, str]:
         is_placed=target.is_placed,
     )
     return digest, how
-
-
-def _write_leakage(step: Step, pairs: Iterable[LeakagePair]) -> None:
-    """Write the table of leaking pairs."""
-    rows = [
-        {
-            "kind": pair.kind,
-            "image_a": pair.image_a.image_id,
-            "image_b": pair.image_b.image_id,
-            "subject_a": pair.image_a.subject,
-            "subject_b": pair.image_b.subject,
-            "label_a": pair.image_a.label,
-            "label_b": pair.image_b.label,
-            "split_a": pair.image_a.given_split,
-            "split_b": pair.image_b.given_split,
-            "action": pair.action,
-        }
-        for pair in pairs
-    ]
-    write_table(step.write(step.layout.leakage), rows, columns=LEAKAGE_COLUMNS)
 
 
 def _write_unmatched(step: Step, unmatched: Iterable[Unmatched]) -> None:

@@ -186,14 +186,15 @@ def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:
 
 
 def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
-    """Read the pictures of the contact sheet, and no others."""
+    """Read the pictures of the contact sheet and of leaking pairs, and no others."""
     import numpy as np
 
     from medvision.runtime.npz import map_npz_array, read_npz_names
 
     path = step.read(step.layout.pictures)
     places = {name: n for n, name in enumerate(read_npz_names(path, "image_id"))}
-    names = [name for name in facts.quality.tiles if name in places]
+    paired = [name for pair in facts.cohort.leakage for name in (pair.image_a, pair.image_b)]
+    names = [name for name in dict.fromkeys([*facts.quality.tiles, *paired]) if name in places]
     pictures = map_npz_array(path, "picture")
     return {name: np.asarray(pictures[places[name]], dtype=np.uint8) for name in names}
 

@@ -47,8 +47,18 @@ class CohortSection(Section):
     seed: Seed = Field(1, description="Seed of the split.")
     on_leakage: Literal["group", "stop", "report"] = Field(
         "group",
-        description="Equal images under two subjects: group keeps them in one split, stop ends "
-        "the run, report goes on and says so on the report's first page.",
+        description="Equal or nearly equal images under two subjects: group keeps them in one "
+        "split, stop ends the run, report goes on and says so on the report's first page.",
+    )
+
+    near_duplicates: Literal["search", "off"] = Field(
+        "off",
+        description="search looks for altered copies among 2D images: rotated, flipped, cropped, "
+        "resized, brighter or compressed again. Off by default: how often it errs on real images "
+        "is not yet measured.",
+    )
+    similarity: Fraction = Field(
+        0.93, description="Correlation of detail from which two images count as one, altered."
     )
 
     @model_validator(mode="after")

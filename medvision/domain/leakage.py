@@ -28,21 +28,44 @@ class LeakagePair:
     """Two images that must not be told apart by a split.
 
     Args:
-        kind: same-pixels, same-study, same-series, same-frame-of-reference, same-person,
-            same-subject or conflicting-label.
+        kind: same-pixels, near-pixels, same-study, same-series, same-frame-of-reference,
+            same-person, same-subject or conflicting-label.
         image_a: The image first in order.
         image_b: The other.
         action: grouped (kept in one split), stopped, reported (gone on with), untrusted (shared
             by too many subjects to mean one), same-subject or same-split (harmless as it stands).
+        similarity: Of near-pixels, the correlation of detail, up to 1.
+        alteration: Of near-pixels, how one image differs from the other, in words.
     """
 
     kind: str
     image_a: CohortImage
     image_b: CohortImage
     action: str
+    similarity: float | None = None
+    alteration: str = ""
 
 
-def find_leakage(images: Sequence[CohortImage], *, on_leakage: str) -> list[LeakagePair]:
+@dataclass(frozen=True)
+class NearPair:
+    """Two images that show the same, one of them altered.
+
+    Args:
+        image_a: Id of one.
+        image_b: Id of the other.
+        similarity: Correlation of their detail, up to 1.
+        alteration: How one differs from the other, in words.
+    """
+
+    image_a: str
+    image_b: str
+    similarity: float
+    alteration: str
+
+
+def find_leakage(
+    images: Sequence[CohortImage], *, on_leakage: str, near: Sequence[NearPair] = ()
+) -> list[LeakagePair]:
     """List the pairs of images through which a split could leak.
 
     One pass over an index of each key, so the time grows with the number of images and not of
@@ -51,13 +74,15 @@ def find_leakage(images: Sequence[CohortImage], *, on_leakage: str) -> list[Leak
     Args:
         images: The cohort; given splits, where present, are the sides, else the subjects are.
         on_leakage: group, stop or report; decides each pair's action.
+        near: Images of the cohort that show the same, one of them altered; those of one side
+            are left out, since a subject's own images may look alike.
 
     Returns:
         Pairs sorted by kind and images.
 
     Source:
         none: own definition. Equal means equal digests of the decoded arrays, so re-compressed
-        copies are caught and altered copies are not.
+        copies are caught; altered copies are those of `near`.
     """
     given = any(image.given_split for image in images)
     side: _Key = _by_split if given else attrgetter("subject")
@@ -75,6 +100,7 @@ def find_leakage(images: Sequence[CohortImage], *, on_leakage: str) -> list[Leak
     pairs += _pair(
         images, kind="conflicting-label", key=attrgetter("pixel_digest"), side=attrgetter("label")
     )
+    pairs += _pair_near(images, near, side=side)
     distinct = {(p.kind, p.image_a.image_id, p.image_b.image_id): p for p in pairs}
     return [
         p if p.action else replace(p, action=_choose_action(p, on_leakage))
@@ -149,6 +175,42 @@ def _pair(
             if partner is not member and (crosses or kind == "same-pixels"):
                 a, b = sorted((member, partner), key=lambda image: image.image_id)
                 yield LeakagePair(kind, a, b, action="")
+
+
+def _pair_near(
+    images: Sequence[CohortImage], near: Sequence[NearPair], *, side: _Key
+) -> Iterator[LeakagePair]:
+    """Turn look-alikes on two sides into pairs, unless their pixels are equal anyhow."""
+    held = {image.image_id: image for image in images}
+    for pair in near:
+        a, b = held[min(pair.image_a, pair.image_b)], held[max(pair.image_a, pair.image_b)]
+        is_equal = bool(a.pixel_digest) and a.pixel_digest == b.pixel_digest
+        if side(a) != side(b) and not is_equal:
+            yield LeakagePair("near-pixels", a, b, "", pair.similarity, pair.alteration)
+
+
+def check_group_sizes(images: Sequence[CohortImage], *, folds: int) -> None:
+    """Refuse a joint group of more subjects than one fold may test: near pairs have chained.
+
+    Args:
+        images: The cohort, each image with its group.
+        folds: Number of folds.
+
+    Raises:
+        CohortError: With the size of the largest group.
+    """
+    subjects: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        subjects[image.group].add(image.subject)
+    largest = max(len(held) for held in subjects.values())
+    limit = max(2, sum(len(held) for held in subjects.values()) // folds)
+    if folds > 1 and largest > limit:
+        raise CohortError(
+            f"cohort: subjects that must stay together must number at most {limit} for {folds} "
+            f"folds, got a group of {largest}.",
+            "cohort/leakage.tsv says through which images they hang together; raise "
+            "cohort.similarity where they only look alike, or set cohort.near_duplicates to off.",
+        )
 
 
 def _choose_action(pair: LeakagePair, on_leakage: str) -> str:

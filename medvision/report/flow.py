@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from medvision.report.folds import FoldsFacts, build_folds
-from medvision.report.sources import Row, Sources, list_unique
+from medvision.report.sources import Row, Sources, list_unique, parse_number
 from medvision.report.words import (
     HARMLESS_ACTIONS,
     LEAKAGE_ACTIONS,
@@ -55,6 +55,8 @@ class LeakagePair:
     subject_b: str
     labels: str
     action: str
+    similarity: float | None
+    alteration: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def build_cohort(sources: Sources) -> CohortFacts:
         steps=_build_steps(sources, classes),
         refused=refused,
         unmatched=_tally((row["kind"] for row in sources.table("unmatched")), LEFT),
-        leakage=tuple(_build_pair(row) for row in leakage[:_MAX_PAIRS]),
+        leakage=tuple(_build_pair(row) for row in _put_worst_first(leakage)[:_MAX_PAIRS]),
         n_leakage=sum(row["action"] not in HARMLESS_ACTIONS for row in leakage),
         n_pairs=len(leakage),
         leakage_is_overridden=_is_overridden(sources),
@@ -198,6 +200,12 @@ def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ..
     )
 
 
+def _put_worst_first(leakage: Sequence[Row]) -> list[Row]:
+    """Order pairs: those that still leak, those that were dealt with, the harmless."""
+    ranks = {"stopped": 0, "reported": 0, "grouped": 1}
+    return sorted(leakage, key=lambda row: ranks.get(row["action"], 2))
+
+
 def _build_pair(row: Row) -> LeakagePair:
     """Return a leakage row for display."""
     labels = list_unique(name for name in (row["label_a"], row["label_b"]) if name)
@@ -209,4 +217,6 @@ def _build_pair(row: Row) -> LeakagePair:
         subject_b=row["subject_b"],
         labels=" / ".join(labels),
         action=say(row["action"], LEAKAGE_ACTIONS),
+        similarity=parse_number(row.get("similarity")),
+        alteration=row.get("alteration", ""),
     )

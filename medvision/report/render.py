@@ -59,7 +59,8 @@ def render_page(
         facts: All numbers and words.
         figures: Charts by name.
         views: Pictures of the cases shown, by image_id.
-        pictures: PNG of the tiles of the contact sheet, by image_id; no sheet without.
+        pictures: PNG of the contact sheet's tiles and of leaking pairs, by image_id; none
+            without.
 
     Returns:
         HTML that loads nothing from elsewhere; equal arguments give equal text.
@@ -74,6 +75,7 @@ def render_page(
         training=[p for name, p in figures.items() if name.startswith("training-")],
         cases=[(case, view) for case, view in shown if view is not None],
         tiles=_list_tiles(facts, pictures or {}),
+        pictures=pictures or {},
         contents=_list_contents(facts),
         headline=next((metric for metric in main if metric.value is not None), None),
         scale=_choose_scale(main, facts.performance.chance),

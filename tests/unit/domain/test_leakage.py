@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from strategies import make_cohort, make_image, split_cohort
 
-from medvision.domain.leakage import MOST_SHARING, check_leakage, find_leakage, join_groups
+from medvision.domain.leakage import (
+    MOST_SHARING,
+    NearPair,
+    check_group_sizes,
+    check_leakage,
+    find_leakage,
+    join_groups,
+)
 from medvision.errors import CohortError
 
 SAME_PIXELS = [
@@ -180,3 +187,28 @@ def test_what_many_subjects_share_is_listed_and_joins_nobody(field: str) -> None
     assert {image.group for image in join_groups(images, pairs)} == {i.subject for i in images}
     few = find_leakage(images[:MOST_SHARING], on_leakage="group")
     assert len({image.group for image in join_groups(images[:MOST_SHARING], few)}) == 1
+
+
+def test_look_alikes_of_two_subjects_are_a_pair_and_of_one_subject_are_not() -> None:
+    images = [make_image(f"i{n}", f"s{n // 2}", "x", pixel_digest=f"p{n}") for n in range(4)]
+    near = [NearPair("i0", "i1", 0.99, "flipped"), NearPair("i3", "i0", 0.95, "rotated 5°")]
+    (pair,) = find_leakage(images, on_leakage="group", near=near)
+    assert (pair.kind, pair.image_a.image_id, pair.image_b.image_id) == ("near-pixels", "i0", "i3")
+    assert (pair.action, pair.similarity, pair.alteration) == ("grouped", 0.95, "rotated 5°")
+    groups = {image.group for image in join_groups(images, [pair])}
+    assert len(groups) == 1
+
+
+def test_equal_pixels_are_listed_once_although_they_look_alike_too() -> None:
+    pairs = find_leakage(SAME_PIXELS, on_leakage="stop", near=[NearPair("i1", "i2", 1.0, "")])
+    assert [pair.kind for pair in pairs] == ["same-pixels"]
+
+
+def test_subjects_that_chain_into_one_group_end_the_run() -> None:
+    images = [make_image(f"i{n}", f"s{n}", "x", pixel_digest=f"p{n}") for n in range(9)]
+    near = [NearPair(f"i{n}", f"i{n + 1}", 0.95, "") for n in range(4)]
+    chained = join_groups(images, find_leakage(images, on_leakage="group", near=near))
+    with pytest.raises(CohortError, match="at most 3 for 3 folds, got a group of 5"):
+        check_group_sizes(chained, folds=3)
+    check_group_sizes(chained, folds=1)
+    check_group_sizes(images, folds=3)

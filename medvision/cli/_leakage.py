@@ -1,0 +1,69 @@
+"""The gate against leakage: near pairs found by their thumbnails, and the table of all pairs."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from medvision.cli._run import Step
+from medvision.domain.cohort import CohortImage
+from medvision.domain.leakage import LeakagePair, NearPair
+from medvision.io.tables import write_table
+
+LEAKAGE_COLUMNS = (
+    *("kind", "image_a", "image_b", "subject_a", "subject_b", "label_a", "label_b"),
+    *("split_a", "split_b", "action", "similarity", "alteration"),
+)
+
+
+def find_near_pairs(step: Step, images: Sequence[CohortImage]) -> list[NearPair]:
+    """Find the 2D images of a cohort that show the same, one of them altered.
+
+    Args:
+        step: The running step; the thumbnails of the step `measure` are registered with it.
+        images: The cohort.
+
+    Returns:
+        Pairs in order of the thumbnails; none where the search is off.
+    """
+    settings = step.study.cohort
+    if settings.near_duplicates == "off":
+        return []
+    from medvision.domain.likeness.search import find_look_alikes
+
+    held = {image.image_id for image in images}
+    # Volumes are left out: at this size those of different subjects look too much alike.
+    with np.load(step.read(step.layout.thumbnails), allow_pickle=False) as stored:
+        names = stored["image_id_2d"]
+        rows = [row for row, name in enumerate(names.tolist()) if name in held]
+        thumbnails = stored["thumbnail_2d"][rows]
+    return [
+        NearPair(
+            str(names[rows[item.first]]),
+            str(names[rows[item.second]]),
+            item.similarity,
+            item.alteration,
+        )
+        for item in find_look_alikes(thumbnails, similarity=settings.similarity)
+    ]
+
+
+def write_leakage(step: Step, pairs: Iterable[LeakagePair]) -> None:
+    """Write the table of leaking pairs."""
+    rows = [
+        {
+            "kind": pair.kind,
+            "image_a": pair.image_a.image_id,
+            "image_b": pair.image_b.image_id,
+            "subject_a": pair.image_a.subject,
+            "subject_b": pair.image_b.subject,
+            "label_a": pair.image_a.label,
+            "label_b": pair.image_b.label,
+            "split_a": pair.image_a.given_split,
+            "split_b": pair.image_b.given_split,
+            "action": pair.action,
+            "similarity": None if pair.similarity is None else round(pair.similarity, 4),
+            "alteration": pair.alteration,
+        }
+        for pair in pairs
+    ]
+    write_table(step.write(step.layout.leakage), rows, columns=LEAKAGE_COLUMNS)

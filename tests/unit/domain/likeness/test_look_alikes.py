@@ -1,0 +1,102 @@
+"""Altered copies are found, different images are not, and no order changes what is found."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from medvision.domain.likeness.describe import describe, list_windows
+from medvision.domain.likeness.search import SIMILARITY, find_look_alikes
+from medvision.domain.likeness.thumbnail import build_thumbnail
+
+N = 40
+SPACING_MM = (1.0, 1.0, 1.0)
+
+
+def make_images(n: int, *, seed: int, n_axes: int = 2) -> list[np.ndarray]:
+    """Blobs within one outline: alike from afar, different in detail, as bodies are."""
+    rng = np.random.default_rng(seed)
+    side = 96 if n_axes == 2 else 40
+    line = np.linspace(-1, 1, side)
+    radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*[line] * n_axes, indexing="ij")))
+    noise = [rng.normal(size=(side,) * n_axes) for _ in range(n)]
+    blurred = [ndimage.gaussian_filter(each, side / 24) for each in noise]
+    return [100 * (radius < 0.9) + 40 * each / each.std() for each in blurred]
+
+
+def shrink(images: list[np.ndarray]) -> np.ndarray:
+    flat = [image[..., np.newaxis] if image.ndim == 2 else image for image in images]
+    return np.array([build_thumbnail(image, spacing_mm=SPACING_MM) for image in flat])
+
+
+def turn(image: np.ndarray, degrees: float) -> np.ndarray:
+    return ndimage.rotate(image, degrees, reshape=False, order=1, cval=float(image.min()))
+
+
+def crop(image: np.ndarray, share: float) -> np.ndarray:
+    edge = round(image.shape[0] * (1 - share) / 2)
+    return image[(slice(edge, -edge or None),) * image.ndim]
+
+
+ALTERATIONS = {
+    "equal": lambda image: image,
+    "rotated 5": lambda image: turn(image, 5),
+    "rotated 15": lambda image: turn(image, 15),
+    "rotated 90": np.rot90,
+    "flipped": lambda image: image[::-1],
+    "cropped to 95 %": lambda image: crop(image, 0.95),
+    "cropped to 90 %": lambda image: crop(image, 0.9),
+    "brighter": lambda image: 1.3 * image + 20,
+    "half the size": lambda image: ndimage.zoom(image, 0.5, order=1),
+    "larger": lambda image: ndimage.zoom(image, 1.5, order=1),
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_altered_copies_are_found_and_nothing_else(name: str) -> None:
+    images = make_images(N, seed=1)
+    copies = [ALTERATIONS[name](image) for image in images[:8]]
+    pairs = find_look_alikes(shrink([*images, *copies]), similarity=SIMILARITY)
+    found = {(pair.first, pair.second) for pair in pairs}
+    planted = {(n, N + n) for n in range(8)}
+    assert found <= planted
+    assert len(found) >= 7
+
+
+@pytest.mark.parametrize("name", ["equal", "rotated 90", "flipped", "brighter", "cropped to 90 %"])
+def test_altered_copies_of_volumes_are_found(name: str) -> None:
+    volumes = make_images(10, seed=2, n_axes=3)
+    copies = [ALTERATIONS[name](volume) for volume in volumes[:3]]
+    pairs = find_look_alikes(shrink([*volumes, *copies]), similarity=SIMILARITY)
+    assert {(pair.first, pair.second) for pair in pairs} == {(n, 10 + n) for n in range(3)}
+
+
+def test_a_digest_or_a_difference_hash_would_miss_a_turned_copy() -> None:
+    first, second = shrink([make_images(1, seed=3)[0], turn(make_images(1, seed=3)[0], 15)])
+    assert first.tobytes() != second.tobytes()
+    hashes = [np.diff(each[::8, ::7].astype(int), axis=1) > 0 for each in (first, second)]
+    assert (hashes[0] != hashes[1]).mean() > 0.2
+    (pair,) = find_look_alikes(np.array([first, second]), similarity=SIMILARITY)
+    assert pair.alteration.startswith("rotated 1")
+
+
+def test_the_order_of_the_images_does_not_matter() -> None:
+    images = make_images(12, seed=4)
+    stack = shrink([*images, images[0][::-1], turn(images[5], 8)])
+    order = np.random.default_rng(0).permutation(len(stack))
+    plain = {(p.first, p.second) for p in find_look_alikes(stack, similarity=SIMILARITY)}
+    mixed = find_look_alikes(stack[order], similarity=SIMILARITY)
+    back = {tuple(sorted((int(order[p.first]), int(order[p.second])))) for p in mixed}
+    assert back == plain == {(0, 12), (5, 13)}
+
+
+def test_images_without_contrast_look_like_nothing() -> None:
+    assert find_look_alikes(np.zeros((5, 64, 64), np.uint8), similarity=0.5) == []
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_descriptions_do_not_change_by_quarter_turns_and_flips(n_axes: int) -> None:
+    stack = shrink(make_images(3, seed=5, n_axes=n_axes)).astype(np.float32)
+    whole = list_windows(n_axes)[0]
+    plain = describe(stack, whole)
+    for moved in (np.rot90(stack, axes=(1, 2)), stack[:, ::-1], 3 * stack + 7):
+        np.testing.assert_allclose(describe(np.ascontiguousarray(moved), whole), plain, atol=0.1)
