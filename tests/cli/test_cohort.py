@@ -220,6 +220,16 @@ def test_a_leaking_split_goes_on_when_told_to_and_is_marked(cohort: Cohort, fold
     assert [row["split"] for row in folds].count("train") == 6
 
 
+def test_a_search_for_altered_copies_bears_a_cohort_without_2d_images(
+    cohort: Cohort, folder: Path
+) -> None:
+    result = cohort(list_labels(), "cohort.near_duplicates=search")
+    assert result.exit_code == 0, result.output
+    assert {row["kind"] for row in read_table(Layout(folder / "results").leakage)} == {
+        "same-pixels"
+    }
+
+
 def test_masks_are_aligned_or_refused_with_the_reason(cohort: Cohort, folder: Path) -> None:
     inside = np.zeros((6, 5, 4), dtype=np.uint8)
     inside[1:3, 2, 1] = 3

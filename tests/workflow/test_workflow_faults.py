@@ -91,7 +91,9 @@ def finished(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = configure(tmp_path_factory.mktemp("finished"), TINY)
     stub = folder / "bin" / "medvision"
     stub.parent.mkdir()
-    stub.write_text(f'#!/bin/sh\nexec cp -r "{tiny_study}/$1" "{folder / "results"}/"\n')
+    # One at a time: the jobs of two folds copy the same folder.
+    copy = f'cp -r "{tiny_study}/$1" "{folder / "results"}/"'
+    stub.write_text(f'#!/bin/sh\nexec flock "{folder / "lock"}" {copy}\n')
     stub.chmod(0o755)
     path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
     done = snakemake(folder, path=path)

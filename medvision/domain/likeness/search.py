@@ -55,6 +55,8 @@ def find_look_alikes(thumbnails: NDArray[np.uint8], *, similarity: float) -> lis
     Source:
         none: own method; its parts name theirs.
     """
+    if len(thumbnails) < 2:
+        return []
     has_contrast = thumbnails.reshape(len(thumbnails), -1).max(axis=1, initial=0) > 0
     kept = np.flatnonzero(has_contrast)
     if len(kept) < 2:
