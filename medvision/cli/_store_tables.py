@@ -38,6 +38,7 @@ def write_tables(
         inverted: Images that were turned over before it.
     """
     from medvision.preprocess.earlier import ROW_COLUMNS
+    from medvision.preprocess.rejection import REASONS
 
     total = step.study.preprocess.shards
     write_table(
@@ -67,7 +68,8 @@ def write_tables(
     write_json(step.write(step.layout.array_meta), meta)
     step.facts |= {"n_images": len(result.rows), "n_rejected": len(rejections), **meta}
     for reason, count in sorted(Counter(r.reason for r in rejections).items()):
-        _log.warning("%d images left out: %s (see preprocess/rejects.tsv)", count, reason)
+        meaning = REASONS[reason]
+        _log.warning("%d left out: %s, %s (see preprocess/rejects.tsv)", count, reason, meaning)
 
 
 def _describe_row(

@@ -1,5 +1,6 @@
 """`medvision ingest`: raw files to checked, de-identified images."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,7 @@ def _publish(step: Step, source: Path, *, settings: "IngestSettings") -> None:
 def _report(summary: "IngestSummary", layout: Layout) -> None:
     """Say what became of the files."""
     from medvision.io.ingest.run import describe_counts
+    from medvision.io.tables import read_table
 
     click.echo(
         f"ingest: {summary.n_images} images of {summary.n_subjects} subjects "
@@ -140,3 +142,8 @@ def _report(summary: "IngestSummary", layout: Layout) -> None:
     )
     if summary.refused:
         click.echo(f"refused: {describe_counts(summary.refused)}; see {layout.rejects}", err=True)
+    flags = Counter(
+        flag for row in read_table(layout.manifest) for flag in row["flags"].split(",") if flag
+    )
+    if flags:
+        click.echo(f"flagged: {describe_counts(flags)}; see {layout.manifest}", err=True)

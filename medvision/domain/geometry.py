@@ -36,7 +36,8 @@ def check_affine(affine: Affine, *, where: str) -> None:
         raise GeometryError(f"{where}: affine's last row must be 0 0 0 1, got {affine[3]}.")
     spacing_mm = compute_spacing_mm(affine)
     if min(spacing_mm) <= 0:
-        raise GeometryError(f"{where}: spacing must be above 0 mm, got {spacing_mm}.")
+        found = " x ".join(f"{length:g}" for length in spacing_mm)
+        raise GeometryError(f"{where}: spacing must be above 0 mm, got {found}.")
     # Directions alone: the volume of a voxel may be tiny, as in microscopy.
     if abs(np.linalg.det(affine[:3, :3] / spacing_mm)) < _SMALLEST_DETERMINANT:
         raise GeometryError(f"{where}: affine must be invertible, got determinant 0.")

@@ -1,5 +1,7 @@
 """What no pipeline can make sense of, asked of an image before it and after it."""
 
+from typing import NoReturn
+
 import numpy as np
 
 from medvision.domain.geometry import Affine, check_affine
@@ -17,7 +19,8 @@ def check_place(affine: Affine) -> None:
     try:
         check_affine(affine, where="image")
     except GeometryError as error:
-        raise UnusableImageError("bad-geometry", error.message) from error
+        detail = error.message.removeprefix("image: ").rstrip(".")
+        raise UnusableImageError("bad-geometry", detail) from error
 
 
 def check_source(grid: FloatGrid | FloatVolume, affine: Affine) -> None:
@@ -37,16 +40,16 @@ def check_source(grid: FloatGrid | FloatVolume, affine: Affine) -> None:
         raise_constant(None if grid.size == 0 else float(grid.flat[0]))
 
 
-def raise_not_finite(n_bad: int, n_voxels: int) -> None:
+def raise_not_finite(n_bad: int, n_voxels: int) -> NoReturn:
     """Refuse an image with NaN or infinity.
 
     Raises:
         UnusableImageError: Always.
     """
-    raise UnusableImageError("not-finite", f"{n_bad} of {n_voxels} voxels")
+    raise UnusableImageError("not-finite", f"NaN or infinity in {n_bad} of {n_voxels} voxels")
 
 
-def raise_constant(value: float | None) -> None:
+def raise_constant(value: float | None) -> NoReturn:
     """Refuse an image of one value, or of no voxel where the value is None.
 
     Raises:
@@ -54,6 +57,46 @@ def raise_constant(value: float | None) -> None:
     """
     found = "no voxel" if value is None else f"{value:.9g} in every voxel"
     raise UnusableImageError("constant", found)
+
+
+def raise_empty_crop(highest: float, *, above: float) -> NoReturn:
+    """Refuse an image without foreground.
+
+    Args:
+        highest: The largest value, in the units of the threshold.
+        above: The threshold that it does not pass.
+
+    Raises:
+        UnusableImageError: Always.
+    """
+    raise UnusableImageError("empty-crop", f"{highest:.9g} at most, {above:.6g} must be exceeded")
+
+
+def raise_no_contrast(value: float) -> NoReturn:
+    """Refuse an image of which scaling and cropping leave one value.
+
+    Raises:
+        UnusableImageError: Always.
+    """
+    raise UnusableImageError("no-contrast", f"{value:.9g} in every voxel that is left")
+
+
+def raise_no_range(value: float) -> NoReturn:
+    """Refuse an image whose percentiles are one value.
+
+    Raises:
+        UnusableImageError: Always.
+    """
+    raise UnusableImageError("no-contrast", f"{value:.9g} at both preprocess.percentiles")
+
+
+def raise_flat_foreground(value: float) -> NoReturn:
+    """Refuse an image whose foreground is of one value.
+
+    Raises:
+        UnusableImageError: Always.
+    """
+    raise UnusableImageError("no-contrast", f"{value:.9g} in every voxel of the foreground")
 
 
 def check_contrast(array: FloatVolume) -> None:
@@ -64,7 +107,7 @@ def check_contrast(array: FloatVolume) -> None:
     """
     low, high = float(array.min()), float(array.max())
     if low == high:
-        raise UnusableImageError("no-contrast", f"{low:.9g} in every voxel")
+        raise_no_contrast(low)
 
 
 def check_result(array: FloatVolume) -> None:

@@ -8,8 +8,8 @@ import torch
 from monai.transforms import NormalizeIntensity, ScaleIntensityRange
 
 from medvision.domain.record import JsonValue
+from medvision.preprocess.checks import raise_empty_crop, raise_flat_foreground, raise_no_range
 from medvision.preprocess.plan import Parameters
-from medvision.preprocess.rejection import UnusableImageError
 
 _Transform = Callable[[torch.Tensor], torch.Tensor]
 
@@ -34,7 +34,7 @@ def build_percentile(parameters: Parameters) -> _Transform:
         low, high = np.percentile(values.detach().numpy(), percentiles).tolist()
         # MONAI's own ScaleIntensityRangePercentiles leaves such an image unscaled.
         if not low < high:
-            raise UnusableImageError("no-contrast", f"both percentiles at {low:.9g}")
+            raise_no_range(low)
         scaled: torch.Tensor = ScaleIntensityRange(low, high, b_min=0.0, b_max=1.0, clip=True)(
             image
         )
@@ -54,7 +54,7 @@ def build_zscore(parameters: Parameters) -> _Transform:
         values = image[mask].as_subclass(torch.Tensor)
         deviation = float(values.std(unbiased=False))
         if deviation == 0:
-            raise UnusableImageError("no-contrast", f"{float(values[0]):.9g} in the foreground")
+            raise_flat_foreground(float(values[0]))
         scaled: torch.Tensor = NormalizeIntensity(float(values.mean()), deviation)(image)
         return scaled
 
@@ -70,5 +70,5 @@ def _find_foreground(image: torch.Tensor, within: JsonValue) -> torch.Tensor | N
     limit = float(image.double().mean()) if above == "mean" else float(above)
     mask: torch.Tensor = image > limit
     if not bool(mask.any()):
-        raise UnusableImageError("empty-crop", f"a maximum of {float(image.max()):.9g}")
+        raise_empty_crop(float(image.max()), above=limit)
     return mask.as_subclass(torch.Tensor)

@@ -6,8 +6,8 @@ from typing import cast
 import torch
 from monai.transforms import CropForeground, Resize, ResizeWithPadOrCrop
 
+from medvision.preprocess.checks import raise_empty_crop, raise_no_contrast
 from medvision.preprocess.plan import Parameters, Size
-from medvision.preprocess.rejection import UnusableImageError
 
 _Transform = Callable[[torch.Tensor], torch.Tensor]
 
@@ -26,7 +26,7 @@ def build_crop(parameters: Parameters) -> _Transform:
 
     def apply(image: torch.Tensor) -> torch.Tensor:
         if not bool((image > above).any()):
-            raise UnusableImageError("empty-crop", f"a maximum of {float(image.max()):.9g}")
+            raise_empty_crop(float(image.max()), above=above)
         cropped: torch.Tensor = crop(image)
         return cropped
 
@@ -77,7 +77,7 @@ def build_resize(parameters: Parameters) -> _Transform:
 def _check_contrast(image: torch.Tensor) -> None:
     """Asked before sizing, since padding would lend contrast to an image that has none."""
     if bool(image.min() == image.max()):
-        raise UnusableImageError("no-contrast", f"{float(image.min()):.9g} in every voxel")
+        raise_no_contrast(float(image.min()))
 
 
 def _read_size(parameters: Parameters) -> Size:

@@ -114,10 +114,10 @@ def test_images_with_nan_or_one_value_are_left_out_and_the_rest_goes_on(folder: 
     run_until(folder, "cohort")
     result = step("preprocess", folder)
     assert result.exit_code == 0, result.output
-    assert "1 images left out: not-finite (see preprocess/rejects.tsv)" in result.output
+    assert "1 left out: not-finite, the image holds NaN or infinity (see" in result.output
     layout = Layout(folder / "results")
     rows = {row["reason"]: row["detail"] for row in read_table(layout.preprocess_rejects)}
-    assert rows == {"not-finite": "1 of 384 voxels"}
+    assert rows == {"not-finite": "NaN or infinity in 1 of 384 voxels"}
     found = {row["rule"]: row["action"] for row in read_table(layout.table("cohort", "quality"))}
     assert (found["not-finite"], found["constant"]) == ("flagged", "excluded")
     assert len(np.load(layout.array_shard("1-of-1"), mmap_mode="r")) == 10

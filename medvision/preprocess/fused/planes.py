@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatVolume, GridShape
-from medvision.preprocess.checks import raise_constant, raise_not_finite
+from medvision.preprocess.checks import raise_constant, raise_empty_crop, raise_not_finite
 from medvision.preprocess.fused.grid import Box
 from medvision.preprocess.fused.sample import Plane
-from medvision.preprocess.rejection import UnusableImageError
 
 
 class Planes(Protocol):
@@ -93,7 +92,7 @@ class Watch:
         """
         limit = np.float32(self.above or 0.0)
         if self._peak is None or not self.high > limit:
-            raise UnusableImageError("empty-crop", f"a maximum of {self.high:.9g}")
+            raise_empty_crop(self.high, above=float(limit))
         mask = self._peak.astype(np.float32) > limit
         held = (mask.any(axis=0), mask.any(axis=1), np.array(self._peaks_k, np.float32) > limit)
         ends = [np.flatnonzero(line)[[0, -1]].tolist() for line in held]

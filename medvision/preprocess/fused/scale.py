@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatVolume
+from medvision.preprocess.checks import raise_empty_crop, raise_flat_foreground, raise_no_range
 from medvision.preprocess.plan import Parameters
-from medvision.preprocess.rejection import UnusableImageError
 
 
 def scale_window(volume: FloatVolume, parameters: Parameters) -> None:
@@ -30,7 +30,7 @@ def scale_percentile(volume: FloatVolume, parameters: Parameters) -> None:
     values = _find_values(volume, parameters["within"])
     low, high = np.percentile(values, percentiles).tolist()
     if not low < high:
-        raise UnusableImageError("no-contrast", f"both percentiles at {low:.9g}")
+        raise_no_range(low)
     scale_window(volume, {"a_min": low, "a_max": high})
 
 
@@ -44,7 +44,7 @@ def scale_zscore(volume: FloatVolume, parameters: Parameters) -> None:
     mean = values.mean(dtype=np.float64)
     deviation = float(np.sqrt(np.mean(np.square(values - np.float32(mean)), dtype=np.float64)))
     if deviation == 0 and parameters["within"] != "image":
-        raise UnusableImageError("no-contrast", f"{float(values.flat[0]):.9g} in the foreground")
+        raise_flat_foreground(float(values.flat[0]))
     volume -= np.float32(mean)
     volume /= np.float32(deviation or 1.0)
 
@@ -57,7 +57,7 @@ def _find_values(volume: FloatVolume, within: JsonValue) -> NDArray[np.float32]:
     limit = float(volume.mean(dtype=np.float64)) if above == "mean" else float(above)
     values: NDArray[np.float32] = volume[volume > limit]
     if values.size == 0:
-        raise UnusableImageError("empty-crop", f"a maximum of {float(volume.max()):.9g}")
+        raise_empty_crop(float(volume.max()), above=limit)
     return values
 
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatVolume, Volume
-from medvision.preprocess.checks import check_contrast
+from medvision.preprocess.checks import check_contrast, raise_empty_crop
 from medvision.preprocess.fused.sample import build_taps
 from medvision.preprocess.plan import Parameters
-from medvision.preprocess.rejection import UnusableImageError
 
 
 def crop_foreground(volume: Volume, parameters: Parameters) -> Volume:
@@ -23,7 +22,7 @@ def crop_foreground(volume: Volume, parameters: Parameters) -> Volume:
     above = np.float32(cast(float, parameters["above"]))
     mask: NDArray[np.bool_] = np.any(volume.array > above, axis=0)
     if not mask.any():
-        raise UnusableImageError("empty-crop", f"a maximum of {float(volume.array.max()):.9g}")
+        raise_empty_crop(float(volume.array.max()), above=float(above))
     slices, first = [], []
     for axis in range(3):
         held = np.flatnonzero(np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1).any(axis=1))

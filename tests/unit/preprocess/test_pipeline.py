@@ -127,22 +127,32 @@ def _mostly_zero(grid):
 @pytest.mark.parametrize(
     ("change", "settings", "reason", "detail"),
     [
-        (_with_nan, {}, "not-finite", "1 of 1000 voxels"),
-        (lambda grid: grid * np.float32(np.inf), {}, "not-finite", "1000 of 1000 voxels"),
+        (_with_nan, {}, "not-finite", "NaN or infinity in 1 of 1000 voxels"),
+        (
+            lambda grid: grid * np.float32(np.inf),
+            {},
+            "not-finite",
+            "NaN or infinity in 1000 of 1000 voxels",
+        ),
         (np.zeros_like, {}, "constant", "0 in every voxel"),
-        (lambda grid: np.abs(grid) + 3000, {}, "no-contrast", "1 in every voxel"),
+        (lambda grid: np.abs(grid) + 3000, {}, "no-contrast", "1 in every voxel that is left"),
         (
             lambda grid: np.abs(grid) + 3000,
             {"size": (20, 20, 20)},
             "no-contrast",
-            "1 in every voxel",
+            "1 in every voxel that is left",
         ),
-        (_mostly_zero, {"intensity": "percentile"}, "no-contrast", "both percentiles at 0"),
+        (
+            _mostly_zero,
+            {"intensity": "percentile"},
+            "no-contrast",
+            "0 at both preprocess.percentiles",
+        ),
         (
             lambda grid: grid,
             {"crop_foreground": True, "foreground_above": 1.5},
             "empty-crop",
-            "a maximum of 1",
+            "1 at most, 1.5 must be exceeded",
         ),
     ],
 )
