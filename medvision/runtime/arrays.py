@@ -14,7 +14,7 @@ from medvision.domain.geometry import Affine
 from medvision.domain.volume import GridShape, parse_shape
 from medvision.errors import DataError, StaleOutputError
 from medvision.runtime.files import read_json
-from medvision.runtime.shards import StoredArrays
+from medvision.runtime.shards import StoredArrays, map_array
 
 ARRAY_INDEX_COLUMNS = (
     *("row", "shard", "image_id", "source_shape", "source_affine", "tensor_affine"),
@@ -135,7 +135,7 @@ def _read_index(path: Path) -> list[dict[str, str]]:
 def _open_shard(path: Path) -> NDArray[np.generic]:
     """Map one shard without reading it."""
     try:
-        return cast(NDArray[np.generic], np.load(path, mmap_mode="r", allow_pickle=False))
+        return map_array(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path.name}: file must be a readable array, got {error}.") from error
 

@@ -1,14 +1,18 @@
 """Opening the array store: geometry as written, disagreement of its files refused."""
 
 import json
+import mmap
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medvision.errors import DataError, GeometryError, StaleOutputError
 from medvision.runtime.arrays import ARRAY_INDEX_COLUMNS, read_array_store
+from medvision.runtime.shards import map_array
 
 AFFINE = np.array([[0, -2.5, 0, 10], [3, 0, 0, -7.25], [0, 0, 5, 1e-3], [0, 0, 0, 1.0]])
 
@@ -99,6 +103,37 @@ def test_broken_shape_is_refused(files):
     index.write_text(index.read_text().replace("9x8x7", "9x8"))
     with pytest.raises(GeometryError, match="shape must be such as"):
         read_array_store([arrays], index, meta)
+
+
+def find_flags(array):
+    """Return the kernel's flags of the memory that an array lies in."""
+    address, is_here = array.__array_interface__["data"][0], False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        bounds = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+        if bounds:
+            is_here = int(bounds[1], 16) <= address < int(bounds[2], 16)
+        if is_here and line.startswith("VmFlags:"):
+            return line.split()[1:]
+    raise AssertionError("the array lies in no mapping")
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="no large pages here")
+@pytest.mark.parametrize(("side", "is_large"), [(96, True), (16, False)])
+def test_only_rows_of_a_megabyte_are_asked_for_in_large_pages(tmp_path, side, is_large):
+    values = np.random.default_rng(0).normal(size=(3, 1, side, side, side)).astype(np.float16)
+    np.save(tmp_path / "arrays.npy", values)
+    mapped = map_array(tmp_path / "arrays.npy")
+    np.testing.assert_array_equal(mapped, values)
+    assert ("hg" in find_flags(mapped)) == is_large
+    with pytest.raises(ValueError, match="read-only"):
+        mapped[0] = 0
+
+
+def test_a_system_without_large_pages_maps_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    values = np.ones((2, 1, 96, 96, 96), dtype=np.float16)
+    np.save(tmp_path / "arrays.npy", values)
+    np.testing.assert_array_equal(map_array(tmp_path / "arrays.npy"), values)
 
 
 def test_reading_needs_no_torch(files):
