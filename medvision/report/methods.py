@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report.sources import Sources
+from medvision.report.storage import describe_storage
 from medvision.report.words import METHODS, join_words, say, say_count, say_within
 
 _CITATIONS = {
@@ -156,7 +157,8 @@ def _write_preprocess(sources: Sources, cite: Cite) -> str:
     size = _as_list(_get(sources, "preprocess.size"))
     extent = f"{_say_sizes(size[:2])} pixels" if is_flat else f"{_say_sizes(size)} voxels"
     parts.append(f"images were {how} to {extent}")
-    return f"With MONAI {cite('monai')}, {join_words(parts)}."
+    stored = describe_storage(sources.document("array_meta"))
+    return f"With MONAI {cite('monai')}, {join_words(parts)}. {stored}".strip()
 
 
 def _find_scaling(sources: Sources) -> tuple[str, list[int | float]]:

@@ -10,7 +10,9 @@ from medvision.learn.backbones import blocks, build_backbone
 from medvision.learn.dataset import Examples
 from medvision.learn.freezing import freeze
 from medvision.learn.train import State, fit_network
+from medvision.preprocess.encoding import encode
 from medvision.runtime.seeds import seed_everything
+from medvision.runtime.shards import StoredArrays, map_array
 
 
 class KilledError(Exception):
@@ -76,6 +78,41 @@ def test_same_seed_gives_the_same_bits(training, validation):
     first, second = (fit(training, validation, epochs=2) for _ in range(2))
     assert first.history == second.history
     assert same(first.tensors, second.tensors)
+
+
+def store(folder, given: Examples, *, dtype, n_shards) -> Examples:
+    """Write the images as preprocessing stores them, and return them mapped."""
+    encoded = [encode(image, dtype) for image in given.arrays]
+    folder.mkdir()
+    shards = []
+    for number, part in enumerate(np.array_split([row.array for row in encoded], n_shards)):
+        np.save(folder / f"{number}.npy", part)
+        shards.append(map_array(folder / f"{number}.npy"))
+    arrays = StoredArrays(
+        shards,
+        scales=np.array([row.scale for row in encoded], dtype=np.float32),
+        offsets=np.array([row.offset for row in encoded], dtype=np.float32),
+    )
+    return Examples(arrays, given.rows, given.labels, given.subjects)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int16"])
+def test_training_on_a_store_gives_the_same_bits_twice(training, validation, tmp_path, dtype):
+    first, second = (
+        fit(
+            store(tmp_path / f"train-{n_shards}", training, dtype=dtype, n_shards=n_shards),
+            store(tmp_path / f"validation-{n_shards}", validation, dtype=dtype, n_shards=n_shards),
+            epochs=2,
+        )
+        for n_shards in (1, 3)
+    )
+    assert first.history == second.history
+    assert same(first.tensors, second.tensors)
+    exact = fit(training, validation, epochs=2)
+    assert not same(first.tensors, exact.tensors), "the store must be what was read"
+    assert first.history[-1]["train_loss"] == pytest.approx(
+        exact.history[-1]["train_loss"], abs=0.02
+    )
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])

@@ -74,6 +74,24 @@ def test_methods_of_volumes_name_their_steps_alone() -> None:
     assert "apply to volumes only" not in text
 
 
+@pytest.mark.parametrize(
+    ("meta", "said"),
+    [
+        ({"dtype": "float32", "largest_rounding": 0.0}, "(float32), every value exactly as"),
+        ({"dtype": "float16", "largest_rounding": 0.000244140625}, "by more than 0.00024 in"),
+        ({"dtype": "int16", "largest_rounding": 1.5e-05}, "16-bit integers with a scale and an"),
+    ],
+)
+def test_methods_say_how_arrays_were_stored_and_what_it_cost(meta, said) -> None:
+    sources = make_sources()
+    documents = {**sources.documents, "array_meta": {"spatial_dims": 3, **meta}}
+    text = read_paragraph(build(replace(sources, documents=documents)), "Preprocessing")
+    assert said in text
+    silent = read_paragraph(build(sources), "Preprocessing")
+    assert silent.endswith(".")
+    assert "stored" not in silent
+
+
 def test_a_published_split_is_said_to_be_given() -> None:
     sources = make_flat(cohort={"folds": 1})
     folds = [row for row in sources.table("folds") if row["fold"] == "0"]
