@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ def write_tables(
     spatial_dims: int,
     steps: Sequence[JsonValue],
     inverted: frozenset[str],
+    displays: Mapping[str, str],
 ) -> None:
     """Write the index, the rejects and the meta file, and note the counts for the record.
 
@@ -36,6 +37,7 @@ def write_tables(
         spatial_dims: 2 or 3.
         steps: Name and parameters of the steps of the pipeline.
         inverted: Images that were turned over before it.
+        displays: Image to the window or table of its header by which it was scaled, in words.
     """
     from medvision.preprocess.earlier import ROW_COLUMNS
     from medvision.preprocess.rejection import REASONS
@@ -45,10 +47,13 @@ def write_tables(
         step.write(step.layout.array_index),
         [
             _describe_row(row, stored, n_shards=total)
-            | {"inverted": stored.row.image_id in inverted}
+            | {
+                "inverted": stored.row.image_id in inverted,
+                "voi": displays.get(stored.row.image_id, ""),
+            }
             for row, stored in enumerate(result.rows)
         ],
-        columns=tuple(dict.fromkeys((*ARRAY_INDEX_COLUMNS, *ROW_COLUMNS, "inverted"))),
+        columns=tuple(dict.fromkeys((*ARRAY_INDEX_COLUMNS, *ROW_COLUMNS, "inverted", "voi"))),
     )
     rejections = sorted(result.rejections, key=lambda rejection: rejection.image_id)
     write_table(

@@ -1,100 +1,32 @@
 """`medvision preprocess`: the cohort's images through one pipeline into one array store."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from medvision.cli._images import INVERTED, Images, choose_images, read_cohort
 from medvision.cli._inputs import parse_shard
-from medvision.cli._run import Step, open_step, read_record, study_command
+from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._store_tables import write_tables
 from medvision.config.model import Study
-from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
-from medvision.domain.volume import FloatVolume, parse_shape
-from medvision.errors import StaleOutputError
-from medvision.io.tables import Row, read_table
+from medvision.io.tables import Row
 from medvision.layout import Layout
-from medvision.runtime.files import hash_file, write_json
+from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
-    from medvision.io.nifti.planes import NiftiPlanes
     from medvision.preprocess.keys import Task
-    from medvision.preprocess.rejection import Rejection
+    from medvision.preprocess.plan import Plan
     from medvision.preprocess.store import Workshop
 
-_INVERTED = "monochrome1"
 _INVERSION: JsonValue = {
     "name": "Invert",
-    "parameters": {"images_flagged": _INVERTED, "value": "maximum + minimum - value"},
+    "parameters": {"images_flagged": INVERTED, "value": "maximum + minimum - value"},
 }
 """The step before the pipeline; the index tells which images it concerns."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """The cohort's images as far as they fit together; goes to worker processes by pickle.
-
-    Args:
-        layout: Where they lie.
-        kept: Image ids, sorted.
-        digests: Path of each file, as records name it, to its sha256.
-        inverted: Images that are turned over.
-        modalities: Those of the images kept.
-        spatial_dims: 2 or 3.
-        rejections: Images that do not fit the others.
-    """
-
-    layout: Layout
-    kept: tuple[str, ...]
-    digests: Mapping[str, str]
-    inverted: frozenset[str]
-    modalities: frozenset[str]
-    spatial_dims: int
-    rejections: tuple["Rejection", ...]
-
-    def digest(self, image_id: str) -> str | None:
-        """Return the sha256 of an image's file as ingestion wrote it."""
-        path = self.layout.image(image_id).relative_to(self.layout.root)
-        return self.digests.get(path.as_posix())
-
-    def load(self, image_id: str) -> tuple[FloatVolume, Affine]:
-        """Read one ingested image, which must be as it was written: rows go by its digest.
-
-        Raises:
-            StaleOutputError: The file has other bytes.
-        """
-        from medvision.io.nifti.read import read_nifti
-        from medvision.preprocess.channels import put_channels_first
-
-        path = self._find(image_id)
-        image = read_nifti(path)
-        is_inverted = image_id in self.inverted
-        volume = put_channels_first(image.array, is_colour=image.is_colour, is_inverted=is_inverted)
-        return volume, image.affine
-
-    def open_planes(self, image_id: str) -> "NiftiPlanes | None":
-        """Open an image to be read plane by plane; None where it must be read as a whole.
-
-        Raises:
-            StaleOutputError: As `load`.
-        """
-        from medvision.io.nifti.planes import open_planes
-
-        return None if image_id in self.inverted else open_planes(self._find(image_id))
-
-    def _find(self, image_id: str) -> Path:
-        """Return where an image lies, its bytes as they were written."""
-        path = self.layout.image(image_id)
-        if hash_file(path) != self.digest(image_id):
-            name = path.relative_to(self.layout.root).as_posix()
-            raise StaleOutputError(
-                f"{name}: file must be as an earlier step wrote it, got other bytes.",
-                "run the step ingest again.",
-            )
-        return path
 
 
 @study_command(
@@ -117,7 +49,7 @@ def command(study: Study, layout: Layout, *, shard: str | None) -> None:
         "preprocess", study, upstream=("ingest", "cohort"), keeps=layout.step("preprocess")
     ) as step:
         step.read(layout.manifest)
-        rows = _read_cohort(step.layout)
+        rows = read_cohort(step.layout)
         step.read(layout.cohort)
         for row in rows:
             step.read(layout.image(row["image_id"]))
@@ -129,7 +61,7 @@ def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
     from medvision.preprocess.store import compute_missing, select_shard
 
     number, total = part
-    images = _choose_images(study, layout, rows=_read_cohort(layout))
+    images = choose_images(study, layout, rows=read_cohort(layout))
     workshop, tasks, _ = _prepare(study, layout, images=images)
     chosen = select_shard(tasks, shard=number, n_shards=total)
     compute_missing(chosen, workshop)
@@ -143,7 +75,7 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     from medvision.preprocess.store import check_classes_left, write_store
 
     layout, total = step.layout, study.preprocess.shards
-    images = _choose_images(study, layout, rows=rows)
+    images = choose_images(study, layout, rows=rows)
     workshop, tasks, steps = _prepare(study, layout, images=images)
     step.facts["executor"] = build_executor(workshop.recipe.plan).kind
     shards = layout.array_shards(total)
@@ -152,8 +84,16 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     )
     result = replace(result, rejections=(*images.rejections, *result.rejections))
     check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
+    displays = _list_displays(images, workshop.recipe.plan)
+    for image_id in displays:
+        step.read(layout.sidecar(image_id))
     write_tables(
-        step, result, spatial_dims=images.spatial_dims, steps=steps, inverted=images.inverted
+        step,
+        result,
+        spatial_dims=images.spatial_dims,
+        steps=steps,
+        inverted=images.inverted,
+        displays=displays,
     )
     Journal(layout.array_folder("journal")).clear()
     for path in _list_others(layout, shards):
@@ -166,57 +106,20 @@ def _list_others(layout: Layout, shards: Sequence[Path]) -> list[Path]:
     return sorted(set(found) - set(shards))
 
 
-def _read_cohort(layout: Layout) -> list[Row]:
-    """Return the cohort's rows, sorted by image."""
-    rows = read_table(layout.cohort, required=("image_id", "label", "shape"))
-    return sorted(rows, key=lambda row: row["image_id"])
-
-
-def _choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
-    """Leave out the images that cannot be in one array with the others."""
-    from medvision.preprocess.channels import choose_channels
-    from medvision.preprocess.dimensions import choose_dimensions
-
-    shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
-    spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
-    kept = _leave_out(shapes, others)
-    _, other_channels = choose_channels({name: _is_colour(layout, name) for name in kept})
-    manifest = read_table(layout.manifest, required=("image_id", "flags"))
-    record = read_record(layout, "ingest")
-    kept = _leave_out(kept, other_channels)
-    held = set(kept)
-    return Images(
-        layout=layout,
-        kept=tuple(kept),
-        modalities=frozenset(
-            row.get("modality", "unknown") for row in manifest if row["image_id"] in held
-        ),
-        digests=record.writes if record else {},
-        inverted=frozenset(
-            row["image_id"] for row in manifest if _INVERTED in row["flags"].split(",")
-        ),
-        spatial_dims=spatial_dims,
-        rejections=(*others, *other_channels),
-    )
-
-
 def _prepare(
     study: Study, layout: Layout, *, images: Images
 ) -> tuple["Workshop", list["Task"], list[JsonValue]]:
     """Return where rows come from, the images as tasks, and the steps for the record."""
     from medvision.preprocess.bench import Recipe
     from medvision.preprocess.earlier import EarlierStore
-    from medvision.preprocess.keys import build_tasks
-    from medvision.preprocess.modality import resolve_intensity
-    from medvision.preprocess.plan import build_plan
     from medvision.preprocess.store import Workshop
 
     section = study.preprocess
-    resolved = resolve_intensity(section.intensity, modalities=set(images.modalities))
-    plan = build_plan(spatial_dims=images.spatial_dims, **(section.pipeline | resolved))
+    plan = build_study_plan(study, images)
     recipe = Recipe(
         load=images.load,
         open_planes=images.open_planes,
+        find_display=images.find_display,
         plan=plan,
         dtype=section.dtype,
         max_rounding=section.max_rounding,
@@ -225,23 +128,53 @@ def _prepare(
         kept=layout.array_folder("kept"),
     )
     earlier = EarlierStore(layout.array_index, find_shard=layout.array_shard)
-    sources: dict[str, JsonValue] = {
-        image_id: [images.digest(image_id), image_id in images.inverted] for image_id in images.kept
-    }
-    tasks = build_tasks(sources, plan, keep_after=section.keep_after)
+    tasks = _list_tasks(images, plan, keep_after=section.keep_after)
     inversion = [_INVERSION] if images.inverted & set(images.kept) else []
     steps = [*inversion, *(step.as_dict() for step in plan.steps)]
     return Workshop(recipe, section.workers, earlier), tasks, steps
 
 
-def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> list[str]:
-    """Return the images that were not rejected."""
-    gone = {rejection.image_id for rejection in rejections}
-    return [image_id for image_id in image_ids if image_id not in gone]
+def build_study_plan(study: Study, images: Images) -> "Plan":
+    """Return what every image of a study goes through.
+
+    Args:
+        study: The configuration in force.
+        images: Those of the cohort.
+
+    Raises:
+        ConfigError: The images ask for different scalings, or a window's name is unknown.
+    """
+    from medvision.preprocess.modality import resolve_intensity
+    from medvision.preprocess.plan import build_plan
+
+    section = study.preprocess
+    resolved = resolve_intensity(
+        section.intensity, modalities=set(images.modalities), has_voi=bool(images.shown)
+    )
+    return build_plan(spatial_dims=images.spatial_dims, **(section.pipeline | resolved))
 
 
-def _is_colour(layout: Layout, image_id: str) -> bool:
-    """Tell by its header whether an ingested image is coloured."""
-    from medvision.io.nifti.read import read_header
+def _list_tasks(images: Images, plan: "Plan", *, keep_after: str | None) -> list["Task"]:
+    """Name each image's row: by its header's window too, where it is scaled by that."""
+    from medvision.preprocess.keys import build_tasks
+    from medvision.preprocess.voi import fill_plan_plainly, has_voi_step
 
-    return read_header(layout.image(image_id)).is_colour
+    shown = images.shown if has_voi_step(plan) else frozenset()
+    others = {name: images.describe(name, is_shown=False) for name in images.kept}
+    own = {name: images.describe(name, is_shown=True) for name in others if name in shown}
+    plain = {name: source for name, source in others.items() if name not in own}
+    tasks = [
+        *build_tasks(own, plan, keep_after=None),
+        *build_tasks(plain, fill_plan_plainly(plan), keep_after=keep_after),
+    ]
+    return sorted(tasks, key=lambda task: task.image_id)
+
+
+def _list_displays(images: Images, plan: "Plan") -> dict[str, str]:
+    """Return the windows and tables by which images are scaled, in words."""
+    from medvision.preprocess.voi import has_voi_step
+
+    if not has_voi_step(plan):
+        return {}
+    found = {image_id: images.find_display(image_id) for image_id in sorted(images.shown)}
+    return {image_id: str(held.voi) for image_id, held in found.items() if held}

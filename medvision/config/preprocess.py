@@ -21,10 +21,11 @@ class PreprocessSection(Section):
     spacing_mm: SpacingMm | None = Field(
         (3.0, 3.0, 5.0), description="Voxel size (i, j, k); null keeps the source's. Not for 2D."
     )
-    intensity: Literal["auto", "window", "percentile", "zscore", "none"] = Field(
+    intensity: Literal["auto", "window", "percentile", "zscore", "voi", "none"] = Field(
         "window",
-        description="How intensities are scaled; auto by the modality: CT window, MR zscore within "
-        "the foreground, all else percentile.",
+        description="How intensities are scaled; voi as the header of each 2D DICOM image asks; "
+        "auto by the modality: CT window, MR zscore within the foreground, all else voi where the "
+        "header has one, and percentile where not.",
     )
     window: tuple[float, float] | WindowName = Field(
         (-1000.0, 200.0),

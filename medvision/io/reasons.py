@@ -104,7 +104,8 @@ FLAGS = {
     "slice-dropped": "a file of the series was refused and the rest has no gap",
     "thickness-assumed": "slice thickness is not stated; 1 mm taken",
     "variable-spacing": "the distance between slices varies, kept or evened as ingest.gaps asks",
-    "voi-lut": "the header has a table for display; it was not applied",
+    "voi-lut": "the header has a table for display; values are kept",
+    "voi-unusable": "the header's window or table for display has no meaning; it is not used",
 }
 """Code to meaning: what a converted image's user should know."""
 

@@ -28,6 +28,13 @@ from medvision.preprocess.keys import Task
 from medvision.preprocess.plan import Plan
 from medvision.preprocess.rejection import UnusableImageError
 from medvision.preprocess.rows import Journal, Refused, Row, format_affine
+from medvision.preprocess.voi import (
+    Display,
+    fill_plan,
+    fill_plan_plainly,
+    find_mirror,
+    has_voi_step,
+)
 from medvision.runtime.files import hash_fast
 
 Load = Callable[[str], tuple[FloatGrid | FloatVolume, Affine]]
@@ -50,6 +57,7 @@ class Recipe:
         journal: Folder of the unfinished rows.
         kept: Folder of the kept images.
         open_planes: Opens an image that can be read plane by plane; None where it cannot.
+        find_display: What the header of an image asks for, where the plan goes by that.
     """
 
     load: Load
@@ -60,6 +68,7 @@ class Recipe:
     journal: Path
     kept: Path
     open_planes: Callable[[str], Planes | None] | None = None
+    find_display: Callable[[str], Display | None] | None = None
 
 
 class Bench:
@@ -72,11 +81,12 @@ class Bench:
             ConfigError: `keep_after` names no step that images can be kept after.
         """
         self._recipe = recipe
-        self._whole = build_executor(recipe.plan)
+        self._plain = fill_plan_plainly(recipe.plan)
+        self._whole = build_executor(self._plain)
         self._journal = Journal(recipe.journal)
         self._kept = KeptImages(recipe.kept)
         if recipe.keep_after is not None:
-            first, rest = split_plan(recipe.plan, after=recipe.keep_after)
+            first, rest = split_plan(self._plain, after=recipe.keep_after)
             self._first, self._rest = build_executor(first), build_executor(rest)
 
     def compute(self, task: Task, *, dtype: Dtype | None = None) -> None:
@@ -98,6 +108,9 @@ class Bench:
 
     def _transform(self, task: Task) -> tuple[Volume, Origin]:
         """Send an image through the plan, or through what is left of it for a kept one."""
+        display = self._find_display(task.image_id)
+        if has_voi_step(self._plain) or display is not None:
+            return self._show(task.image_id, display)
         is_kept = self._recipe.keep_after is not None
         held = self._kept.read(task.kept_key) if is_kept else None
         if held is not None:
@@ -106,11 +119,7 @@ class Bench:
         streamed = None if is_kept else self._stream(task.image_id)
         if streamed is not None:
             return streamed
-        try:
-            image, affine = self._recipe.load(task.image_id)
-        except GeometryError as error:
-            raise UnusableImageError("bad-geometry", error.message) from error
-        origin = Origin(format_shape(image.shape[-3:]), format_affine(affine))
+        image, affine, origin = self._load(task.image_id)
         is_fused = self._is_fused(image, affine)
         halfway = self._go_halfway(image, affine) if is_kept and is_fused else None
         if halfway is None:
@@ -118,12 +127,40 @@ class Bench:
         self._kept.keep(task.kept_key, halfway, origin=origin)
         return self._rest(halfway.array, halfway.affine), origin
 
+    def _find_display(self, image_id: str) -> Display | None:
+        """Return what an image's header asks for, where the plan goes by that."""
+        if self._recipe.find_display is None or not has_voi_step(self._recipe.plan):
+            return None
+        return self._recipe.find_display(image_id)
+
+    def _show(self, image_id: str, display: Display | None) -> tuple[Volume, Origin]:
+        """Send an image through a plan of its own; 2D images are not kept half-way."""
+        plan = fill_plan(self._recipe.plan, display)
+        image, affine, origin = self._load(image_id)
+        if display is not None and display.is_inverted:
+            plan = fill_plan(self._recipe.plan, display, mirror=find_mirror(image))
+        # What goes through torch, a sheared volume, is held to one thread.
+        self._is_fused(image, affine)
+        return build_executor(plan)(image, affine), origin
+
+    def _load(self, image_id: str) -> tuple[FloatGrid | FloatVolume, Affine, Origin]:
+        """Read an image.
+
+        Raises:
+            UnusableImageError: It has no place in space.
+        """
+        try:
+            image, affine = self._recipe.load(image_id)
+        except GeometryError as error:
+            raise UnusableImageError("bad-geometry", error.message) from error
+        return image, affine, Origin(format_shape(image.shape[-3:]), format_affine(affine))
+
     def _stream(self, image_id: str) -> tuple[Volume, Origin] | None:
         """Send an image through the plan while its file is unpacked, where that can be done."""
         if self._recipe.open_planes is None or self._whole.kind != "fused":
             return None
         planes = self._recipe.open_planes(image_id)
-        if planes is None or not knows_image(self._recipe.plan, planes.shape, planes.affine):
+        if planes is None or not knows_image(self._plain, planes.shape, planes.affine):
             return None
         origin = Origin(format_shape(planes.shape), format_affine(planes.affine))
         return self._whole.run(planes), origin
@@ -131,7 +168,7 @@ class Bench:
     def _is_fused(self, image: FloatGrid | FloatVolume, affine: Affine) -> bool:
         """Tell whether one pass carries out the plan; torch, if not, is held to one thread."""
         i, j, k = image.shape[-3:]
-        if self._whole.kind == "fused" and knows_image(self._recipe.plan, (i, j, k), affine):
+        if self._whole.kind == "fused" and knows_image(self._plain, (i, j, k), affine):
             return True
         from medvision.runtime.device import limit_threads
 

@@ -5,8 +5,13 @@ from collections.abc import Callable
 import torch
 from monai.transforms import Compose, Orientation, Spacing
 
-from medvision.preprocess.intensity import build_percentile, build_window, build_zscore
-from medvision.preprocess.plan import Parameters, Plan
+from medvision.preprocess.intensity import (
+    build_percentile,
+    build_voi,
+    build_window,
+    build_zscore,
+)
+from medvision.preprocess.plan import VOI_STEP, Parameters, Plan
 from medvision.preprocess.sizing import build_crop, build_pad, build_resize
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
@@ -44,6 +49,7 @@ _BUILDERS: dict[str, Callable[[Parameters], Transform]] = {
     "ScaleIntensityRange": build_window,
     "ScaleIntensityRangePercentiles": build_percentile,
     "NormalizeIntensity": build_zscore,
+    VOI_STEP: build_voi,
     "CropForeground": build_crop,
     "ResizeWithPadOrCrop": build_pad,
     "Resize": build_resize,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -83,7 +83,7 @@ class _Key:
         return hash(self.plan.digest)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _compose_once(key: _Key) -> _ByMonai:
     """Build the Compose on its first use."""
     from medvision.preprocess.apply import transform_image

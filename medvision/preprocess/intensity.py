@@ -10,6 +10,7 @@ from monai.transforms import NormalizeIntensity, ScaleIntensityRange
 from medvision.domain.record import JsonValue
 from medvision.preprocess.checks import raise_empty_crop, raise_flat_foreground, raise_no_range
 from medvision.preprocess.plan import Parameters
+from medvision.preprocess.voi import scale_voi
 
 _Transform = Callable[[torch.Tensor], torch.Tensor]
 
@@ -57,6 +58,19 @@ def build_zscore(parameters: Parameters) -> _Transform:
             raise_flat_foreground(float(values[0]))
         scaled: torch.Tensor = NormalizeIntensity(float(values.mean()), deviation)(image)
         return scaled
+
+    return apply
+
+
+def build_voi(parameters: Parameters) -> _Transform:
+    """Show values as the image's own header asks; MONAI has no such transform."""
+
+    def apply(image: torch.Tensor) -> torch.Tensor:
+        shown = image.clone()
+        values = image.detach().as_subclass(torch.Tensor).numpy().copy()
+        scale_voi(values, parameters)
+        shown[...] = torch.from_numpy(values)
+        return shown
 
     return apply
 

@@ -10,6 +10,9 @@ from medvision.preprocess.windows import Bounds, find_window, scale_air
 Size = tuple[int, int, int]
 """Array size (i, j, k) in voxels."""
 
+VOI_STEP = "VOILUT"
+"""Name of the step that each image's own header fills in; MONAI has none of this kind."""
+
 Parameters = dict[str, JsonValue]
 """A step's parameters as plain JSON types."""
 
@@ -81,7 +84,8 @@ def build_plan(
         orientation: Axis codes such as RAS, or None to keep the source's.
         spacing_mm: Voxel size (i, j, k) reached by trilinear sampling, or None.
         intensity: window (bounds to 0 and 1, clipped), percentile (the same, bounds taken from
-            the image), zscore (mean 0, standard deviation 1) or none; auto is resolved before.
+            the image), zscore (mean 0, standard deviation 1), voi (0 and 1 as the image's header
+            asks), voi-or-percentile, or none; auto is resolved before.
         window: Intensities mapped to 0 and 1, or the name of a preset.
         percentiles: Percentiles of the image mapped to 0 and 1.
         normalise_within: image or foreground: where percentiles, mean and deviation are taken.
@@ -124,14 +128,16 @@ def _plan_intensity(intensity: str, bounds: Bounds, *, within: JsonValue) -> lis
     """Return the step that scales intensities, or none."""
     low, high = bounds
     to_unit: Parameters = {"b_min": 0.0, "b_max": 1.0, "clip": True}
+    percentile = PlanStep(
+        "ScaleIntensityRangePercentiles",
+        {"lower": low, "upper": high, **to_unit, "within": within},
+    )
+    otherwise: JsonValue = [percentile.name, percentile.parameters]
     table: dict[str, list[PlanStep]] = {
         "window": [PlanStep("ScaleIntensityRange", {"a_min": low, "a_max": high, **to_unit})],
-        "percentile": [
-            PlanStep(
-                "ScaleIntensityRangePercentiles",
-                {"lower": low, "upper": high, **to_unit, "within": within},
-            )
-        ],
+        "percentile": [percentile],
+        "voi": [PlanStep(VOI_STEP, {"otherwise": None})],
+        "voi-or-percentile": [PlanStep(VOI_STEP, {"otherwise": otherwise})],
         "zscore": [PlanStep("NormalizeIntensity", {"within": within})],
         "none": [],
     }
@@ -142,7 +148,7 @@ def _find_air(intensity: str, bounds: Bounds) -> float | None:
     """Return the scaled intensity of air, or None where the image's minimum stands for it."""
     if intensity == "window":
         return scale_air(bounds)
-    return 0.0 if intensity == "percentile" else None
+    return 0.0 if intensity in {"percentile", "voi", "voi-or-percentile"} else None
 
 
 def _plan_sizing(sizing: str, size: Size, *, air: float | None) -> PlanStep:

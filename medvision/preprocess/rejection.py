@@ -11,6 +11,7 @@ REASONS = {
     "other-channels": "a colour image among grey ones, or a grey image among colour ones",
     "other-dimensions": "a 2D image among volumes, or a volume among 2D images",
     "no-contrast": "nothing is left after scaling, cropping and sizing",
+    "no-voi": "the header has no window or table for display, or it has no meaning",
     "empty-crop": "no voxel is above preprocess.foreground_above",
 }
 """Reason code to its meaning: the only codes that occur in preprocess/rejects.tsv."""

@@ -40,6 +40,7 @@ _SCALING = {
     "ScaleIntensityRange": ("window", "a_min", "a_max"),
     "ScaleIntensityRangePercentiles": ("percentile", "lower", "upper"),
     "NormalizeIntensity": ("zscore",),
+    "VOILUT": ("voi",),
 }
 """Step of preprocessing to its kind, and the parameters that hold its bounds."""
 
@@ -47,6 +48,9 @@ _INTENSITY = {
     "window": "intensities from {0:g} to {1:g} were scaled to the unit range",
     "percentile": "intensities between percentiles {0:g} and {1:g} were scaled to the unit range",
     "zscore": "intensities were scaled to zero mean and unit variance",
+    "voi": "intensities were scaled to the unit range as each image's header asks",
+    "voi-or-percentile": "intensities were scaled to the unit range by the window or table in each "
+    "image's header, and by percentiles where there is none",
     "none": "intensities were left as they were",
 }
 
@@ -168,6 +172,7 @@ def _find_scaling(sources: Sources) -> tuple[str, list[int | float]]:
         parameters = step.get("parameters") if isinstance(step, dict) else None
         if name in _SCALING and isinstance(parameters, dict):
             kind, *keys = _SCALING[str(name)]
+            kind = "voi-or-percentile" if parameters.get("otherwise") else kind
             held = [parameters.get(key) for key in keys]
             return kind, [value for value in held if isinstance(value, int | float)]
     return "none", []

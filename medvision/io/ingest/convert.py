@@ -8,7 +8,7 @@ from medvision.domain.volume import NumberGrid
 from medvision.io.headers.translate import read_instance_fully
 from medvision.io.ingest.choose import choose_volumes
 from medvision.io.ingest.convert_nifti import NiftiFile, convert_nifti
-from medvision.io.ingest.describe import describe_image
+from medvision.io.ingest.describe import describe_image, list_used
 from medvision.io.ingest.image import write_image
 from medvision.io.ingest.planes import PlaneReader, UnusableFileError
 from medvision.io.ingest.verdict import Outcome, Verdict, merge_outcomes, refuse_with
@@ -181,6 +181,10 @@ def _write_images(
     if grid.is_incomplete or reader.dropped:
         flags.add("slice-dropped")
     for name, array in _choose_volumes(values, filled.arrangement, workshop):
+        used = list_used(filled.slices, filled.arrangement, name)
+        # Windows of a volume's slices differ, and colour has none.
+        is_shown = len(used) == 1 and not is_colour
+        voi, found = reader.read_voi(used[0]) if is_shown else (None, set())
         resampling = filled.arrangement.resampling
         image = describe_image(
             grid,
@@ -189,8 +193,9 @@ def _write_images(
             array=array if resampling is None else resample(array, resampling),
             volume=name,
             is_colour=is_colour,
-            flags=flags,
+            flags=flags | found,
             names=workshop.pseudonymiser,
+            voi=voi,
         )
         yield write_image(image, workshop.layout, compression=workshop.settings.compression)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from medvision.domain.record import JsonValue
 from medvision.domain.study import Grid, Instance, Slice, Value
+from medvision.domain.voi import Voi
 from medvision.domain.volume import NumberGrid
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.ingest.image import Image
@@ -26,6 +27,7 @@ def describe_image(
     is_colour: bool,
     flags: set[str],
     names: Pseudonymiser,
+    voi: Voi | None = None,
 ) -> Image:
     """Give a converted grid, or one volume of it, its pseudonyms and facts.
 
@@ -38,12 +40,13 @@ def describe_image(
         is_colour: The last axis holds red, green and blue.
         flags: What the pixels gave cause to flag.
         names: Makes names.
+        voi: How the header asks for it to be shown.
 
     Returns:
         The image, ready to be written.
     """
     first = grid.first
-    used = [slices[index] for index in _list_used(arrangement, volume)]
+    used = list_used(slices, arrangement, volume)
     instances = [item.instance for item in used]
     units = {instance.units for instance in instances}
     all_flags = set(chain(flags, arrangement.flags, *(item.flags for item in instances)))
@@ -77,6 +80,7 @@ def describe_image(
         person_key=first.person_key,
         is_colour=is_colour,
         step_s=_find_step(arrangement) if volume == "all" else None,
+        voi=voi,
     )
 
 
@@ -99,11 +103,17 @@ def _find_step(arrangement: Arrangement) -> float | None:
     return step if is_even else None
 
 
-def _list_used(arrangement: Arrangement, volume: str) -> list[int]:
-    """Return the slices that an image is made of, in its own order."""
+def list_used(slices: Sequence[Slice], arrangement: Arrangement, volume: str) -> list[Slice]:
+    """Return the slices that an image is made of, in its own order.
+
+    Args:
+        slices: The usable slices of its grid.
+        arrangement: Which of them lies where.
+        volume: Name of the volume in the manifest.
+    """
     if volume.isdecimal():
-        return list(arrangement.volumes[int(volume) - 1])
-    return list(chain.from_iterable(arrangement.volumes))
+        return [slices[index] for index in arrangement.volumes[int(volume) - 1]]
+    return [slices[index] for index in chain.from_iterable(arrangement.volumes)]
 
 
 def _name(first: Instance, index: int, volume: str, names: Pseudonymiser) -> str:

@@ -8,6 +8,7 @@ from medvision.domain.geometry import Affine, compute_orientation, compute_spaci
 from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.record import JsonValue
 from medvision.domain.study import Role, Value
+from medvision.domain.voi import Voi, encode_voi
 from medvision.domain.volume import NumberGrid, format_shape
 from medvision.io.nifti.write import Compression, Shrunk, as_colour, shrink_dtype, write_nifti
 from medvision.layout import Layout
@@ -25,6 +26,7 @@ MANIFEST_COLUMNS = (
         "sex",
         "frame_of_reference",
         "person_key",
+        "voi",
         "image_digest",
         "pixel_digest",
         "image_key",
@@ -64,6 +66,7 @@ class Image:
         person_key: Pseudonym of name, birth date and sex; empty where they name nobody.
         is_colour: The last axis holds red, green and blue.
         step_s: Seconds between the volumes of a time series; None elsewhere.
+        voi: How the header of an image of one grey plane asks for it to be shown.
     """
 
     image_id: str
@@ -93,6 +96,7 @@ class Image:
     person_key: str = ""
     is_colour: bool = False
     step_s: float | None = None
+    voi: Voi | None = None
 
 
 def write_image(image: Image, layout: Layout, *, compression: Compression) -> dict[str, str]:
@@ -151,6 +155,7 @@ def _build_row(image: Image, shrunk: Shrunk) -> dict[str, str]:
         "sex": image.sex,
         "frame_of_reference": image.frame_of_reference,
         "person_key": image.person_key,
+        "voi": image.voi.function if image.voi else "",
         "pixel_digest": compute_pixel_digest(shrunk.array),
         "image_key": image.image_key,
     }
@@ -212,6 +217,7 @@ def _build_sidecar(image: Image, row: dict[str, str], shrunk: Shrunk) -> dict[st
         "Subject": image.subject,
         "Units": image.units,
         "ValueRange": _describe_range(finite, shrunk),
+        **({"VOI": encode_voi(image.voi)} if image.voi else {}),
         **image.origin,
     }
 

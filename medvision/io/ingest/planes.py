@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.study import Instance, Slice, find_instances
+from medvision.domain.voi import Voi
 from medvision.domain.volume import NumberGrid
 from medvision.io.ingest.scratch import find_scratch
 from medvision.io.ingest.verdict import Verdict, refuse_with
@@ -16,6 +17,7 @@ from medvision.io.ingest.workshop import Workshop
 from medvision.io.pixels.bits import extract_values
 from medvision.io.pixels.plain import Encoding, cut_plane, find_encoding, rescale_all
 from medvision.io.pixels.read import read_planes
+from medvision.io.pixels.voi import UNUSABLE, read_voi
 from medvision.io.reasons import RefusalError
 from medvision.runtime.files import hash_fast
 
@@ -80,6 +82,13 @@ class PlaneReader:
         content = self.workshop.read_file_into(instance.path, find_scratch("file"))
         self.digests[instance.file] = hash_fast(content)
         return content
+
+    def read_voi(self, item: Slice) -> tuple[Voi | None, set[str]]:
+        """Return how a plane's header asks for it to be shown, or a flag: it makes no sense."""
+        try:
+            return read_voi(self._read(item.instance), item.instance, item.frame), set()
+        except RefusalError:
+            return None, {UNUSABLE}
 
     def hash_plane(self, item: Slice) -> str:
         """Return the digest of a plane's values: equal for equal pixels, however encoded."""

@@ -1,5 +1,6 @@
 """What a file says of its pixels, and the bytes of the pixels themselves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -84,6 +85,32 @@ class Description:
         return self.rows * self.columns * self.samples
 
 
+def read_attributes(
+    data: bytes, instance: Instance, keywords: Sequence[str]
+) -> tuple["Dataset", bool]:
+    """Read further attributes of a file that has pixels.
+
+    Args:
+        data: The whole file.
+        instance: Its translated header; bounds what a deflated file may inflate to.
+        keywords: Which attributes of the top level, with all that is below them.
+
+    Returns:
+        (attributes, is_big_endian).
+
+    Raises:
+        RefusalError: The file has changed, is broken, or has no pixels.
+    """
+    dataset, place = _parse(_inflate(data, instance), keywords)
+    return dataset, _name_syntax(dataset, place) in (EXPLICIT_BIG, GE_BIG)
+
+
+def _inflate(data: bytes, instance: Instance) -> bytes:
+    """Return a file's bytes, inflated where they are deflated."""
+    largest = instance.rows * instance.columns * max(1, instance.samples) * _MAX_SAMPLE_BYTES
+    return inflate_file(data, limit=_INFLATED_HEADER + largest * len(instance.frames))
+
+
 def describe_pixels(data: bytes, instance: Instance) -> Description:
     """Find the pixels of a file, and what its header says of them.
 
@@ -94,10 +121,8 @@ def describe_pixels(data: bytes, instance: Instance) -> Description:
     Raises:
         RefusalError: The file has changed, is broken, or has no usable pixels.
     """
-    largest = instance.rows * instance.columns * max(1, instance.samples) * _MAX_SAMPLE_BYTES
-    limit = _INFLATED_HEADER + largest * len(instance.frames)
-    inflated = inflate_file(data, limit=limit)
-    dataset, place = _parse(inflated)
+    inflated = _inflate(data, instance)
+    dataset, place = _parse(inflated, _KEYWORDS)
     syntax = _name_syntax(dataset, place)
     start, length = place.offset, place.length
     is_encapsulated = length == _UNDEFINED
@@ -139,13 +164,13 @@ class _Place:
         return True
 
 
-def _parse(data: bytes) -> tuple["Dataset", _Place]:
+def _parse(data: bytes, keywords: Sequence[str]) -> tuple["Dataset", _Place]:
     """Run pydicom's parser up to the pixels."""
     from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_partial
 
     place = _Place(BytesIO(data))
-    tags = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+    tags = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
     try:
         dataset = read_partial(place.stream, stop_when=place, force=True, specific_tags=tags)
     except (EOFError, OSError):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatVolume
 from medvision.preprocess.checks import raise_empty_crop, raise_flat_foreground, raise_no_range
-from medvision.preprocess.plan import Parameters
+from medvision.preprocess.plan import VOI_STEP, Parameters
+from medvision.preprocess.voi import scale_voi
 
 
 def scale_window(volume: FloatVolume, parameters: Parameters) -> None:
@@ -65,5 +66,6 @@ SCALERS: dict[str, Callable[[FloatVolume, Parameters], None]] = {
     "ScaleIntensityRange": scale_window,
     "ScaleIntensityRangePercentiles": scale_percentile,
     "NormalizeIntensity": scale_zscore,
+    VOI_STEP: scale_voi,
 }
 """Step to what scales a volume (C, I, J, K) in place."""
