@@ -1,13 +1,13 @@
 """Checks of a study: images, labels, weights, keys, and the disk that results go to."""
 
 import os
-import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from medvision.cli._findings import Finding, format_bytes
+from medvision.cli._check_disk import check_disk
+from medvision.cli._findings import Finding
 from medvision.cli._inputs import read_labels
 from medvision.config.model import Study
 from medvision.domain.enough import count_needed
@@ -18,21 +18,8 @@ from medvision.runtime.files import is_exposed
 
 _MOST_FILES_OPENED = 200
 _MAGIC_OFFSET = 128
-_WEIGHT_BYTES = {
-    "small": 4e6,
-    "densenet121": 46e6,
-    "resnet18": 133e6,
-    "resnet50": 186e6,
-    "efficientnet_b0": 20e6,
-}
-"""Size of a network's 3D weights; a 2D network is smaller."""
-
 SMALLEST_SIDE = {("densenet121", 3): 17}
 """Backbone and dimensions to the fewest voxels per side of an array, where that is above 8."""
-
-_CHECKPOINTS = 4
-"""Files of a network's size per training: weights, the best so far, and two optimiser moments."""
-
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
@@ -59,7 +46,9 @@ def check_study(study: Study) -> Iterator[Finding]:
     writable = _check_writable(study.output.path)
     yield writable
     if writable.status == "ok":
-        yield _check_disk(study, files, n_images=len(rows) or study.phantom.subjects)
+        folder = _find_existing(study.output.path)
+        n_images = len(rows) or study.phantom.subjects
+        yield check_disk(study, files, folder=folder, n_images=n_images)
 
 
 def _list_files(folder: Path) -> list[Path]:
@@ -211,26 +200,3 @@ def _find_existing(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that exists."""
     resolved = folder.absolute()
     return next(place for place in (resolved, *resolved.parents) if place.exists())
-
-
-def _check_disk(study: Study, files: list[Path], *, n_images: int) -> Finding:
-    """Compare free space with what the run will write."""
-    free = shutil.disk_usage(_find_existing(study.output.path)).free
-    needed = _estimate_bytes(study, files, n_images=n_images)
-    found = f"{format_bytes(free)} free, about {format_bytes(needed)} needed"
-    if free < needed:
-        return Finding("Disk", "fail", found, "free space, or choose another output.path.")
-    if free < 2 * needed:
-        return Finding("Disk", "warn", found, "this is an estimate; free some space.")
-    return Finding("Disk", "ok", found)
-
-
-def _estimate_bytes(study: Study, files: list[Path], *, n_images: int) -> float:
-    """Add up what is written: images as NIfTI, arrays, models, maps."""
-    i, j, k = study.preprocess.size
-    images = sum(path.stat().st_size for path in files if path.is_file())
-    arrays = 4.0 * n_images * i * j * k
-    trainings = len(study.arms) * study.cohort.n_fits * len(study.train.seeds)
-    models = trainings * _CHECKPOINTS * _WEIGHT_BYTES[study.model.backbone]
-    maps = study.explain.images * len(study.explain.methods) * 4.0 * i * j * k
-    return images + arrays + models + 4 * maps

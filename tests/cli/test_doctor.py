@@ -8,8 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from medvision.cli import _check_machine, _check_study
+from medvision.cli import _check_disk, _check_machine, _check_study
 from medvision.cli.main import main
+from medvision.config.model import build_study
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -197,22 +198,60 @@ def test_unwritable_output_fails(study, tmp_path):
 
 
 def test_full_disk_fails_and_a_nearly_full_one_warns(study, monkeypatch):
-    for free, status in ((1e6, "fail"), (3e8, "warn"), (1e12, "ok")):
+    for free, most, status in (
+        (1e6, 2e8, "fail"),
+        (3e8, 2e8, "warn"),
+        (9e8, 1e9, "warn"),
+        (1e12, 1e9, "ok"),
+    ):
         usage = Usage(1e12, 0, free)
-        monkeypatch.setattr(_check_study.shutil, "disk_usage", lambda _, usage=usage: usage)
-        monkeypatch.setattr(_check_study, "_estimate_bytes", lambda *_, **__: 2e8)
+        monkeypatch.setattr(_check_disk.shutil, "disk_usage", lambda _, usage=usage: usage)
+        monkeypatch.setattr(_check_disk, "estimate_bytes", lambda *_, most=most, **__: (2e8, most))
         assert find_line(doctor(study), "Disk")[0] == status
 
 
-def test_disk_estimate_grows_with_the_network_and_the_images(study):
-    from medvision.config.model import build_study
+def estimate(study, *, files=(), n_images=10, **changes):
+    """Return what a study of other settings is estimated to write."""
+    merged = {**study, **changes}
+    return _check_disk.estimate_bytes(build_study(merged), files, n_images=n_images)
 
-    small = build_study(study)
-    large = build_study({**study, "model": {"weights": "none", "backbone": "resnet50"}})
-    few = _check_study._estimate_bytes(small, [], n_images=10)
-    assert _check_study._estimate_bytes(large, [], n_images=10) > few + 1e9
-    array_bytes = 4 * 64 * 64 * 24
-    assert _check_study._estimate_bytes(small, [], n_images=20) == few + 10 * array_bytes
+
+def test_disk_estimate_grows_with_the_network_and_the_images(study):
+    few = estimate(study)[0]
+    assert estimate(study, model={"weights": "none", "backbone": "resnet50"})[0] > few + 1e9
+    # Two bytes a voxel, in the store and in the journal.
+    assert estimate(study, n_images=20)[0] == few + 10 * 2 * 2 * 64 * 64 * 24
+
+
+@pytest.mark.parametrize(
+    ("dtype", "n_bytes"), [("float16", (2, 2)), ("int16", (2, 2)), ("float32", (4, 4))]
+)
+def test_disk_estimate_goes_by_the_type_of_the_store(study, dtype, n_bytes):
+    settings = {"preprocess": {"dtype": dtype}}
+    one, more = (estimate(study, n_images=n, **settings) for n in (1, 11))
+    grown = [(b - a) / 10 / (64 * 64 * 24) / 2 for a, b in zip(one, more, strict=True)]
+    assert grown == list(n_bytes)
+
+
+def test_disk_estimate_of_an_undecided_type_is_a_range(study):
+    least, most = estimate(study)
+    assert most - least == 10 * 2 * 2 * 64 * 64 * 24
+    assert estimate(study, preprocess={"dtype": "float32"}) == (most, most)
+    flat = estimate(study, data={**study["data"], "dimensions": 2})
+    assert flat[1] - flat[0] == 10 * 2 * 2 * 64 * 64
+
+
+def test_images_kept_half_way_are_part_of_the_estimate(study, tmp_path):
+    file = tmp_path / "images" / "volume.nii.gz"
+    file.write_bytes(bytes(10_000_000))
+    plain, kept = (
+        estimate(study, files=[file], preprocess={"keep_after": step, "dtype": "float16"})
+        for step in (None, "Spacing")
+    )
+    assert kept[0] - plain[0] == 10 * 4 * 64 * 64 * 24
+    # Packed about twofold, two bytes a voxel, kept as four.
+    assert kept[1] - plain[1] == 4 * 10_000_000
+    assert "to" in find_line(doctor({**study, "preprocess": {"keep_after": "Spacing"}}), "Disk")[1]
 
 
 def test_gpu_asked_for_and_absent_fails(study):
