@@ -71,8 +71,7 @@ def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
 def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     """Write the shards and their tables; what is left of other runs goes."""
     from medvision.preprocess.execute import build_executor
-    from medvision.preprocess.rows import Journal
-    from medvision.preprocess.store import check_classes_left, write_store
+    from medvision.preprocess.store import check_classes_left, clear_needless, write_store
 
     layout, total = step.layout, study.preprocess.shards
     images = choose_images(study, layout, rows=rows)
@@ -95,7 +94,7 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
         inverted=images.inverted,
         displays=displays,
     )
-    Journal(layout.array_folder("journal")).clear()
+    clear_needless(tasks, workshop.recipe)
     for path in _list_others(layout, shards):
         path.unlink(missing_ok=True)
 

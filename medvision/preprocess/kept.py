@@ -1,7 +1,10 @@
 """Images half-way through the pipeline, kept so that a change of what follows costs only that."""
 
+import contextlib
 import io
 import json
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +13,10 @@ import numpy as np
 from medvision.domain.volume import Volume
 from medvision.errors import ConfigError
 from medvision.preprocess.plan import Plan, PlanStep
-from medvision.runtime.files import hash_fast, writing
+from medvision.runtime.files import PARTIAL_PREFIX, hash_fast, writing
 
 _SPATIAL = {"Orientation", "Spacing"}
+_ABANDONED_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,16 @@ class Origin:
 
     shape: str
     affine: str
+
+
+def _is_being_written(path: Path) -> bool:
+    """Tell whether a file is another process's unfinished one."""
+    if not path.name.startswith(PARTIAL_PREFIX):
+        return False
+    try:
+        return time.time() - path.stat().st_mtime < _ABANDONED_S
+    except OSError:
+        return True
 
 
 def split_plan(plan: Plan, *, after: str) -> tuple[Plan, Plan]:
@@ -96,6 +110,22 @@ class KeptImages:
         with writing(self._path(key)) as temporary, temporary.open("wb") as file:
             file.write(hash_fast(content).encode() + b"\n")
             file.write(content)
+
+    def clear(self, *, needed: Collection[str]) -> None:
+        """Remove what no image of the plan needs; a reader that loses an image computes it again.
+
+        Files that are being written are left alone, unless a killed run left them a day ago.
+
+        Args:
+            needed: Keys of the images that stay.
+        """
+        names = {self._path(key).name for key in needed}
+        for path in self._folder.glob("*.npy"):
+            if path.name not in names and not _is_being_written(path):
+                path.unlink(missing_ok=True)
+        # A folder that another process still writes to stays.
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
     def _path(self, key: str) -> Path:
         """Return the file of a key."""

@@ -12,6 +12,7 @@ from medvision.errors import DataError
 from medvision.preprocess.bench import Recipe, compute_rows
 from medvision.preprocess.earlier import EarlierStore
 from medvision.preprocess.encoding import Dtype, choose_dtype
+from medvision.preprocess.kept import KeptImages
 from medvision.preprocess.keys import Task, choose_shard, group_by_shard
 from medvision.preprocess.rejection import Rejection
 from medvision.preprocess.rows import Journal, Outcome, Refused, Row
@@ -139,6 +140,18 @@ def write_store(
         written = _write_shard(find_shard(number), chosen, workshop, shape=shape, dtype=dtype)
         stored += [StoredRow(row, number) for row in written]
     return StoreResult((len(stored), *stored[0].row.shape), dtype, tuple(stored), rejections)
+
+
+def clear_needless(tasks: Sequence[Task], recipe: Recipe) -> None:
+    """Remove what a whole store has made needless: the journal, and images kept for other plans.
+
+    Args:
+        tasks: All images of the store.
+        recipe: How it was computed.
+    """
+    Journal(recipe.journal).clear()
+    needed = {task.kept_key for task in tasks} if recipe.keep_after is not None else set()
+    KeptImages(recipe.kept).clear(needed=needed)
 
 
 def select_shard(tasks: Sequence[Task], *, shard: int, n_shards: int) -> list[Task]:

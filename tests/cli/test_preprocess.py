@@ -243,6 +243,25 @@ def test_another_number_of_shards_keeps_every_row_and_no_old_file(study_root):
     assert names == {"arrays-1-of-2.npy", "arrays-2-of-2.npy"}
 
 
+def test_images_kept_for_another_spacing_go_when_the_store_is_whole(study_root):
+    kept = Layout(study_root).array_folder("kept")
+    keeping = "preprocess.keep_after=Spacing"
+    assert preprocess(study_root, keeping).exit_code == 0
+    first = {path.name for path in kept.iterdir()}
+    assert preprocess(study_root, keeping, "preprocess.window=[-900, 100]").exit_code == 0
+    assert {path.name for path in kept.iterdir()} == first
+    # A run that fails clears nothing.
+    broken = ("preprocess.spacing_mm=[2, 2, 4]", "preprocess.dtype=float16")
+    result = preprocess(study_root, keeping, *broken, "preprocess.max_rounding=1e-9")
+    assert result.exit_code != 0
+    assert first < {path.name for path in kept.iterdir()}
+    assert preprocess(study_root, keeping, "preprocess.spacing_mm=[2, 2, 4]").exit_code == 0
+    assert len(list(kept.iterdir())) == len(first)
+    assert not first & {path.name for path in kept.iterdir()}
+    assert preprocess(study_root).exit_code == 0
+    assert not kept.exists()
+
+
 @pytest.mark.parametrize("text", ["0/3", "4/3", "a", "1/"])
 def test_part_that_is_none_is_refused(study_root, text):
     arguments = ["preprocess", "--set", f"output.path={study_root}", "--shard", text]

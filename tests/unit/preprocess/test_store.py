@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import json
+import os
+import shutil
+import time
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from medvision.preprocess.store import (
     StoreResult,
     Workshop,
     check_classes_left,
+    clear_needless,
     compute_missing,
     select_shard,
     write_store,
@@ -256,6 +260,66 @@ def test_damaged_kept_image_is_computed_again(study, tmp_path):
     noting = partial(load_and_note, tmp_path / "notes")
     study.write(["a"], keep_after="Spacing", window=(-900.0, 100.0), loader=noting)
     assert (tmp_path / "notes").read_text().split() == ["a"]
+
+
+def list_kept(study) -> set[str]:
+    return {path.name for path in (study.folder / "kept").glob("*")}
+
+
+def test_what_only_an_earlier_plan_needs_is_cleared_once_the_store_is_whole(study):
+    study.write(["a", "b"], keep_after="Spacing")
+    old = list_kept(study)
+    changes = {"keep_after": "Spacing", "spacing_mm": (2.0, 2.0, 4.0)}
+    workshop, tasks = study.prepare(["a", "b"], **changes)
+    # A shard, and a store that is not whole, leave it: others may still read it.
+    compute_missing(select_shard(tasks, shard=1, n_shards=2), workshop)
+    assert old < list_kept(study) or not select_shard(tasks, shard=1, n_shards=2)
+    study.write(["a", "b"], **changes)
+    assert len(list_kept(study)) == 4
+    clear_needless(tasks, workshop.recipe)
+    assert list_kept(study) == {f"{task.kept_key}.npy" for task in tasks}
+    assert not old & list_kept(study)
+    assert not (study.folder / "journal").exists()
+
+
+def test_another_window_clears_nothing_that_it_starts_from(study):
+    study.write(["a", "b"], keep_after="Spacing")
+    held = list_kept(study)
+    workshop, tasks = study.prepare(["a", "b"], keep_after="Spacing", window=(-900.0, 100.0))
+    clear_needless(tasks, workshop.recipe)
+    assert list_kept(study) == held
+
+
+def test_a_plan_that_keeps_nothing_clears_all_and_the_folder(study):
+    study.write(["a", "b"], keep_after="Spacing")
+    workshop, tasks = study.prepare(["a", "b"])
+    clear_needless(tasks, workshop.recipe)
+    assert not (study.folder / "kept").exists()
+
+
+def test_a_file_that_another_process_writes_is_left_and_one_of_a_killed_run_is_not(study):
+    study.write(["a"], keep_after="Spacing")
+    young, old = (study.folder / "kept" / f".part-{name}.npy" for name in ("young", "old"))
+    for path in (young, old):
+        path.write_bytes(b"half")
+    two_days_ago = time.time() - 48 * 3600
+    os.utime(old, (two_days_ago, two_days_ago))
+    workshop, tasks = study.prepare(["a"])
+    clear_needless(tasks, workshop.recipe)
+    assert list_kept(study) == {young.name}
+
+
+def test_an_image_cleared_under_a_reader_is_computed_again_to_the_same_bytes(study, tmp_path):
+    study.write(["a", "b"], keep_after="Spacing")
+    workshop, tasks = study.prepare(["a", "b"], keep_after="Spacing", window=(-900.0, 100.0))
+    bench = Bench(workshop.recipe)
+    bench.compute(tasks[0])
+    shutil.rmtree(study.folder / "kept")
+    bench.compute(tasks[1])
+    study.write(["a", "b"], keep_after="Spacing", window=(-900.0, 100.0))
+    fresh = Study(tmp_path / "fresh")
+    fresh.write(["a", "b"], window=(-900.0, 100.0))
+    assert read_bytes(study) == read_bytes(fresh)
 
 
 def test_step_that_is_not_there_cannot_be_kept_after(study):
