@@ -174,7 +174,7 @@ class Layout:
         return tuple(self.array_shard(f"{k}-of-{n_shards}") for k in range(1, n_shards + 1))
 
     def array_folder(self, name: str) -> Path:
-        """Return what preprocessing keeps for itself: `journal`, `kept`, or the marks, `shards`."""
+        """Return what preprocessing keeps for itself: `journal`, `kept`, `preview` or `shards`."""
         return self.root / "preprocess" / name
 
     @property

@@ -30,7 +30,7 @@ TAKERS = {
     "quality": ("medvision.domain.quality:find_findings",),
     "preprocess": (
         "medvision.preprocess.plan:build_plan",
-        "medvision.preprocess.bench:Recipe",
+        "medvision.preprocess.recipe:Recipe",
         "medvision.preprocess.store:Workshop",
     ),
     "pretrain": (

@@ -9,6 +9,7 @@ import click
 
 from medvision.cli._images import INVERTED, Images, choose_images, read_cohort
 from medvision.cli._inputs import parse_shard
+from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._store_tables import write_tables
 from medvision.config.model import Study
@@ -40,8 +41,17 @@ _INVERSION: JsonValue = {
     metavar="K/N",
     help="Compute the K-th of N parts; a run without writes the whole store.",
 )
-def command(study: Study, layout: Layout, *, shard: str | None) -> None:
-    """Preprocess the cohort's images, or one part of them."""
+@click.option(
+    "--preview",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only draw N images before and after, into preprocess/preview/; needs ingest alone.",
+)
+def command(study: Study, layout: Layout, *, shard: str | None, preview: int | None) -> None:
+    """Preprocess the cohort's images, or one part of them, or show some."""
+    if preview is not None:
+        _show(study, layout, n_wanted=preview)
+        return
     if shard is not None:
         _compute_part(study, layout, part=parse_shard(shard))
         return
@@ -54,6 +64,17 @@ def command(study: Study, layout: Layout, *, shard: str | None) -> None:
         for row in rows:
             step.read(layout.image(row["image_id"]))
         _write_store(study, step, rows=rows)
+
+
+def _show(study: Study, layout: Layout, *, n_wanted: int) -> None:
+    """Draw a few images before and after, and say where the pictures are."""
+    rows = list_candidates(layout)
+    images = choose_images(study, layout, rows=rows)
+    workshop, _, _ = _prepare(study, layout, images=images)
+    paths = write_previews(images, workshop.recipe, rows=rows, n_wanted=n_wanted)
+    click.echo(f"preprocess: {len(paths)} pictures in {layout.array_folder('preview')}")
+    for path in paths:
+        click.echo(f"  {path.name}")
 
 
 def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> None:
@@ -109,8 +130,8 @@ def _prepare(
     study: Study, layout: Layout, *, images: Images
 ) -> tuple["Workshop", list["Task"], list[JsonValue]]:
     """Return where rows come from, the images as tasks, and the steps for the record."""
-    from medvision.preprocess.bench import Recipe
     from medvision.preprocess.earlier import EarlierStore
+    from medvision.preprocess.recipe import Recipe
     from medvision.preprocess.store import Workshop
 
     section = study.preprocess

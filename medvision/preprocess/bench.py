@@ -1,31 +1,26 @@
 """Computing rows: each image through the pipeline into the journal, here or in worker processes."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid, FloatVolume, Volume, format_shape
-from medvision.errors import GeometryError
 from medvision.preprocess.encoding import (
     DTYPES,
     Dtype,
-    WantedDtype,
     choose_own,
     encode,
     measure_rounding,
 )
 from medvision.preprocess.execute import build_executor
-from medvision.preprocess.fused.planes import Planes
 from medvision.preprocess.fused.run import knows_image
 from medvision.preprocess.kept import KeptImages, Origin, split_plan
 from medvision.preprocess.keys import Task
-from medvision.preprocess.plan import Plan
+from medvision.preprocess.recipe import Recipe, find_display, load_image
 from medvision.preprocess.rejection import UnusableImageError
 from medvision.preprocess.rows import Journal, Refused, Row, format_affine
 from medvision.preprocess.voi import (
@@ -36,39 +31,6 @@ from medvision.preprocess.voi import (
     has_voi_step,
 )
 from medvision.runtime.files import hash_fast
-
-Load = Callable[[str], tuple[FloatGrid | FloatVolume, Affine]]
-"""Image id to (array (I, J, K) or (C, I, J, K) float32, affine), the channels of all images alike.
-
-It raises GeometryError for an impossible affine, and goes to worker processes by pickle.
-"""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that a process needs to compute rows; it goes to worker processes by pickle.
-
-    Args:
-        load: Reads one source image.
-        plan: What every image goes through.
-        dtype: auto, float32, float16 or int16.
-        max_rounding: The largest rounding error allowed, in scaled intensity.
-        keep_after: Name of the step after which images are kept, or None.
-        journal: Folder of the unfinished rows.
-        kept: Folder of the kept images.
-        open_planes: Opens an image that can be read plane by plane; None where it cannot.
-        find_display: What the header of an image asks for, where the plan goes by that.
-    """
-
-    load: Load
-    plan: Plan
-    dtype: WantedDtype
-    max_rounding: float
-    keep_after: str | None
-    journal: Path
-    kept: Path
-    open_planes: Callable[[str], Planes | None] | None = None
-    find_display: Callable[[str], Display | None] | None = None
 
 
 class Bench:
@@ -108,7 +70,7 @@ class Bench:
 
     def _transform(self, task: Task) -> tuple[Volume, Origin]:
         """Send an image through the plan, or through what is left of it for a kept one."""
-        display = self._find_display(task.image_id)
+        display = find_display(task.image_id, self._recipe)
         if has_voi_step(self._plain) or display is not None:
             return self._show(task.image_id, display)
         is_kept = self._recipe.keep_after is not None
@@ -127,32 +89,18 @@ class Bench:
         self._kept.keep(task.kept_key, halfway, origin=origin)
         return self._rest(halfway.array, halfway.affine), origin
 
-    def _find_display(self, image_id: str) -> Display | None:
-        """Return what an image's header asks for, where the plan goes by that."""
-        if self._recipe.find_display is None or not has_voi_step(self._recipe.plan):
-            return None
-        return self._recipe.find_display(image_id)
-
     def _show(self, image_id: str, display: Display | None) -> tuple[Volume, Origin]:
         """Send an image through a plan of its own; 2D images are not kept half-way."""
-        plan = fill_plan(self._recipe.plan, display)
+        fill_plan(self._recipe.plan, display)
         image, affine, origin = self._load(image_id)
-        if display is not None and display.is_inverted:
-            plan = fill_plan(self._recipe.plan, display, mirror=find_mirror(image))
+        plan = fill_plan(self._recipe.plan, display, mirror=find_mirror(image))
         # What goes through torch, a sheared volume, is held to one thread.
         self._is_fused(image, affine)
         return build_executor(plan)(image, affine), origin
 
     def _load(self, image_id: str) -> tuple[FloatGrid | FloatVolume, Affine, Origin]:
-        """Read an image.
-
-        Raises:
-            UnusableImageError: It has no place in space.
-        """
-        try:
-            image, affine = self._recipe.load(image_id)
-        except GeometryError as error:
-            raise UnusableImageError("bad-geometry", error.message) from error
+        """Read an image, and note where it comes from."""
+        image, affine = load_image(image_id, self._recipe)
         return image, affine, Origin(format_shape(image.shape[-3:]), format_affine(affine))
 
     def _stream(self, image_id: str) -> tuple[Volume, Origin] | None:

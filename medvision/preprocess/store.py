@@ -9,11 +9,12 @@ from typing import BinaryIO
 import numpy as np
 
 from medvision.errors import DataError
-from medvision.preprocess.bench import Recipe, compute_rows
+from medvision.preprocess.bench import compute_rows
 from medvision.preprocess.earlier import EarlierStore
 from medvision.preprocess.encoding import Dtype, choose_dtype
 from medvision.preprocess.kept import KeptImages
 from medvision.preprocess.keys import Task, choose_shard, group_by_shard
+from medvision.preprocess.recipe import Recipe
 from medvision.preprocess.rejection import Rejection
 from medvision.preprocess.rows import Journal, Outcome, Refused, Row
 from medvision.runtime.files import writing

@@ -54,9 +54,32 @@ def choose_plane(affine: Affine, shape: tuple[int, ...], *, has_geometry: bool) 
     Source:
         Radiological display convention; DICOM PS3.3 C.7.6.2.1.1 for the directions.
     """
+    normal = _choose_normal(compute_spacing_mm(affine), shape, code=compute_orientation(affine))
+    return _build_plane(affine, shape, normal, has_geometry=has_geometry)
+
+
+def list_planes(affine: Affine, shape: tuple[int, ...], *, has_geometry: bool) -> tuple[Plane, ...]:
+    """Return the axial, the coronal and the sagittal plane of a volume, or the one of an image.
+
+    Args:
+        affine: (4, 4), voxel index to RAS+ mm.
+        shape: Voxels (I, J, K).
+        has_geometry: As `choose_plane`.
+    """
+    if 1 in shape:
+        return (choose_plane(affine, shape, has_geometry=has_geometry),)
     code = compute_orientation(affine)
-    spacing = compute_spacing_mm(affine)
-    normal = _choose_normal(spacing, shape, code=code)
+    return tuple(
+        _build_plane(affine, shape, _find_axis(code, normal), has_geometry=has_geometry)
+        for normal in _PLANES
+    )
+
+
+def _build_plane(
+    affine: Affine, shape: tuple[int, ...], normal: int, *, has_geometry: bool
+) -> Plane:
+    """Return the plane across a voxel axis."""
+    code, spacing = compute_orientation(affine), compute_spacing_mm(affine)
     name, right, down = _PLANES[_NORMALS[code[normal]]]
     column, row = _find_axis(code, right), _find_axis(code, down)
     axes = (normal, row, column)

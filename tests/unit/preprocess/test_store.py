@@ -15,12 +15,13 @@ import pytest
 from medvision.config.preprocess import PreprocessSection
 from medvision.domain.volume import parse_shape
 from medvision.errors import ConfigError, DataError, GeometryError, StorageError
-from medvision.preprocess.bench import Bench, Recipe
+from medvision.preprocess.bench import Bench
 from medvision.preprocess.earlier import EarlierStore
 from medvision.preprocess.encoding import Encoded, choose_dtype, decode, encode, measure_rounding
 from medvision.preprocess.execute import build_executor
 from medvision.preprocess.keys import build_tasks, choose_shard, group_by_shard
 from medvision.preprocess.plan import build_plan
+from medvision.preprocess.recipe import Recipe
 from medvision.preprocess.rejection import Rejection
 from medvision.preprocess.rows import Journal, Row
 from medvision.preprocess.store import (
