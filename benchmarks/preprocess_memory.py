@@ -6,6 +6,7 @@ such CTs among small ones, with one process and with two workers.
 
 import argparse
 import csv
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,17 @@ CT_SHAPE = (512, 512, 600)
 SMALL_SHAPE = (48, 48, 20)
 N_LARGE, N_SMALL = 2, 6
 LOOK_EVERY_S = 0.02
+
+WAYS = {
+    "one process": (),
+    "two workers": ("preprocess.workers=2",),
+    "a crop on the source": (
+        *("preprocess.crop_foreground=true", "preprocess.foreground_units=source"),
+        "preprocess.foreground_above=-300",
+    ),
+    "kept after Spacing": ("preprocess.keep_after=Spacing",),
+}
+"""What is done to the settings that a user is likely to leave as they are."""
 
 Peaks = dict[int, float]
 """Process id to its peak memory in MiB."""
@@ -127,14 +139,12 @@ def measure_command(folder: Path) -> None:
     code = "from medvision.cli.main import main; main()"
     for name in ("ingest", "measure", "cohort"):
         watch([sys.executable, "-c", code, name, *options])
-    for workers in (1, 2):
-        for path in (folder / "results" / "preprocess").glob("*"):
-            path.unlink()
-        setting = ("--set", f"preprocess.workers={workers}")
-        command = [sys.executable, "-c", code, "preprocess", *options, *setting]
-        peaks, seconds = watch(command)
+    for what, settings in WAYS.items():
+        shutil.rmtree(folder / "results" / "preprocess", ignore_errors=True)
+        more = [part for value in settings for part in ("--set", value)]
+        peaks, seconds = watch([sys.executable, "-c", code, "preprocess", *options, *more])
         said = ", ".join(f"{peak:.0f}" for peak in peaks.values())
-        print(f"medvision preprocess, {workers} workers: peaks {said} MiB, {seconds:.1f} s in all")
+        print(f"medvision preprocess, {what}: peaks {said} MiB, {seconds:.1f} s in all")
 
 
 def measure_start() -> None:

@@ -63,7 +63,7 @@ def match_images(step: Step, labels: Sequence[LabelRow]) -> Matching:
         The cohort's images, and what was left over, with the reason why ingestion refused it.
 
     Raises:
-        LabelError: Labels and images do not fit together.
+        LabelError: Nothing matches, or an image has two labels.
     """
     images = build_archive_images(read_table(step.read(step.layout.manifest)))
     reasons: defaultdict[str, set[str]] = defaultdict(set)

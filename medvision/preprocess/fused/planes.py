@@ -15,7 +15,7 @@ from medvision.preprocess.fused.sample import Plane
 
 
 class Planes(Protocol):
-    """An image that can be read once, from its first plane to its last."""
+    """An image that can be read from its first plane to its last, and then again."""
 
     @property
     def shape(self) -> GridShape:

@@ -1,6 +1,7 @@
 """One pass over an image: its planes as they come, one sampling, then scaling and sizing."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -25,6 +26,9 @@ from medvision.preprocess.plan import Plan, PlanStep
 
 _SPATIAL = {"Orientation", "Spacing"}
 
+_MOST_HELD_BYTES = 1 << 26
+"""Of a source's planes; unpacking a larger file twice costs less than its memory."""
+
 
 def knows_plan(plan: Plan) -> bool:
     """Say whether every step of a plan has its fused counterpart."""
@@ -45,7 +49,8 @@ def knows_image(plan: Plan, shape: GridShape, affine: Affine) -> bool:
 def run_plan(plan: Plan, source: Planes) -> Volume:
     """Send one image through a plan.
 
-    Without a crop of the source two planes are held at a time, besides the result.
+    Two planes are held at a time, besides the result. Before a crop of the source all are held,
+    since the last of them may widen it; a source that is too large for that is read twice.
 
     Args:
         plan: One that `knows_plan`.
@@ -63,14 +68,27 @@ def run_plan(plan: Plan, source: Planes) -> Volume:
     planes: Iterable[Plane] = watch.follow(source.read())
     box = None
     if crop:
-        planes = list(planes)
+        held = _hold(planes)
         watch.check()
         box = watch.find_box()
-        planes = planes[: box[2][1]]
+        planes = islice(source.read() if held is None else held, box[2][1])
     grid = _build_grid(plan, source, box=box)
     volume = _sample(planes, grid)
     watch.check()
     return _finish(plan, volume)
+
+
+def _hold(planes: Iterable[Plane]) -> list[Plane] | None:
+    """See all planes, and return them unless they are too many to be held."""
+    held: list[Plane] = []
+    n_bytes = 0
+    for plane in planes:
+        n_bytes += plane.nbytes
+        if n_bytes > _MOST_HELD_BYTES:
+            held.clear()
+        else:
+            held.append(plane)
+    return held if n_bytes <= _MOST_HELD_BYTES else None
 
 
 def _is_early(step: PlanStep) -> bool:

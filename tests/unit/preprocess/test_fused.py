@@ -13,6 +13,7 @@ from medvision.config.preprocess import PreprocessSection
 from medvision.preprocess.apply import transform_image
 from medvision.preprocess.compose import compose_plan
 from medvision.preprocess.execute import build_executor
+from medvision.preprocess.fused.planes import ArrayPlanes
 from medvision.preprocess.plan import build_plan
 from medvision.preprocess.rejection import UnusableImageError
 
@@ -123,6 +124,35 @@ def test_the_test_sees_a_thousandth_of_a_voxel(monkeypatch):
     plan = build_plan(spatial_dims=3, **PreprocessSection(spacing_mm=(2.0, 2.0, 2.0)).pipeline)
     fused, monai = run_both(plan, make_image(0, (12, 12, 12), np.int16), np.eye(4))
     assert np.abs(fused.array - monai.array).max() > LARGEST_DIFFERENCE
+
+
+class CountedPlanes(ArrayPlanes):
+    """An image that counts how often it is read."""
+
+    n_reads = 0
+
+    def read(self):
+        type(self).n_reads += 1
+        yield from super().read()
+
+
+@pytest.mark.parametrize(("most_bytes", "n_reads"), [(1 << 26, 1), (0, 2), (3000, 2)])
+def test_a_source_too_large_to_hold_is_read_twice_to_the_same_bytes(
+    monkeypatch, most_bytes, n_reads
+):
+    section = PreprocessSection(
+        crop_foreground=True, foreground_units="source", foreground_above=-900.0, size=(9, 9, 9)
+    )
+    plan = build_plan(spatial_dims=3, **section.pipeline)
+    grid = make_image(4, (1, 12, 11, 10), np.int16)
+    grid[..., 7:] = -1000
+    expected = build_executor(plan)(grid, np.eye(4))
+    monkeypatch.setattr("medvision.preprocess.fused.run._MOST_HELD_BYTES", most_bytes)
+    monkeypatch.setattr(CountedPlanes, "n_reads", 0)
+    found = build_executor(plan).run(CountedPlanes(grid, np.eye(4)))
+    np.testing.assert_array_equal(found.array, expected.array)
+    np.testing.assert_array_equal(found.affine, expected.affine)
+    assert CountedPlanes.n_reads == n_reads
 
 
 def test_source_crop_comes_before_the_resampling():
