@@ -69,7 +69,7 @@ def raise_empty_crop(highest: float, *, above: float) -> NoReturn:
     Raises:
         UnusableImageError: Always.
     """
-    raise UnusableImageError("empty-crop", f"{highest:.9g} at most, {above:.6g} must be exceeded")
+    raise UnusableImageError("empty-crop", f"largest value {highest:.9g}, threshold {above:.6g}")
 
 
 def raise_no_contrast(value: float) -> NoReturn:

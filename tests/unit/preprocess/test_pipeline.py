@@ -152,7 +152,7 @@ def _mostly_zero(grid):
             lambda grid: grid,
             {"crop_foreground": True, "foreground_above": 1.5},
             "empty-crop",
-            "1 at most, 1.5 must be exceeded",
+            "largest value 1, threshold 1.5",
         ),
     ],
 )
