@@ -43,6 +43,7 @@ ONLY: dict[str, set[str]] = {
     "monai": {"preprocess", "augment", "synthesis", "learn", "explain", "deploy"},
     "pydicom": {"io", "phantom", "deploy"},
     "captum": {"explain"},
+    "SimpleITK": {"preprocess"},
     "snakemake": set(),
     "torchvision": set(),
 }

@@ -30,6 +30,7 @@ TAKERS = {
     "quality": ("medvision.domain.quality:find_findings",),
     "preprocess": (
         "medvision.preprocess.plan:build_plan",
+        "medvision.preprocess.early:plan_early",
         "medvision.preprocess.recipe:Recipe",
         "medvision.preprocess.store:Workshop",
     ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvision.cli._check_disk import check_disk
+from medvision.cli._extensions import check_extensions
 from medvision.cli._findings import Finding
 from medvision.cli._inputs import read_labels
 from medvision.config.model import Study
@@ -41,6 +42,7 @@ def check_study(study: Study) -> Iterator[Finding]:
         if any(row.mask for row in rows):
             yield _check_masks(study.data.labels.parent, rows)
     yield _check_weights(study)
+    yield from _check_extensions(study)
     yield from _check_size(study)
     yield from _check_keys(study)
     writable = _check_writable(study.output.path)
@@ -152,6 +154,20 @@ def _check_weights(study: Study) -> Finding:
     except WeightsError as error:
         return Finding("Weights", "fail", error.message, error.hint)
     return Finding("Weights", "ok", weights)
+
+
+def _check_extensions(study: Study) -> Iterator[Finding]:
+    """Look whether plug-ins can be imported and what they need is installed, where any is named."""
+    section = study.preprocess
+    named = [*section.plugins, *([section.bias_field] if section.bias_field else [])]
+    if not named:
+        return
+    try:
+        check_extensions(study)
+    except MedvisionError as error:
+        yield Finding("Plug-ins", "fail", error.message, error.hint)
+    else:
+        yield Finding("Plug-ins", "ok", ", ".join(named))
 
 
 def _check_size(study: Study) -> Iterator[Finding]:

@@ -34,8 +34,9 @@ class Images:
         digests: Path of each file, as records name it, to its sha256.
         inverted: Images that are turned over.
         shown: Images whose header has a window or table for display.
-        modalities: Those of the images kept.
+        modality: DICOM code of each image kept, or unknown.
         spatial_dims: 2 or 3.
+        channels: 1, or 3 of colour.
         rejections: Images that do not fit the others.
     """
 
@@ -44,8 +45,9 @@ class Images:
     digests: Mapping[str, str]
     inverted: frozenset[str]
     shown: frozenset[str]
-    modalities: frozenset[str]
+    modality: Mapping[str, str]
     spatial_dims: int
+    channels: int
     rejections: tuple["Rejection", ...]
 
     def digest(self, path: Path) -> str | None:
@@ -141,7 +143,7 @@ def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
     spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
     kept = _leave_out(shapes, others)
-    _, other_channels = choose_channels({name: _is_colour(layout, name) for name in kept})
+    channels, other_channels = choose_channels({name: _is_colour(layout, name) for name in kept})
     manifest = read_table(layout.manifest, required=("image_id", "flags"))
     record = read_record(layout, "ingest")
     kept = _leave_out(kept, other_channels)
@@ -149,15 +151,18 @@ def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
     return Images(
         layout=layout,
         kept=tuple(kept),
-        modalities=frozenset(
-            row.get("modality", "unknown") for row in manifest if row["image_id"] in held
-        ),
+        modality={
+            row["image_id"]: row.get("modality", "unknown")
+            for row in manifest
+            if row["image_id"] in held
+        },
         digests=record.writes if record else {},
         inverted=frozenset(
             row["image_id"] for row in manifest if INVERTED in row["flags"].split(",")
         ),
         shown=frozenset(row["image_id"] for row in manifest if row.get("voi")) & held,
         spatial_dims=spatial_dims,
+        channels=channels,
         rejections=(*others, *other_channels),
     )
 

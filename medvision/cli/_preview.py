@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from medvision.preprocess.recipe import Recipe
 
 _UNIT = {"ScaleIntensityRange", "ScaleIntensityRangePercentiles", "VOILUT"}
-_HOW = {"mode", "padding_mode", "dtype", "b_min", "b_max", "clip", "margin"}
+_HOW = {"mode", "padding_mode", "dtype", "b_min", "b_max", "clip", "margin", "digest"}
 """Parameters that are the same in every study."""
 
 _log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _describe_steps(plan: "Plan") -> list[str]:
             + [
                 f"{name} {_format(value)}"
                 for name, value in step.parameters.items()
-                if name not in _HOW and value is not None
+                if name not in _HOW and value not in (None, "")
             ]
         )
         for step in plan.steps

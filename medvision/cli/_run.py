@@ -12,6 +12,7 @@ import click
 
 from medvision import __version__
 from medvision.audit.graph import parse_record
+from medvision.cli._extensions import check_plugins_unchanged
 from medvision.cli._stale import describe_difference, name_command, say_again
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study, load_study
@@ -260,6 +261,7 @@ def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
             f"got {record.version}.",
             say_again(earlier),
         )
+    check_plugins_unchanged(record)
     for section, values in study.settings(earlier).items():
         held = record.parameters.get(section)
         if held != values:

@@ -11,8 +11,9 @@ from medvision.audit.findings import Check, Verification, escape
 from medvision.audit.seal import seal_bundle
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
+from medvision.cli._extensions import check_plugins_unchanged
 from medvision.cli._recompute import find_statistics_faults
-from medvision.cli._run import open_step, study_command
+from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps
 from medvision.cli.main import set_up_logging
 from medvision.config.model import STEP_SECTIONS, Study
@@ -56,6 +57,9 @@ def command() -> None:
 def seal(study: Study, layout: Layout) -> None:
     """Seal the output folder of a study, and record it."""
     key = study.audit.signing_key
+    held = read_record(layout, "preprocess")
+    if held is not None:
+        check_plugins_unchanged(held)
     with open_step("audit", study) as step:
         result = seal_bundle(
             layout,

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import yaml
 
+from medvision.cli._extensions import check_extensions
 from medvision.cli._run import study_command
 from medvision.config.model import Study
 from medvision.layout import Layout
@@ -21,6 +22,7 @@ from medvision.runtime.files import write_text
 )
 def command(study: Study, _layout: Layout, *, output: Path | None) -> None:
     """Print or write the resolved configuration."""
+    check_extensions(study)
     text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     if output is None:
         click.echo(text, nl=False)

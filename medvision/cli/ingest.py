@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from medvision.cli._extensions import check_extensions
 from medvision.cli._ingest_inputs import build_settings, check_archive, find_listing
 from medvision.cli._inputs import find_source, parse_shard
 from medvision.cli._refusals import check_accepted, check_refusals
@@ -44,6 +45,7 @@ def command(
 ) -> None:
     """Ingest the input folder, or do one of the parts that jobs can share."""
     check_accepted(study)
+    check_extensions(study)
     # Before the step is opened: a bad table must not cost the tables of an earlier run.
     settings = build_settings(study, layout)
     source = find_source(study, layout)

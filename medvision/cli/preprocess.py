@@ -1,5 +1,6 @@
 """`medvision preprocess`: the cohort's images through one pipeline into one array store."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from medvision.cli._extensions import (
+    check_extensions,
+    check_grey,
+    declare_plugins,
+    describe_passed_by,
+    find_passed_by,
+)
 from medvision.cli._images import INVERTED, Images, choose_images, read_cohort
 from medvision.cli._inputs import parse_shard
 from medvision.cli._preview import list_candidates, write_previews
@@ -21,6 +29,7 @@ from medvision.runtime.files import write_json
 if TYPE_CHECKING:
     from medvision.preprocess.keys import Task
     from medvision.preprocess.plan import Plan
+    from medvision.preprocess.recipe import Recipe
     from medvision.preprocess.store import Workshop
 
 _INVERSION: JsonValue = {
@@ -49,6 +58,7 @@ _INVERSION: JsonValue = {
 )
 def command(study: Study, layout: Layout, *, shard: str | None, preview: int | None) -> None:
     """Preprocess the cohort's images, or one part of them, or show some."""
+    check_extensions(study)
     if preview is not None:
         _show(study, layout, n_wanted=preview)
         return
@@ -72,7 +82,8 @@ def _show(study: Study, layout: Layout, *, n_wanted: int) -> None:
     images = choose_images(study, layout, rows=rows)
     workshop, _, _ = _prepare(study, layout, images=images)
     paths = write_previews(images, workshop.recipe, rows=rows, n_wanted=n_wanted)
-    click.echo(f"preprocess: {len(paths)} pictures in {layout.array_folder('preview')}")
+    noun = "picture" if len(paths) == 1 else "pictures"
+    click.echo(f"preprocess: {len(paths)} {noun} in {layout.array_folder('preview')}")
     for path in paths:
         click.echo(f"  {path.name}")
 
@@ -97,6 +108,8 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     layout, total = step.layout, study.preprocess.shards
     images = choose_images(study, layout, rows=rows)
     workshop, tasks, steps = _prepare(study, layout, images=images)
+    declare_plugins(step)
+    step.facts |= describe_passed_by(workshop.recipe)
     step.facts["executor"] = build_executor(workshop.recipe.plan).kind
     shards = layout.array_shards(total)
     result = write_store(
@@ -135,11 +148,13 @@ def _prepare(
     from medvision.preprocess.store import Workshop
 
     section = study.preprocess
+    check_grey(study, images)
     plan = build_study_plan(study, images)
     recipe = Recipe(
         load=images.load,
         open_planes=images.open_planes,
         find_display=images.find_display,
+        passed_by=find_passed_by(images, plan),
         plan=plan,
         dtype=section.dtype,
         max_rounding=section.max_rounding,
@@ -148,7 +163,7 @@ def _prepare(
         kept=layout.array_folder("kept"),
     )
     earlier = EarlierStore(layout.array_index, find_shard=layout.array_shard)
-    tasks = _list_tasks(images, plan, keep_after=section.keep_after)
+    tasks = _list_tasks(images, recipe)
     inversion = [_INVERSION] if images.inverted & set(images.kept) else []
     steps = [*inversion, *(step.as_dict() for step in plan.steps)]
     return Workshop(recipe, section.workers, earlier), tasks, steps
@@ -164,29 +179,35 @@ def build_study_plan(study: Study, images: Images) -> "Plan":
     Raises:
         ConfigError: The images ask for different scalings, or a window's name is unknown.
     """
+    from medvision.preprocess.early import plan_early, prepend_steps
     from medvision.preprocess.modality import resolve_intensity
     from medvision.preprocess.plan import build_plan
 
     section = study.preprocess
     resolved = resolve_intensity(
-        section.intensity, modalities=set(images.modalities), has_voi=bool(images.shown)
+        section.intensity, modalities=set(images.modality.values()), has_voi=bool(images.shown)
     )
-    return build_plan(spatial_dims=images.spatial_dims, **(section.pipeline | resolved))
+    plan = build_plan(spatial_dims=images.spatial_dims, **(section.pipeline | resolved))
+    return prepend_steps(plan, plan_early(spatial_dims=images.spatial_dims, **section.early))
 
 
-def _list_tasks(images: Images, plan: "Plan", *, keep_after: str | None) -> list["Task"]:
-    """Name each image's row: by its header's window too, where it is scaled by that."""
+def _list_tasks(images: Images, recipe: "Recipe") -> list["Task"]:
+    """Name each image's row by the plan that it goes through, and by its header's window."""
+    from medvision.preprocess.early import drop_steps
     from medvision.preprocess.keys import build_tasks
     from medvision.preprocess.voi import fill_plan_plainly, has_voi_step
 
+    plan = recipe.plan
     shown = images.shown if has_voi_step(plan) else frozenset()
-    others = {name: images.describe(name, is_shown=False) for name in images.kept}
-    own = {name: images.describe(name, is_shown=True) for name in others if name in shown}
-    plain = {name: source for name, source in others.items() if name not in own}
-    tasks = [
-        *build_tasks(own, plan, keep_after=None),
-        *build_tasks(plain, fill_plan_plainly(plan), keep_after=keep_after),
-    ]
+    groups: dict[tuple[bool, frozenset[str]], dict[str, JsonValue]] = defaultdict(dict)
+    for name in images.kept:
+        is_shown, passes = name in shown, frozenset(recipe.passes_by(name))
+        groups[is_shown, passes][name] = images.describe(name, is_shown=is_shown)
+    tasks: list[Task] = []
+    for (is_shown, passes), sources in groups.items():
+        own = drop_steps(plan if is_shown else fill_plan_plainly(plan), passes)
+        # An image with a window of its own is not kept half-way.
+        tasks += build_tasks(sources, own, keep_after=None if is_shown else recipe.keep_after)
     return sorted(tasks, key=lambda task: task.image_id)
 
 

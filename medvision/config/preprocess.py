@@ -12,6 +12,9 @@ WindowName = Literal[
 """Names of the windows in medvision.preprocess.windows."""
 
 
+_FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+
+
 class PreprocessSection(Section):
     """One deterministic MONAI pipeline, the same for every image."""
 
@@ -20,6 +23,16 @@ class PreprocessSection(Section):
     )
     spacing_mm: SpacingMm | None = Field(
         (3.0, 3.0, 5.0), description="Voxel size (i, j, k); null keeps the source's. Not for 2D."
+    )
+    bias_field: Literal["n4"] | None = Field(
+        None,
+        description="Correction of MR volumes on the source, before all else: n4 (needs "
+        "`pip install 'medvision[n4]'`), or null for none. Images of another modality pass by.",
+    )
+    plugins: tuple[Annotated[str, Field(pattern=_FUNCTION)], ...] = Field(
+        (),
+        description="Functions of your own, module:function each, run in this order on each image "
+        "as read, before orientation and crop; see docs/how-to/write-a-plug-in.md.",
     )
     intensity: Literal["auto", "window", "percentile", "zscore", "voi", "none"] = Field(
         "window",
@@ -73,6 +86,11 @@ class PreprocessSection(Section):
 
     @property
     def pipeline(self) -> dict[str, Any]:
-        """The fields that say what is computed, without those of how it is stored."""
+        """The fields that say what is computed on all images, without how they are stored."""
         stored = {"dtype", "max_rounding", "keep_after", "shards", "workers"}
-        return {name: value for name, value in self if name not in stored}
+        return {name: value for name, value in self if name not in {*stored, *self.early}}
+
+    @property
+    def early(self) -> dict[str, Any]:
+        """The fields of what comes before the pipeline, on the source's own grid."""
+        return {"bias_field": self.bias_field, "plugins": self.plugins}

@@ -9,6 +9,7 @@ import numpy as np
 
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid, FloatVolume, Volume, format_shape
+from medvision.preprocess.early import cut_early, run_early
 from medvision.preprocess.encoding import (
     DTYPES,
     Dtype,
@@ -43,13 +44,15 @@ class Bench:
             ConfigError: `keep_after` names no step that images can be kept after.
         """
         self._recipe = recipe
-        self._plain = fill_plan_plainly(recipe.plan)
+        whole = fill_plan_plainly(recipe.plan)
+        self._early, self._plain = cut_early(whole)
         self._whole = build_executor(self._plain)
         self._journal = Journal(recipe.journal)
         self._kept = KeptImages(recipe.kept)
         if recipe.keep_after is not None:
-            first, rest = split_plan(self._plain, after=recipe.keep_after)
-            self._first, self._rest = build_executor(first), build_executor(rest)
+            first, rest = split_plan(whole, after=recipe.keep_after)
+            self._first = build_executor(cut_early(first)[1])
+            self._rest = build_executor(rest)
 
     def compute(self, task: Task, *, dtype: Dtype | None = None) -> None:
         """Compute one row, or the reason why there is none, into the journal.
@@ -82,6 +85,7 @@ class Bench:
         if streamed is not None:
             return streamed
         image, affine, origin = self._load(task.image_id)
+        image, affine = self._run_early(task.image_id, image, affine)
         is_fused = self._is_fused(image, affine)
         halfway = self._go_halfway(image, affine) if is_kept and is_fused else None
         if halfway is None:
@@ -93,7 +97,9 @@ class Bench:
         """Send an image through a plan of its own; 2D images are not kept half-way."""
         fill_plan(self._recipe.plan, display)
         image, affine, origin = self._load(image_id)
-        plan = fill_plan(self._recipe.plan, display, mirror=find_mirror(image))
+        mirror = find_mirror(image)
+        image, affine = self._run_early(image_id, image, affine)
+        plan = cut_early(fill_plan(self._recipe.plan, display, mirror=mirror))[1]
         # What goes through torch, a sheared volume, is held to one thread.
         self._is_fused(image, affine)
         return build_executor(plan)(image, affine), origin
@@ -103,9 +109,21 @@ class Bench:
         image, affine = load_image(image_id, self._recipe)
         return image, affine, Origin(format_shape(image.shape[-3:]), format_affine(affine))
 
+    def _run_early(
+        self, image_id: str, image: FloatGrid | FloatVolume, affine: Affine
+    ) -> tuple[FloatGrid | FloatVolume, Affine]:
+        """Send an image through the steps on the source that do not pass it by."""
+        if not self._early:
+            return image, affine
+        others = self._recipe.passes_by(image_id)
+        steps = tuple(step for step in self._early if step.name not in others)
+        channels = image if image.ndim == 4 else image[np.newaxis]
+        volume = run_early(steps, Volume(channels, affine))
+        return volume.array, volume.affine
+
     def _stream(self, image_id: str) -> tuple[Volume, Origin] | None:
         """Send an image through the plan while its file is unpacked, where that can be done."""
-        if self._recipe.open_planes is None or self._whole.kind != "fused":
+        if self._recipe.open_planes is None or self._whole.kind != "fused" or self._early:
             return None
         planes = self._recipe.open_planes(image_id)
         if planes is None or not knows_image(self._plain, planes.shape, planes.affine):

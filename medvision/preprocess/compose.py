@@ -1,10 +1,14 @@
 """A plan as a MONAI Compose: the meaning of every step."""
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Compose, Orientation, Spacing
 
+from medvision.domain.volume import Volume
+from medvision.preprocess.early import EARLY
 from medvision.preprocess.intensity import (
     build_percentile,
     build_voi,
@@ -43,7 +47,26 @@ def _build_spacing(parameters: Parameters) -> Transform:
     return transform
 
 
+def _build_early(name: str) -> Callable[[Parameters], Transform]:
+    """Return the builder of a step on the source's own grid."""
+
+    def build(parameters: Parameters) -> Transform:
+        def apply(image: torch.Tensor) -> torch.Tensor:
+            held = cast(MetaTensor, image)
+            array = held.detach().as_subclass(torch.Tensor).numpy()
+            volume = EARLY[name](Volume(array, held.affine.numpy()), parameters)
+            moved: torch.Tensor = MetaTensor(
+                torch.from_numpy(volume.array), affine=torch.from_numpy(volume.affine)
+            )
+            return moved
+
+        return apply
+
+    return build
+
+
 _BUILDERS: dict[str, Callable[[Parameters], Transform]] = {
+    **{name: _build_early(name) for name in EARLY},
     "Orientation": _build_orientation,
     "Spacing": _build_spacing,
     "ScaleIntensityRange": build_window,

@@ -9,6 +9,7 @@ import numpy as np
 
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid, FloatVolume, Volume
+from medvision.preprocess.early import cut_early, run_early
 from medvision.preprocess.fused.planes import ArrayPlanes, Planes
 from medvision.preprocess.fused.run import knows_image, knows_plan, run_plan
 from medvision.preprocess.plan import Plan
@@ -57,15 +58,29 @@ class Executor:
         Raises:
             UnusableImageError: As a call.
         """
-        if self.kind == "fused" and knows_image(self.plan, source.shape, source.affine):
-            return run_plan(self.plan, source)
-        planes = [np.asarray(plane, dtype=np.float32) for plane in source.read()]
-        return _compose(self.plan)(np.stack(planes, axis=-1).swapaxes(1, 2), source.affine)
+        early, rest = cut_early(self.plan)
+        if early:
+            volume = run_early(early, Volume(_gather(source), source.affine))
+            source = ArrayPlanes(volume.array, volume.affine)
+        if self.kind == "fused" and knows_image(rest, source.shape, source.affine):
+            return run_plan(rest, source)
+        return _compose(rest)(_gather(source), source.affine)
 
 
 def build_executor(plan: Plan) -> Executor:
-    """Choose who carries out a plan; neither torch nor MONAI is imported before it is needed."""
-    return Executor(plan, "fused" if knows_plan(plan) else "monai")
+    """Choose who carries out a plan; neither torch nor MONAI is imported before it is needed.
+
+    Steps on the source, plug-ins among them, run by themselves before either.
+    """
+    return Executor(plan, "fused" if knows_plan(cut_early(plan)[1]) else "monai")
+
+
+def _gather(source: Planes) -> FloatVolume:
+    """Return an image (C, I, J, K) float32 whole."""
+    if isinstance(source, ArrayPlanes):
+        return source.array
+    planes = [np.asarray(plane, dtype=np.float32) for plane in source.read()]
+    return np.stack(planes, axis=-1).swapaxes(1, 2)
 
 
 def _compose(plan: Plan) -> _ByMonai:

@@ -12,6 +12,7 @@ import numpy as np
 
 from medvision.domain.volume import Volume
 from medvision.errors import ConfigError
+from medvision.preprocess.early import EARLY
 from medvision.preprocess.plan import Plan, PlanStep
 from medvision.runtime.files import PARTIAL_PREFIX, hash_fast, writing
 
@@ -68,7 +69,7 @@ def split_plan(plan: Plan, *, after: str) -> tuple[Plan, Plan]:
 
 def _is_spatial(step: PlanStep) -> bool:
     """Tell whether a step is part of the one sampling."""
-    return step.name in _SPATIAL or step.parameters.get("units") == "source"
+    return step.name in {*_SPATIAL, *EARLY} or step.parameters.get("units") == "source"
 
 
 class KeptImages:

@@ -10,6 +10,12 @@ from medvision.preprocess.windows import Bounds, find_window, scale_air
 Size = tuple[int, int, int]
 """Array size (i, j, k) in voxels."""
 
+PLUGIN_STEP = "Plugin"
+"""Name of the step that a function of the user's carries out."""
+
+BIAS_STEP = "N4BiasFieldCorrection"
+"""Name of the step that evens an MR volume; as in ITK, since MONAI has none."""
+
 VOI_STEP = "VOILUT"
 """Name of the step that each image's own header fills in; MONAI has none of this kind."""
 
@@ -44,7 +50,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Content address of the whole plan."""
-        return self.prefix_digests[-1]
+        return [f"{self.spatial_dims}D", *self.prefix_digests][-1]
 
     @property
     def prefix_digests(self) -> tuple[str, ...]:

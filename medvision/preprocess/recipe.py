@@ -1,7 +1,7 @@
 """All that is needed to compute rows, and one image computed by it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid, FloatVolume, Volume
 from medvision.errors import GeometryError
+from medvision.preprocess.early import drop_steps
 from medvision.preprocess.encoding import WantedDtype
 from medvision.preprocess.execute import build_executor
 from medvision.preprocess.fused.planes import Planes
@@ -37,6 +38,7 @@ class Recipe:
         kept: Folder of the kept images.
         open_planes: Opens an image that can be read plane by plane; None where it cannot.
         find_display: What the header of an image asks for, where the plan goes by that.
+        passed_by: Name of a step to the images that it passes by.
     """
 
     load: Load
@@ -48,6 +50,11 @@ class Recipe:
     kept: Path
     open_planes: Callable[[str], Planes | None] | None = None
     find_display: Callable[[str], Display | None] | None = None
+    passed_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def passes_by(self, image_id: str) -> set[str]:
+        """Return the names of the steps that pass an image by."""
+        return {name for name, images in self.passed_by.items() if image_id in images}
 
 
 def run_one(image_id: str, recipe: Recipe) -> tuple[Volume, Volume, Plan]:
@@ -66,6 +73,7 @@ def run_one(image_id: str, recipe: Recipe) -> tuple[Volume, Volume, Plan]:
     display = find_display(image_id, recipe)
     image, affine = load_image(image_id, recipe)
     plan = fill_plan(recipe.plan, display, mirror=find_mirror(image))
+    plan = drop_steps(plan, recipe.passes_by(image_id))
     source = image if image.ndim == 4 else image[np.newaxis]
     return Volume(source, affine), build_executor(plan)(image, affine), plan
 

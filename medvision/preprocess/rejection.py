@@ -12,6 +12,9 @@ REASONS = {
     "other-dimensions": "a 2D image among volumes, or a volume among 2D images",
     "no-contrast": "nothing is left after scaling, cropping and sizing",
     "no-voi": "the header has no window or table for display, or it has no meaning",
+    "plugin-error": "a plug-in raised an error",
+    "plugin-result": "a plug-in returned what its contract does not allow",
+    "bias-field": "no bias field can be told",
     "empty-crop": "no voxel is above preprocess.foreground_above",
 }
 """Reason code to its meaning: the only codes that occur in preprocess/rejects.tsv."""

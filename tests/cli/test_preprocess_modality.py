@@ -1,5 +1,6 @@
 """`intensity: auto` and `voi` from real DICOM to the store, by the commands."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -63,7 +64,7 @@ def write_volumes(folder, *, modality, sop_class, intercept):
         write_series(
             folder,
             Plan(
-                make_volume(seed=n),
+                make_volume(seed=10 * len(folder.name) + n),
                 modality=modality,
                 sop_class=sop_class,
                 intercept=intercept,
@@ -188,3 +189,44 @@ def test_workers_and_shards_show_radiographs_alike(radiographs):
     assert result.exit_code == 0, result.output
     for image_id, array in read_arrays(layout).items():
         np.testing.assert_array_equal(array, whole[image_id])
+
+
+N4 = ("preprocess.bias_field=n4", "preprocess.intensity=percentile")
+
+
+def test_n4_evens_mr_and_passes_ct_by_with_a_word_in_the_record(tmp_path):
+    pytest.importorskip("SimpleITK")
+    write_volumes(tmp_path / "in", modality="MR", sop_class=MR, intercept=0.0)
+    write_volumes(tmp_path / "more", modality="CT", sop_class=Plan.sop_class, intercept=0.0)
+    for path in (tmp_path / "more").iterdir():
+        dataset = dcmread(path)
+        dataset.StudyInstanceUID += ".7"
+        dataset.SeriesInstanceUID += ".7"
+        dataset.SOPInstanceUID += ".7"
+        dataset.save_as(tmp_path / "in" / f"ct-{path.name}")
+    layout, result = prepare(tmp_path, "preprocess.intensity=percentile")
+    assert result.exit_code == 0, result.output
+    plain = read_arrays(layout)
+    result, _ = run(tmp_path, *N4)
+    assert result.exit_code == 0, result.output
+    assert "4 images kept, 4 to compute" in result.output
+    modality = {row["image_id"]: row["modality"] for row in read_table(layout.manifest)}
+    for image_id, array in read_arrays(layout).items():
+        assert np.array_equal(array, plain[image_id]) == (modality[image_id] == "CT")
+    facts = json.loads(layout.record("preprocess").read_text())["facts"]
+    assert facts["passed_by"] == {"N4BiasFieldCorrection": 4}
+    step = facts["steps"][0]
+    assert (step["name"], step["parameters"]["threads"]) == ("N4BiasFieldCorrection", 1)
+    assert step["parameters"]["iterations"] == [50, 50, 50, 50]
+
+
+@pytest.mark.parametrize("command", ["config", "preprocess"])
+def test_n4_without_simpleitk_stops_before_any_work(tmp_path, monkeypatch, command):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "SimpleITK" else find(name)
+    )
+    result, _ = run(tmp_path, *N4, command=command)
+    assert result.exit_code == 2
+    assert "n4 must have SimpleITK" in result.output
+    assert "medvision[n4]" in result.output

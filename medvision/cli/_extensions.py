@@ -1,0 +1,111 @@
+"""What a study brings or asks for beside this package: plug-ins, and libraries of an extra."""
+
+from typing import TYPE_CHECKING
+
+from medvision.config.model import Study
+from medvision.domain.record import JsonValue, Record
+from medvision.errors import ConfigError, StaleOutputError
+
+if TYPE_CHECKING:
+    from medvision.cli._images import Images
+    from medvision.cli._run import Step
+    from medvision.preprocess.plan import Plan
+    from medvision.preprocess.recipe import Recipe
+
+_CORRECTED = {"MR", "unknown"}
+"""Modalities whose bias field is corrected; NIfTI seldom tells, and the user asked for it."""
+
+
+def check_extensions(study: Study) -> None:
+    """Refuse a study whose plug-ins or extras are not there, before any work.
+
+    Args:
+        study: The configuration in force.
+
+    Raises:
+        ConfigError: A plug-in cannot be imported, or a library is not installed.
+    """
+    section = study.preprocess
+    if section.bias_field is not None:
+        from medvision.preprocess.bias import check_installed
+
+        check_installed()
+    if section.plugins:
+        from medvision.preprocess.plugins import load_plugin
+
+        for function in section.plugins:
+            load_plugin(function)
+
+
+def check_grey(study: Study, images: "Images") -> None:
+    """Refuse plug-ins on a cohort of colour images: their contract is one channel.
+
+    Raises:
+        ConfigError: The cohort is coloured.
+    """
+    if study.preprocess.plugins and images.channels != 1:
+        raise ConfigError(
+            "preprocess.plugins: images must be grey for a plug-in, got colour.",
+            "set ingest.colour to luminance, or preprocess.plugins to [].",
+        )
+
+
+def find_passed_by(images: "Images", plan: "Plan") -> dict[str, frozenset[str]]:
+    """Return the images that steps of one modality pass by, where the plan has such steps."""
+    from medvision.preprocess.plan import BIAS_STEP
+
+    if all(step.name != BIAS_STEP for step in plan.steps):
+        return {}
+    others = [name for name, modality in images.modality.items() if modality not in _CORRECTED]
+    return {BIAS_STEP: frozenset(others)}
+
+
+def describe_passed_by(recipe: "Recipe") -> dict[str, JsonValue]:
+    """Return how many images a step passed by, for the record."""
+    if not recipe.passed_by:
+        return {}
+    return {"passed_by": {name: len(images) for name, images in recipe.passed_by.items()}}
+
+
+def declare_plugins(step: "Step") -> None:
+    """Put each plug-in's source and identity into the step's record.
+
+    Raises:
+        ConfigError: A module is not there.
+    """
+    functions = step.study.preprocess.plugins
+    if not functions:
+        return
+    from medvision.preprocess.plugins import identify_plugin
+
+    found = [identify_plugin(function) for function in functions]
+    for item in found:
+        step.source(f"plug-in {item.function.partition(':')[0]}", item.path)
+    step.facts["plugins"] = {item.function: item.digest for item in found}
+
+
+def check_plugins_unchanged(record: Record) -> None:
+    """Refuse arrays that were computed by plug-ins whose source has changed since.
+
+    Args:
+        record: Of preprocessing.
+
+    Raises:
+        StaleOutputError: A plug-in's source is another, or is gone.
+    """
+    held = record.facts.get("plugins")
+    if not isinstance(held, dict):
+        return
+    from medvision.preprocess.plugins import identify_plugin
+
+    for function, digest in held.items():
+        try:
+            found = identify_plugin(function).digest
+        except ConfigError as error:
+            raise StaleOutputError(error.message, error.hint) from error
+        if found != digest:
+            raise StaleOutputError(
+                f"preprocess: plug-in {function} must be as it was when arrays were computed, got "
+                "other source.",
+                "run `medvision preprocess` again; only what the plug-in touches is computed.",
+            )
