@@ -18,6 +18,7 @@ from medvision.preprocess.encoding import (
     measure_rounding,
 )
 from medvision.preprocess.execute import build_executor
+from medvision.preprocess.fused.planes import ArrayPlanes, Planes
 from medvision.preprocess.fused.run import knows_image
 from medvision.preprocess.kept import KeptImages, Origin, split_plan
 from medvision.preprocess.keys import Task
@@ -81,15 +82,10 @@ class Bench:
         if held is not None:
             volume, origin = held
             return self._rest(volume.array, volume.affine), origin
-        streamed = None if is_kept else self._stream(task.image_id)
-        if streamed is not None:
-            return streamed
-        image, affine, origin = self._load(task.image_id)
-        image, affine = self._run_early(task.image_id, image, affine)
-        is_fused = self._is_fused(image, affine)
-        halfway = self._go_halfway(image, affine) if is_kept and is_fused else None
+        source, origin, is_fused = self._open(task.image_id)
+        halfway = self._go_halfway(source) if is_kept and is_fused else None
         if halfway is None:
-            return self._whole(image, affine), origin
+            return self._whole.run(source), origin
         self._kept.keep(task.kept_key, halfway, origin=origin)
         return self._rest(halfway.array, halfway.affine), origin
 
@@ -121,15 +117,26 @@ class Bench:
         volume = run_early(steps, Volume(channels, affine))
         return volume.array, volume.affine
 
-    def _stream(self, image_id: str) -> tuple[Volume, Origin] | None:
-        """Send an image through the plan while its file is unpacked, where that can be done."""
+    def _open(self, image_id: str) -> tuple[Planes, Origin, bool]:
+        """Return an image after the early steps, where it comes from, and whether it is fused."""
+        planes = self._open_planes(image_id)
+        if planes is not None:
+            origin = Origin(format_shape(planes.shape), format_affine(planes.affine))
+            return planes, origin, True
+        image, affine, origin = self._load(image_id)
+        image, affine = self._run_early(image_id, image, affine)
+        is_fused = self._is_fused(image, affine)
+        channels = image if image.ndim == 4 else image[np.newaxis]
+        return ArrayPlanes(channels, affine), origin, is_fused
+
+    def _open_planes(self, image_id: str) -> Planes | None:
+        """Open an image that the one pass can take while its file is unpacked."""
         if self._recipe.open_planes is None or self._whole.kind != "fused" or self._early:
             return None
         planes = self._recipe.open_planes(image_id)
         if planes is None or not knows_image(self._plain, planes.shape, planes.affine):
             return None
-        origin = Origin(format_shape(planes.shape), format_affine(planes.affine))
-        return self._whole.run(planes), origin
+        return planes
 
     def _is_fused(self, image: FloatGrid | FloatVolume, affine: Affine) -> bool:
         """Tell whether one pass carries out the plan; torch, if not, is held to one thread."""
@@ -142,18 +149,18 @@ class Bench:
         limit_threads(1)
         return False
 
-    def _go_halfway(self, image: FloatGrid | FloatVolume, affine: Affine) -> Volume | None:
+    def _go_halfway(self, source: Planes) -> Volume | None:
         """Return an image where it is kept, unless going on from there could end elsewhere.
 
         What is refused here may be refused for another reason by the whole plan. Mean and
         deviation are sums, which depend on the order of the axes in memory.
         """
         try:
-            halfway = self._first(image, affine)
+            halfway = self._first.run(source)
         except UnusableImageError:
             return None
         sums = any(step.name == "NormalizeIntensity" for step in self._rest.plan.steps)
-        return None if sums and _is_turned(affine, halfway.affine) else halfway
+        return None if sums and _is_turned(source.affine, halfway.affine) else halfway
 
     def _describe(
         self, task: Task, volume: Volume, *, origin: Origin, dtype: Dtype | None

@@ -50,7 +50,7 @@ class Executor:
         """Send an image through the plan while its planes come.
 
         Args:
-            source: Read once, from its first plane to its last.
+            source: Read from its first plane to its last, perhaps twice.
 
         Returns:
             As a call.

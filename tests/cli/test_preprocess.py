@@ -1,6 +1,7 @@
 """`medvision preprocess` on a small cohort of real NIfTI files: store, tables, record."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,22 @@ def test_images_kept_for_another_spacing_go_when_the_store_is_whole(study_root):
     assert not first & {path.name for path in kept.iterdir()}
     assert preprocess(study_root).exit_code == 0
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("intensity", ["window", "percentile", "zscore"])
+def test_images_are_kept_while_they_are_unpacked_and_change_no_byte(
+    study_root, monkeypatch, intensity
+):
+    settings = (f"preprocess.intensity={intensity}", "preprocess.dtype=float32")
+    # None is read as a whole, not even the one that is refused.
+    monkeypatch.setattr("medvision.io.nifti.read.read_nifti", None)
+    assert preprocess(study_root, *settings).exit_code == 0
+    plain = Layout(study_root).array_shard("1-of-1").read_bytes()
+    shutil.rmtree(Layout(study_root).step("preprocess"))
+    result = preprocess(study_root, *settings, "preprocess.keep_after=Spacing")
+    assert result.exit_code == 0, result.output
+    assert Layout(study_root).array_shard("1-of-1").read_bytes() == plain
+    assert len(list(Layout(study_root).array_folder("kept").iterdir())) == 5
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "a", "1/"])
