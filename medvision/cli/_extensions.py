@@ -1,5 +1,6 @@
 """What a study brings or asks for beside this package: plug-ins, and libraries of an extra."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from medvision.config.model import Study
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from medvision.cli._run import Step
     from medvision.preprocess.plan import Plan
     from medvision.preprocess.recipe import Recipe
+
+_log = logging.getLogger(__name__)
 
 _CORRECTED = {"MR", "unknown"}
 """Modalities whose bias field is corrected; NIfTI seldom tells, and the user asked for it."""
@@ -57,6 +60,8 @@ def find_passed_by(images: "Images", plan: "Plan") -> dict[str, frozenset[str]]:
     if all(step.name != BIAS_STEP for step in plan.steps):
         return {}
     others = [name for name, modality in images.modality.items() if modality not in _CORRECTED]
+    if len(others) == len(images.modality):
+        _log.warning("preprocess.bias_field passes all %d images by: none is MR", len(others))
     return {BIAS_STEP: frozenset(others)}
 
 

@@ -15,6 +15,7 @@ from medvision.cli.main import main
 from medvision.config.model import load_study
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
+from medvision.preprocess.early import EARLY
 from medvision.runtime.arrays import read_array_store
 
 SIZE = (16, 12, 6)
@@ -218,6 +219,32 @@ def test_n4_evens_mr_and_passes_ct_by_with_a_word_in_the_record(tmp_path):
     step = facts["steps"][0]
     assert (step["name"], step["parameters"]["threads"]) == ("N4BiasFieldCorrection", 1)
     assert step["parameters"]["iterations"] == [50, 50, 50, 50]
+
+
+def test_n4_is_not_computed_again_for_another_scaling_of_kept_images(tmp_path, monkeypatch):
+    pytest.importorskip("SimpleITK")
+    write_volumes(tmp_path / "in", modality="MR", sop_class=MR, intercept=0.0)
+    kept = (*N4, "preprocess.keep_after=Spacing")
+    layout, result = prepare(tmp_path, *kept)
+    assert result.exit_code == 0, result.output
+    plain = read_arrays(layout)
+
+    def refuse(volume, parameters):
+        raise AssertionError
+
+    monkeypatch.setitem(EARLY, "N4BiasFieldCorrection", refuse)
+    result, _ = run(tmp_path, *kept, "preprocess.percentiles=[5, 95]")
+    assert result.exit_code == 0, result.output
+    arrays = read_arrays(layout)
+    assert all(not np.array_equal(arrays[name], plain[name]) for name in plain)
+
+
+def test_n4_on_a_cohort_without_mr_is_told(tmp_path):
+    pytest.importorskip("SimpleITK")
+    write_volumes(tmp_path / "in", modality="CT", sop_class=Plan.sop_class, intercept=0.0)
+    _, result = prepare(tmp_path, *N4)
+    assert result.exit_code == 0, result.output
+    assert "passes all 4 images by: none is MR" in result.output
 
 
 @pytest.mark.parametrize("command", ["config", "preprocess"])

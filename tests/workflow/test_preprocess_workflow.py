@@ -43,3 +43,18 @@ def test_shards_by_jobs_are_gathered_and_come_out_the_same_again(tmp_path: Path)
     configure(folder)
     assert snakemake(folder).returncode == 0
     assert digest_tree(folder / "results" / "preprocess") == divided
+
+
+@pytest.mark.slow
+def test_an_edited_plug_in_is_seen_and_its_arrays_are_computed_anew(tmp_path: Path) -> None:
+    folder = configure(tmp_path / "study", plugins=["add:one"])
+    source = "def one(array, affine):\n    return array + 1, affine\n"
+    (folder / "add.py").write_text(source)
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stderr
+    before = digest_tree(folder / "results" / "preprocess")
+    assert "rule preprocess" not in (again := snakemake(folder, "-n")).stdout + again.stderr
+    (folder / "add.py").write_text(source.replace("+ 1", "+ 9"))
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stderr
+    assert digest_tree(folder / "results" / "preprocess") != before

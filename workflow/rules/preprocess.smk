@@ -4,6 +4,7 @@ rule preprocess_shard:
     input:
         layout.cohort,
         layout.record("cohort"),
+        plugin_files(),
     output:
         mark=layout.array_folder("shards") / "{shard}-of-{shards}.json",
     log:
@@ -31,6 +32,7 @@ rule preprocess:
         layout.cohort,
         layout.record("cohort"),
         preprocess_marks(),
+        plugin_files(),
     output:
         meta=layout.array_meta,
         rejects=layout.preprocess_rejects,
