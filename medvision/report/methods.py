@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
+from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.sources import Sources
 from medvision.report.storage import describe_storage
 from medvision.report.words import METHODS, join_words, say, say_count, say_within
@@ -11,6 +12,8 @@ from medvision.report.words import METHODS, join_words, say, say_count, say_with
 _CITATIONS = {
     "monai": "Cardoso MJ et al. MONAI: an open-source framework for deep learning in healthcare. "
     "2022. arXiv:2211.02701.",
+    "n4": "Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 2010. "
+    "doi:10.1109/TMI.2010.2046908.",
     "captum": "Kokhlikyan N et al. Captum: a unified and generic model interpretability library "
     "for PyTorch. 2020. arXiv:2009.07896.",
     "densenet121": "Huang G et al. Densely connected convolutional networks. CVPR 2017. "
@@ -35,25 +38,6 @@ _CITATIONS = {
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
     "doi:10.1007/s11263-017-1059-x.",
 }
-
-_SCALING = {
-    "ScaleIntensityRange": ("window", "a_min", "a_max"),
-    "ScaleIntensityRangePercentiles": ("percentile", "lower", "upper"),
-    "NormalizeIntensity": ("zscore",),
-    "VOILUT": ("voi",),
-}
-"""Step of preprocessing to its kind, and the parameters that hold its bounds."""
-
-_INTENSITY = {
-    "window": "intensities from {0:g} to {1:g} were scaled to the unit range",
-    "percentile": "intensities between percentiles {0:g} and {1:g} were scaled to the unit range",
-    "zscore": "intensities were scaled to zero mean and unit variance",
-    "voi": "intensities were scaled to the unit range as each image's header asks",
-    "voi-or-percentile": "intensities were scaled to the unit range by the window or table in each "
-    "image's header, and by percentiles where there is none",
-    "none": "intensities were left as they were",
-}
-
 
 Cite = Callable[[str], str]
 """Gives a citation's number, and remembers that it was used."""
@@ -152,9 +136,8 @@ def _write_preprocess(sources: Sources, cite: Cite) -> str:
     """How images became arrays."""
     is_flat = sources.document("array_meta").get("spatial_dims") == 2
     parts = [] if is_flat else _list_spatial(sources)
-    kind, numbers = _find_scaling(sources)
-    if kind in _INTENSITY:
-        parts.append(_INTENSITY[kind].format(*(numbers or (0, 0))))
+    first = _write_early(sources, cite)
+    parts.append(describe_scaling(sources.document("array_meta")))
     if _get(sources, "preprocess.crop_foreground"):
         parts.append("the foreground was cropped")
     how = "resized" if _get(sources, "preprocess.sizing") == "resize" else "padded or cropped"
@@ -162,20 +145,18 @@ def _write_preprocess(sources: Sources, cite: Cite) -> str:
     extent = f"{_say_sizes(size[:2])} pixels" if is_flat else f"{_say_sizes(size)} voxels"
     parts.append(f"images were {how} to {extent}")
     stored = describe_storage(sources.document("array_meta"))
-    return f"With MONAI {cite('monai')}, {join_words(parts)}. {stored}".strip()
+    return f"{first}With MONAI {cite('monai')}, {join_words(parts)}. {stored}".strip()
 
 
-def _find_scaling(sources: Sources) -> tuple[str, list[int | float]]:
-    """Return how intensities were scaled, and the bounds: as done, not as asked for."""
-    for step in _as_list(sources.document("array_meta").get("steps")):
-        name = step.get("name") if isinstance(step, dict) else None
-        parameters = step.get("parameters") if isinstance(step, dict) else None
-        if name in _SCALING and isinstance(parameters, dict):
-            kind, *keys = _SCALING[str(name)]
-            kind = "voi-or-percentile" if parameters.get("otherwise") else kind
-            held = [parameters.get(key) for key in keys]
-            return kind, [value for value in held if isinstance(value, int | float)]
-    return "none", []
+def _write_early(sources: Sources, cite: Cite) -> str:
+    """Say the steps on the source, before all others; nothing where there are none."""
+    parts = []
+    for name in list_early(sources.document("array_meta")):
+        if name == N4:
+            parts.append(f"the bias field of MR volumes was corrected by N4 {cite('n4')}")
+        else:
+            parts.append(f"the study's own function {name} was applied")
+    return f"First, on the source's own grid, {join_words(parts)}. " if parts else ""
 
 
 def _list_spatial(sources: Sources) -> list[str]:
