@@ -85,8 +85,12 @@ class PlaneReader:
 
     def read_voi(self, item: Slice) -> tuple[Voi | None, set[str]]:
         """Return how a plane's header asks for it to be shown, or a flag: it makes no sense."""
+        instance = item.instance
+        is_at_hand = self._last[0] == instance.file
         try:
-            return read_voi(self._read(item.instance), item.instance, item.frame), set()
+            # Its digest has been noted when its pixels were read.
+            content = self._last[1] if is_at_hand else self.workshop.read_file(instance.path)
+            return read_voi(content, instance, item.frame), set()
         except RefusalError:
             return None, {UNUSABLE}
 

@@ -9,6 +9,7 @@ from ingesting import ingest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from medvision.domain.voi import Voi, apply_voi, decode_voi
 
@@ -121,3 +122,30 @@ def test_a_frames_own_window_comes_before_the_top_levels(tmp_path):
     result = ingest(tmp_path / "in", tmp_path / "out")
     (row,) = result.manifest
     assert decode_voi(read_sidecar(result, row)["VOI"]) == Voi("LINEAR", 100, 50)
+
+
+def test_each_view_of_a_series_has_its_own_window(tmp_path):
+    for n, width in enumerate(("900", "1200")):
+        plane = np.roll(PLANE, n)[: 9 - n]
+        header = {"WindowCenter": "2000", "WindowWidth": width, "SeriesInstanceUID": "1.2.4.0"}
+        write_radiograph(tmp_path / "in", plane, uid=f"1.2.4.{n + 1}", **header)
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    found = {
+        row["shape"]: decode_voi(read_sidecar(result, row)["VOI"]).width for row in result.manifest
+    }
+    assert found == {"7x9x1": 900, "7x8x1": 1200}
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, DeflatedExplicitVRLittleEndian])
+def test_a_compressed_radiograph_tells_its_window_too(tmp_path, syntax):
+    window = {"WindowCenter": "2000", "WindowWidth": "900"}
+    path = write_radiograph(tmp_path / "plain", PLANE, **window)
+    (tmp_path / "in").mkdir()
+    dataset = dcmread(path)
+    if syntax == RLELossless:
+        dataset.compress(syntax, generate_instance_uid=False)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(tmp_path / "in" / "image", enforce_file_format=True)
+    result = ingest(tmp_path / "in", tmp_path / "out")
+    (row,) = result.manifest
+    assert decode_voi(read_sidecar(result, row)["VOI"]) == Voi("LINEAR", 2000, 900)
