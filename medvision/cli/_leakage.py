@@ -1,13 +1,17 @@
 """The gate against leakage: near pairs found by their thumbnails, and the table of all pairs."""
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from medvision.cli._run import Step
 from medvision.domain.cohort import CohortImage
 from medvision.domain.leakage import LeakagePair, NearPair
 from medvision.io.tables import write_table
+
+_log = logging.getLogger(__name__)
 
 LEAKAGE_COLUMNS = (
     *("kind", "image_a", "image_b", "subject_a", "subject_b", "label_a", "label_b"),
@@ -16,34 +20,39 @@ LEAKAGE_COLUMNS = (
 
 
 def find_near_pairs(step: Step, images: Sequence[CohortImage]) -> list[NearPair]:
-    """Find the 2D images of a cohort that show the same, one of them altered.
+    """Find the images of a cohort that show the same, one of them altered.
 
     Args:
         step: The running step; the thumbnails of the step `measure` are registered with it.
         images: The cohort.
 
     Returns:
-        Pairs in order of the thumbnails; none where the search is off.
+        Pairs of 2D images, then of volumes, in order of the thumbnails; none where the search is
+        off.
     """
-    settings = step.study.cohort
-    if settings.near_duplicates == "off":
+    if step.study.cohort.near_duplicates == "off":
         return []
+    held = {image.image_id for image in images}
+    with np.load(step.read(step.layout.thumbnails), allow_pickle=False) as stored:
+        return [pair for dims in ("2d", "3d") for pair in _search(step, stored, dims, held=held)]
+
+
+def _search(step: Step, stored: NpzFile, dims: str, *, held: set[str]) -> list[NearPair]:
+    """Search the thumbnails of one kind."""
     from medvision.domain.likeness.search import find_look_alikes
 
-    held = {image.image_id for image in images}
-    # Volumes are left out: at this size those of different subjects look too much alike.
-    with np.load(step.read(step.layout.thumbnails), allow_pickle=False) as stored:
-        names = stored["image_id_2d"]
-        rows = [row for row, name in enumerate(names.tolist()) if name in held]
-        thumbnails = stored["thumbnail_2d"][rows]
+    names = stored[f"image_id_{dims}"].tolist()
+    rows = [row for row, name in enumerate(names) if name in held]
+    if len(rows) < 2:
+        return []
+    _log.info("looking for altered copies among %d images", len(rows))
+    thumbnails = stored[f"thumbnail_{dims}"][rows]
+    similarity = step.study.cohort.similarity
     return [
         NearPair(
-            str(names[rows[item.first]]),
-            str(names[rows[item.second]]),
-            item.similarity,
-            item.alteration,
+            names[rows[item.first]], names[rows[item.second]], item.similarity, item.alteration
         )
-        for item in find_look_alikes(thumbnails, similarity=settings.similarity)
+        for item in find_look_alikes(thumbnails, similarity=similarity)
     ]
 
 

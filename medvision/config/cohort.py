@@ -52,13 +52,12 @@ class CohortSection(Section):
     )
 
     near_duplicates: Literal["search", "off"] = Field(
-        "off",
-        description="search looks for altered copies among 2D images: rotated, flipped, cropped, "
-        "resized, brighter or compressed again. Off by default: how often it errs on real images "
-        "is not yet measured.",
+        "search",
+        description="search looks for altered copies: rotated, flipped, cropped, resized, brighter "
+        "or compressed again.",
     )
     similarity: Fraction = Field(
-        0.93, description="Correlation of detail from which two images count as one, altered."
+        0.9, description="Agreement of detail from which two images count as one, altered."
     )
 
     @model_validator(mode="after")

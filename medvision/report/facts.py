@@ -108,7 +108,10 @@ def _list_limits(
             "pipeline works, and nothing about patients.",
         )
     if cohort.leakage_is_overridden:
-        limits.insert(0, "Equal images lie in different splits: performance is overestimated.")
+        limits.insert(
+            0,
+            f"{cohort.leakage_left_words} lie in different splits: performance is overestimated.",
+        )
     if cohort.n_subjects < _FEW_SUBJECTS:
         unseen = "; a small real difference between arms would not be seen"
         limits.append(

@@ -11,8 +11,10 @@ from medvision.report.words import (
     LEAKAGE_ACTIONS,
     LEAKAGE_KINDS,
     LEFT,
+    join_words,
     say,
     say_count,
+    say_within,
 )
 
 _MAX_PAIRS = 50
@@ -69,7 +71,8 @@ class CohortFacts:
     leakage: tuple[LeakagePair, ...]
     n_leakage: int
     n_pairs: int
-    leakage_is_overridden: bool
+    n_unequal_labels: int
+    leakage_left: tuple[Tally, ...]
     classes: tuple[str, ...]
     positive: str
     folds: FoldsFacts
@@ -78,6 +81,21 @@ class CohortFacts:
     n_refused: int
     n_images: int
     n_subjects: int
+
+    @property
+    def leakage_is_overridden(self) -> bool:
+        """Whether leakage was found and the user let the run go on."""
+        return bool(self.leakage_left)
+
+    @property
+    def leakage_left_words(self) -> str:
+        """Return the kinds of the pairs left in different splits, with the count of each."""
+        return join_words(
+            [
+                f"{say_count(kind.n, 'pair')} ({say_within(kind.words)})"
+                for kind in self.leakage_left
+            ]
+        )
 
 
 def build_cohort(sources: Sources) -> CohortFacts:
@@ -101,7 +119,10 @@ def build_cohort(sources: Sources) -> CohortFacts:
         leakage=tuple(_build_pair(row) for row in _put_worst_first(leakage)[:_MAX_PAIRS]),
         n_leakage=sum(row["action"] not in HARMLESS_ACTIONS for row in leakage),
         n_pairs=len(leakage),
-        leakage_is_overridden=_is_overridden(sources),
+        n_unequal_labels=_count_unequal_labels(leakage),
+        leakage_left=_tally(
+            (row["kind"] for row in leakage if row["action"] == "reported"), LEAKAGE_KINDS
+        ),
         classes=tuple(classes),
         positive=positive,
         folds=build_folds(sources, classes=classes, positive=positive),
@@ -129,10 +150,12 @@ def _choose_positive(sources: Sources, classes: Sequence[str]) -> str:
     return classes[-1] if classes else ""
 
 
-def _is_overridden(sources: Sources) -> bool:
-    """Tell whether leakage was found and the user let the run go on."""
-    actions = {row.get("action", "") for row in sources.table("leakage")}
-    return "reported" in actions
+def _count_unequal_labels(leakage: Sequence[Row]) -> int:
+    """Count the pairs of images equal or altered whose labels differ: one may be wrong."""
+    return sum(
+        row["kind"] in ("near-pixels", "conflicting-label") and row["label_a"] != row["label_b"]
+        for row in leakage
+    )
 
 
 def _words(sources: Sources) -> dict[str, str]:

@@ -124,6 +124,9 @@ def _say_leakage(cohort: CohortFacts) -> str:
     if n == 0:
         return "No image was found under two subjects, and no subject is in two splits of a fold."
     found = f"The leakage check found {say_count(n, 'pair')} of images that must not be separated"
+    if cohort.n_unequal_labels:
+        found += f" ({cohort.n_unequal_labels} with unequal labels)"
     if cohort.leakage_is_overridden:
-        return f"{found}, and the configuration let them stay in different splits."
+        left = cohort.leakage_left_words
+        return f"{found}; the configuration let {left} stay in different splits."
     return f"{found}, and kept each in one split."

@@ -98,6 +98,8 @@ def call(command: str, folder: Path, *overrides: str, out: str = "results") -> R
 
 def list_flags(folder: Path, *overrides: str, out: str = "results") -> list[str]:
     values = [
+        # The bodies are drawn alike on purpose, and so they are near copies of each other.
+        "cohort.near_duplicates=off",
         *(f"output.path={folder / out}", "data.kind=nifti", f"data.path={folder / 'archive'}"),
         *(f"data.labels={folder / 'labels.csv'}", "ingest.workers=1", *overrides),
     ]

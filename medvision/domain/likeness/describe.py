@@ -1,18 +1,26 @@
 """A short description of a thumbnail that turning, flipping and brightness do not change."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from medvision.domain.likeness.sampling import Stack, sample_stack, standardise
+from medvision.domain.likeness.sampling import Places, Stack, sample_stack, standardise
 
 Descriptors = NDArray[np.float32]
 """(N, F) float32: one row per thumbnail."""
 
-N_RINGS, N_ANGLES, _N_HARMONICS = 9, 32, 7
-_N_SHELLS, _N_DIRECTIONS = 7, 128
+Rings = NDArray[np.float32]
+"""(N, rings, angles) float32: standardised values on circles about a window's centre."""
+
+N_RINGS, N_ANGLES, _N_HARMONICS = 10, 32, 9
+_N_SHELLS, _N_DIRECTIONS, _MAX_DEGREE = 10, 128, 6
 _INNER, _OUTER = 0.1, 0.95
+
+_STEPS = {2: ((0.95, 2), (0.9, 3), (0.85, 4), (0.8, 5)), 3: ((0.95, 3), (0.9, 5), (0.8, 7))}
+"""Size of the parts of an original and how many lie along each axis."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +34,17 @@ class Window:
 def list_windows(n_axes: int) -> list[Window]:
     """Return the parts of an original that are held against whole images, the whole one first.
 
-    Crops to 95 %, 90 % and 80 %: the middle, the corners and for 80 % in 2D what lies between.
-
     Args:
         n_axes: 2 or 3.
     """
-    windows = [Window((0.0,) * n_axes, 1.0), Window((0.0,) * n_axes, 0.95)]
-    for scale, steps in ((0.9, (-1, 1)), (0.8, (-1, 0, 1) if n_axes == 2 else (-1, 1))):
-        windows.append(Window((0.0,) * n_axes, scale))
-        for corner in np.ndindex(*(len(steps),) * n_axes):
-            shift = tuple((1 - scale) * steps[index] for index in corner)
-            if any(shift):
-                windows.append(Window(shift, scale))
+    middle = (0.0,) * n_axes
+    windows = [Window(middle, 1.0)]
+    for scale, n_steps in _STEPS[n_axes]:
+        line = np.linspace(-1, 1, n_steps) * (1 - scale)
+        places = [tuple(float(line[i]) for i in at) for at in np.ndindex(*(n_steps,) * n_axes)]
+        windows += [Window(place, scale) for place in places]
+        if middle not in places:
+            windows.append(Window(middle, scale))
     return windows
 
 
@@ -45,9 +52,9 @@ def describe(stack: Stack, window: Window) -> Descriptors:
     """Describe a window of each thumbnail.
 
     In 2D: the magnitudes of the angular harmonics on rings about the window's centre, which
-    neither rotation nor reflection changes. In 3D: mean, spread and skewness on spherical
-    shells and the correlation of neighbouring shells, which no rotation or reflection changes.
-    Values are standardised first, so that brightness and contrast do not count.
+    neither rotation nor reflection changes. In 3D: for each degree of the spherical harmonics, the
+    energy on spherical shells and how far it runs alike on shells next to each other, which no
+    rotation or reflection changes.
 
     Args:
         stack: (N, S, S) or (N, S, S, S).
@@ -58,17 +65,18 @@ def describe(stack: Stack, window: Window) -> Descriptors:
 
     Source:
         Rotation invariance by magnitudes of angular Fourier coefficients: Casasent and Psaltis
-        1976, doi:10.1364/AO.15.001795; the choice of rings and shells is our own.
+        1976, doi:10.1364/AO.15.001795; by the energy of spherical harmonics: Kazhdan et al. 2003,
+        doi:10.2312/SGP/SGP03/156-165. The choice of rings, shells and pairs is our own.
     """
     return _describe_rings(stack, window) if stack.ndim == 3 else _describe_shells(stack, window)
 
 
-def sample_rings(stack: Stack, window: Window) -> NDArray[np.float32]:
-    """Return the standardised values on rings, (N, rings, angles), of 2D thumbnails."""
+def sample_rings(stack: Stack, window: Window) -> Rings:
+    """Return the values on rings of 2D thumbnails, mean 0 and spread 1 over the disc."""
     radii = np.linspace(_INNER, _OUTER, N_RINGS)
     angles = 2 * np.pi * np.arange(N_ANGLES) / N_ANGLES
     unit = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    places = (radii[:, None, None] * unit).reshape(-1, 2) * window.scale + window.centre
+    places = _place((radii[:, None, None] * unit).reshape(-1, 2), window)
     weights = np.repeat(radii, N_ANGLES).astype(np.float32)
     values = standardise(sample_stack(stack, places), weights)
     return values.reshape(len(stack), N_RINGS, N_ANGLES)
@@ -79,6 +87,12 @@ def weigh_rings() -> NDArray[np.float32]:
     radii = np.linspace(_INNER, _OUTER, N_RINGS)
     shares: NDArray[np.float32] = (radii / radii.sum()).astype(np.float32)
     return shares
+
+
+def _place(unit: NDArray[np.float64], window: Window) -> Places:
+    """Move places of a whole thumbnail into a window of it."""
+    places: Places = (unit * window.scale + np.array(window.centre)).astype(np.float32)
+    return places
 
 
 def _describe_rings(stack: Stack, window: Window) -> Descriptors:
@@ -94,18 +108,44 @@ def _describe_rings(stack: Stack, window: Window) -> Descriptors:
 def _describe_shells(stack: Stack, window: Window) -> Descriptors:
     """Describe volumes."""
     radii = np.linspace(0.15, _OUTER, _N_SHELLS)
-    places = (radii[:, None, None] * _spread_directions()).reshape(-1, 3)
+    places = _place((radii[:, None, None] * _spread_directions()).reshape(-1, 3), window)
     weights = np.repeat(radii**2, _N_DIRECTIONS).astype(np.float32)
-    values = standardise(sample_stack(stack, places * window.scale + window.centre), weights)
-    shells = values.reshape(len(stack), _N_SHELLS, _N_DIRECTIONS)
-    mean = shells.mean(axis=2)
-    centred = shells - mean[..., None]
-    spread = np.sqrt((centred**2).mean(axis=2))
-    skew = (centred**3).mean(axis=2)
-    between = (centred[:, 1:] * centred[:, :-1]).mean(axis=2)
+    values = standardise(sample_stack(stack, places), weights)
     share = np.sqrt(radii**2 / (radii**2).sum()).astype(np.float32)
-    parts = [mean * share, spread * share, skew * share, between * share[1:]]
+    shells = values.reshape(len(stack), _N_SHELLS, _N_DIRECTIONS) * share[:, None]
+    parts = [shells.mean(axis=2)]
+    for harmonics in _list_harmonics():
+        waves = shells @ harmonics
+        size = np.linalg.norm(waves, axis=2)
+        parts += [size, *(_compare_shells(waves, size, apart) for apart in (1, 2))]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _compare_shells(
+    waves: NDArray[np.float32], size: NDArray[np.float32], apart: int
+) -> NDArray[np.float32]:
+    """Return how far the harmonics of one degree run alike on shells some steps apart."""
+    product = (waves[:, apart:] * waves[:, :-apart]).sum(axis=2)
+    shared = np.sqrt(np.maximum(size[:, apart:] * size[:, :-apart], 1e-9))
+    alike: NDArray[np.float32] = product / shared
+    return alike
+
+
+@cache
+def _list_harmonics() -> list[NDArray[np.float32]]:
+    """Return (directions, 2 l + 1) of the spherical harmonics of degree l = 1, 2, ...
+
+    By the addition theorem, the Legendre polynomial of the cosines between directions is a sum
+    of products of harmonics of its degree: its leading eigenvectors span them.
+    """
+    directions = _spread_directions()
+    cosines = directions @ directions.T
+    found = []
+    for degree in range(1, _MAX_DEGREE + 1):
+        _, vectors = np.linalg.eigh(legendre.legval(cosines, [0] * degree + [1]))
+        held = vectors[:, -(2 * degree + 1) :] / np.sqrt(len(directions))
+        found.append(held.astype(np.float32))
+    return found
 
 
 def _spread_directions() -> NDArray[np.float64]:

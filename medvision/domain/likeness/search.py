@@ -1,25 +1,29 @@
 """Which of many thumbnails show the same image: candidates from an index, then a second look."""
 
+import logging
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.likeness.describe import Window, describe, list_windows
-from medvision.domain.likeness.index import Candidates, find_candidates
-from medvision.domain.likeness.register import refine, settle
-from medvision.domain.likeness.sampling import Stack
-from medvision.domain.likeness.start import Motion, guess_motion
+from medvision.domain.likeness.catalogue import build_catalogue
+from medvision.domain.likeness.describe import list_windows
+from medvision.domain.likeness.index import find_candidates
+from medvision.domain.likeness.second_look import Seen, choose_likely, look_again
 from medvision.domain.likeness.words import describe_motion
 
-SIMILARITY = 0.93
-"""Correlation of detail from which two thumbnails count as one image; see the page on leakage."""
+_log = logging.getLogger(__name__)
 
-_N_NEAREST = {2: 12, 3: 4}
-_WITHIN = {2: 0.32, 3: 0.5}
-_MIN_GUESS = 0.4
-_MIN_SETTLED = {2: 0.85, 3: 0.9}
-_BATCH = 128
+SIMILARITY = 0.9
+"""Agreement of detail from which two thumbnails count as one image; see the page on leakage."""
+
+_N_NEAREST, _N_KEPT = 32, 8
+"""Candidates of one image by their description; and of those by the first guess how they lie."""
+
+_REACH = {2: 8, 3: 32}
+"""Neighbours in each table; volumes have more windows, which crowd around each other."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class LookAlike:
     Args:
         first: Position of one in the stack.
         second: Position of the other, after it.
-        similarity: Correlation of detail where they overlap, up to 1.
+        similarity: Agreement of detail where they overlap, up to 1.
         alteration: How the second differs from the first, in words.
     """
 
@@ -43,71 +47,83 @@ def find_look_alikes(thumbnails: NDArray[np.uint8], *, similarity: float) -> lis
     """Find the pairs of thumbnails that show one image, altered or not.
 
     Finds copies that were rotated, flipped, cropped, resized, made brighter or compressed
-    again. Thumbnails without contrast look like nothing.
+    again. Thumbnails without contrast look like nothing. Of thumbnails that are equal, each is
+    paired with the first, and only the first is held against others.
 
     Args:
         thumbnails: (N, 64, 64) or (N, 32, 32, 32) uint8 of `build_thumbnail`.
-        similarity: Least correlation of detail, 0 to 1.
+        similarity: Least agreement of detail, 0 to 1.
 
     Returns:
-        Each pair once, in order of its positions.
+        Each pair once, in order of its positions; the same whatever the order of the thumbnails,
+        but for which of several equal ones is the first.
 
     Source:
         none: own method; its parts name theirs.
     """
-    if len(thumbnails) < 2:
-        return []
-    has_contrast = thumbnails.reshape(len(thumbnails), -1).max(axis=1, initial=0) > 0
-    kept = np.flatnonzero(has_contrast)
-    if len(kept) < 2:
-        return []
-    stack: Stack = thumbnails[kept].astype(np.float32) / np.float32(255)
-    windows = list_windows(stack.ndim - 1)
-    n_axes = stack.ndim - 1
-    candidates = find_candidates(
-        [describe(stack, window) for window in windows],
-        n_nearest=_N_NEAREST[n_axes],
-        within=_WITHIN[n_axes],
-    )
-    best: dict[tuple[int, int], LookAlike] = {}
-    for number, window in enumerate(windows):
-        for found in _look_again(stack, candidates, number, window, similarity=similarity):
-            first, second = int(kept[found.first]), int(kept[found.second])
-            pair = (min(first, second), max(first, second))
-            held = best.get(pair)
-            if held is None or found.similarity > held.similarity:
-                best[pair] = LookAlike(*pair, found.similarity, found.alteration)
-    return [best[pair] for pair in sorted(best)]
+    kept, equal = _part(thumbnails)
+    pairs = [LookAlike(a, b, 1.0, "same place") for a, b in equal]
+    if len(kept) > 1:
+        pairs += _search(thumbnails[kept], kept, similarity=similarity)
+    return sorted(pairs, key=lambda pair: (pair.first, pair.second))
 
 
-def _look_again(
-    stack: Stack, candidates: Candidates, number: int, window: Window, *, similarity: float
+def _part(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], list[tuple[int, int]]]:
+    """Return one of each different thumbnail, in an order of their contents; and equal pairs."""
+    first: dict[bytes, int] = {}
+    equal = []
+    for row, thumbnail in enumerate(thumbnails):
+        if thumbnail.min() < thumbnail.max():
+            held = first.setdefault(thumbnail.tobytes(), row)
+            if held != row:
+                equal.append((held, row))
+    return np.array([first[key] for key in sorted(first)], dtype=np.int64), equal
+
+
+def _search(
+    thumbnails: NDArray[np.uint8], rows: NDArray[np.int64], *, similarity: float
 ) -> list[LookAlike]:
-    """Register the candidates of one view, and keep those that are alike in detail."""
-    chosen = np.flatnonzero(candidates.view == number)
-    result = []
-    for start in range(0, len(chosen), _BATCH):
-        rows = chosen[start : start + _BATCH]
-        query, image = candidates.query[rows], candidates.image[rows]
-        motion, guess = guess_motion(stack[query], stack[image], window)
-        query, image, motion = _narrow(query, image, motion, guess >= _MIN_GUESS)
-        if not len(query):
-            continue
-        settled = settle(stack[query], stack[image], motion)
-        is_near = settled.similarity >= _MIN_SETTLED[stack.ndim - 1]
-        query, image, motion = _narrow(query, image, settled.motion, is_near)
-        if not len(query):
-            continue
-        fit = refine(stack[query], stack[image], motion)
-        for row in np.flatnonzero(fit.similarity >= similarity).tolist():
-            alteration = describe_motion(fit.motion.matrix[row], fit.motion.shift[row])
-            value = min(float(fit.similarity[row]), 1.0)
-            result.append(LookAlike(int(query[row]), int(image[row]), value, alteration))
-    return result
+    """Find the look-alikes among different thumbnails that stand at some rows of the stack."""
+    windows = list_windows(thumbnails.ndim - 1)
+    catalogue = build_catalogue(thumbnails, windows)
+    candidates = find_candidates(
+        catalogue.points,
+        n_images=len(thumbnails),
+        n_nearest=_N_NEAREST,
+        reach=_REACH[thumbnails.ndim - 1],
+    )
+    coarse = catalogue.coarse
+    likely = choose_likely(coarse, candidates, windows, n_kept=_N_KEPT)
+    best: dict[tuple[int, int], LookAlike] = {}
+    for seen in look_again(thumbnails, coarse, likely, windows):
+        for found in _name(seen, rows, similarity=similarity):
+            pair = (found.first, found.second)
+            if pair not in best or found.similarity > best[pair].similarity:
+                best[pair] = found
+    _warn_of_crowds(best)
+    return list(best.values())
 
 
-def _narrow(
-    query: NDArray[np.int64], image: NDArray[np.int64], motion: Motion, kept: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Motion]:
-    """Keep some of the pairs."""
-    return query[kept], image[kept], Motion(motion.matrix[kept], motion.shift[kept])
+def _name(seen: Seen, rows: NDArray[np.int64], *, similarity: float) -> Iterator[LookAlike]:
+    """Yield those alike, in order of position, and in words what leads from one to the other."""
+    for n in np.flatnonzero(seen.agreement >= similarity).tolist():
+        query, image = int(rows[seen.pairs.query[n]]), int(rows[seen.pairs.image[n]])
+        matrix, shift = seen.motion.matrix[n], seen.motion.shift[n]
+        if query > image:
+            query, image = image, query
+            matrix = np.linalg.inv(matrix)
+            shift = -matrix @ shift
+        value = min(float(seen.agreement[n]), 1.0)
+        yield LookAlike(query, image, value, describe_motion(matrix, shift))
+
+
+def _warn_of_crowds(found: dict[tuple[int, int], LookAlike]) -> None:
+    """Say where images have as many look-alikes as are looked at, so that some may be missed."""
+    counts = Counter(place for pair in found for place in pair)
+    n_crowded = sum(count >= _N_KEPT for count in counts.values())
+    if n_crowded:
+        _log.warning(
+            "look-alikes: %d images have %d or more; not every pair among them is listed",
+            n_crowded,
+            _N_KEPT,
+        )

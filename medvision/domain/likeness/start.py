@@ -7,13 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.likeness.describe import N_ANGLES, Window, sample_rings, weigh_rings
-from medvision.domain.likeness.sampling import Places, Stack, sample_stack, standardise
+from medvision.domain.likeness.sampling import (
+    Places,
+    Stack,
+    sample_stack,
+    spread_places,
+    standardise,
+)
 
 _TURNS_DEG = (0.0, -15.0, 15.0)
 _N_FINE = 4 * N_ANGLES
 """Angles at which the correlation of rings is read, between those sampled."""
 
-_N_TRIED = 6
+_N_TRIED, _TRIED_REACH = 9, 0.9
 """Places along each axis at which the 3D guesses are compared."""
 
 
@@ -26,16 +32,21 @@ class Motion:
 
     def apply(self, places: Places) -> Places:
         """Return (N, P, D), the places (P, D) under each map."""
-        result: Places = places @ self.matrix.transpose(0, 2, 1) + self.shift[:, None]
+        matrix = self.matrix.astype(np.float32).transpose(0, 2, 1)
+        result: Places = places @ matrix + self.shift.astype(np.float32)[:, None]
         return result
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Motion":
+        """Return some of the maps."""
+        return Motion(self.matrix[rows], self.shift[rows])
 
 
 def guess_motion(first: Stack, second: Stack, window: Window) -> tuple[Motion, NDArray[np.float64]]:
     """Guess how each second thumbnail's window shows the first thumbnail.
 
     Args:
-        first: N whole thumbnails.
-        second: N thumbnails, one for each.
+        first: Coarse detail of N whole thumbnails.
+        second: Of N thumbnails, one for each.
         window: The part of the second that is held against the whole of the first.
 
     Returns:
@@ -71,36 +82,48 @@ def _guess_flat(
 def _guess_deep(
     first: Stack, second: Stack, window: Window
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Try the 48 ways to lay a cube, each turned a little about its last axis."""
-    turns = list_turns()
-    line = np.linspace(-0.8, 0.8, _N_TRIED)
-    places = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
-    places = places[(places**2).sum(axis=1) <= 0.9]
+    """Try the 48 ways to lay a cube, each with small turns of the first about its last axis.
+
+    A cube laid another way is the same grid of places in another order, so that each thumbnail
+    is read once and not once for every way.
+    """
+    places = spread_places(_N_TRIED, 3, reach=_TRIED_REACH)
     weights = np.ones(len(places), dtype=np.float32)
-    target = standardise(sample_stack(first, places), weights)
-    centre = np.array(window.centre)
-    scores = [
-        (
-            target
-            * standardise(sample_stack(second, places @ turn.T * window.scale + centre), weights)
-        ).mean(axis=1)
-        for turn in turns
-    ]
-    table = np.stack(scores, axis=1)
+    centre = np.array(window.centre, dtype=np.float32)
+    held = standardise(sample_stack(second, places * np.float32(window.scale) + centre), weights)
+    cubes, turns = _list_cubes(), [_turn_about_last(degrees) for degrees in _TURNS_DEG]
+    laid = held[:, [_order_by(cube, places) for cube in cubes]]
+    scores = []
+    for turn in turns:
+        target = standardise(sample_stack(first, (places @ turn).astype(np.float32)), weights)
+        scores.append(np.einsum("np,ncp->nc", target, laid) / len(places))
+    table = np.concatenate(scores, axis=1)
     best = table.argmax(axis=1)
-    return turns[best], table.max(axis=1).astype(np.float64)
+    ways = np.array([cube @ turn for turn in turns for cube in cubes])
+    return ways[best], table.max(axis=1).astype(np.float64)
 
 
-def list_turns() -> NDArray[np.float64]:
-    """Return (T, 3, 3): the 48 signed permutations, each with small turns in the i-j plane."""
-    cubes = [
+def _list_cubes() -> list[NDArray[np.float64]]:
+    """Return the 48 signed permutations of three axes."""
+    return [
         np.eye(3)[list(order)] * np.array(signs)
         for order in permutations(range(3))
         for signs in product((1.0, -1.0), repeat=3)
     ]
-    turned = []
-    for degrees in _TURNS_DEG:
-        cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        about_k = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
-        turned += [cube @ about_k for cube in cubes]
-    return np.array(turned)
+
+
+def _turn_about_last(degrees: float) -> NDArray[np.float64]:
+    """Return the rotation about the last of three axes."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
+
+
+def _order_by(cube: NDArray[np.float64], places: Places) -> NDArray[np.int64]:
+    """Return which of the places of a regular grid each place comes to lie on."""
+    steps = np.rint((places / _TRIED_REACH + 1) * (_N_TRIED - 1) / 2).astype(int)
+    turned = np.rint((places @ cube.T / _TRIED_REACH + 1) * (_N_TRIED - 1) / 2).astype(int)
+    number = np.array([_N_TRIED**2, _N_TRIED, 1])
+    keys = steps @ number
+    by_key = np.argsort(keys)
+    order: NDArray[np.int64] = by_key[np.searchsorted(keys[by_key], turned @ number)]
+    return order

@@ -35,7 +35,8 @@ def build_thumbnail(array: NumberGrid, *, spacing_mm: tuple[float, float, float]
     if dims == 2:
         return _scale(held[:, :, 0])
     resized: NDArray[np.float32] = held @ _weigh(array.shape[2], n_k).T
-    grey = _scale(resized)
+    # 0 is kept for what lies around the field of view.
+    grey = np.maximum(_scale(resized), 1) if resized.any() else _scale(resized)
     cube = np.zeros((side,) * 3, dtype=np.uint8)
     first = [(side - n) // 2 for n in grey.shape]
     cube[tuple(slice(a, a + n) for a, n in zip(first, grey.shape, strict=True))] = grey

@@ -1,0 +1,59 @@
+"""What is kept of every thumbnail while look-alikes are searched: coarse detail and points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.likeness.describe import Window, describe
+from medvision.domain.likeness.detail import bring_out_coarse, fill_field, halve
+from medvision.domain.likeness.index import Points, fit_axes
+from medvision.domain.likeness.second_look import CoarseStack
+
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Thumbnails prepared for the search.
+
+    Args:
+        coarse: Coarse detail of each.
+        points: (windows × N, axes): the description of each window of each, by window.
+    """
+
+    coarse: CoarseStack
+    points: Points
+
+
+def build_catalogue(thumbnails: NDArray[np.uint8], windows: list[Window]) -> Catalogue:
+    """Describe each window of each thumbnail.
+
+    Args:
+        thumbnails: (N, 64, 64) or (N, 32, 32, 32) uint8.
+        windows: Parts of a thumbnail, the whole first.
+    """
+    side = thumbnails.shape[1] // 2
+    coarse = np.empty((len(thumbnails), *(side,) * (thumbnails.ndim - 1)), dtype=np.float16)
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(thumbnails), _CHUNK)]
+    for part in parts:
+        coarse[part] = bring_out_coarse(fill_field(thumbnails[part]))
+    described = coarse if thumbnails.ndim == 3 else _shrink(thumbnails, parts)
+    whole = [describe(described[part].astype(np.float32), windows[0]) for part in parts]
+    axes = fit_axes(np.concatenate(whole))
+    points = np.empty((len(windows), len(thumbnails), axes.matrix.shape[1]), dtype=np.float32)
+    for part in parts:
+        stack = described[part].astype(np.float32)
+        for number, window in enumerate(windows):
+            points[number, part] = axes.project(describe(stack, window))
+    return Catalogue(coarse, points.reshape(-1, points.shape[2]))
+
+
+def _shrink(thumbnails: NDArray[np.uint8], parts: list[slice]) -> CoarseStack:
+    """Return volumes at half the size, as they are.
+
+    Of so few voxels, what is taken out as local mean depends on where the volume ends, and so a
+    crop would be described otherwise than the same part of the whole.
+    """
+    halves = [halve(fill_field(thumbnails[part])).astype(np.float16) for part in parts]
+    return np.concatenate(halves)

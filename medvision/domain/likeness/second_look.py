@@ -1,0 +1,136 @@
+"""The second look at candidates: guess, fit coarse detail, fit fine detail, measure agreement."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.likeness.agreement import measure_agreement
+from medvision.domain.likeness.describe import Window
+from medvision.domain.likeness.detail import bring_out_fine, fill_field
+from medvision.domain.likeness.index import Candidates
+from medvision.domain.likeness.register import correlate, fit_motion
+from medvision.domain.likeness.sampling import Stack, spread_places
+from medvision.domain.likeness.start import Motion, guess_motion
+
+CoarseStack = NDArray[np.float16]
+"""(N, S, S) or (N, S, S, S) float16: coarse detail of each thumbnail."""
+
+_MIN_GUESS = {2: 0.6, 3: 0.5}
+_MIN_COARSE = {2: 0.8, 3: 0.8}
+_COARSE_PLACES, _FINE_PLACES = {2: 21, 3: 11}, {2: 41, 3: 19}
+_REACH = 0.95
+_COARSE_STEPS, _FINE_STEPS = 6, 6
+_CHUNK, _BATCH = 1024, 256
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Pairs that were laid over each other.
+
+    Args:
+        pairs: Which; their motion leads from places of the query to places of the image.
+        motion: How they lie.
+        agreement: (N,) how far their detail agrees, up to 1.
+    """
+
+    pairs: Candidates
+    motion: Motion
+    agreement: NDArray[np.float64]
+
+
+def choose_likely(
+    coarse: CoarseStack, candidates: Candidates, windows: list[Window], *, n_kept: int
+) -> Candidates:
+    """Keep the candidates of each query that a first guess already lays well over it.
+
+    Args:
+        coarse: Coarse detail of all thumbnails.
+        candidates: Pairs from the index.
+        windows: What each view shows.
+        n_kept: Most pairs of one query.
+
+    Returns:
+        The likely pairs by view; whole against whole, one pair once.
+    """
+    guess = np.zeros(len(candidates.query))
+    for number, rows in _list_batches(candidates, _CHUNK):
+        _, guess[rows] = guess_motion(*_load(coarse, candidates.take(rows)), windows[number])
+    order = np.lexsort((candidates.image, -guess, candidates.query))
+    ordered = candidates.query[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    chosen = order[(rank < n_kept) & (guess[order] >= _MIN_GUESS[coarse.ndim - 1])]
+    return _drop_mirrored(candidates.take(np.sort(chosen)))
+
+
+def look_again(
+    thumbnails: NDArray[np.uint8],
+    coarse: CoarseStack,
+    candidates: Candidates,
+    windows: list[Window],
+) -> Iterator[Seen]:
+    """Lay candidates over each other, and measure how far the likely ones agree.
+
+    Args:
+        thumbnails: All thumbnails, uint8.
+        coarse: Their coarse detail.
+        candidates: Pairs of them.
+        windows: What each view shows.
+
+    Yields:
+        What was looked at, in batches.
+    """
+    for number, rows in _list_batches(candidates, _CHUNK):
+        pairs, motion = _settle(coarse, candidates.take(rows), windows[number])
+        for start in range(0, len(pairs.query), _BATCH):
+            part = np.arange(start, min(start + _BATCH, len(pairs.query)))
+            yield _refine(thumbnails, pairs.take(part), motion.take(part))
+
+
+def _list_batches(candidates: Candidates, size: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield the views and the rows of their candidates, some at a time."""
+    for number in np.unique(candidates.view).tolist():
+        rows = np.flatnonzero(candidates.view == number)
+        for start in range(0, len(rows), size):
+            yield number, rows[start : start + size]
+
+
+def _drop_mirrored(candidates: Candidates) -> Candidates:
+    """Drop the second of two pairs that hold the same two whole thumbnails against each other."""
+    low = np.minimum(candidates.query, candidates.image)
+    high = np.maximum(candidates.query, candidates.image)
+    key = np.stack([low, high, candidates.view], axis=1)
+    # A part of one against the whole of the other is another question in each direction.
+    key[candidates.view > 0, :2] = np.stack([candidates.query, candidates.image], axis=1)[
+        candidates.view > 0
+    ]
+    _, first = np.unique(key, axis=0, return_index=True)
+    return candidates.take(np.sort(first))
+
+
+def _load(coarse: CoarseStack, pairs: Candidates) -> tuple[Stack, Stack]:
+    """Return the coarse detail of both thumbnails of each pair."""
+    return coarse[pairs.query].astype(np.float32), coarse[pairs.image].astype(np.float32)
+
+
+def _settle(coarse: CoarseStack, pairs: Candidates, window: Window) -> tuple[Candidates, Motion]:
+    """Fit coarse detail: enough to see that most pairs are not alike."""
+    n_axes = coarse.ndim - 1
+    first, second = _load(coarse, pairs)
+    motion, _ = guess_motion(first, second, window)
+    places = spread_places(_COARSE_PLACES[n_axes], n_axes, reach=_REACH)
+    motion = fit_motion(first, second, motion, places=places, n_steps=_COARSE_STEPS)
+    is_likely = correlate(first, second, motion, places=places) >= _MIN_COARSE[n_axes]
+    return pairs.take(is_likely), motion.take(is_likely)
+
+
+def _refine(thumbnails: NDArray[np.uint8], pairs: Candidates, motion: Motion) -> Seen:
+    """Fit fine detail, and measure how far it agrees."""
+    n_axes = thumbnails.ndim - 1
+    rows, place = np.unique(np.stack([pairs.query, pairs.image]), return_inverse=True)
+    detail = bring_out_fine(fill_field(thumbnails[rows]))
+    one, other = detail[place[0]], detail[place[1]]
+    places = spread_places(_FINE_PLACES[n_axes], n_axes, reach=_REACH)
+    fitted = fit_motion(one, other, motion, places=places, n_steps=_FINE_STEPS)
+    return Seen(pairs, fitted, measure_agreement(one, other, fitted))
