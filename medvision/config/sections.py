@@ -1,9 +1,9 @@
 """The sections of the configuration: typed, strict, each field described once."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -17,6 +17,13 @@ class Section(BaseModel):
     """Base of all sections: unknown keys are errors and values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_off(cls, value: object, info: ValidationInfo) -> object:
+        """Take a bare off, which YAML reads as false, for the word where it is a choice."""
+        field = cls.model_fields[str(info.field_name)]
+        return "off" if value is False and "off" in get_args(field.annotation) else value
 
 
 class DataSection(Section):

@@ -85,3 +85,12 @@ def test_settings_hold_only_what_the_step_obeys_and_no_path() -> None:
 def test_arms_follow_weights(model: str, compare: bool, arms: tuple[str, ...]) -> None:
     study = build_study({"model": {"weights": model}, "train": {"compare_scratch": compare}})
     assert study.arms == arms
+
+
+def test_a_bare_off_in_yaml_is_the_word_and_no_other_choice_takes_false(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("cohort: {near_duplicates: off}\ntrain: {amp: off}\n")
+    study = load_study(path)
+    assert (study.cohort.near_duplicates, study.train.amp) == ("off", "off")
+    with pytest.raises(ConfigError, match="on_leakage"):
+        build_study({"cohort": {"on_leakage": False}})
