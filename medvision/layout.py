@@ -146,6 +146,10 @@ class Layout:
         """Pairs of images through which a split could leak."""
         return self.root / "cohort" / "leakage.tsv"
 
+    def look_alikes(self, dims: str) -> Path:
+        """Return what is kept of the search for altered copies; `dims` is 2d or 3d."""
+        return self.root / "cohort" / f"kept-look-alikes-{dims}.json"
+
     @property
     def unmatched(self) -> Path:
         """Labels, images and masks that could not be joined."""

@@ -2,14 +2,20 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 
 from medvision.cli._run import Step
 from medvision.domain.cohort import CohortImage
 from medvision.domain.leakage import LeakagePair, NearPair
 from medvision.io.tables import write_table
+
+if TYPE_CHECKING:
+    from medvision.domain.likeness.search import LookAlike
 
 _log = logging.getLogger(__name__)
 
@@ -38,22 +44,39 @@ def find_near_pairs(step: Step, images: Sequence[CohortImage]) -> list[NearPair]
 
 
 def _search(step: Step, stored: NpzFile, dims: str, *, held: set[str]) -> list[NearPair]:
-    """Search the thumbnails of one kind."""
-    from medvision.domain.likeness.search import find_look_alikes
-
+    """Search the thumbnails of one kind, unless these were searched before."""
     names = stored[f"image_id_{dims}"].tolist()
     rows = [row for row, name in enumerate(names) if name in held]
     if len(rows) < 2:
         return []
-    _log.info("looking for altered copies among %d images", len(rows))
     thumbnails = stored[f"thumbnail_{dims}"][rows]
-    similarity = step.study.cohort.similarity
+    path = step.layout.look_alikes(dims)
+    found = _find_look_alikes(thumbnails, similarity=step.study.cohort.similarity, path=path)
     return [
         NearPair(
             names[rows[item.first]], names[rows[item.second]], item.similarity, item.alteration
         )
-        for item in find_look_alikes(thumbnails, similarity=similarity)
+        for item in found
     ]
+
+
+def _find_look_alikes(
+    thumbnails: NDArray[np.uint8], *, similarity: float, path: Path
+) -> list["LookAlike"]:
+    """Return the look-alikes among thumbnails: those kept of an earlier run, or found now.
+
+    The search is the one slow part of building a cohort, and it knows no label and no fold.
+    """
+    from medvision.cli._look_alikes_kept import keep, name_search, recall
+    from medvision.domain.likeness.search import find_look_alikes
+
+    key = name_search(thumbnails, similarity=similarity)
+    found = recall(path, key)
+    if found is None:
+        _log.info("looking for altered copies among %d images", len(thumbnails))
+        found = find_look_alikes(thumbnails, similarity=similarity)
+        keep(path, key, found)
+    return found
 
 
 def write_leakage(step: Step, pairs: Iterable[LeakagePair]) -> None:

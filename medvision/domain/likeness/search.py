@@ -73,11 +73,17 @@ def _part(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.int64], list[tuple[
     first: dict[bytes, int] = {}
     equal = []
     for row, thumbnail in enumerate(thumbnails):
-        if thumbnail.min() < thumbnail.max():
+        if _has_contrast(thumbnail):
             held = first.setdefault(thumbnail.tobytes(), row)
             if held != row:
                 equal.append((held, row))
     return np.array([first[key] for key in sorted(first)], dtype=np.int64), equal
+
+
+def _has_contrast(thumbnail: NDArray[np.uint8]) -> bool:
+    """Tell whether there is anything to see, in a volume without the 0 around its field of view."""
+    seen = thumbnail if thumbnail.ndim == 2 else thumbnail[thumbnail > 0]
+    return bool(seen.size) and bool(seen.min() < seen.max())
 
 
 def _search(

@@ -109,6 +109,8 @@ def test_the_order_of_the_images_does_not_matter() -> None:
 
 def test_images_without_contrast_look_like_nothing() -> None:
     assert find_look_alikes(np.zeros((5, 64, 64), np.uint8), similarity=0.5) == []
+    constant = [build_thumbnail(np.full((9, 9, 4), 7 + n), spacing_mm=(2, 2, 5)) for n in range(3)]
+    assert find_look_alikes(np.array(constant), similarity=0.5) == []
 
 
 @pytest.mark.parametrize("n_axes", [2, 3])
