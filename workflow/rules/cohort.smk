@@ -1,3 +1,5 @@
+# The tables that say why a cohort is refused (leakage, quality, unmatched) are no outputs here:
+# Snakemake would delete them just when the message points at them.
 rule cohort:
     input:
         labels=labels_file(),
@@ -12,9 +14,6 @@ rule cohort:
             caption="../report/balance.rst",
             category="Cohort",
         ),
-        leakage=layout.leakage,
-        quality=layout.table("cohort", "quality"),
-        unmatched=layout.unmatched,
         summary=layout.cohort_summary,
         record=layout.record("cohort"),
     log:
@@ -25,8 +24,8 @@ rule cohort:
         "../envs/medvision.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=4000,
+        runtime=60,
     params:
         config=config_of("cohort"),
         version=__version__,

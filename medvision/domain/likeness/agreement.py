@@ -10,14 +10,14 @@ from medvision.domain.likeness.start import Motion
 _REACH = {2: 0.9, 3: 0.9}
 _N_PLACES = {2: 41, 3: 25}
 _N_BLOCKS = {2: 6, 3: 8}
-_SHARE = {2: 0.1, 3: 0.05}
+_SHARE = {2: 0.1, 3: 0.02}
 """Share of the detail that may agree less than the similarity says."""
 
 _ENOUGH = {2: 0.7, 3: 0.35}
 """Share of the blocks over which the detail must be spread for full belief in its agreement."""
 
 _MIN_PLACES = 8
-_MIN_OVERLAP = 0.6
+_MIN_OVERLAP, _CLEAR = 0.6, 0.5
 _SMALLEST, _LARGEST = 0.4, 2.0
 """Bounds of the area or volume of one thumbnail in the other."""
 
@@ -26,7 +26,9 @@ _MOST_UNEVEN = {2: 1.2, 3: 1.35}
 turning one of an oblong image shears it."""
 
 
-def measure_agreement(first: Stack, second: Stack, motion: Motion) -> NDArray[np.float64]:
+def measure_agreement(
+    first: Stack, second: Stack, motion: Motion, *, is_clear: tuple[Stack, Stack]
+) -> NDArray[np.float64]:
     """Measure how alike the fine detail is, block by block.
 
     The correlation within each block; of these the one that all but a small share of the detail
@@ -38,6 +40,7 @@ def measure_agreement(first: Stack, second: Stack, motion: Motion) -> NDArray[np
         first: Fine detail of N thumbnails.
         second: Of N thumbnails, one for each.
         motion: Maps from places of the first to places of the second.
+        is_clear: Where the detail of the first and of the second can be compared, 1 or 0.
 
     Returns:
         (N,) -1 to 1; 0 where too little overlaps or the map is not one of a copy.
@@ -48,19 +51,21 @@ def measure_agreement(first: Stack, second: Stack, motion: Motion) -> NDArray[np
     n_axes = first.ndim - 1
     places = spread_places(_N_PLACES[n_axes], n_axes, reach=_REACH[n_axes])
     moved = motion.apply(places)
-    weights = find_overlap(moved)
+    overlap = find_overlap(moved)
+    clear = sample_stack(is_clear[0], places) * sample_stack(is_clear[1], moved) > _CLEAR
+    weights = overlap * clear
     a, b = sample_stack(first, places) * weights, sample_stack(second, moved) * weights
     block = np.clip((places + 1) / 2 * _N_BLOCKS[n_axes], 0, _N_BLOCKS[n_axes] - 1).astype(int)
     number = block @ _N_BLOCKS[n_axes] ** np.arange(n_axes)
     members = (number[:, None] == np.unique(number)).astype(np.float32)
     members = members[:, members.sum(axis=0) >= _MIN_PLACES]
-    own, other = (a * a) @ members, (b * b) @ members
-    correlation = ((a * b) @ members) / np.sqrt(np.maximum(own * other, 1e-9))
+    power = (a * a) @ members, (b * b) @ members
+    correlation = ((a * b) @ members) / np.sqrt(np.maximum(power[0] * power[1], 1e-9))
     # Where one of two has no detail, as in what was too bright, nothing can be compared.
-    shared = np.minimum(own, other)
+    shared = np.minimum(*power)
     value = _read_share(correlation, np.sqrt(shared), _SHARE[n_axes])
     value = 1 - (1 - value) * _count_less(shared, enough=_ENOUGH[n_axes])
-    is_copy = (weights.mean(axis=1) >= _MIN_OVERLAP) & _is_plausible(motion)
+    is_copy = (overlap.mean(axis=1) >= _MIN_OVERLAP) & _is_plausible(motion)
     return np.where(is_copy, value, 0.0)
 
 

@@ -8,6 +8,9 @@ from medvision.domain.likeness.sampling import Stack
 _FLOOR = 0.02
 """Contrast below which detail counts little: 5 of 255 grey levels, about what JPEG adds."""
 
+_BRIGHTEST, _NEAR = np.float32(254 / 255), {2: 4, 3: 3}
+"""Level of what may have been clipped, and how far its edge reaches into the detail around it."""
+
 _COARSE_BLURS = (1.0, 3.0)
 _FINE_BLURS = {2: (1.0, 2.5), 3: (0.7, 2.0)}
 
@@ -40,6 +43,28 @@ def bring_out_coarse(stack: Stack) -> Stack:
 def bring_out_fine(stack: Stack) -> Stack:
     """Return the fine detail at full size."""
     return _normalise(stack, *_FINE_BLURS[stack.ndim - 1])
+
+
+def find_clear(stack: Stack) -> Stack:
+    """Return 1 where detail can be compared, 0 in and near what is as bright as can be.
+
+    A copy made brighter and clipped has flat areas there, with edges that the original has not.
+
+    Args:
+        stack: (N, S, ...) of `fill_field`.
+    """
+    is_bright = (stack >= _BRIGHTEST).astype(np.float32)
+    is_flat = (_average(is_bright, 1) > 1 - 1e-3).astype(np.float32)
+    is_near = _average(is_flat, _NEAR[stack.ndim - 1]) > 1e-6
+    clear: Stack = (~is_near).astype(np.float32)
+    return clear
+
+
+def _average(stack: Stack, reach: int) -> Stack:
+    """Average over the box of so many pixels on each side, within the thumbnail."""
+    away = np.abs(np.arange(stack.shape[1])[:, None] - np.arange(stack.shape[1]))
+    matrix = (away <= reach).astype(np.float32)
+    return _apply_along(stack, matrix / matrix.sum(axis=1, keepdims=True))
 
 
 def _stretch(thumbnails: NDArray[np.uint8], axis: int) -> NDArray[np.float32]:
@@ -76,7 +101,11 @@ def blur(stack: Stack, sigma: float) -> Stack:
     side = stack.shape[1]
     away = np.arange(side)[:, None] - np.arange(side)
     matrix = np.exp(-0.5 * (away / sigma) ** 2)
-    matrix = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+    return _apply_along(stack, (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32))
+
+
+def _apply_along(stack: Stack, matrix: NDArray[np.float32]) -> Stack:
+    """Apply a matrix along every axis but the first."""
     result = stack
     for axis in range(1, stack.ndim):
         moved = np.moveaxis(result, axis, -1) @ matrix.T

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medvision.domain.likeness.agreement import measure_agreement
 from medvision.domain.likeness.describe import Window
-from medvision.domain.likeness.detail import bring_out_fine, fill_field
+from medvision.domain.likeness.detail import bring_out_fine, fill_field, find_clear
 from medvision.domain.likeness.index import Candidates
 from medvision.domain.likeness.register import correlate, fit_motion
 from medvision.domain.likeness.sampling import Stack, spread_places
@@ -129,8 +129,10 @@ def _refine(thumbnails: NDArray[np.uint8], pairs: Candidates, motion: Motion) ->
     """Fit fine detail, and measure how far it agrees."""
     n_axes = thumbnails.ndim - 1
     rows, place = np.unique(np.stack([pairs.query, pairs.image]), return_inverse=True)
-    detail = bring_out_fine(fill_field(thumbnails[rows]))
+    filled = fill_field(thumbnails[rows])
+    detail, clear = bring_out_fine(filled), find_clear(filled)
     one, other = detail[place[0]], detail[place[1]]
     places = spread_places(_FINE_PLACES[n_axes], n_axes, reach=_REACH)
     fitted = fit_motion(one, other, motion, places=places, n_steps=_FINE_STEPS)
-    return Seen(pairs, fitted, measure_agreement(one, other, fitted))
+    is_clear = clear[place[0]], clear[place[1]]
+    return Seen(pairs, fitted, measure_agreement(one, other, fitted, is_clear=is_clear))

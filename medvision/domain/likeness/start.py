@@ -15,7 +15,7 @@ from medvision.domain.likeness.sampling import (
     standardise,
 )
 
-_TURNS_DEG = (0.0, -15.0, 15.0)
+_TURNS_DEG = (0.0, -15.0, 15.0, -30.0, 30.0, 45.0)
 _N_FINE = 4 * N_ANGLES
 """Angles at which the correlation of rings is read, between those sampled."""
 
@@ -82,7 +82,7 @@ def _guess_flat(
 def _guess_deep(
     first: Stack, second: Stack, window: Window
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Try the 48 ways to lay a cube, each with small turns of the first about its last axis.
+    """Try the 48 ways to lay a cube, each turned by some angles about its last axis.
 
     A cube laid another way is the same grid of places in another order, so that each thumbnail
     is read once and not once for every way.
