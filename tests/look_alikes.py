@@ -13,7 +13,7 @@ def make_images(n: int, *, seed: int, n_axes: int = 2) -> list[np.ndarray]:
     line = np.linspace(-1, 1, side)
     radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*[line] * n_axes, indexing="ij")))
     noise = [rng.normal(size=(side,) * n_axes) for _ in range(n)]
-    blurred = [ndimage.gaussian_filter(each, side / (24 if n_axes == 2 else 16)) for each in noise]
+    blurred = [ndimage.gaussian_filter(each, side / (24 if n_axes == 2 else 12)) for each in noise]
     return [100 * (radius < 0.9) + 40 * each / each.std() for each in blurred]
 
 
