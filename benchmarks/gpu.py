@@ -15,7 +15,14 @@ from medvision.learn.loop import build_engine, run_epoch
 
 N_IMAGES, BATCH, SIDE = 32, 8, 96
 BACKBONE = "resnet18"
-AUGMENT = {"flip_axes": (0,), "shift_voxels": 4, "noise_sd": 0.05, "gain": 0.1}
+AUGMENT = {
+    "flip_axes": (0,),
+    "shift_voxels": 4,
+    "rotate_degrees": 0.0,
+    "zoom": 0.0,
+    "noise_sd": 0.05,
+    "gain": 0.1,
+}
 SETTINGS = Settings(
     steps=32,
     batch_size=8,

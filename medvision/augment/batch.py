@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from medvision.augment.affine import turn_and_zoom
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
 
@@ -13,11 +14,13 @@ SHIFTED_AXES = 2
 
 @dataclass(frozen=True)
 class AugmentParameters:
-    """What happens to each of B images, in the order flip, shift, gain, noise.
+    """What happens to each of B images, in the order flip, shift, turn and zoom, gain, noise.
 
     Args:
         flips: Per image the spatial axes that are flipped, 0 for i.
         shifts_voxels: Per image the shift along (i, j); positive moves towards higher indices.
+        turns_deg: Per image the angle by which it turns from axis i towards axis j.
+        zooms: Per image the factor by which it grows along every axis.
         gains: Per image the factor that intensities are multiplied by.
         noise_sd: Standard deviation of the added normal noise.
         noise_seed: Seed that the noise is drawn from again at each replay.
@@ -25,6 +28,8 @@ class AugmentParameters:
 
     flips: tuple[tuple[int, ...], ...]
     shifts_voxels: tuple[tuple[int, int], ...]
+    turns_deg: tuple[float, ...]
+    zooms: tuple[float, ...]
     gains: tuple[float, ...]
     noise_sd: float
     noise_seed: int
@@ -34,6 +39,8 @@ class AugmentParameters:
         return {
             "flips": [list(axes) for axes in self.flips],
             "shifts_voxels": [list(shift) for shift in self.shifts_voxels],
+            "turns_deg": list(self.turns_deg),
+            "zooms": list(self.zooms),
             "gains": list(self.gains),
             "noise_sd": self.noise_sd,
             "noise_seed": self.noise_seed,
@@ -47,6 +54,8 @@ def draw_parameters(
     spatial_dims: int,
     flip_axes: tuple[int, ...],
     shift_voxels: int,
+    rotate_degrees: float,
+    zoom: float,
     noise_sd: float,
     gain: float,
 ) -> AugmentParameters:
@@ -61,6 +70,9 @@ def draw_parameters(
         spatial_dims: 2 or 3.
         flip_axes: Axes flipped with probability 1/2 each; the other axes never are.
         shift_voxels: Shifts are uniform in [-shift_voxels, shift_voxels] along i and j.
+        rotate_degrees: Turns in the plane of i and j are uniform in
+            [-rotate_degrees, rotate_degrees].
+        zoom: Factors of size are uniform in [1 - zoom, 1 + zoom].
         noise_sd: Standard deviation of noise, in scaled intensity.
         gain: Factors are uniform in [1 - gain, 1 + gain].
 
@@ -74,14 +86,18 @@ def draw_parameters(
     coins = torch.randint(0, 2, (n_images, len(flip_axes)), generator=generator)
     span = (n_images, SHIFTED_AXES)
     shifts = torch.randint(-shift_voxels, shift_voxels + 1, span, generator=generator)
-    gains = 1 + gain * (2 * torch.rand(n_images, generator=generator, dtype=torch.float64) - 1)
+    gains = 1 + _draw_evenly(gain, n_images, generator)
     seed = torch.randint(0, 2**31, (1,), generator=generator)
+    turns = tuple(_draw_evenly(rotate_degrees, n_images, generator).tolist())
+    zooms = tuple((1 + _draw_evenly(zoom, n_images, generator)).tolist())
     return AugmentParameters(
         flips=tuple(
             tuple(axis for axis, coin in zip(flip_axes, row, strict=True) if coin)
             for row in coins.tolist()
         ),
         shifts_voxels=tuple((i, j) for i, j in shifts.tolist()),
+        turns_deg=turns,
+        zooms=zooms,
         gains=tuple(gains.tolist()),
         noise_sd=noise_sd,
         noise_seed=int(seed.item()),
@@ -107,6 +123,8 @@ def apply_parameters(batch: torch.Tensor, parameters: AugmentParameters) -> torc
             )
         ]
     )
+    if any(parameters.turns_deg) or any(factor != 1 for factor in parameters.zooms):
+        moved = turn_and_zoom(moved, turns_deg=parameters.turns_deg, zooms=parameters.zooms)
     gains = torch.tensor(parameters.gains, dtype=batch.dtype, device=batch.device)
     scaled = moved * gains.reshape(-1, *[1] * (batch.ndim - 1))
     if not parameters.noise_sd:
@@ -114,6 +132,11 @@ def apply_parameters(batch: torch.Tensor, parameters: AugmentParameters) -> torc
     generator = torch.Generator(device=batch.device).manual_seed(parameters.noise_seed)
     noise = torch.randn(batch.shape, generator=generator, dtype=batch.dtype, device=batch.device)
     return scaled + parameters.noise_sd * noise
+
+
+def _draw_evenly(reach: float, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw (count,) numbers uniform in [-reach, reach]."""
+    return reach * (2 * torch.rand(count, generator=generator, dtype=torch.float64) - 1)
 
 
 def _check_axes(flip_axes: tuple[int, ...], spatial_dims: int) -> None:

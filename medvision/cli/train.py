@@ -17,7 +17,6 @@ from medvision.cli._learning import (
 )
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
-from medvision.config.sections import AugmentSection
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
@@ -198,7 +197,7 @@ def _build_transform(study: Study, spatial_dims: int) -> "Transform | None":
     from medvision.augment.batch import apply_parameters, draw_parameters
 
     section = study.augment
-    if section == AugmentSection(flip_axes=(), shift_voxels=0, noise_sd=0.0, gain=0.0):
+    if not any(dict(section).values()):
         return None
 
     def transform(images: "Tensor", generator: "torch.Generator") -> "Tensor":

@@ -115,6 +115,12 @@ class AugmentSection(Section):
         (), description="Axes that may be flipped; leave out those where side matters."
     )
     shift_voxels: Annotated[int, Field(ge=0)] = Field(0, description="Largest shift along i and j.")
+    rotate_degrees: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="Largest turn in the plane of i and j, either way."
+    )
+    zoom: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Largest relative change of size, along every axis."
+    )
     noise_sd: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Standard deviation of added noise, in scaled intensity."
     )

@@ -10,8 +10,22 @@ from medvision.augment.batch import AugmentParameters, apply_parameters, draw_pa
 from medvision.config.sections import AugmentSection
 from medvision.errors import ConfigError
 
-OFF = {"flip_axes": (), "shift_voxels": 0, "noise_sd": 0.0, "gain": 0.0}
-ON = {"flip_axes": (0, 1), "shift_voxels": 3, "noise_sd": 0.05, "gain": 0.2}
+OFF = {
+    "flip_axes": (),
+    "shift_voxels": 0,
+    "rotate_degrees": 0.0,
+    "zoom": 0.0,
+    "noise_sd": 0.0,
+    "gain": 0.0,
+}
+ON = {
+    "flip_axes": (0, 1),
+    "shift_voxels": 3,
+    "rotate_degrees": 20.0,
+    "zoom": 0.1,
+    "noise_sd": 0.05,
+    "gain": 0.2,
+}
 
 
 def draw(seed, batch, **settings):
@@ -28,6 +42,8 @@ def keep(n_images, **changes):
     nothing = {
         "flips": ((),) * n_images,
         "shifts_voxels": ((0, 0),) * n_images,
+        "turns_deg": (0.0,) * n_images,
+        "zooms": (1.0,) * n_images,
         "gains": (1.0,) * n_images,
         "noise_sd": 0.0,
         "noise_seed": 0,
@@ -116,6 +132,10 @@ def test_draws_stay_within_their_bounds():
     assert shifts == set(range(-3, 4))
     assert 0.8 <= min(parameters.gains) < 0.82
     assert 1.18 < max(parameters.gains) <= 1.2
+    assert -20 <= min(parameters.turns_deg) < -19
+    assert 19 < max(parameters.turns_deg) <= 20
+    assert 0.9 <= min(parameters.zooms) < 0.91
+    assert 1.09 < max(parameters.zooms) <= 1.1
 
 
 def test_number_of_draws_does_not_depend_on_what_came_out():
@@ -129,6 +149,7 @@ def test_number_of_draws_does_not_depend_on_what_came_out():
         torch.randint(-3, 4, (5, 2), generator=fresh)
         torch.rand(5, generator=fresh, dtype=torch.float64)
         torch.randint(0, 2**31, (1,), generator=fresh)
+        torch.rand(2 * 5, generator=fresh, dtype=torch.float64)
         states.append(torch.equal(generator.get_state(), fresh.get_state()))
     assert states == [True, True, True]
     assert len(draw(0, batch, **ON).flips) == 5
@@ -139,6 +160,8 @@ def test_parameters_survive_json(batch):
     rebuilt = AugmentParameters(
         flips=tuple(tuple(axes) for axes in held["flips"]),
         shifts_voxels=tuple(tuple(shift) for shift in held["shifts_voxels"]),
+        turns_deg=tuple(held["turns_deg"]),
+        zooms=tuple(held["zooms"]),
         gains=tuple(held["gains"]),
         noise_sd=held["noise_sd"],
         noise_seed=held["noise_seed"],
