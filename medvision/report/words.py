@@ -95,7 +95,7 @@ QUALITY_RULES = {
 
 LEAKAGE_KINDS = {
     "same-pixels": "Equal images",
-    "near-pixels": "One image, altered",
+    "near-pixels": "Nearly equal images",
     "conflicting-label": "Equal images, different labels",
     "same-study": "One study, two sides",
     "same-series": "One series, two sides",
