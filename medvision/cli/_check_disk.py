@@ -13,6 +13,8 @@ _WEIGHT_BYTES = {
     "resnet18": 133e6,
     "resnet50": 186e6,
     "efficientnet_b0": 20e6,
+    "squeezenet1_1": 8e6,
+    "mobilenet_v2": 10e6,
 }
 """Size of a network's 3D weights; a 2D network is smaller."""
 

@@ -14,12 +14,13 @@ from medvision.config.model import Study
 from medvision.domain.enough import count_needed
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.errors import MedvisionError, WeightsError
-from medvision.learn.weights_path import check_kind, find_weights
+from medvision.learn.registry import find_shelf
+from medvision.learn.weights_path import check_kind, resolve_weights
 from medvision.runtime.files import is_exposed
 
 _MOST_FILES_OPENED = 200
 _MAGIC_OFFSET = 128
-SMALLEST_SIDE = {("densenet121", 3): 17}
+SMALLEST_SIDE = {("densenet121", 3): 17, ("squeezenet1_1", 2): 17, ("squeezenet1_1", 3): 17}
 """Backbone and dimensions to the fewest voxels per side of an array, where that is above 8."""
 
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
@@ -150,7 +151,7 @@ def _check_weights(study: Study) -> Finding:
         found = {"none": "none: trained from scratch", "pretrain": "trained here on phantoms"}
         return Finding("Weights", "ok", found[weights])
     try:
-        check_kind(find_weights(Path(weights)))
+        check_kind(resolve_weights(weights, find_shelf())[0])
     except WeightsError as error:
         return Finding("Weights", "fail", error.message, error.hint)
     return Finding("Weights", "ok", weights)

@@ -33,7 +33,7 @@ preprocess:
   size: [96, 96, 32]   # what the network sees; 2D images use the first two
 
 model:
-  backbone: small      # fit for CPUs; with a GPU: resnet18, resnet50, densenet121, efficientnet_b0
+  backbone: small      # fit for CPUs; or squeezenet1_1; with a GPU: resnet18, resnet50, densenet121
   weights: none        # a .safetensors or .pt file, or another study's output folder
 
 augment:

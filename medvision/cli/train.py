@@ -16,13 +16,14 @@ from medvision.cli._learning import (
     read_learning_data,
 )
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._starting import Start, find_start
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
 from medvision.io.tables import write_table
 from medvision.layout import Layout
-from medvision.runtime.files import hash_file, write_json
+from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,10 @@ HISTORY_COLUMNS = (
     "validation_auc",
     "learning_rate",
 )
-WEIGHTS_COLUMNS = ("tensor", "status", "model_shape", "file_shape")
+WEIGHTS_COLUMNS = (
+    *("tensor", "status", "model_shape", "file_shape"),
+    *("file_tensor", "adaptation"),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +64,7 @@ def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
             f"{study.model.weights}, got {arm}.",
             "set train.compare_scratch to true to train scratch too."
             if arm == "scratch"
-            else "set model.weights to pretrain, a file or another study to train transfer.",
+            else "set model.weights to pretrain, a name, a file or a study to train transfer.",
         )
     upstream = ["cohort", "preprocess"]
     if arm == "transfer" and study.model.weights == "pretrain":
@@ -71,14 +75,14 @@ def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """What all seeds of one arm on one fold have in common; `weights` is None from scratch."""
+    """What all seeds of one arm on one fold have in common."""
 
     step: Step
     data: LearningData
     arm: str
     fold: int
     device: "torch.device"
-    weights: Path | None
+    start: Start
 
     def path(self, seed: int, name: str) -> Path:
         """Return a file in a seed's folder."""
@@ -94,24 +98,14 @@ def _train_fold(step: Step, *, arm: str, fold: int) -> None:
             f"--fold: fold must be one of {', '.join(map(str, data.folds))}, got {fold}.",
             "folds count from 0; cohort.folds, inner_folds and repeats say how many there are.",
         )
-    weights = _find_weights(step) if arm == "transfer" else None
-    job = _Job(step, data, arm, fold, device, weights)
+    start = find_start(step, data, arm=arm)
+    job = _Job(step, data, arm, fold, device, start)
     seeds = step.study.train.seeds
     for seed in seeds:
         _train_seed(job, seed)
     step.facts["seeds"] = list(seeds)
     for seed in seeds:
         shutil.rmtree(job.path(seed, "resume"), ignore_errors=True)
-
-
-def _find_weights(step: Step) -> Path:
-    """Return the file with the starting weights, registered as read."""
-    from medvision.learn.weights_path import find_weights
-
-    weights = step.study.model.weights
-    if weights == "pretrain":
-        return step.read(step.layout.pretrained)
-    return step.source("weights", find_weights(Path(weights)))
 
 
 def _train_seed(job: _Job, seed: int) -> None:
@@ -125,7 +119,7 @@ def _train_seed(job: _Job, seed: int) -> None:
     frozen = freeze(
         model,
         blocks(section.backbone),
-        policy=section.policy if job.weights is not None else "full",
+        policy=section.policy if job.start.path is not None else "full",
         frozen_blocks=section.frozen_blocks,
     )
     fit = _fit(job, model, seed=seed, frozen=frozen)
@@ -147,14 +141,22 @@ def _build_model(job: _Job, seed: int) -> "tuple[nn.Module, WeightsReport | None
         spatial_dims=job.data.store.spatial_dims,
         channels=job.data.channels,
         n_classes=len(job.data.classes),
+        form=job.start.form,
     )
-    if job.weights is None:
+    if job.start.path is None:
         return model, None
+
+    def write(report: "WeightsReport") -> None:
+        rows = [asdict(row) for row in report.rows]
+        write_table(job.step.write(job.path(seed, "weights.tsv")), rows, columns=WEIGHTS_COLUMNS)
+
     report = load_weights(
         model,
-        read_weights(job.weights),
+        read_weights(job.start.path),
         head=head_names(section.backbone),
         minimum_match=section.minimum_match,
+        adapt_3d=section.adapt_3d,
+        on_report=write,
     )
     _log.info("weights: %d tensors loaded, %.0f %% of the backbone", *_count(report))
     return model, report
@@ -173,8 +175,8 @@ def _fit(job: _Job, model: "nn.Module", *, seed: int, frozen: tuple[str, ...]) -
 
     settings = dict(job.step.study.train)
     del settings["seeds"], settings["compare_scratch"]
-    weights_digest = hash_file(job.weights) if job.weights is not None else None
-    digest = hash_settings(job.step, {"seed": seed, "weights": weights_digest})
+    parts = {"seed": seed, "weights": job.start.digest, "form": job.start.describe()}
+    digest = hash_settings(job.step, parts)
     with open_board(job.path(seed, "tensorboard")) as add_row:
         return fit_network(
             model,
@@ -219,6 +221,7 @@ def _write_model(job: _Job, fit: "Fit", *, seed: int) -> None:
         channels=job.data.channels,
         classes=job.data.classes,
         medvision_version=__version__,
+        form=job.start.form,
     )
     save_model(job.step.write(job.path(seed, "model.safetensors")), fit.tensors, meta=meta)
     write_table(job.step.write(job.path(seed, "history.tsv")), fit.history, columns=HISTORY_COLUMNS)
@@ -230,8 +233,8 @@ def _write_summary(
     """Write what became of the starting weights, and the training in a few numbers."""
     from medvision.learn.freezing import count_trainable
 
-    rows = [asdict(row) for row in report.rows] if report is not None else []
-    write_table(job.step.write(job.path(seed, "weights.tsv")), rows, columns=WEIGHTS_COLUMNS)
+    if report is None:
+        write_table(job.step.write(job.path(seed, "weights.tsv")), [], columns=WEIGHTS_COLUMNS)
     trainable, parameters = count_trainable(model)
     best = fit.history[fit.best_epoch - 1]
     summary: dict[str, JsonValue] = {
@@ -245,5 +248,8 @@ def _write_summary(
         "n_training": len(job.data.select(job.fold, "train")),
         "n_validation": len(job.data.select(job.fold, "validation")),
         "weights_match": report.match if report is not None else None,
+        "weights_source": job.start.source,
+        "weights_layout": report.layout if report is not None else None,
+        "network_form": job.start.describe(),
     }
     write_json(job.step.write(job.path(seed, "summary.json")), summary)

@@ -80,13 +80,24 @@ class PhantomSection(Section):
 class ModelSection(Section):
     """The network, its starting weights, and what of it is trained."""
 
-    backbone: Literal["small", "densenet121", "resnet18", "resnet50", "efficientnet_b0"] = Field(
-        "small", description="Network; small is fit for CPUs."
-    )
+    backbone: Literal[
+        "small",
+        "squeezenet1_1",
+        "mobilenet_v2",
+        "resnet18",
+        "resnet50",
+        "densenet121",
+        "efficientnet_b0",
+    ] = Field("small", description="Network; small and squeezenet1_1 are fit for CPUs.")
     weights: str = Field(
         "pretrain",
-        description="none, pretrain (the source task below), a .safetensors or .pt file, or "
-        "another study's output folder.",
+        description="none, pretrain (the source task below), a name of `medvision weights list`, a "
+        ".safetensors or .pt file, or another study's output folder.",
+    )
+    adapt_3d: Literal["inflate", "acs", "none"] = Field(
+        "inflate",
+        description="Weights for images in a network for volumes: inflate repeats each kernel "
+        "along K and divides by its depth; acs lays a third of them in each plane; none refuses.",
     )
     policy: Literal["full", "partial", "linear"] = Field(
         "full", description="Train all, all but the first blocks, or the head only."

@@ -12,7 +12,10 @@ from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medvision.domain.network_form import PLAIN, NetworkForm
 from medvision.errors import ConfigError
+from medvision.learn import mobilenet, squeezenet
+from medvision.learn.form import apply_form
 
 Builder = Callable[[int, int, int], nn.Module]
 """(spatial_dims, channels, n_classes) -> network with logits (B, n_classes)."""
@@ -38,7 +41,14 @@ class Backbone:
     gradcam_layer: str
 
 
-def build_backbone(name: str, *, spatial_dims: int, channels: int, n_classes: int) -> nn.Module:
+def build_backbone(
+    name: str,
+    *,
+    spatial_dims: int,
+    channels: int,
+    n_classes: int,
+    form: NetworkForm = PLAIN,
+) -> nn.Module:
     """Build a network with random weights.
 
     Two classes give two logits: every label has its own, so that each can be attributed.
@@ -48,6 +58,7 @@ def build_backbone(name: str, *, spatial_dims: int, channels: int, n_classes: in
         spatial_dims: 2 for batches (B, C, I, J), 3 for (B, C, I, J, K).
         channels: C, number of input channels.
         n_classes: Number of labels, at least 2.
+        form: How images enter, and which layers are not as in the paper.
 
     Returns:
         Network in train mode; maps a float32 batch to logits (B, n_classes).
@@ -58,6 +69,8 @@ def build_backbone(name: str, *, spatial_dims: int, channels: int, n_classes: in
     Source:
         DenseNet-121: Huang 2017, doi:10.1109/CVPR.2017.243. ResNet: He 2016,
         doi:10.1109/CVPR.2016.90. EfficientNet-B0: Tan and Le 2019, arXiv:1905.11946.
+        SqueezeNet: Iandola 2016, arXiv:1602.07360. MobileNetV2: Sandler 2018,
+        doi:10.1109/CVPR.2018.00474.
     """
     if spatial_dims not in (2, 3):
         raise ConfigError(f"model.backbone: spatial_dims must be 2 or 3, got {spatial_dims}.")
@@ -65,7 +78,8 @@ def build_backbone(name: str, *, spatial_dims: int, channels: int, n_classes: in
         raise ConfigError(
             f"model.backbone: channels must be >= 1 and classes >= 2, got {channels}, {n_classes}."
         )
-    return get_backbone(name).build(spatial_dims, channels, n_classes)
+    network = get_backbone(name).build(spatial_dims, form.count_inner(channels), n_classes)
+    return apply_form(network, form, spatial_dims=spatial_dims, channels=channels)
 
 
 def get_backbone(name: str) -> Backbone:
@@ -265,5 +279,11 @@ BACKBONES: dict[str, Backbone] = {
     "resnet50": Backbone(_build_resnet50, ("fc",), _RESNET_BLOCKS, gradcam_layer="layer4"),
     "efficientnet_b0": Backbone(
         _build_efficientnet_b0, ("_fc",), _EFFICIENTNET_BLOCKS, gradcam_layer="_bn1"
+    ),
+    "squeezenet1_1": Backbone(
+        squeezenet.SqueezeNet, ("classifier.1",), squeezenet.BLOCKS, gradcam_layer="features.12"
+    ),
+    "mobilenet_v2": Backbone(
+        mobilenet.MobileNetV2, ("classifier.1",), mobilenet.BLOCKS, gradcam_layer="features.18"
     ),
 }

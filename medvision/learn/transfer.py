@@ -1,14 +1,16 @@
 """Starting weights: every tensor of a file loaded, adapted, skipped or missing, and said so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from medvision.domain.volume import format_shape
 from medvision.errors import WeightsError
+from medvision.learn.adapt import Adapt3d, adapt_tensor, build_identity_shortcut
+from medvision.learn.form import AcsConv3d
+from medvision.learn.layouts import rename_tensors
 
 Status = Literal[
     "loaded", "adapted", "skipped-head", "skipped-shape", "missing-head", "missing", "unused"
@@ -16,7 +18,6 @@ Status = Literal[
 _FAULTS: tuple[Status, ...] = ("missing", "skipped-shape", "unused")
 _N_WORST = 3
 _BOOKKEEPING = "num_batches_tracked"
-_WRAPPER = "module."
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,20 @@ class WeightsRow:
 
     Args:
         tensor: Its name in the network, or in the file when the network has none such.
-        status: loaded; adapted (to the channel count); skipped-head, skipped-shape (in both, not
+        status: loaded; adapted (see `adaptation`); skipped-head, skipped-shape (in both, not
             taken); missing-head, missing (not in the file); unused (not in the network).
         model_shape: Its shape in the network, such as `64x1x7x7`, or empty.
         file_shape: Its shape in the file, or empty.
+        file_tensor: Its name in the file, or empty.
+        adaptation: What was done to make it fit, or empty.
     """
 
     tensor: str
     status: Status
     model_shape: str
     file_shape: str
+    file_tensor: str
+    adaptation: str
 
 
 @dataclass(frozen=True)
@@ -44,30 +49,44 @@ class WeightsReport:
     Args:
         rows: One row a tensor, sorted by name.
         match: Share of the backbone's tensors that were loaded or adapted, in [0, 1].
+        layout: Which of `layouts.LAYOUTS` the file's names are.
     """
 
     rows: tuple[WeightsRow, ...]
     match: float
+    layout: str
 
     def count(self, status: Status) -> int:
         """Return the number of tensors with this status."""
         return sum(row.status == status for row in self.rows)
 
 
+OnReport = Callable[[WeightsReport], None]
+"""Is told what became of every tensor."""
+
+
 def load_weights(
-    model: nn.Module, tensors: Mapping[str, Tensor], *, head: Sequence[str], minimum_match: float
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    head: Sequence[str],
+    minimum_match: float,
+    adapt_3d: Adapt3d = "none",
+    on_report: OnReport | None = None,
 ) -> WeightsReport:
     """Copy a file's tensors into a network, in place, as far as they fit.
 
-    The head is never taken over, since its labels are others. A first convolution made for C
-    channels is summed over them for one channel, so that a grey image gives the response of its
-    C equal copies; one made for one channel is shared out evenly among C.
+    Names of other layouts are translated (`layouts`), the first convolution is fitted to the
+    channels, kernels for images to volumes (`adapt`). The head is never taken over, since its
+    labels are others.
 
     Args:
         model: Network to be changed.
-        tensors: Tensor names (with or without `module.`) to tensors.
+        tensors: Tensor names to tensors, in one of the known layouts.
         head: Dotted names of the modules that belong to the labels.
         minimum_match: Smallest share of backbone tensors that must fit, in (0, 1].
+        adapt_3d: What becomes of a 2D kernel where the network wants one for volumes.
+        on_report: Told of every tensor before too few that fit are refused.
 
     Returns:
         One row for every tensor of the network and of the file.
@@ -76,72 +95,87 @@ def load_weights(
         WeightsError: Too few tensors fit; the network is then unchanged.
     """
     held = model.state_dict()
-    given = {name.removeprefix(_WRAPPER): tensor for name, tensor in tensors.items()}
-    first = _find_first_convolution(model)
+    layout, given = rename_tensors(tensors, held)
+    plan = _Plan(held, given, tuple(head), _find_first_convolution(model), adapt_3d)
     chosen: dict[str, Tensor] = {}
     rows: list[WeightsRow] = []
     for name in sorted(held.keys() | given.keys()):
-        status, tensor = _match(name, held, given=given, head=head, first=first)
-        rows.append(_describe(name, status, held=held, given=given))
+        status, tensor, done = _match(name, plan)
+        rows.append(_describe(name, status, plan=plan, adaptation=done))
         if tensor is not None:
             chosen[name] = tensor
-    report = WeightsReport(tuple(rows), _compute_match(rows))
+    report = WeightsReport(tuple(rows), _compute_match(rows), layout)
+    if on_report is not None:
+        on_report(report)
     _check_match(report, minimum_match)
     model.load_state_dict({**held, **chosen}, strict=True)
     return report
 
 
-def _match(
-    name: str,
-    held: Mapping[str, Tensor],
-    *,
-    given: Mapping[str, Tensor],
-    head: Sequence[str],
-    first: str | None,
-) -> tuple[Status, Tensor | None]:
-    """Decide what becomes of one tensor, and return what is to be loaded, if anything."""
+@dataclass(frozen=True)
+class _Plan:
+    """What the fate of a tensor depends on."""
+
+    held: Mapping[str, Tensor]
+    given: Mapping[str, tuple[str, Tensor]]
+    head: tuple[str, ...]
+    first: str | None
+    adapt_3d: Adapt3d
+
+
+def _match(name: str, plan: _Plan) -> tuple[Status, Tensor | None, str]:
+    """Decide what becomes of one tensor; return what is to be loaded, if anything, and how."""
+    held, given = plan.held, plan.given
     if name not in held:
-        return "unused", None
-    in_head = any(name.startswith(f"{part}.") for part in head)
+        return "unused", None, ""
+    in_head = any(name.startswith(f"{part}.") for part in plan.head)
     if name not in given:
-        return ("missing-head" if in_head else "missing"), None
+        return _fill(name, plan, in_head=in_head)
     if in_head:
-        return "skipped-head", None
-    if held[name].shape == given[name].shape:
-        return "loaded", given[name]
-    adapted = _adapt_channels(given[name], held[name].shape) if name == first else None
-    return ("adapted", adapted) if adapted is not None else ("skipped-shape", None)
+        return "skipped-head", None, ""
+    tensor = given[name][1]
+    if held[name].shape == tensor.shape:
+        return "loaded", tensor, ""
+    adapted, done = adapt_tensor(
+        tensor, held[name].shape, is_first=name == plan.first, adapt_3d=plan.adapt_3d
+    )
+    return ("adapted", adapted, done) if adapted is not None else ("skipped-shape", None, "")
+
+
+def _fill(name: str, plan: _Plan, *, in_head: bool) -> tuple[Status, Tensor | None, str]:
+    """Decide what becomes of a tensor that the file lacks."""
+    if in_head:
+        return "missing-head", None, ""
+    # Files with shortcuts of kind A know none of their names, but the layers beside them.
+    stem = name.partition(".downsample.")[0]
+    if f"{stem}.conv1.weight" in plan.given and not any(
+        ".downsample." in other for other in plan.given
+    ):
+        made, done = build_identity_shortcut(name, plan.held[name])
+        if made is not None:
+            return "adapted", made, done
+    return "missing", None, ""
 
 
 def _find_first_convolution(model: nn.Module) -> str | None:
     """Return the name of the weight that meets the image."""
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | AcsConv3d):
             return f"{name}.weight"
     return None
 
 
-def _adapt_channels(weight: Tensor, shape: torch.Size) -> Tensor | None:
-    """Fit a convolution's weight (out, in, ...) to another number of input channels."""
-    if len(weight.shape) != len(shape) or weight.shape[0] != shape[0]:
-        return None
-    if weight.shape[2:] != shape[2:]:
-        return None
-    if shape[1] == 1:
-        return weight.sum(1, keepdim=True)
-    if weight.shape[1] == 1:
-        return weight.expand(shape) / shape[1]
-    return None
-
-
-def _describe(
-    name: str, status: Status, *, held: Mapping[str, Tensor], given: Mapping[str, Tensor]
-) -> WeightsRow:
+def _describe(name: str, status: Status, *, plan: _Plan, adaptation: str) -> WeightsRow:
     """Make a tensor's row."""
-    shapes = [
-        format_shape(source[name].shape) if name in source else "" for source in (held, given)
-    ]
-    return WeightsRow(name, status, shapes[0], shapes[1])
+    file_tensor, given = plan.given.get(name, ("", None))
+    return WeightsRow(
+        name,
+        status,
+        model_shape=format_shape(plan.held[name].shape) if name in plan.held else "",
+        file_shape=format_shape(given.shape) if given is not None else "",
+        file_tensor=file_tensor,
+        adaptation=adaptation,
+    )
 
 
 def _compute_match(rows: Sequence[WeightsRow]) -> float:
@@ -168,5 +202,6 @@ def _check_match(report: WeightsReport, minimum_match: float) -> None:
     raise WeightsError(
         f"model.weights: share of matching backbone tensors must be >= {minimum_match:g}, "
         f"got {report.match:.3g}: {worst}.",
-        "choose the backbone that the weights were made with, or lower model.minimum_match.",
+        "choose the backbone that the weights were made with, or lower model.minimum_match; "
+        "weights.tsv in the seed's folder has a row for every tensor.",
     )

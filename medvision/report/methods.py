@@ -22,6 +22,10 @@ _CITATIONS = {
     "doi:10.1109/CVPR.2016.90.",
     "efficientnet_b0": "Tan M, Le Q. EfficientNet: rethinking model scaling for convolutional "
     "neural networks. ICML 2019. arXiv:1905.11946.",
+    "squeezenet1_1": "Iandola FN et al. SqueezeNet: AlexNet-level accuracy with 50x fewer "
+    "parameters and <0.5MB model size. 2016. arXiv:1602.07360.",
+    "mobilenet_v2": "Sandler M et al. MobileNetV2: inverted residuals and linear bottlenecks. CVPR "
+    "2018. doi:10.1109/CVPR.2018.00474.",
     "adamw": "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019. "
     "arXiv:1711.05101.",
     "bootstrap": "Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B "

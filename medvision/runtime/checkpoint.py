@@ -4,11 +4,12 @@ import io
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
+from medvision.domain.network_form import PLAIN, NetworkForm
 from medvision.errors import WeightsError
 from medvision.runtime.files import writing
 
@@ -29,6 +30,7 @@ class ModelMeta:
         channels: C, number of input channels.
         classes: Labels in the order of the logits.
         medvision_version: Version that wrote the file.
+        form: How images enter, and which layers are not as in the paper.
     """
 
     backbone: str
@@ -36,10 +38,13 @@ class ModelMeta:
     channels: int
     classes: tuple[str, ...]
     medvision_version: str
+    form: NetworkForm = PLAIN
 
     def as_text(self) -> dict[str, str]:
         """Return the metadata as safetensors holds it: text to text."""
+        form = {} if self.form == PLAIN else {"form": json.dumps(asdict(self.form))}
         return {
+            **form,
             "backbone": self.backbone,
             "spatial_dims": str(self.spatial_dims),
             "channels": str(self.channels),
@@ -105,8 +110,16 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
 
 
-def _parse_meta(text: Mapping[str, str], *, where: str) -> ModelMeta:
-    """Turn a header's text into a ModelMeta."""
+def parse_meta(text: Mapping[str, str], *, where: str) -> ModelMeta:
+    """Turn a header's text into a ModelMeta.
+
+    Args:
+        text: Metadata of a safetensors file.
+        where: Name of the file, for the message.
+
+    Raises:
+        WeightsError: It is not one that `save_model` wrote.
+    """
     try:
         return ModelMeta(
             backbone=text["backbone"],
@@ -114,11 +127,20 @@ def _parse_meta(text: Mapping[str, str], *, where: str) -> ModelMeta:
             channels=int(text["channels"]),
             classes=tuple(json.loads(text["classes"])),
             medvision_version=text["medvision_version"],
+            form=_parse_form(text.get("form")),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{where}: checkpoint must name its backbone, dimensions and classes, got {error}."
         ) from error
+
+
+def _parse_form(text: str | None) -> NetworkForm:
+    """Turn a header's JSON into a form; files without one are of the plain form."""
+    if text is None:
+        return PLAIN
+    held = json.loads(text)
+    return NetworkForm(**{**held, "mean": tuple(held["mean"]), "sd": tuple(held["sd"])})
 
 
 def load_model(path: Path, *, build: Callable[..., "nn.Module"]) -> tuple["nn.Module", ModelMeta]:
@@ -135,12 +157,13 @@ def load_model(path: Path, *, build: Callable[..., "nn.Module"]) -> tuple["nn.Mo
         WeightsError: The file cannot be read, or its tensors do not fit, each and all.
     """
     tensors, text = read_tensors(path)
-    meta = _parse_meta(text, where=path.name)
+    meta = parse_meta(text, where=path.name)
     network = build(
         meta.backbone,
         spatial_dims=meta.spatial_dims,
         channels=meta.channels,
         n_classes=len(meta.classes),
+        form=meta.form,
     )
     try:
         network.load_state_dict(tensors, strict=True)

@@ -100,6 +100,16 @@ def test_densenet_121_is_the_published_one_on_even_grids():
         assert torch.equal(ours(images), theirs(images))
 
 
+def test_configuration_and_doctor_know_every_network():
+    from typing import get_args
+
+    from medvision.cli._check_disk import _WEIGHT_BYTES
+    from medvision.config.sections import ModelSection
+
+    named = get_args(ModelSection.model_fields["backbone"].annotation)
+    assert set(named) == set(BACKBONES) == set(_WEIGHT_BYTES)
+
+
 def test_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"must be one of densenet121, .* got vgg"):
         build("vgg", 2)

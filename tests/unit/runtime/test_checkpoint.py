@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from medvision.domain.network_form import PLAIN, NetworkForm
 from medvision.errors import WeightsError
 from medvision.runtime.checkpoint import (
     ModelMeta,
@@ -21,7 +22,7 @@ from medvision.runtime.checkpoint import (
 META = ModelMeta("toy", 2, 1, ("a", "é"), "1.2.3")
 
 
-def build(name, *, spatial_dims, channels, n_classes):
+def build(name, *, spatial_dims, channels, n_classes, form=PLAIN):
     assert (name, spatial_dims, channels) == ("toy", 2, 1)
     return nn.Sequential(nn.Conv2d(channels, 3, 3), nn.BatchNorm2d(3), nn.Linear(3, n_classes))
 
@@ -40,6 +41,23 @@ def test_network_comes_back_bit_equal_and_in_evaluation_mode(tmp_path, network):
     assert not loaded.training
     expected = network.state_dict()
     assert all(torch.equal(expected[name], t) for name, t in loaded.state_dict().items())
+
+
+def test_form_is_kept_in_the_file_and_handed_to_the_builder(tmp_path, network):
+    path, form = (
+        tmp_path / "model.safetensors",
+        NetworkForm((0.1, 0.2), (1.0, 3.0), "acs", "folded"),
+    )
+    meta = ModelMeta("toy", 2, 1, ("a", "b"), "1.2.3", form)
+    save_model(path, network.state_dict(), meta=meta)
+    given = []
+
+    def build_and_note(name, *, form, **sizes):
+        given.append(form)
+        return build(name, **sizes)
+
+    assert load_model(path, build=build_and_note)[1] == meta
+    assert given == [form]
 
 
 def test_file_is_plain_safetensors_for_everyone(tmp_path, network):
