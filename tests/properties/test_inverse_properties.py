@@ -122,8 +122,6 @@ def test_a_plug_in_that_forgets_the_affine_is_found(tmp_path, monkeypatch):
 
 LEANING = np.eye(4)
 LEANING[:3, :3] = [[-0.8776, 0, -0.2397], [0, -10, 0], [0.4794, 0, -0.4388]]
-    [[-0.8776, 0, -0.2397, 0], [0, -10, 0, 0], [0.4794, 0, -0.4388, 0], [0, 0, 0, 1]]
-)
 """1 × 10 × 0.5 mm, turned: four planes become two, and then four again."""
 
 
