@@ -100,11 +100,11 @@ def _find_form(step: Step, data: LearningData, *, path: Path, source: Source | N
 def _read_own_form(path: Path) -> NetworkForm | None:
     """Return what a sealed model says of its own form; None for files of others."""
     from medvision.errors import WeightsError
-    from medvision.runtime.checkpoint import parse_meta, read_tensors
+    from medvision.runtime.checkpoint import parse_meta, read_header
 
     if check_kind(path) != SAFE_SUFFIX:
         return None
     try:
-        return parse_meta(read_tensors(path)[1], where=path.name).form
+        return parse_meta(read_header(path), where=path.name).form
     except WeightsError:
         return None

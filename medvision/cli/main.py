@@ -13,6 +13,7 @@ from medvision.errors import UNKNOWN_ERROR_EXIT_CODE, MedvisionError
 COMMANDS = {
     "init": "Write a study folder ready to run on your own data.",
     "doctor": "Check config, data, weights, disk and GPU before hours are spent.",
+    "weights": "List, fetch, place and verify published starting weights.",
     "config": "Show the configuration in force, checked and complete.",
     "phantom": "Write the embedded cohort with known answers.",
     "listen": "Receive studies that are pushed by C-STORE.",

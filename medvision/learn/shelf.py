@@ -8,7 +8,10 @@ from typing import Literal, cast
 from medvision.domain.record import JsonValue
 from medvision.errors import DataError, WeightsError
 from medvision.learn.registry import Source
-from medvision.runtime.files import hash_file, read_json, write_json, writing
+from medvision.runtime.download import Patience, fetch_file
+from medvision.runtime.files import PARTIAL_PREFIX, hash_file, read_json, write_json, writing
+
+DEFAULT_PATIENCE = Patience()
 
 Trust = Literal["published", "prefix", "pinned", "noted"]
 """What a file's digest was held to: the published one, its published first digits, one that the
@@ -100,6 +103,49 @@ def place_file(source: Source, file: Path, shelf: Path, *, pin: str | None) -> R
         shutil.copyfile(file, temporary)
         # The copy is what will be used: a disk may lie.
         judge_digest(source, hash_file(temporary), pin=digest)
+    return note_receipt(source, shelf, digest=digest, trust=trust)
+
+
+def fetch_source(
+    source: Source, shelf: Path, *, pin: str | None, patience: Patience = DEFAULT_PATIENCE
+) -> Receipt:
+    """Fetch a file from its published address, check it, and place it on the shelf.
+
+    Args:
+        source: Which file.
+        shelf: Folder of the weights.
+        pin: Digest that the user gave, or None.
+        patience: When to give up.
+
+    Returns:
+        Its digest, and what that was held to.
+
+    Raises:
+        WeightsError: It has no address or no digest to hold it to, cannot be fetched, or is
+            another file than described, which is then removed.
+        StorageError: The shelf cannot be written, or its disk is full.
+    """
+    if source.url is None:
+        raise WeightsError(
+            f"{source.name}: source must have an address to fetch from, got none.",
+            f"place the file by hand: `medvision weights add {source.name} FILE`.",
+        )
+    if not (pin or source.sha256 or source.sha256_prefix):
+        raise WeightsError(
+            f"{source.name}: download must be held to a sha256, got none published.",
+            f"`medvision weights add {source.name} --sha256 DIGEST` with the digest of a copy that "
+            f"you trust.",
+        )
+    place = find_place(source, shelf)
+    partial = place.with_name(PARTIAL_PREFIX + source.file)
+    fetch_file(source.url, partial, patience=patience)
+    digest = hash_file(partial)
+    try:
+        trust = judge_digest(source, digest, pin=pin)
+    except WeightsError:
+        partial.unlink()
+        raise
+    partial.replace(place)
     return note_receipt(source, shelf, digest=digest, trust=trust)
 
 

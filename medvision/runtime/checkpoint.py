@@ -105,6 +105,26 @@ def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]
         ) from error
 
 
+def read_header(path: Path) -> dict[str, str]:
+    """Read the text in a safetensors file's header, without torch and without the tensors.
+
+    Args:
+        path: `.safetensors` file.
+
+    Raises:
+        WeightsError: The file is missing, cut short, or of another format.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = struct.unpack("<Q", stream.read(8))[0]
+            held = json.loads(stream.read(min(size, path.stat().st_size)))
+        return {str(key): str(value) for key, value in held.get("__metadata__", {}).items()}
+    except (OSError, struct.error, ValueError, AttributeError) as error:
+        raise WeightsError(
+            f"{path.name}: weights must be a whole safetensors file, got {_first_line(error)}."
+        ) from error
+
+
 def _first_line(error: Exception) -> str:
     """Return what a library says, without its full stop and further advice."""
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__

@@ -69,7 +69,8 @@ def test_the_example_in_a_commands_help_names_options_and_settings_that_exist(
 
 def test_every_command_shows_an_example() -> None:
     page = render_reference()
-    assert page.count("Example:") == page.count("Usage:") - len(["audit, a group"])
+    groups = ("audit", "weights")
+    assert page.count("Example:") == page.count("Usage:") - len(groups)
 
 
 def list_codes(text: str, *, heading: str) -> dict[str, str]:

@@ -52,6 +52,14 @@ def test_a_description_on_the_shelf_is_a_source_like_any_other(tmp_path):
     assert get_source("mine", tmp_path).title == "Mine"
 
 
+def test_the_description_in_the_guide_is_one(tmp_path, checkout):
+    text = (checkout / "docs" / "how-to" / "use-pretrained-weights.md").read_text()
+    blocks = text.split("```yaml\n")[1:]
+    (tmp_path / "knee.yaml").write_text(blocks[-1].partition("```")[0])
+    source = read_source(tmp_path / "knee.yaml")
+    assert build_form(source, intensity="percentile", channels=1).mean == (0.41,)
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
