@@ -5,7 +5,7 @@ from pathlib import Path
 
 STEPS = (
     *("phantom", "pull", "ingest", "measure", "cohort", "preprocess"),
-    *("pretrain", "train", "predict", "evaluate", "explain", "report", "audit"),
+    *("pretrain", "tune", "train", "predict", "evaluate", "explain", "report", "audit"),
 )
 
 
@@ -210,6 +210,10 @@ class Layout:
     def pretrain_summary(self) -> Path:
         """The source task's training in a few numbers."""
         return self.root / "pretrain" / "summary.json"
+
+    def tune_step(self, arm: str, part: int) -> str:
+        """Return the step name under which the search of one tested part is recorded."""
+        return f"tune/{arm}/part-{part}"
 
     def fold(self, arm: str, fold: int) -> Path:
         """Return the folder of one fold's trainings."""

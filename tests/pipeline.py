@@ -49,6 +49,9 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     lines = [["phantom"]] if study.data.kind == "phantom" else []
     lines += [["ingest"], ["measure"], ["cohort"], ["preprocess"]]
     lines += [["pretrain"]] if study.model.weights == "pretrain" else []
+    parts = range(study.cohort.n_parts if study.tune.trials else 0)
+    for arm, part in itertools.product(study.arms, parts):
+        lines.append(["tune", "--arm", arm, "--part", str(part)])
     for arm, fold in itertools.product(study.arms, range(study.cohort.n_fits)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
     lines += [["predict"], ["evaluate"], ["explain"], ["report"], ["audit", "seal"]]

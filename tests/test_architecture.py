@@ -43,6 +43,7 @@ ONLY: dict[str, set[str]] = {
     "monai": {"preprocess", "augment", "synthesis", "learn", "explain", "deploy"},
     "pydicom": {"io", "phantom", "deploy"},
     "captum": {"explain"},
+    "optuna": {"learn"},
     "SimpleITK": {"preprocess"},
     "snakemake": set(),
     "torchvision": set(),
@@ -159,7 +160,7 @@ def test_light_commands_import_no_heavy_library(arguments: list[str], tmp_path: 
         "import sys\n"
         "from medvision.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'monai', 'captum', 'matplotlib', 'scipy', 'snakemake'}\n"
+        "heavy = {'torch', 'monai', 'captum', 'matplotlib', 'scipy', 'snakemake', 'optuna'}\n"
         "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -39,6 +39,7 @@ TAKERS = {
         "medvision.phantom.source_task:generate_source_images",
     ),
     "augment": ("medvision.augment.batch:draw_parameters",),
+    "tune": ("medvision.learn.search:Search",),
     "train": ("medvision.learn.train:fit_network",),
     "evaluate": ("medvision.domain.evaluation:evaluate_predictions",),
     "explain": ("medvision.explain.study:explain_predictions",),
@@ -52,6 +53,7 @@ BY_THE_COMMAND = {
     "preprocess": {"shards"},
     "pretrain": {"images"},
     "cohort": {"near_duplicates", "similarity"},
+    "tune": {"objective", "workers"},
     "train": {"seeds", "compare_scratch"},
 }
 

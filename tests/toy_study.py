@@ -27,7 +27,9 @@ def make_images(n_images: int, *, seed: int, spatial_dims: int = 3, labels=None)
     return images, labels.astype(np.int64)
 
 
-def make_study(root: Path, *, n_images: int = 24, spatial_dims: int = 3, **sections) -> Study:
+def make_study(
+    root: Path, *, n_images: int = 24, spatial_dims: int = 3, n_inner: int = 1, **sections
+) -> Study:
     """Write cohort and preprocess outputs with their records, and return the configuration."""
     values = {
         "output": {"path": str(root)},
@@ -40,31 +42,38 @@ def make_study(root: Path, *, n_images: int = 24, spatial_dims: int = 3, **secti
     study = build_study(values)
     images, labels = make_images(n_images, seed=0, spatial_dims=spatial_dims)
     names = [f"sub-{row:010x}_img-{row:012x}" for row in range(n_images)]
-    _write_cohort(study, names=names, labels=labels)
+    _write_cohort(study, names=names, labels=labels, n_inner=n_inner)
     _write_arrays(study, names=names, images=images)
     return study
 
 
-def _write_cohort(study: Study, *, names, labels) -> None:
+def _write_cohort(study: Study, *, names, labels, n_inner: int) -> None:
     layout = Layout(study.output.path)
     with open_step("cohort", study) as step:
         rows = [
             {
-                "fold": fold,
+                "fold": part * n_inner + inner,
                 "repeat": 0,
-                "part": fold,
-                "inner": 0,
+                "part": part,
+                "inner": inner,
                 "image_id": name,
                 "subject": name.partition("_")[0],
                 "label": ["benign", "nodule"][label],
-                "split": ["test", "validation", "train"][min((row // 2 + 2 * fold) % 4, 2)],
+                "split": _name_split(row // 2, part, inner=inner),
             }
-            for fold in (0, 1)
+            for part in (0, 1)
+            for inner in range(n_inner)
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         ]
         write_table(step.write(layout.folds), rows, columns=FOLD_COLUMNS)
-        summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2}
+        summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2 * n_inner}
         write_json(step.write(layout.cohort_summary), summary)
+
+
+def _name_split(pair: int, part: int, *, inner: int) -> str:
+    """Return the side of a pair of subjects: each inner training validates on another quarter."""
+    place = (pair + 2 * part) % 4
+    return "test" if place == 0 else "validation" if place == 1 + inner else "train"
 
 
 def _write_arrays(study: Study, *, names, images) -> None:

@@ -68,7 +68,14 @@ def _compare_section(
 
 def _show(values: dict[str, JsonValue], key: str) -> str:
     """Return a value as text; a missing one is told from null, and true from 1."""
-    return repr(values[key]) if key in values else "absent"
+    return repr(_in_order(values[key])) if key in values else "absent"
+
+
+def _in_order(value: JsonValue) -> JsonValue:
+    """Return a value whose objects have their keys in one order, as records have them."""
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def _find_step_faults(records: Records, required: Sequence[str]) -> list[Finding]:

@@ -12,6 +12,7 @@ from medvision.errors import AuditError
 from medvision.layout import STEPS
 
 RECORD = "record.json"
+_WITHIN = {"tune": "/*/part-*", "train": "/*/fold-*"}
 _KEYS = {field.name for field in dataclasses.fields(Record)}
 
 
@@ -26,8 +27,8 @@ def find_record_paths(root: Path) -> list[str]:
     """
     paths: list[Path] = []
     for step in STEPS[: STEPS.index("audit")]:
-        pattern = f"{step}/*/fold-*/{RECORD}" if step == "train" else f"{step}/{RECORD}"
-        paths += sorted(root.glob(pattern))
+        within = _WITHIN.get(step, "")
+        paths += sorted(root.glob(f"{step}{within}/{RECORD}"))
     return [path.relative_to(root).as_posix() for path in paths]
 
 

@@ -211,7 +211,7 @@ def open_step(
     """
     layout = find_layout(study)
     for earlier in upstream:
-        _check_upstream(layout, study, earlier=earlier)
+        check_upstream(layout, study, earlier=earlier)
     record = layout.record(name)
     with storage_faults(record):
         record.parent.mkdir(parents=True, exist_ok=True)
@@ -247,8 +247,17 @@ def _clear_earlier_run(layout: Layout, name: str, *, keeps: Path | None) -> None
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
-def _check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
-    """Refuse an earlier step that did not finish or belongs to another configuration."""
+def check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
+    """Refuse an earlier step that did not finish or belongs to another configuration.
+
+    Args:
+        layout: Where the study lies.
+        study: The configuration in force.
+        earlier: Step name.
+
+    Raises:
+        StaleOutputError: With the command that runs the step.
+    """
     record = read_record(layout, earlier)
     if record is None:
         raise StaleOutputError(

@@ -7,7 +7,8 @@ from medvision.layout import Layout
 def name_command(step: str) -> str:
     """Return the command line that runs a step."""
     command, *fold = step.split("/")
-    options = f" --arm {fold[0]} --fold {fold[1].removeprefix('fold-')}" if fold else ""
+    kind, _, number = fold[1].partition("-") if fold else ("", "", "")
+    options = f" --arm {fold[0]} --{kind} {number}" if fold else ""
     return f"medvision {command}{options}"
 
 

@@ -1,5 +1,6 @@
 """Which steps a study has: the folds that its cohort was split into, and the order of the work."""
 
+from medvision.cli._searches import list_searches
 from medvision.config.model import Study
 from medvision.errors import DataError
 from medvision.layout import STEPS, Layout
@@ -20,10 +21,11 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     skipped |= {"pull"} if study.pacs.protocol == "none" else set()
     skipped |= set() if study.model.weights == "pretrain" else {"pretrain"}
     names = [name for name in STEPS if name not in skipped]
+    names.remove("tune")
     place = names.index("train")
     folds = range(_count_folds(study, layout))
     trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
-    return (*names[:place], *trained, *names[place + 1 :])
+    return (*names[:place], *list_searches(study, layout), *trained, *names[place + 1 :])
 
 
 def _count_folds(study: Study, layout: Layout) -> int:

@@ -25,6 +25,7 @@ COMMANDS = {
     "cohort": "Join labels, find leakage, split subjects into folds.",
     "preprocess": "Compute the arrays that networks are trained on.",
     "pretrain": "Train starting weights on a source task.",
+    "tune": "Search hyper-parameters of one tested part.",
     "train": "Fine-tune one arm on one fold.",
     "predict": "Compute probabilities of validation and test images.",
     "evaluate": "Compute statistics with intervals on held-out subjects.",

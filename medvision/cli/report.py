@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from medvision import __version__
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_trained
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
@@ -34,7 +35,7 @@ _TABLES = {
 }
 _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
-    *("augment", "train", "evaluate", "explain", "compute"),
+    *("augment", "tune", "train", "evaluate", "explain", "compute"),
 )
 _COMMAND = "snakemake --cores all --configfile config/config.yaml"
 
@@ -69,7 +70,9 @@ def command(study: Study, layout: Layout) -> None:
 
 def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
     """Return the steps to read: those that a report needs, and the others as far as they ran."""
-    trained = list_trained(study, layout) if layout.folds.is_file() else ()
+    has_folds = layout.folds.is_file()
+    trained = list_trained(study, layout) if has_folds else ()
+    trained = (*(list_searches(study, layout) if has_folds else ()), *trained)
     done = [name for name in (*_OPTIONAL, *trained) if layout.record(name).is_file()]
     for name in {*_OPTIONAL, *trained} - set(done):
         _log.warning("report: step %s was not run, so its part is left out.", name)
@@ -94,6 +97,11 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
         },
         documents=_read_documents(step, done),
         histories=_read_histories(step, done),
+        searches=[
+            cast(dict[str, JsonValue], read_json(step.read(chosen_path(layout, name))))
+            for name in list_searches(study, layout)
+            if name in done
+        ],
         settings={name: settings[name] for name in _SECTIONS if name in settings},
         records=_read_records(layout, done),
         version=__version__,

@@ -2,21 +2,18 @@
 
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from medvision import __version__
-from medvision.cli._learning import (
-    LearningData,
-    hash_settings,
-    prepare_device,
-    read_learning_data,
-)
+from medvision.cli._fitting import Job, Trained, Watch, fit_seed, list_upstream
+from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._starting import Start, find_start
+from medvision.cli._searches import chosen_path, find_search, read_chosen
+from medvision.cli._starting import find_start
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
@@ -26,10 +23,6 @@ from medvision.layout import Layout
 from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-    from medvision.learn.dataset import Transform
     from medvision.learn.train import Fit
     from medvision.learn.transfer import WeightsReport
 
@@ -58,38 +51,13 @@ _log = logging.getLogger(__name__)
 @click.option("--fold", required=True, type=click.IntRange(min=0))
 def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     """Train all seeds of one arm on one fold."""
-    if arm not in study.arms:
-        raise ConfigError(
-            f"--arm: arm must be one of {', '.join(study.arms)} for model.weights "
-            f"{study.model.weights}, got {arm}.",
-            "set train.compare_scratch to true to train scratch too."
-            if arm == "scratch"
-            else "set model.weights to pretrain, a name, a file or a study to train transfer.",
-        )
-    upstream = ["cohort", "preprocess"]
-    if arm == "transfer" and study.model.weights == "pretrain":
-        upstream.append("pretrain")
+    searches = find_search(study, layout, arm=arm, fold=fold)
+    upstream = (*list_upstream(study, arm), *searches)
     with open_step(layout.fold_step(arm, fold), study, upstream=upstream) as step:
-        _train_fold(step, arm=arm, fold=fold)
+        _train_fold(step, arm=arm, fold=fold, searches=searches)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What all seeds of one arm on one fold have in common."""
-
-    step: Step
-    data: LearningData
-    arm: str
-    fold: int
-    device: "torch.device"
-    start: Start
-
-    def path(self, seed: int, name: str) -> Path:
-        """Return a file in a seed's folder."""
-        return self.step.layout.seed(self.arm, self.fold, seed=seed) / name
-
-
-def _train_fold(step: Step, *, arm: str, fold: int) -> None:
+def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...]) -> None:
     """Train one network per seed, and drop the resume data when all are done."""
     device = prepare_device(step)
     data = read_learning_data(step)
@@ -99,143 +67,80 @@ def _train_fold(step: Step, *, arm: str, fold: int) -> None:
             "folds count from 0; cohort.folds, inner_folds and repeats say how many there are.",
         )
     start = find_start(step, data, arm=arm)
-    job = _Job(step, data, arm, fold, device, start)
+    settings = _choose_settings(step, searches)
+    job = Job(step, settings, data, arm, fold, device, start)
     seeds = step.study.train.seeds
     for seed in seeds:
         _train_seed(job, seed)
     step.facts["seeds"] = list(seeds)
     for seed in seeds:
-        shutil.rmtree(job.path(seed, "resume"), ignore_errors=True)
+        shutil.rmtree(_path(job, seed, "resume"), ignore_errors=True)
 
 
-def _train_seed(job: _Job, seed: int) -> None:
-    """Build, load, freeze, fit and write one network."""
-    from medvision.learn.backbones import blocks
-    from medvision.learn.freezing import freeze
-
-    model, report = _build_model(job, seed)
-    section = job.step.study.model
-    # A network from scratch has nothing worth keeping: its policy is always full.
-    frozen = freeze(
-        model,
-        blocks(section.backbone),
-        policy=section.policy if job.start.path is not None else "full",
-        frozen_blocks=section.frozen_blocks,
-    )
-    fit = _fit(job, model, seed=seed, frozen=frozen)
-    _write_model(job, fit, seed=seed)
-    _write_summary(job, fit, seed=seed, model=model, report=report)
+def _choose_settings(step: Step, searches: tuple[str, ...]) -> Study:
+    """Return the settings of a training: the study's, with what its part's search chose."""
+    settings = step.study
+    for search in searches:
+        chosen = read_chosen(step.read(chosen_path(step.layout, search)))
+        settings = settings.with_values(chosen)
+        step.facts["chosen"] = chosen
+    return settings
 
 
-def _build_model(job: _Job, seed: int) -> "tuple[nn.Module, WeightsReport | None]":
-    """Build a network, random from the seed, and give it the starting weights if any."""
-    from medvision.learn.backbones import build_backbone, head_names
-    from medvision.learn.sources import read_weights
-    from medvision.learn.transfer import load_weights
-    from medvision.runtime.seeds import derive_seed, seed_everything
-
-    section = job.step.study.model
-    seed_everything(derive_seed("initial-weights", job.fold, seed))
-    model = build_backbone(
-        section.backbone,
-        spatial_dims=job.data.store.spatial_dims,
-        channels=job.data.channels,
-        n_classes=len(job.data.classes),
-        form=job.start.form,
-    )
-    if job.start.path is None:
-        return model, None
+def _train_seed(job: Job, seed: int) -> None:
+    """Fit and write one network, or go on where it was interrupted."""
+    from medvision.learn.board import open_board
+    from medvision.learn.train import State
 
     def write(report: "WeightsReport") -> None:
         rows = [asdict(row) for row in report.rows]
-        write_table(job.step.write(job.path(seed, "weights.tsv")), rows, columns=WEIGHTS_COLUMNS)
+        write_table(job.step.write(_path(job, seed, "weights.tsv")), rows, columns=WEIGHTS_COLUMNS)
 
-    report = load_weights(
-        model,
-        read_weights(job.start.path),
-        head=head_names(section.backbone),
-        minimum_match=section.minimum_match,
-        adapt_3d=section.adapt_3d,
-        on_report=write,
-    )
-    _log.info("weights: %d tensors loaded, %.0f %% of the backbone", *_count(report))
-    return model, report
-
-
-def _count(report: "WeightsReport") -> tuple[int, float]:
-    """Return (tensors loaded or adapted, matching share in percent)."""
-    return report.count("loaded") + report.count("adapted"), 100 * report.match
-
-
-def _fit(job: _Job, model: "nn.Module", *, seed: int, frozen: tuple[str, ...]) -> "Fit":
-    """Train, or go on training, on this fold's images."""
-    from medvision.learn.board import open_board
-    from medvision.learn.train import State, fit_network
-    from medvision.runtime.seeds import derive_seed
-
-    settings = dict(job.step.study.train)
-    del settings["seeds"], settings["compare_scratch"]
     parts = {"seed": seed, "weights": job.start.digest, "form": job.start.describe()}
     digest = hash_settings(job.step, parts)
-    with open_board(job.path(seed, "tensorboard")) as add_row:
-        return fit_network(
-            model,
-            job.data.examples(job.data.select(job.fold, "train")),
-            validation=job.data.examples(job.data.select(job.fold, "validation")),
-            n_classes=len(job.data.classes),
-            frozen=frozen,
-            seed=derive_seed("train", job.fold, seed),
-            device=job.device,
-            transform=_build_transform(job.step.study, job.data.store.spatial_dims),
-            state=State(job.path(seed, "resume") / "state.pt", digest),
+    with open_board(_path(job, seed, "tensorboard")) as add_row:
+        watch = Watch(
+            f"training {job.arm}, fold {job.fold}, seed {seed}",
+            state=State(_path(job, seed, "resume") / "state.pt", digest),
             on_epoch=add_row,
-            description=f"training {job.arm}, fold {job.fold}, seed {seed}",
-            **settings,
+            on_report=write,
         )
+        trained = fit_seed(job, seed, watch=watch)
+    _write_model(job, trained.fit, seed=seed)
+    _write_summary(job, trained, seed=seed)
 
 
-def _build_transform(study: Study, spatial_dims: int) -> "Transform | None":
-    """Introduce the augmentation to the training; None where nothing is to change."""
-    from medvision.augment.batch import apply_parameters, draw_parameters
-
-    section = study.augment
-    if not any(dict(section).values()):
-        return None
-
-    def transform(images: "Tensor", generator: "torch.Generator") -> "Tensor":
-        parameters = draw_parameters(
-            generator, n_images=len(images), spatial_dims=spatial_dims, **dict(section)
-        )
-        return apply_parameters(images, parameters)
-
-    return transform
+def _path(job: Job, seed: int, name: str) -> Path:
+    """Return a file in a seed's folder."""
+    return job.step.layout.seed(job.arm, job.fold, seed=seed) / name
 
 
-def _write_model(job: _Job, fit: "Fit", *, seed: int) -> None:
+def _write_model(job: Job, fit: "Fit", *, seed: int) -> None:
     """Write the best epoch's network and the history."""
     from medvision.runtime.checkpoint import ModelMeta, save_model
 
     meta = ModelMeta(
-        backbone=job.step.study.model.backbone,
+        backbone=job.settings.model.backbone,
         spatial_dims=job.data.store.spatial_dims,
         channels=job.data.channels,
         classes=job.data.classes,
         medvision_version=__version__,
         form=job.start.form,
     )
-    save_model(job.step.write(job.path(seed, "model.safetensors")), fit.tensors, meta=meta)
-    write_table(job.step.write(job.path(seed, "history.tsv")), fit.history, columns=HISTORY_COLUMNS)
+    save_model(job.step.write(_path(job, seed, "model.safetensors")), fit.tensors, meta=meta)
+    write_table(
+        job.step.write(_path(job, seed, "history.tsv")), fit.history, columns=HISTORY_COLUMNS
+    )
 
 
-def _write_summary(
-    job: _Job, fit: "Fit", *, seed: int, model: "nn.Module", report: "WeightsReport | None"
-) -> None:
+def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
     """Write what became of the starting weights, and the training in a few numbers."""
     from medvision.learn.freezing import count_trainable
 
-    if report is None:
-        write_table(job.step.write(job.path(seed, "weights.tsv")), [], columns=WEIGHTS_COLUMNS)
-    trainable, parameters = count_trainable(model)
+    if trained.report is None:
+        write_table(job.step.write(_path(job, seed, "weights.tsv")), [], columns=WEIGHTS_COLUMNS)
+    trainable, parameters = count_trainable(trained.model)
+    fit, report = trained.fit, trained.report
     best = fit.history[fit.best_epoch - 1]
     summary: dict[str, JsonValue] = {
         "best_epoch": fit.best_epoch,
@@ -252,4 +157,4 @@ def _write_summary(
         "weights_layout": report.layout if report is not None else None,
         "network_form": job.start.describe(),
     }
-    write_json(job.step.write(job.path(seed, "summary.json")), summary)
+    write_json(job.step.write(_path(job, seed, "summary.json")), summary)

@@ -79,3 +79,13 @@ class CohortSection(Section):
     def n_fits(self) -> int:
         """How often an arm is trained with each seed."""
         return self.folds * self.inner_folds * self.repeats
+
+    @property
+    def fits_per_part(self) -> int:
+        """How many trainings, each with other validation subjects, test the same subjects."""
+        return self.folds if self.held_out is not None else self.inner_folds
+
+    @property
+    def n_parts(self) -> int:
+        """How many sets of test subjects there are, those of every repeat counted."""
+        return self.n_fits // self.fits_per_part

@@ -30,6 +30,7 @@ from medvision.config.sections import (
     Section,
     TrainSection,
 )
+from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
 from medvision.runtime.files import hash_bytes
@@ -44,7 +45,8 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "cohort": ("data", "cohort", "quality"),
     "preprocess": ("data", "preprocess"),
     "pretrain": ("model", "pretrain", "preprocess", "compute"),
-    "train": ("model", "augment", "train", "compute"),
+    "tune": ("model", "augment", "train", "tune", "compute"),
+    "train": ("model", "augment", "train", "tune", "compute"),
     "predict": ("model", "train", "compute"),
     "evaluate": ("evaluate",),
     "explain": ("explain", "compute"),
@@ -68,6 +70,7 @@ class Study(Section):
     model: ModelSection = ModelSection()
     pretrain: PretrainSection = PretrainSection()
     augment: AugmentSection = AugmentSection()
+    tune: TuneSection = TuneSection()
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     explain: ExplainSection = ExplainSection()
@@ -95,6 +98,7 @@ class Study(Section):
             low, high = bounds
             if not low < high:
                 raise ValueError(f"preprocess.{name} must rise, got {low} to {high}")
+        check_space(self.tune, {name: getattr(self, name) for name in type(self).model_fields})
         return self
 
     @property
@@ -103,6 +107,23 @@ class Study(Section):
         if self.model.weights == "none":
             return ("scratch",)
         return ("transfer", "scratch") if self.train.compare_scratch else ("transfer",)
+
+    def with_values(self, values: Mapping[str, object]) -> "Study":
+        """Return the study with other values of fields that a search chooses.
+
+        Args:
+            values: `section.field` to value, of the sections that may be searched.
+
+        Raises:
+            ConfigError: A value breaks its rule.
+        """
+        changed = self.model_dump()
+        for key, value in values.items():
+            section, _, field = key.partition(".")
+            if section not in SEARCHED_SECTIONS or field not in changed[section]:
+                raise ConfigError(f"tune: chosen field must be one to search, got {key}.")
+            changed[section][field] = value
+        return build_study(changed)
 
     def settings(self, step: str) -> dict[str, JsonValue]:
         """Return the sections that a step obeys, as plain JSON types."""

@@ -129,6 +129,33 @@ def check_groups_together(assignments: Sequence[Assignment], groups: Mapping[str
             )
 
 
+def keep_untested(
+    assignments: Sequence[Assignment], folds: Sequence[int]
+) -> tuple[Assignment, ...]:
+    """Return what trainings may train and validate on, their test images left out.
+
+    Args:
+        assignments: All folds.
+        folds: Trainings that test the same subjects.
+
+    Returns:
+        Their train and validation images alone.
+
+    Raises:
+        CohortError: A subject that one of them tests trains or validates in one of them.
+    """
+    own = [item for item in assignments if item.fold in folds]
+    tested = {item.subject for item in own if item.split == "test"}
+    kept = tuple(item for item in own if item.split != "test")
+    for item in kept:
+        if item.subject in tested:
+            raise CohortError(
+                f"fold {item.fold}: a search must not see a subject that is tested, got "
+                f"{item.subject} in {item.split}."
+            )
+    return kept
+
+
 def build_assignments(rows: Sequence[Mapping[str, str]]) -> list[Assignment]:
     """Turn the rows of `cohort/folds.tsv` back into assignments."""
     return [

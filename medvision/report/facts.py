@@ -10,6 +10,7 @@ from medvision.report.methods import MethodsFacts, build_methods
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.provenance import ProvenanceFacts, build_provenance
 from medvision.report.quality import QualityFacts, build_quality
+from medvision.report.searching import SearchFacts, build_searches
 from medvision.report.sources import Sources
 from medvision.report.summary import summarise, summarise_briefly
 from medvision.report.words import RESEARCH_USE
@@ -30,6 +31,7 @@ class Facts:
     summary_lines: tuple[str, ...]
     cohort: CohortFacts
     quality: QualityFacts
+    searches: SearchFacts
     performance: PerformanceFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
@@ -62,6 +64,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         summary_lines=summarise_briefly(cohort, performance, explanation=explanation),
         cohort=cohort,
         quality=build_quality(sources),
+        searches=build_searches(sources),
         performance=performance,
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report.scaling import N4, describe_scaling, list_early
+from medvision.report.searching import SEARCHED, describe_searches, is_searched
 from medvision.report.sources import Sources
 from medvision.report.storage import describe_storage
 from medvision.report.words import METHODS, join_words, say, say_count, say_within
@@ -28,6 +29,9 @@ _CITATIONS = {
     "2018. doi:10.1109/CVPR.2018.00474.",
     "adamw": "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019. "
     "arXiv:1711.05101.",
+    "optuna": "Akiba T et al. Optuna: a next-generation hyperparameter optimization framework. KDD "
+    "2019. doi:10.1145/3292500.3330701.",
+    "tpe": "Bergstra J et al. Algorithms for hyper-parameter optimization. NeurIPS 2011.",
     "bootstrap": "Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B "
     "2007;69:369-390. doi:10.1111/j.1467-9868.2007.00593.x.",
     "integrated_gradients": "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep "
@@ -79,13 +83,14 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Preprocessing", "preprocess", _write_preprocess),
         ("Network", "model", _write_network),
         ("Training", "train", _write_training),
+        ("Hyper-parameters", "train", describe_searches),
         ("Statistics", "evaluate", _write_statistics),
         ("Explanations", "explain", _write_explanations),
     )
     paragraphs = tuple(
-        (heading, write(sources, cite))
+        (heading, text)
         for heading, section, write in writers
-        if section in sources.settings
+        if section in sources.settings and (text := write(sources, cite))
     )
     return MethodsFacts(paragraphs, tuple(_CITATIONS[key] for key in cited))
 
@@ -185,20 +190,13 @@ def _write_network(sources: Sources, cite: Cite) -> str:
         "pretrain": f"It started from weights trained here on a synthetic source task of "
         f"{_get(sources, 'pretrain.images')} images (epochs: {_get(sources, 'pretrain.epochs')}, "
         f"seed {_get(sources, 'pretrain.seed')}).",
-    }.get(str(weights), _say_given(str(weights)))
+    }.get(str(weights), "It started from weights that were given as a file.")
     policy = {
         "full": "All layers were trained.",
         "partial": f"The first {_get(sources, 'model.frozen_blocks')} blocks stayed frozen.",
         "linear": "Only the head was trained.",
     }.get(str(_get(sources, "model.policy")), "")
     return f"The classifier was a {name}{reference}. {origin} {policy}".strip()
-
-
-def _say_given(weights: str) -> str:
-    """Name what `model.weights` says, unless it is a path, whose folders may name people."""
-    if weights.startswith("path-"):
-        return "It started from weights that were given as a file."
-    return f"It started from the weights {weights}."
 
 
 def _write_training(sources: Sources, cite: Cite) -> str:
@@ -270,7 +268,9 @@ def _describe_absence(sources: Sources) -> str:
 
 
 def _get(sources: Sources, key: str) -> JsonValue:
-    """Return `section.field` of the settings."""
+    """Return `section.field` of the settings, or that it was searched."""
+    if is_searched(sources, key):
+        return SEARCHED
     section, _, name = key.partition(".")
     return sources.setting(section, name)
 

@@ -30,6 +30,7 @@ class Sources:
         tables: Name (`manifest`, `folds`, `metrics`, ...) to rows.
         documents: Name (`cohort_summary`, `explain_summary`, ...) to JSON object.
         histories: One per trained model.
+        searches: What each search for hyper-parameters chose, and by how many trials.
         settings: Configuration section to its fields.
         records: The steps' records, in the order of the steps.
         version: Version of medvision.
@@ -40,6 +41,7 @@ class Sources:
     tables: Mapping[str, Sequence[Row]]
     documents: Mapping[str, JsonObject] = field(default_factory=dict)
     histories: Sequence[History] = ()
+    searches: Sequence[JsonObject] = ()
     settings: Mapping[str, JsonObject] = field(default_factory=dict)
     records: Sequence[JsonObject] = ()
     version: str = ""

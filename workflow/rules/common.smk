@@ -44,6 +44,8 @@ shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
 wildcard_constraints:
     arm="transfer|scratch",
     fold=r"\d+",
+    part=r"\d+",
+    worker=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
 
@@ -79,6 +81,27 @@ def fold_models(arm, fold):
 def all_folds(path):
     """A path function of (arm, fold), for every arm and fold."""
     return [path(arm, fold) for arm in ARMS for fold in FOLDS]
+
+
+def search_file(name, arm="{arm}", part="{part}"):
+    """A file of the search of one arm and tested part."""
+    return layout.step(layout.tune_step(arm, part)) / name
+
+
+def search_marks(wildcards):
+    """The marks of the jobs that share a search, where several do."""
+    total = study.tune.workers
+    numbers = range(1, total + 1) if total > 1 else ()
+    return [
+        search_file(f"workers/{n}.json", wildcards.arm, wildcards.part) for n in numbers
+    ]
+
+
+def chosen_values(wildcards):
+    """What the search of a training's part chose, where there is a search."""
+    part = int(wildcards.fold) // study.cohort.fits_per_part
+    names = ("best.json", "record.json") if study.tune.trials else ()
+    return [search_file(name, wildcards.arm, part) for name in names]
 
 
 def starting_weights(wildcards):

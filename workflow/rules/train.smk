@@ -4,6 +4,7 @@ rule train:
         layout.folds,
         layout.record("preprocess"),
         starting_weights,
+        chosen_values,
     output:
         models=fold_models("{arm}", "{fold}"),
         record=layout.record("train/{arm}/fold-{fold}"),

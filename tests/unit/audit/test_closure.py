@@ -68,3 +68,12 @@ def test_settings_are_compared_by_value_and_kind() -> None:
         assert len(find_setting_faults(held, version="1", settings={"cohort": other})) == 1
     assert len(find_setting_faults(held, version="2", settings={"cohort": {"seed": 1}})) == 1
     assert len(find_setting_faults(held, version="1", settings={})) == 1
+
+
+def test_the_order_of_the_keys_within_a_setting_is_no_difference() -> None:
+    parameters = {"tune": {"space": {"b": {"y": 1, "x": 2}}}}
+    records = {"tune": Record("tune", "1", parameters, {}, {})}
+    settings = {"tune": {"space": {"b": {"x": 2, "y": 1}}}}
+    assert find_setting_faults(records, version="1", settings=settings) == []
+    changed = {"tune": {"space": {"b": {"x": 2, "y": 2}}}}
+    assert len(find_setting_faults(records, version="1", settings=changed)) == 1
