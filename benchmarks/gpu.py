@@ -11,7 +11,8 @@ from medvision.explain.methods import Settings, attribute
 from medvision.explain.network import canonicalise, reference_precision
 from medvision.learn.backbones import build_backbone
 from medvision.learn.dataset import Examples
-from medvision.learn.loop import build_engine, run_epoch
+from medvision.learn.loop import Position, build_engine, run_epoch
+from medvision.learn.settings import TrainSettings
 
 N_IMAGES, BATCH, SIDE = 32, 8, 96
 BACKBONE = "resnet18"
@@ -68,11 +69,18 @@ def time_training(device: torch.device, *, amp: str, is_augmented: bool) -> floa
     engine = build_engine(
         build_backbone(BACKBONE, spatial_dims=3, channels=1, n_classes=2),
         device,
-        learning_rate=1e-3,
-        weight_decay=0.01,
+        settings=TrainSettings(
+            epochs=1,
+            batch_size=BATCH,
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            imbalance="none",
+            monitor="loss",
+            patience=1,
+            amp=amp,
+        ),
         class_weights=np.ones(2),
-        frozen=(),
-        amp=amp,
+        blocks=(),
     )
 
     def transform(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -83,11 +91,12 @@ def time_training(device: torch.device, *, amp: str, is_augmented: bool) -> floa
         run_epoch(
             engine,
             examples,
-            order=np.arange(N_IMAGES),
-            batch_size=BATCH,
+            position=Position(np.arange(N_IMAGES)),
+            frozen=(),
             transform=transform if is_augmented else None,
             generator=torch.Generator().manual_seed(0),
             rate=lambda _: 1e-3,
+            should_stop=lambda: False,
         )
 
     return N_IMAGES / measure(train, repeats=5 if device.type == "cuda" else 1)

@@ -109,4 +109,12 @@ class RefusedInputError(MedvisionError):
     default_hint = "read ingest/rejects.tsv; mend the input, or accept the loss."
 
 
+class StoppedError(MedvisionError):
+    """The run was asked to stop (SIGTERM), and kept where it was."""
+
+    # EX_TEMPFAIL of sysexits.h: not a failure, to be tried again.
+    exit_code = 75
+    default_hint = "run the same command again: it goes on where this run stopped."
+
+
 UNKNOWN_ERROR_EXIT_CODE = 70

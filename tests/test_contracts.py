@@ -40,7 +40,7 @@ TAKERS = {
     ),
     "augment": ("medvision.augment.batch:draw_parameters",),
     "tune": ("medvision.learn.search:Search",),
-    "train": ("medvision.learn.train:fit_network",),
+    "train": ("medvision.learn.settings:TrainSettings",),
     "evaluate": ("medvision.domain.evaluation:evaluate_predictions",),
     "explain": ("medvision.explain.study:explain_predictions",),
     "report": ("medvision.report.facts:build_facts",),

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medvision.cli._learning import LearningData
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from medvision.learn.dataset import Transform
-    from medvision.learn.train import Fit, HistoryRow, State
+    from medvision.learn.epochs import HistoryRow, State
+    from medvision.learn.freezing import Freezing
+    from medvision.learn.settings import TrainSettings
+    from medvision.learn.train import Fit
     from medvision.learn.transfer import WeightsReport
 
 _log = logging.getLogger(__name__)
@@ -54,12 +57,14 @@ class Watch:
         state: Where the unfinished training is kept, or None.
         on_epoch: Told every epoch's row.
         on_report: Told what became of the starting weights.
+        should_stop: Asked before every step whether to keep the state and end.
     """
 
     description: str
     state: "State | None" = None
     on_epoch: "Callable[[HistoryRow], None] | None" = None
     on_report: "Callable[[WeightsReport], None] | None" = None
+    should_stop: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -101,19 +106,8 @@ def fit_seed(job: Job, seed: int, *, watch: Watch) -> Trained:
         TrainingError: The images cannot be trained on, or the loss is not finite.
         WeightsError: The starting weights do not fit.
     """
-    from medvision.learn.backbones import blocks
-    from medvision.learn.freezing import freeze
-
     model, report = _build_model(job, seed, watch=watch)
-    section = job.settings.model
-    # A network from scratch has nothing worth keeping: its policy is always full.
-    frozen = freeze(
-        model,
-        blocks(section.backbone),
-        policy=section.policy if job.start.path is not None else "full",
-        frozen_blocks=section.frozen_blocks,
-    )
-    return Trained(model, report, _fit(job, model, seed=seed, frozen=frozen, watch=watch))
+    return Trained(model, report, _fit(job, model, seed=seed, watch=watch))
 
 
 def _build_model(job: Job, seed: int, *, watch: Watch) -> "tuple[nn.Module, WeightsReport | None]":
@@ -152,28 +146,47 @@ def _count(report: "WeightsReport") -> tuple[int, float]:
     return report.count("loaded") + report.count("adapted"), 100 * report.match
 
 
-def _fit(
-    job: Job, model: "nn.Module", *, seed: int, frozen: tuple[str, ...], watch: Watch
-) -> "Fit":
+def _describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
+    """Return the settings of one network, and what of it is kept frozen."""
+    from medvision.learn.backbones import blocks
+    from medvision.learn.freezing import Freezing
+    from medvision.learn.settings import TrainSettings
+
+    section = job.settings.model
+    values = dict(job.settings.train)
+    del values["seeds"], values["compare_scratch"]
+    settings = TrainSettings(**values)
+    if job.start.path is None:
+        # A network from scratch has nothing worth keeping: all of it is trained, at one rate.
+        return replace(settings, depth_decay=1.0), Freezing(blocks(section.backbone), "full")
+    return settings, Freezing(
+        blocks(section.backbone),
+        section.policy,
+        frozen_blocks=section.frozen_blocks,
+        unfreeze_epochs=section.unfreeze_epochs,
+    )
+
+
+def _fit(job: Job, model: "nn.Module", *, seed: int, watch: Watch) -> "Fit":
     """Train, or go on training, on this fold's images."""
     from medvision.learn.train import fit_network
     from medvision.runtime.seeds import derive_seed
 
-    settings = dict(job.settings.train)
-    del settings["seeds"], settings["compare_scratch"]
+    settings, freezing = _describe_training(job)
     return fit_network(
         model,
         job.data.examples(job.data.select(job.fold, "train")),
         validation=job.data.examples(job.data.select(job.fold, "validation")),
         n_classes=len(job.data.classes),
-        frozen=frozen,
+        settings=settings,
+        freezing=freezing,
         seed=derive_seed("train", job.fold, seed),
         device=job.device,
         transform=_build_transform(job.settings, job.data.store.spatial_dims),
         state=watch.state,
         on_epoch=watch.on_epoch,
+        should_stop=watch.should_stop,
         description=watch.description,
-        **settings,
     )
 
 

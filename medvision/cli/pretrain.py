@@ -43,9 +43,10 @@ def command(study: Study, layout: Layout) -> None:
 
 def _pretrain(step: Step) -> None:
     """Make the source images in the size of the study's, train on them, and write the result."""
+    from medvision.learn.epochs import State
     from medvision.learn.pretrain import pretrain_backbone
-    from medvision.learn.train import State
     from medvision.phantom.source_task import generate_source_images
+    from medvision.runtime.stopping import heed_sigterm
 
     section = step.study.pretrain
     device = prepare_device(step)
@@ -55,19 +56,21 @@ def _pretrain(step: Step) -> None:
         n_images=section.images, size=(i, j, k), seed=section.seed
     )
     state = State(step.layout.step("pretrain") / "resume" / "state.pt", hash_settings(step, {}))
-    result = pretrain_backbone(
-        _fit_shape(volumes, shape),
-        labels,
-        class_names=names,
-        backbone=step.study.model.backbone,
-        seed=section.seed,
-        epochs=section.epochs,
-        batch_size=section.batch_size,
-        learning_rate=section.learning_rate,
-        amp=section.amp,
-        device=device,
-        state=state,
-    )
+    with heed_sigterm() as should_stop:
+        result = pretrain_backbone(
+            _fit_shape(volumes, shape),
+            labels,
+            class_names=names,
+            backbone=step.study.model.backbone,
+            seed=section.seed,
+            epochs=section.epochs,
+            batch_size=section.batch_size,
+            learning_rate=section.learning_rate,
+            amp=section.amp,
+            device=device,
+            state=state,
+            should_stop=should_stop,
+        )
     step.seed = section.seed
     _write(step, result, shape=shape, names=tuple(names))
 

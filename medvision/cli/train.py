@@ -44,7 +44,8 @@ _log = logging.getLogger(__name__)
 @study_command(
     "train",
     help="Fine-tune one arm on one fold, one network per seed. Run again after an interruption, "
-    "it goes on after the last complete epoch.",
+    "it goes on after the last complete epoch; told to stop (SIGTERM), it "
+    "ends after the step under way, keeps where it is, and exits with 75.",
     example="medvision train --config config/config.yaml --arm transfer --fold 0",
 )
 @click.option("--arm", required=True, type=click.Choice(ARMS))
@@ -90,7 +91,8 @@ def _choose_settings(step: Step, searches: tuple[str, ...]) -> Study:
 def _train_seed(job: Job, seed: int) -> None:
     """Fit and write one network, or go on where it was interrupted."""
     from medvision.learn.board import open_board
-    from medvision.learn.train import State
+    from medvision.learn.epochs import State
+    from medvision.runtime.stopping import heed_sigterm
 
     def write(report: "WeightsReport") -> None:
         rows = [asdict(row) for row in report.rows]
@@ -98,12 +100,13 @@ def _train_seed(job: Job, seed: int) -> None:
 
     parts = {"seed": seed, "weights": job.start.digest, "form": job.start.describe()}
     digest = hash_settings(job.step, parts)
-    with open_board(_path(job, seed, "tensorboard")) as add_row:
+    with heed_sigterm() as should_stop, open_board(_path(job, seed, "tensorboard")) as add_row:
         watch = Watch(
             f"training {job.arm}, fold {job.fold}, seed {seed}",
             state=State(_path(job, seed, "resume") / "state.pt", digest),
             on_epoch=add_row,
             on_report=write,
+            should_stop=should_stop,
         )
         trained = fit_seed(job, seed, watch=watch)
     _write_model(job, trained.fit, seed=seed)
@@ -146,6 +149,7 @@ def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
         "best_epoch": fit.best_epoch,
         "epochs": len(fit.history),
         "is_stopped_early": fit.is_stopped_early,
+        "reuses_features": fit.reuses_features,
         "validation_loss": best["validation_loss"],
         "validation_auc": best["validation_auc"],
         "parameters": parameters,

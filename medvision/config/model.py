@@ -91,6 +91,10 @@ class Study(Section):
         has_input = self.data.labels and (self.data.path or is_pulled)
         if self.data.kind != "phantom" and not has_input:
             raise ValueError(f"data.path and data.labels must be given for kind {self.data.kind}")
+        if self.train.schedule == "one_cycle" and self.train.warm_up_epochs:
+            raise ValueError("train.warm_up_epochs must be 0 for one_cycle, which has its own")
+        if self.train.loss == "focal" and self.train.label_smoothing:
+            raise ValueError("train.label_smoothing must be 0 for loss focal")
         for name in ("window", "percentiles"):
             bounds = getattr(self.preprocess, name)
             if isinstance(bounds, str):

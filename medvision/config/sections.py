@@ -99,10 +99,15 @@ class ModelSection(Section):
         description="Weights for images in a network for volumes: inflate repeats each kernel "
         "along K and divides by its depth; acs lays a third of them in each plane; none refuses.",
     )
-    policy: Literal["full", "partial", "linear"] = Field(
-        "full", description="Train all, all but the first blocks, or the head only."
+    policy: Literal["full", "partial", "linear", "gradual"] = Field(
+        "full",
+        description="Train all, all but the first blocks, the head only, or gradual: the head "
+        "first, then block after block from the head down.",
     )
     frozen_blocks: Positive = Field(1, description="Blocks kept frozen by policy partial.")
+    unfreeze_epochs: Positive = Field(
+        1, description="Epochs from one block's release to the next by policy gradual."
+    )
     minimum_match: Fraction = Field(
         0.5, description="Smallest share of backbone tensors that must be loaded."
     )
@@ -151,14 +156,60 @@ class TrainSection(Section):
     )
     epochs: Positive = Field(18, description="Most passes over the training images.")
     batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Images a step.")
-    learning_rate: PositiveFloat = Field(0.001, description="Peak learning rate (one cycle).")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW's decay.")
+    accumulation: Positive = Field(
+        1,
+        description="Passes that each step's images are divided among, to fit the memory. The "
+        "gradient is the same but for rounding; BatchNorm sees the images of one pass.",
+    )
+    loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="What is fitted.")
+    focal_gamma: Annotated[float, Field(ge=0)] = Field(
+        2.0, description="How much the focal loss turns from images that are right already."
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of each label spread over all classes; not for focal."
+    )
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9, description="Nesterov's momentum of sgd."
+    )
+    learning_rate: PositiveFloat = Field(0.001, description="Peak learning rate.")
+    depth_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="Factor of the learning rate from one block to the next below it, of the "
+        "transfer arm; the head has the whole rate.",
+    )
+    schedule: Literal["one_cycle", "cosine", "constant", "plateau"] = Field(
+        "one_cycle", description="Course of the learning rate."
+    )
+    warm_up_epochs: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Epochs of linear warm-up; not for one_cycle, which has its own."
+    )
+    plateau_epochs: Annotated[int, Field(ge=0)] = Field(
+        3, description="Epochs without improvement that plateau bears before it lowers the rate."
+    )
+    plateau_factor: Fraction = Field(0.1, description="What plateau multiplies the rate by.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.01, description="The optimiser's decay of the weights."
+    )
+    clip_norm: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Largest norm of a step's gradient; 0 is no limit."
+    )
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="Decay of a moving average of the weights, which is what is validated and "
+        "kept; 0 is none.",
+    )
     imbalance: Literal["none", "weights", "sampling"] = Field(
         "weights", description="Remedy for rare classes: loss weights or balanced sampling."
     )
     monitor: Literal["loss", "auc"] = Field("loss", description="Validation figure to improve.")
     patience: Positive = Field(10, description="Epochs without improvement before stopping.")
     amp: Literal["auto", "off"] = Field("auto", description="Mixed precision on a GPU.")
+    reuse_features: Literal["auto", "off"] = Field(
+        "auto",
+        description="Compute a frozen backbone's features once for all epochs, where policy is "
+        "linear and nothing is augmented.",
+    )
 
 
 class EvaluateSection(Section):

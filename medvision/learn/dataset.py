@@ -73,7 +73,7 @@ def draw_order(
 
 
 def iterate_batches(
-    examples: Examples, order: NDArray[np.int64], *, batch_size: int
+    examples: Examples, order: NDArray[np.int64], *, batch_size: int, first: int = 0
 ) -> Iterator[Batch]:
     """Yield the images in the given order.
 
@@ -83,9 +83,10 @@ def iterate_batches(
         examples: Where the images come from.
         order: Positions in `examples`, (m,).
         batch_size: Images in a batch, at least 2.
+        first: Number of the first batch that is yielded; those before it are not read.
     """
     room = _make_room(examples.arrays, batch_size + 1)
-    for chosen in _split(order, batch_size):
+    for chosen in _split(order, batch_size)[first:]:
         yield Batch(
             read_images(examples.arrays, examples.rows[chosen], room=room),
             torch.from_numpy(examples.labels[chosen]),

@@ -1,25 +1,21 @@
 """One epoch of training: forward, loss, backward, step; nothing hidden."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from medvision.errors import TrainingError
+from medvision.learn.averaging import Average
 from medvision.learn.dataset import Batch, Examples, Transform, iterate_batches
 from medvision.learn.freezing import set_train_mode
-
-Amp = Literal["auto", "off"]
-
-_WARM_UP = 0.3
-_START_DIVISOR = 25.0
-_END_DIVISOR = 1e4
+from medvision.learn.losses import Loss, compute_losses
+from medvision.learn.optimizers import build_optimizer, group_parameters, set_learning_rate
+from medvision.learn.settings import Amp, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -28,11 +24,12 @@ class Engine:
 
     Args:
         model: Network on its device.
-        optimizer: Holds the trainable parameters.
+        optimizer: Holds the parameters, a group per depth.
         scaler: Loss scaling of float16; switched off otherwise.
         amp_dtype: Type of mixed precision, or None for float32 throughout.
-        class_weights: Weight of each class in the loss, (classes,) float32 on the device.
-        frozen: Dotted names of the modules kept in evaluation mode.
+        loss: What is minimised.
+        average: Moving average of the weights, or None.
+        settings: What else a step obeys.
         device: Where the network is.
     """
 
@@ -40,50 +37,67 @@ class Engine:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     amp_dtype: torch.dtype | None
-    class_weights: Tensor
-    frozen: Sequence[str]
+    loss: Loss
+    average: Average | None
+    settings: TrainSettings
     device: torch.device
+
+
+@dataclass
+class Position:
+    """How far an epoch is, so that it can be left and taken up again between two steps.
+
+    Args:
+        order: Positions in the examples, in the order of the epoch.
+        n_steps: Steps done.
+        total: Sum of the images' losses so far.
+        count: Images so far.
+    """
+
+    order: NDArray[np.int64]
+    n_steps: int = 0
+    total: float = 0.0
+    count: int = 0
 
 
 def build_engine(
     model: nn.Module,
     device: torch.device,
     *,
-    learning_rate: float,
-    weight_decay: float,
+    settings: TrainSettings,
     class_weights: NDArray[np.float64],
-    frozen: Sequence[str],
-    amp: Amp,
+    blocks: Sequence[Sequence[str]],
 ) -> Engine:
-    """Put a network on its device and make its AdamW optimiser.
+    """Put a network on its device and make its optimiser.
 
     Args:
         model: Network; it is moved.
         device: Where to train.
-        learning_rate: Peak learning rate.
-        weight_decay: AdamW's decay.
+        settings: How to train.
         class_weights: Weight of each class in the loss, (classes,).
-        frozen: Dotted names of the modules kept in evaluation mode.
-        amp: auto takes mixed precision on a GPU.
-
-    Raises:
-        TrainingError: Nothing is left to train.
-
-    Source:
-        AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101.
+        blocks: Dotted module names by block, for the learning rate of each depth.
     """
     model.to(device)
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trainable:
-        raise TrainingError("model.policy: something must be left to train, got nothing.")
-    dtype = choose_amp_dtype(device, amp)
+    dtype = choose_amp_dtype(device, settings.amp)
     return Engine(
         model=model,
-        optimizer=torch.optim.AdamW(trainable, lr=learning_rate, weight_decay=weight_decay),
+        optimizer=build_optimizer(
+            settings.optimizer,
+            group_parameters(model, blocks, depth_decay=settings.depth_decay),
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            momentum=settings.momentum,
+        ),
         scaler=torch.amp.GradScaler(device.type, enabled=dtype is torch.float16),
         amp_dtype=dtype,
-        class_weights=torch.from_numpy(class_weights).float().to(device),
-        frozen=frozen,
+        loss=Loss(
+            settings.loss,
+            torch.from_numpy(class_weights).float().to(device),
+            focal_gamma=settings.focal_gamma,
+            label_smoothing=settings.label_smoothing,
+        ),
+        average=Average(settings.ema) if settings.ema else None,
+        settings=settings,
         device=device,
     )
 
@@ -98,91 +112,107 @@ def choose_amp_dtype(device: torch.device, amp: Amp) -> torch.dtype | None:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def compute_learning_rate(step: int, *, n_steps: int, peak: float) -> float:
-    """Return the one-cycle learning rate: up over the first 30 % of the steps, then down.
-
-    Both parts follow a cosine, from peak / 25 and to peak / 250 000. A pure function of the
-    step, so that a resumed training needs no scheduler state.
-
-    Args:
-        step: Steps done, in [0, n_steps).
-        n_steps: Steps of the whole training.
-        peak: Largest learning rate.
-
-    Source:
-        Smith and Topin 2019, arXiv:1708.07120; shape as torch.optim.lr_scheduler.OneCycleLR.
-    """
-    start = peak / _START_DIVISOR
-    top = max(_WARM_UP * n_steps - 1, 0.0)
-    if step <= top:
-        return _ease(start, peak, share=step / top if top else 1.0)
-    return _ease(peak, start / _END_DIVISOR, share=(step - top) / (n_steps - 1 - top))
-
-
-def _ease(begin: float, end: float, *, share: float) -> float:
-    """Go from begin to end along half a cosine."""
-    return end + (begin - end) / 2.0 * (math.cos(math.pi * share) + 1)
-
-
 def run_epoch(
     engine: Engine,
     examples: Examples,
     *,
-    order: NDArray[np.int64],
-    batch_size: int,
+    position: Position,
+    frozen: Sequence[str],
     transform: Transform | None,
     generator: torch.Generator,
     rate: Callable[[int], float],
-) -> float:
-    """Train on every image of the order once.
+    should_stop: Callable[[], bool],
+) -> float | None:
+    """Train on every image of the order once, from where the epoch was left.
 
     Args:
-        engine: Network and optimiser; both change.
+        engine: Network, optimiser and average; all change.
         examples: Training images.
-        order: Positions in `examples`.
-        batch_size: Images in a step.
+        position: Order of the epoch and how far it is; it moves on.
+        frozen: Dotted names of the modules kept in evaluation mode.
         transform: Random change of a batch, which is given on the engine's device, or None.
         generator: Source of the transform's randomness; it moves on.
         rate: Step within this epoch to learning rate.
+        should_stop: Asked before every step.
 
     Returns:
-        Mean training loss over the images, in nats.
+        Mean training loss over the images, in nats; None where it was stopped on the way.
 
     Raises:
-        TrainingError: The loss is not finite; the subjects of the batch are named.
+        TrainingError: Loss or gradient is not finite; the subjects of the batch are named.
     """
-    set_train_mode(engine.model, engine.frozen)
-    total, count = 0.0, 0
-    for step, batch in enumerate(iterate_batches(examples, order, batch_size=batch_size)):
-        for group in engine.optimizer.param_groups:
-            group["lr"] = rate(step)
+    set_train_mode(engine.model, frozen)
+    for batch in iterate_batches(
+        examples,
+        position.order,
+        batch_size=engine.settings.batch_size,
+        first=position.n_steps,
+    ):
+        if should_stop():
+            return None
+        set_learning_rate(engine.optimizer, rate(position.n_steps))
         # On the device first: random changes of a batch are work for a GPU where there is one.
         images = batch.images.to(engine.device)
         if transform is not None:
             images = transform(images, generator)
-        total += _take_step(engine, batch, images=images) * len(batch.subjects)
-        count += len(batch.subjects)
-    return total / count
+        position.total += _take_step(engine, batch, images=images) * len(batch.subjects)
+        position.count += len(batch.subjects)
+        position.n_steps += 1
+    return position.total / position.count
 
 
 def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
-    """Update the weights by one batch, and return its loss."""
+    """Update the weights by one batch, in as many passes as are set, and return its loss."""
     labels = batch.labels.to(engine.device)
     engine.optimizer.zero_grad(set_to_none=True)
-    with torch.autocast(
-        engine.device.type, dtype=engine.amp_dtype, enabled=engine.amp_dtype is not None
-    ):
-        logits = engine.model(images)
-    loss = functional.cross_entropy(logits.float(), labels, weight=engine.class_weights)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"training: loss must be finite, got {value} in a batch with the subjects "
-            f"{', '.join(sorted(set(batch.subjects)))}.",
-            "look at these subjects' images, or lower train.learning_rate; the last complete "
-            "epoch is kept.",
-        )
-    engine.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own gap
+    weight = engine.loss.class_weights[labels].sum()
+    value = 0.0
+    for part in _divide(len(labels), engine.settings.accumulation):
+        with torch.autocast(
+            engine.device.type, dtype=engine.amp_dtype, enabled=engine.amp_dtype is not None
+        ):
+            logits = engine.model(images[part])
+        loss = compute_losses(logits.float(), labels[part], engine.loss).sum() / weight
+        _check_finite("loss", float(loss.detach()), subjects=batch.subjects[part])
+        value += float(loss.detach())
+        engine.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own gap
+    _move_weights(engine, subjects=batch.subjects)
+    return value
+
+
+def _divide(n_images: int, n_passes: int) -> Iterator[slice]:
+    """Yield the images of each pass; a last one alone joins those before it, for BatchNorm."""
+    size = max(2, math.ceil(n_images / n_passes))
+    starts = list(range(0, n_images, size))
+    if len(starts) > 1 and n_images - starts[-1] == 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], n_images], strict=True):
+        yield slice(start, end)
+
+
+def _move_weights(engine: Engine, *, subjects: Sequence[str]) -> None:
+    """Check and clip the gradient, take the step, and average."""
+    engine.scaler.unscale_(engine.optimizer)
+    held = [p for p in engine.model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([p.grad for p in held if p.grad is not None])
+    # Of float16 the scaler itself leaves out such a step, and lowers its scale.
+    if not engine.scaler.is_enabled():
+        _check_finite("gradient", float(norm), subjects=subjects)
+    if engine.settings.clip_norm:
+        torch.nn.utils.clip_grads_with_norm_(held, engine.settings.clip_norm, norm)
     engine.scaler.step(engine.optimizer)
     engine.scaler.update()
-    return value
+    if engine.average is not None:
+        engine.average.update(engine.model)
+
+
+def _check_finite(thing: str, value: float, *, subjects: Sequence[str]) -> None:
+    """Refuse to go on with a number that is none, before any weight has moved by it."""
+    if math.isfinite(value):
+        return
+    raise TrainingError(
+        f"training: {thing} must be finite, got {value} in a batch with the subjects "
+        f"{', '.join(sorted(set(subjects)))}.",
+        "look at these subjects' images, or lower train.learning_rate; the last complete epoch is "
+        "kept.",
+    )

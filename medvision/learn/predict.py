@@ -28,7 +28,7 @@ def predict_logits(
     """
     model.eval()
     order = np.arange(len(examples))
-    batches = _fill_up(order)
+    batches = fill_up(order, BATCH_SIZE)
     outputs = [
         model(batch.images.to(device)).float().cpu()
         for batch in iterate_batches(examples, batches, batch_size=BATCH_SIZE)
@@ -36,9 +36,9 @@ def predict_logits(
     return torch.cat(outputs)[: len(order)].numpy()
 
 
-def _fill_up(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Repeat the last image until the batches are full."""
-    missing = -len(order) % BATCH_SIZE
+def fill_up(order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
+    """Repeat the last of some positions (n,) until the batches are full."""
+    missing = -len(order) % batch_size
     return np.concatenate([order, np.repeat(order[-1:], missing)])
 
 

@@ -1,6 +1,6 @@
 """Starting weights from a source task: the same network, other images, other labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from medvision.learn.backbones import build_backbone
 from medvision.learn.dataset import Examples
-from medvision.learn.loop import Amp
-from medvision.learn.train import Fit, State, fit_network
+from medvision.learn.epochs import State
+from medvision.learn.freezing import Freezing
+from medvision.learn.settings import Amp, TrainSettings
+from medvision.learn.train import Fit, fit_network
 from medvision.runtime.seeds import derive_seed, seed_everything
 
 VALIDATION_SHARE = 0.15
@@ -47,6 +49,7 @@ def pretrain_backbone(
     amp: Amp,
     device: torch.device,
     state: State | None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Pretraining:
     """Train a backbone with a head for the source task's classes.
 
@@ -62,12 +65,15 @@ def pretrain_backbone(
         amp: auto or off: mixed precision on a GPU.
         device: Where to train.
         state: Where the unfinished training is kept, or None.
+        should_stop: Asked before every step whether to keep the state and end.
 
     Returns:
         The network with the least validation loss.
 
     Raises:
-        TrainingError: A class is absent from a split, or the loss is not finite.
+        TrainingError: A class is absent from a split, the loss is not finite, or the memory is
+            full.
+        StoppedError: `should_stop` said so.
     """
     training, validation = _split(images, labels, seed=seed)
     seed_everything(derive_seed("pretrain-weights", seed))
@@ -82,20 +88,24 @@ def pretrain_backbone(
         training,
         validation=validation,
         n_classes=len(class_names),
-        frozen=(),
+        settings=TrainSettings(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=_WEIGHT_DECAY,
+            imbalance="none",
+            monitor="loss",
+            patience=epochs,
+            amp=amp,
+        ),
+        freezing=Freezing((), "full"),
         seed=derive_seed("pretrain-order", seed),
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=_WEIGHT_DECAY,
-        imbalance="none",
-        monitor="loss",
-        patience=epochs,
-        amp=amp,
         device=device,
         transform=None,
         state=state,
+        should_stop=should_stop,
         description="training the source task",
+        section="pretrain",
     )
     return Pretraining(fit, len(training), len(validation))
 

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, whole enough to go on bit-equal."""
+"""The state of a training between two steps, whole enough to go on bit-equal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from medvision.learn.loop import Engine
+from medvision.learn.loop import Engine, Position
 from medvision.runtime.checkpoint import load_state, save_state
 
 HistoryValue = int | float | None
@@ -22,15 +22,15 @@ class Run:
         generator: Source of order and augmentation.
         history: One row per epoch done.
         best_epoch: Epoch of the best weights, from 1; 0 before the first.
-        best_key: Its figures, larger is better.
         best_tensors: Its state dict, on the CPU.
+        position: How far the epoch under way is; None between two epochs.
     """
 
     generator: torch.Generator
     history: list[dict[str, HistoryValue]] = field(default_factory=list)
     best_epoch: int = 0
-    best_key: list[float] = field(default_factory=list)
     best_tensors: dict[str, Tensor] = field(default_factory=dict)
+    position: Position | None = None
 
     @property
     def n_epochs(self) -> int:
@@ -59,8 +59,9 @@ def write_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> 
         "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
         "history": run.history,
         "best_epoch": run.best_epoch,
-        "best_key": run.best_key,
         "best_tensors": run.best_tensors,
+        "position": _describe_position(run.position),
+        "average": (engine.average.n_steps, engine.average.tensors) if engine.average else None,
     }
     save_state(path, state, settings_digest=settings_digest)
 
@@ -83,6 +84,25 @@ def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> b
         torch.cuda.set_rng_state(cast(Tensor, state["cuda_generator"]))
     run.history = cast(list[dict[str, HistoryValue]], state["history"])
     run.best_epoch = cast(int, state["best_epoch"])
-    run.best_key = cast(list[float], state["best_key"])
     run.best_tensors = cast(dict[str, Tensor], state["best_tensors"])
+    run.position = _read_position(state["position"])
+    if engine.average is not None:
+        n_steps, tensors = cast(tuple[int, dict[str, Tensor]], state["average"])
+        engine.average.n_steps = n_steps
+        engine.average.tensors = {n: t.to(engine.device) for n, t in tensors.items()}
     return True
+
+
+def _describe_position(position: Position | None) -> tuple[Tensor, int, float, int] | None:
+    """Return a position as tensors and numbers, which are all that a state may hold."""
+    if position is None:
+        return None
+    return torch.from_numpy(position.order), position.n_steps, position.total, position.count
+
+
+def _read_position(value: object) -> Position | None:
+    """Return the position that `_describe_position` described."""
+    if value is None:
+        return None
+    order, n_steps, total, count = cast(tuple[Tensor, int, float, int], value)
+    return Position(order.numpy(), n_steps, total, count)

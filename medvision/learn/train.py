@@ -1,11 +1,8 @@
-"""Fitting a network: epochs, early stopping, and going on where a killed run stopped."""
+"""Fitting a network: what is checked before, and what comes out."""
 
 import logging
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,33 +10,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvision.errors import TrainingError
-from medvision.learn.dataset import Examples, Imbalance, Transform, count_batches, draw_order
+from medvision.learn.dataset import Examples, Imbalance, Transform
 from medvision.learn.depth import check_depth
-from medvision.learn.loop import Amp, Engine, build_engine, compute_learning_rate, run_epoch
-from medvision.learn.predict import predict_logits
-from medvision.learn.resume import HistoryValue, Run, copy_tensors, read_run, write_run
-from medvision.learn.scores import Scores, compute_class_weights, compute_scores
-from medvision.learn.statistics import refresh_statistics
-from medvision.runtime.progress import track
+from medvision.learn.epochs import HistoryRow, Plan, State, run_epochs
+from medvision.learn.freezing import Freezing
+from medvision.learn.loop import build_engine, choose_amp_dtype
+from medvision.learn.memory import name_memory_faults
+from medvision.learn.predict import BATCH_SIZE
+from medvision.learn.resume import Run
+from medvision.learn.reuse import Cut, compute_features, find_cut
+from medvision.learn.scores import compute_class_weights
+from medvision.learn.settings import Monitor, TrainSettings
 from medvision.runtime.seeds import seed_everything
 
-Monitor = Literal["loss", "auc"]
-HistoryRow = dict[str, HistoryValue]
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class State:
-    """Where an unfinished training is kept, and what it depends on.
-
-    Args:
-        path: File written after every epoch.
-        settings_digest: Digest of settings, data and software; another one starts anew.
-    """
-
-    path: Path
-    settings_digest: str
 
 
 @dataclass(frozen=True)
@@ -49,15 +33,18 @@ class Fit:
     Args:
         tensors: State dict of the best epoch, on the CPU.
         history: One row per epoch: epoch, train_loss, validation_loss, validation_accuracy,
-            validation_auc (None where a class is absent), learning_rate (of the last step).
+            validation_auc (None where a class is absent), learning_rate (the head's, of the last
+            step).
         best_epoch: Epoch of `tensors`, from 1.
         is_stopped_early: Whether patience ended the training.
+        reuses_features: Whether a frozen backbone's features were computed once.
     """
 
     tensors: dict[str, Tensor]
     history: tuple[HistoryRow, ...]
     best_epoch: int
     is_stopped_early: bool
+    reuses_features: bool
 
 
 def fit_network(
@@ -66,21 +53,16 @@ def fit_network(
     *,
     validation: Examples,
     n_classes: int,
-    frozen: Sequence[str],
+    settings: TrainSettings,
+    freezing: Freezing,
     seed: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    imbalance: Imbalance,
-    monitor: Monitor,
-    patience: int,
-    amp: Amp,
     device: torch.device,
     transform: Transform | None,
     state: State | None,
     on_epoch: Callable[[HistoryRow], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
     description: str = "training",
+    section: str = "train",
 ) -> Fit:
     """Train a network and keep the weights of its best epoch on the validation images.
 
@@ -92,100 +74,116 @@ def fit_network(
         training: Images (B, C, I, J[, K]) and labels to fit.
         validation: Images and labels to choose the epoch by; never trained on.
         n_classes: Number of logits.
-        frozen: Dotted names of modules kept as they are (see `freezing`).
+        settings: How to train.
+        freezing: Which blocks are kept as they are, and what the blocks are.
         seed: Seed of order, augmentation and dropout.
-        epochs: Most passes over the training images.
-        batch_size: Images a step.
-        learning_rate: Peak of the one-cycle schedule.
-        weight_decay: AdamW's decay.
-        imbalance: none, loss weights by class, or class-balanced sampling.
-        monitor: Figure by which the best epoch is chosen; AUC's ties are decided by the loss.
-        patience: Epochs without improvement before stopping.
-        amp: auto takes mixed precision on a GPU.
         device: Where to train.
         transform: Random change of training batches, or None.
         state: Where the unfinished training is kept, or None.
         on_epoch: Told every epoch's row as it ends.
+        should_stop: Asked before every step whether to keep the state and end.
         description: What the progress display says.
+        section: Section of the configuration that errors point to.
 
     Returns:
         The best weights and the history.
 
     Raises:
         ConfigError: The arrays are too small for the network.
-        TrainingError: A class is absent, the loss is not finite, or nothing is trainable.
+        TrainingError: A class is absent, a loss or a gradient is not finite, nothing is trainable,
+            or the memory is full.
+        StoppedError: `should_stop` said so; the state is kept.
         StorageError: The state cannot be written.
     """
-    _check_labels(training, n_classes, monitor=monitor, validation=validation)
+    _check_labels(training, n_classes, monitor=settings.monitor, validation=validation)
     check_depth(model, training.arrays.shape[1:])
     seed_everything(seed)
-    plan = _Plan(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        imbalance=imbalance,
-        monitor=monitor,
+    weights = _choose_class_weights(training.labels, n_classes, imbalance=settings.imbalance)
+    plan = Plan(
+        settings=settings,
+        freezing=freezing,
         transform=transform,
-        class_weights=_choose_class_weights(training.labels, n_classes, imbalance=imbalance),
-    )
-    engine = build_engine(
-        model,
-        device,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        class_weights=plan.class_weights,
-        frozen=frozen,
-        amp=amp,
+        class_weights=weights,
+        state=state,
+        should_stop=should_stop,
+        on_epoch=on_epoch,
+        description=description,
     )
     run = Run(torch.Generator().manual_seed(seed))
-    _resume(run, engine, state=state)
-    for _ in track(range(run.n_epochs, epochs), description, total=epochs - run.n_epochs):
-        if _is_stale(run, patience):
-            break
-        _add_epoch(run, engine, plan=plan, training=training, validation=validation)
-        _keep(run, engine, state=state)
-        if on_epoch is not None:
-            on_epoch(run.history[-1])
+    with name_memory_faults(
+        section=section, batch_size=settings.batch_size, accumulation=settings.accumulation
+    ):
+        work = _choose_work(model.to(device), training, validation=validation, plan=plan)
+        _fit(run, work, plan=plan, device=device)
     return Fit(
-        run.best_tensors, tuple(run.history), run.best_epoch, is_stopped_early=run.n_epochs < epochs
+        work.cut.complete(run.best_tensors, model) if work.cut else run.best_tensors,
+        tuple(run.history),
+        run.best_epoch,
+        is_stopped_early=run.n_epochs < settings.epochs,
+        reuses_features=work.cut is not None,
     )
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """The settings that every epoch obeys."""
+class _Work:
+    """What is trained on what: the network on its images, or its head on their features."""
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    imbalance: Imbalance
-    monitor: Monitor
-    transform: Transform | None
-    class_weights: NDArray[np.float64]
-
-    def rate(self, step: int, *, n_batches: int) -> float:
-        """Return the learning rate of a step, counted over the whole training."""
-        return compute_learning_rate(step, n_steps=self.epochs * n_batches, peak=self.learning_rate)
+    model: nn.Module
+    training: Examples
+    validation: Examples
+    freezing: Freezing
+    cut: Cut | None
 
 
-def _add_epoch(
-    run: Run, engine: Engine, *, plan: _Plan, training: Examples, validation: Examples
-) -> None:
-    """Train for one epoch, score it, and remember both."""
-    n_batches = count_batches(len(training), plan.batch_size)
-    done = run.n_epochs * n_batches
-    train_loss = run_epoch(
-        engine,
-        training,
-        order=draw_order(training.labels, imbalance=plan.imbalance, generator=run.generator),
-        batch_size=plan.batch_size,
-        transform=plan.transform,
-        generator=run.generator,
-        rate=lambda step: plan.rate(done + step, n_batches=n_batches),
+def _fit(run: Run, work: _Work, *, plan: Plan, device: torch.device) -> None:
+    """Make the engine, and train."""
+    engine = build_engine(
+        work.model,
+        device,
+        settings=plan.settings,
+        class_weights=plan.class_weights,
+        blocks=work.freezing.blocks,
     )
-    refresh_statistics(engine.model, training, batch_size=plan.batch_size, device=engine.device)
-    scores = _score(engine, validation, class_weights=plan.class_weights)
-    _remember(run, engine, scores=scores, train_loss=train_loss, monitor=plan.monitor)
+    run_epochs(
+        run,
+        engine,
+        plan=replace(plan, freezing=work.freezing),
+        training=work.training,
+        validation=work.validation,
+    )
+
+
+def _choose_work(
+    model: nn.Module, training: Examples, *, validation: Examples, plan: Plan
+) -> _Work:
+    """Choose the head on features where a frozen backbone allows it, else the whole network."""
+    whole = _Work(model, training, validation, plan.freezing, cut=None)
+    may = plan.settings.reuse_features == "auto" and plan.transform is None
+    cut = find_cut(model, plan.freezing) if may else None
+    if cut is None:
+        return whole
+    device = next(model.parameters()).device
+    # Each in the batches that it would otherwise be passed in, so that the bits are the same.
+    ways = (
+        (training, plan.settings.batch_size, choose_amp_dtype(device, plan.settings.amp)),
+        (validation, BATCH_SIZE, None),
+    )
+    features = [
+        compute_features(
+            model,
+            examples,
+            cut=cut,
+            freezing=plan.freezing,
+            batch_size=batch_size,
+            device=device,
+            amp_dtype=amp_dtype,
+        )
+        for examples, batch_size, amp_dtype in ways
+    ]
+    if features[0] is None or features[1] is None:
+        return whole
+    _log.info("the frozen backbone's features are computed once, for all epochs")
+    return _Work(cut.head, features[0], features[1], Freezing((), "full"), cut)
 
 
 def _check_labels(
@@ -210,56 +208,3 @@ def _choose_class_weights(
     if imbalance == "weights":
         return compute_class_weights(labels, n_classes)
     return np.ones(n_classes)
-
-
-def _resume(run: Run, engine: Engine, *, state: State | None) -> None:
-    """Go on from a kept state, where there is one of the same settings."""
-    if state is None or not state.path.is_file():
-        return
-    if read_run(run, engine, path=state.path, settings_digest=state.settings_digest):
-        _log.info("resuming after epoch %d", run.n_epochs)
-    else:
-        _log.info("the kept training state is of other settings or unreadable: starting anew")
-
-
-def _keep(run: Run, engine: Engine, *, state: State | None) -> None:
-    """Write the state, where one is wanted."""
-    if state is not None:
-        write_run(run, engine, path=state.path, settings_digest=state.settings_digest)
-
-
-def _is_stale(run: Run, patience: int) -> bool:
-    """Tell whether the best epoch lies too far back."""
-    return run.n_epochs - run.best_epoch >= patience
-
-
-def _score(engine: Engine, validation: Examples, *, class_weights: NDArray[np.float64]) -> Scores:
-    """Score the network as it is on the validation images."""
-    logits = predict_logits(engine.model, validation, device=engine.device)
-    scores = compute_scores(logits, validation.labels, class_weights=class_weights)
-    if not math.isfinite(scores.loss):
-        raise TrainingError(f"training: validation loss must be finite, got {scores.loss}.")
-    return scores
-
-
-def _remember(
-    run: Run, engine: Engine, *, scores: Scores, train_loss: float, monitor: Monitor
-) -> None:
-    """Add the epoch's row, and keep its weights if they are the best so far."""
-    epoch = run.n_epochs + 1
-    run.history.append(
-        {
-            "epoch": epoch,
-            "train_loss": train_loss,
-            "validation_loss": scores.loss,
-            "validation_accuracy": scores.accuracy,
-            "validation_auc": scores.auc,
-            "learning_rate": float(engine.optimizer.param_groups[0]["lr"]),
-        }
-    )
-    key = [-scores.loss]
-    if monitor == "auc" and scores.auc is not None:
-        key = [scores.auc, -scores.loss]
-    if not run.best_epoch or key > run.best_key:
-        run.best_epoch, run.best_key = epoch, key
-        run.best_tensors = copy_tensors(engine.model.state_dict())

@@ -8,7 +8,8 @@ from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
 from medvision.report.sources import Sources
 from medvision.report.storage import describe_storage
-from medvision.report.words import METHODS, join_words, say, say_count, say_within
+from medvision.report.training import write_training
+from medvision.report.words import METHODS, join_words, say, say_within
 
 _CITATIONS = {
     "monai": "Cardoso MJ et al. MONAI: an open-source framework for deep learning in healthcare. "
@@ -27,6 +28,16 @@ _CITATIONS = {
     "parameters and <0.5MB model size. 2016. arXiv:1602.07360.",
     "mobilenet_v2": "Sandler M et al. MobileNetV2: inverted residuals and linear bottlenecks. CVPR "
     "2018. doi:10.1109/CVPR.2018.00474.",
+    "sgd": "Sutskever I et al. On the importance of initialization and momentum in deep learning. "
+    "ICML 2013. PMLR 28:1139-1147.",
+    "focal": "Lin TY et al. Focal loss for dense object detection. ICCV 2017. "
+    "doi:10.1109/ICCV.2017.324.",
+    "smoothing": "Szegedy C et al. Rethinking the Inception architecture for computer vision. CVPR "
+    "2016. doi:10.1109/CVPR.2016.308.",
+    "ema": "Polyak BT, Juditsky AB. Acceleration of stochastic approximation by averaging. SIAM J "
+    "Control Optim 1992. doi:10.1137/0330046.",
+    "depth": "Howard J, Ruder S. Universal language model fine-tuning for text classification. ACL "
+    "2018. doi:10.18653/v1/P18-1031.",
     "adamw": "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019. "
     "arXiv:1711.05101.",
     "optuna": "Akiba T et al. Optuna: a next-generation hyperparameter optimization framework. KDD "
@@ -82,7 +93,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Splitting", "cohort", lambda s, _: _write_split(s, n_folds)),
         ("Preprocessing", "preprocess", _write_preprocess),
         ("Network", "model", _write_network),
-        ("Training", "train", _write_training),
+        ("Training", "train", write_training),
         ("Hyper-parameters", "train", describe_searches),
         ("Statistics", "evaluate", _write_statistics),
         ("Explanations", "explain", _write_explanations),
@@ -195,32 +206,12 @@ def _write_network(sources: Sources, cite: Cite) -> str:
         "full": "All layers were trained.",
         "partial": f"The first {_get(sources, 'model.frozen_blocks')} blocks stayed frozen.",
         "linear": "Only the head was trained.",
+        "gradual": "The head was trained first; a further block, from the head down, was released "
+        f"each {_get(sources, 'model.unfreeze_epochs')} epochs {cite('depth')}."
+        if _get(sources, "model.policy") == "gradual"
+        else "",
     }.get(str(_get(sources, "model.policy")), "")
     return f"The classifier was a {name}{reference}. {origin} {policy}".strip()
-
-
-def _write_training(sources: Sources, cite: Cite) -> str:
-    """How the network was trained."""
-    seeds = _get(sources, "train.seeds")
-    n_seeds = len(seeds) if isinstance(seeds, list) else 1
-    scratch = (
-        " The same network was also trained from random weights on the same folds."
-        if _get(sources, "train.compare_scratch") and _get(sources, "model.weights") != "none"
-        else ""
-    )
-    imbalance = {
-        "weights": " Classes were weighted by their rarity in the loss.",
-        "sampling": " Classes were sampled equally often.",
-    }.get(str(_get(sources, "train.imbalance")), "")
-    return (
-        f"Networks were trained with AdamW {cite('adamw')} for at most "
-        f"{_get(sources, 'train.epochs')} epochs (batch {_get(sources, 'train.batch_size')}, peak "
-        f"learning rate {_get(sources, 'train.learning_rate')}, weight decay "
-        f"{_get(sources, 'train.weight_decay')}, one cycle), stopping after "
-        f"{_get(sources, 'train.patience')} epochs without a better validation "
-        f"{_get(sources, 'train.monitor')}; {say_count(n_seeds, 'seed')} per fold."
-        f"{imbalance}{scratch}"
-    )
 
 
 def _write_statistics(sources: Sources, cite: Cite) -> str:

@@ -84,17 +84,25 @@ def test_another_seed_gives_another_network(tmp_path):
     assert digests(first)["model.safetensors"] != digests(second)["model.safetensors"]
 
 
-@pytest.mark.slow
-def test_killed_at_any_time_it_ends_bit_equal(undisturbed, tmp_path):
-    study = make_study(tmp_path, train={"epochs": 5})
-    folder = Layout(tmp_path).seed("scratch", 0, seed=0)
+def interrupt(study, folder: Path, number: signal.Signals) -> int:
+    """Train in a process that is sent a signal once it has kept something; return its end."""
     code = "from medvision.cli.main import main; main()"
     options = ["train", "--arm", "scratch", "--fold", "0", "--config", study.model_dump_json()]
-    process = subprocess.Popen([sys.executable, "-c", code, *options])
+    process = subprocess.Popen([sys.executable, "-c", code, *options], stderr=subprocess.PIPE)
     while not (folder / "resume" / "state.pt").exists() and process.poll() is None:
         time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    os.kill(process.pid, number)
+    return process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)]
+)
+def test_interrupted_at_any_time_it_ends_bit_equal(undisturbed, tmp_path, number, end):
+    study = make_study(tmp_path, train={"epochs": 5})
+    folder = Layout(tmp_path).seed("scratch", 0, seed=0)
+    assert interrupt(study, folder, number) == end
     assert not (folder / "model.safetensors").exists()
     assert not Layout(tmp_path).record("train/scratch/fold-0").exists()
     result = train(study, "--arm", "scratch")
@@ -162,3 +170,27 @@ def test_not_a_number_names_the_subject_and_keeps_no_model(tmp_path):
     assert result.exit_code == 7
     assert row["subject"] in result.output
     assert not layout.model("scratch", 0, seed=0).exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"),
+    [
+        ({"schedule": "one_cycle", "warm_up_epochs": 1}, "warm_up_epochs must be 0"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "label_smoothing must be 0"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(values, rule):
+    config = json.dumps({"train": values})
+    result = CliRunner().invoke(main, ["config", "--config", config])
+    assert result.exit_code == 2
+    assert rule in result.output
+
+
+def test_a_linear_head_is_trained_on_features_computed_once(undisturbed, tmp_path):
+    model = {"weights": str(undisturbed.output.path), "policy": "linear"}
+    study = make_study(tmp_path, model=model)
+    result = train(study, "--arm", "transfer")
+    assert result.exit_code == 0, result.output
+    assert "features are computed once" in result.output
+    summary = Layout(tmp_path).seed("transfer", 0, seed=0) / "summary.json"
+    assert json.loads(summary.read_text())["reuses_features"] is True

@@ -289,7 +289,7 @@ def test_trials_that_fail_are_counted_and_none_is_chosen(tmp_path, monkeypatch):
     fit = module.fit_network
 
     def fit_network(model, training, **how):
-        if how["batch_size"] == 4:
+        if how["settings"].batch_size == 4:
             raise TrainingError("training: loss must be finite, got nan.")
         return fit(model, training, **how)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from medvision.learn.dataset import Examples
-from medvision.learn.freezing import freeze
+from medvision.learn.freezing import Freezing, freeze
 from medvision.learn.statistics import refresh_statistics
 
 
@@ -41,7 +41,7 @@ def test_statistics_do_not_remember_earlier_ones():
 
 def test_frozen_statistics_and_dropout_are_left_alone():
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5), nn.BatchNorm2d(1))
-    freeze(model, [("0",)], policy="partial", frozen_blocks=1)
+    freeze(model, Freezing((("0",),), "partial"), epoch=0)
     state = torch.get_rng_state()
     refresh(model, make_examples(8))
     assert model[0].running_mean.item() == 0

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from fits import examples, fit
 from toy_study import make_images
 
 from medvision.errors import TrainingError
 from medvision.learn.backbones import blocks, build_backbone
 from medvision.learn.dataset import Examples
-from medvision.learn.freezing import freeze
-from medvision.learn.train import State, fit_network
+from medvision.learn.epochs import State
+from medvision.learn.freezing import Freezing
 from medvision.preprocess.encoding import encode
 from medvision.runtime.seeds import seed_everything
 from medvision.runtime.shards import StoredArrays, map_array
@@ -17,35 +18,6 @@ from medvision.runtime.shards import StoredArrays, map_array
 
 class KilledError(Exception):
     """Stands for a kill."""
-
-
-def examples(images, labels) -> Examples:
-    names = tuple(f"sub-{row}" for row in range(len(labels)))
-    return Examples(images, np.arange(len(labels)), labels, names)
-
-
-def fit(training, validation, *, model=None, frozen=(), **changes):
-    if model is None:
-        seed_everything(0)
-        model = build_backbone("small", spatial_dims=3, channels=1, n_classes=2)
-    settings = {
-        "epochs": 4,
-        "batch_size": 8,
-        "learning_rate": 0.005,
-        "weight_decay": 0.01,
-        "imbalance": "none",
-        "monitor": "loss",
-        "patience": 10,
-        "amp": "auto",
-        "device": torch.device("cpu"),
-        "transform": None,
-        "state": None,
-        "seed": 0,
-        **changes,
-    }
-    return fit_network(
-        model, training, validation=validation, n_classes=2, frozen=frozen, **settings
-    )
 
 
 @pytest.fixture(scope="module")
@@ -200,11 +172,15 @@ def test_auc_as_monitor_keeps_the_epoch_of_the_largest_auc(training, validation)
 def test_frozen_tensors_stay_bit_equal(policy, frozen_blocks):
     images = examples(*make_images(16, seed=0, spatial_dims=2))
     model = build_backbone("resnet18", spatial_dims=2, channels=1, n_classes=2)
-    frozen = freeze(model, blocks("resnet18"), policy=policy, frozen_blocks=frozen_blocks)
+    freezing = Freezing(blocks("resnet18"), policy, frozen_blocks=frozen_blocks)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    fit(images, images, model=model, frozen=frozen, epochs=1)
+    fit(images, images, model=model, freezing=freezing, epochs=1, reuse_features="off")
     after = model.state_dict()
-    held = {name for name in after if any(name.startswith(f"{part}.") for part in frozen)}
+    held = {
+        name
+        for name in after
+        if any(name.startswith(f"{part}.") for part in freezing.list_frozen(0))
+    }
     assert any(name.endswith("running_mean") for name in held)
     assert all(torch.equal(before[name], after[name]) for name in held)
     assert not any(

@@ -1,0 +1,100 @@
+"""How the networks were trained, in words, from the settings in force."""
+
+from collections.abc import Callable
+
+from medvision.domain.record import JsonValue
+from medvision.report.searching import SEARCHED, is_searched
+from medvision.report.sources import Sources
+from medvision.report.words import say_count
+
+Cite = Callable[[str], str]
+
+_SCHEDULES = {
+    "one_cycle": "one cycle",
+    "cosine": "falling along half a cosine",
+    "constant": "held constant",
+}
+
+
+def write_training(sources: Sources, cite: Cite) -> str:
+    """Say how the networks were trained.
+
+    Args:
+        sources: The settings in force.
+        cite: Gives a citation's number.
+    """
+
+    def get(name: str) -> JsonValue:
+        return SEARCHED if is_searched(sources, f"train.{name}") else sources.setting("train", name)
+
+    seeds = get("seeds")
+    n_seeds = len(seeds) if isinstance(seeds, list) else 1
+    passes = get("accumulation")
+    divided = f" in {passes} passes" if isinstance(passes, int) and passes > 1 else ""
+    return " ".join(
+        [
+            f"Networks were trained with {_say_optimizer(get, cite)} for at most {get('epochs')} "
+            f"epochs (batch {get('batch_size')}{divided}, peak learning rate "
+            f"{get('learning_rate')}, weight decay {get('weight_decay')}, {_say_schedule(get)}), "
+            f"stopping after {get('patience')} epochs without a better validation "
+            f"{get('monitor')}; {say_count(n_seeds, 'seed')} per fold.",
+            *_list_more(get, cite),
+            *_list_scratch(sources, cite),
+        ]
+    )
+
+
+def _say_optimizer(get: Callable[[str], JsonValue], cite: Cite) -> str:
+    """Name the optimiser."""
+    if get("optimizer") == "sgd":
+        return f"stochastic gradient descent with momentum {get('momentum')} {cite('sgd')}"
+    return f"AdamW {cite('adamw')}"
+
+
+def _say_schedule(get: Callable[[str], JsonValue]) -> str:
+    """Say the course of the learning rate."""
+    course = _SCHEDULES.get(str(get("schedule") or "one_cycle"))
+    if course is None:
+        epochs = say_count(int(str(get("plateau_epochs"))), "epoch")
+        course = f"multiplied by {get('plateau_factor')} after {epochs} without improvement"
+    warm_up = get("warm_up_epochs")
+    return f"{course} after a linear warm-up of {warm_up:g} epochs" if warm_up else course
+
+
+def _list_more(get: Callable[[str], JsonValue], cite: Cite) -> list[str]:
+    """Say what is off unless it was asked for."""
+    is_focal = get("loss") == "focal"
+    smoothing = get("label_smoothing")
+    imbalance = {
+        "weights": "Classes were weighted by their rarity in the loss.",
+        "sampling": "Classes were sampled equally often.",
+    }.get(str(get("imbalance")), "")
+    clip, ema = get("clip_norm"), get("ema")
+    told = [
+        f"The focal loss {cite('focal')} with gamma {get('focal_gamma')} was fitted."
+        if is_focal
+        else "",
+        f"Labels were smoothed by {smoothing} {cite('smoothing')}." if smoothing else "",
+        imbalance,
+        f"Gradients were clipped at norm {clip}." if clip else "",
+        f"The weights' moving average (decay {ema}) was validated and kept {cite('ema')}."
+        if ema
+        else "",
+    ]
+    return [text for text in told if text]
+
+
+def _list_scratch(sources: Sources, cite: Cite) -> list[str]:
+    """Say what is so of one of two arms alone."""
+    if sources.setting("model", "weights") == "none":
+        return []
+    told = []
+    decay = sources.setting("train", "depth_decay")
+    if isinstance(decay, int | float) and decay < 1:
+        told.append(
+            f"Learning rates fell by the factor {decay} from each block to the one below "
+            f"{cite('depth')}."
+        )
+    if sources.setting("train", "compare_scratch"):
+        told.append("The same network was also trained from random weights on the same folds.")
+    return told
