@@ -13,7 +13,8 @@ from medvision.cli._inputs import read_labels
 from medvision.config.model import Study
 from medvision.domain.enough import count_needed
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
-from medvision.errors import MedvisionError, WeightsError
+from medvision.errors import MedvisionError
+from medvision.learn.entrance import build_form
 from medvision.learn.registry import find_shelf
 from medvision.learn.weights_path import check_kind, resolve_weights
 from medvision.runtime.files import is_exposed
@@ -147,14 +148,22 @@ def _check_masks(home: Path, rows: list[LabelRow]) -> Finding:
 def _check_weights(study: Study) -> Finding:
     """Look whether the starting weights are there."""
     weights = study.model.weights
-    if weights in {"none", "pretrain"}:
-        found = {"none": "none: trained from scratch", "pretrain": "trained here on phantoms"}
-        return Finding("Weights", "ok", found[weights])
+    here = {"none": "none: trained from scratch", "pretrain": "trained here on phantoms"}
+    if weights in here:
+        return Finding("Weights", "ok", here[weights])
     try:
-        check_kind(resolve_weights(weights, find_shelf())[0])
-    except WeightsError as error:
+        path, source = resolve_weights(weights, find_shelf())
+        check_kind(path)
+        if source is not None:
+            # Channels are not known yet; one suits every source.
+            build_form(source, intensity=study.preprocess.intensity, channels=1)
+    except MedvisionError as error:
         return Finding("Weights", "fail", error.message, error.hint)
-    return Finding("Weights", "ok", weights)
+    if source is not None and source.backbone not in (None, study.model.backbone):
+        hint = f"set model.backbone to {source.backbone}, or choose other weights."
+        found = f"{weights} is for {source.backbone}, model.backbone is {study.model.backbone}"
+        return Finding("Weights", "fail", found, hint)
+    return Finding("Weights", "ok", weights if source is None else f"{weights}: {source.title}")
 
 
 def _check_extensions(study: Study) -> Iterator[Finding]:

@@ -58,22 +58,22 @@ def judge_digest(source: Source, digest: str, *, pin: str | None) -> Trust:
     Args:
         source: Where the file is from.
         digest: sha256 of the file.
-        pin: Digest that the user gave, or None.
+        pin: Whole digest that the user gave, or None; a published one must hold besides.
 
     Raises:
         WeightsError: The digest is another one.
     """
-    wanted = pin or source.sha256 or source.sha256_prefix
-    if wanted is None:
-        return "noted"
-    if not digest.startswith(wanted.lower()) or (pin and digest != pin.lower()):
-        raise WeightsError(
-            f"{source.file}: sha256 must be {wanted}, got {digest}.",
-            "fetch the file again; if it comes out the same, it is not the file described.",
-        )
+    for wanted in (pin, source.sha256, source.sha256_prefix):
+        if wanted is not None and not digest.startswith(wanted.lower()):
+            raise WeightsError(
+                f"{source.file}: sha256 must be {wanted}, got {digest}.",
+                "fetch the file again; if it comes out the same, it is not the file described.",
+            )
+    if source.sha256:
+        return "published"
     if pin:
         return "pinned"
-    return "published" if source.sha256 else "prefix"
+    return "prefix" if source.sha256_prefix else "noted"
 
 
 def place_file(source: Source, file: Path, shelf: Path, *, pin: str | None) -> Receipt:

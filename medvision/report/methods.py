@@ -201,7 +201,7 @@ def _write_network(sources: Sources, cite: Cite) -> str:
         "pretrain": f"It started from weights trained here on a synthetic source task of "
         f"{_get(sources, 'pretrain.images')} images (epochs: {_get(sources, 'pretrain.epochs')}, "
         f"seed {_get(sources, 'pretrain.seed')}).",
-    }.get(str(weights), "It started from weights that were given as a file.")
+    }.get(str(weights), _say_given(str(weights)))
     policy = {
         "full": "All layers were trained.",
         "partial": f"The first {_get(sources, 'model.frozen_blocks')} blocks stayed frozen.",
@@ -212,6 +212,13 @@ def _write_network(sources: Sources, cite: Cite) -> str:
         else "",
     }.get(str(_get(sources, "model.policy")), "")
     return f"The classifier was a {name}{reference}. {origin} {policy}".strip()
+
+
+def _say_given(weights: str) -> str:
+    """Name what `model.weights` says, unless it is a path, whose folders may name people."""
+    if weights.startswith("path-"):
+        return "It started from weights that were given as a file."
+    return f"It started from the weights {weights}."
 
 
 def _write_statistics(sources: Sources, cite: Cite) -> str:

@@ -183,6 +183,48 @@ def test_unusable_weights_fail(study, tmp_path, weights, make, words):
     assert_fails(doctor(study), "Weights", words)
 
 
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """An empty folder of weights."""
+    monkeypatch.setenv("MEDVISION_WEIGHTS", str(tmp_path / "shelf"))
+    return tmp_path / "shelf"
+
+
+def place(source, shelf):
+    """Put some file on the shelf in the place of a source's."""
+    from pathlib import Path
+
+    from medvision.learn.registry import get_source
+    from medvision.learn.shelf import place_file
+
+    Path("any").write_bytes(b"any")
+    place_file(get_source(source, shelf), Path("any"), shelf, pin=None)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "intensity", "words"),
+    [
+        ("resnet18", "window", "scaling must be zscore"),
+        ("resnet50", "zscore", "is for resnet18, model.backbone is resnet50"),
+    ],
+)
+def test_weights_that_the_study_does_not_suit_fail(study, shelf, backbone, intensity, words):
+    place("resnet18-medicalnet", shelf)
+    study["model"] = {"weights": "resnet18-medicalnet", "backbone": backbone}
+    study["preprocess"] = {"intensity": intensity}
+    assert_fails(doctor(study), "Weights", words)
+
+
+def test_a_named_source_on_the_shelf_is_ready(study, shelf):
+    study["model"] = {"weights": "resnet18-medicalnet", "backbone": "resnet18"}
+    study["preprocess"] = {"intensity": "zscore"}
+    assert_fails(doctor(study), "Weights", "must be on the shelf")
+    place("resnet18-medicalnet", shelf)
+    status, found = find_line(doctor(study), "Weights")
+    assert status == "ok"
+    assert "MedicalNet" in found
+
+
 def test_trained_study_is_taken_as_weights(study, tmp_path):
     model = tmp_path / "old" / "train" / "scratch" / "fold-0" / "seed-0" / "model.safetensors"
     model.parent.mkdir(parents=True)

@@ -95,6 +95,14 @@ def test_a_download_without_any_digest_is_refused_until_one_is_pinned(shelf: Pat
     assert "--sha256: digest must be 64" in call("add", "toy", "--sha256", "abc").output
 
 
+def test_a_pinned_digest_does_not_excuse_a_published_one(shelf: Path, tmp_path: Path) -> None:
+    describe(shelf, "toy", sha256=hash_of(b"the file"))
+    (tmp_path / "mine.pt").write_bytes(b"forged")
+    result = call("add", "toy", str(tmp_path / "mine.pt"), "--sha256", hash_of(b"forged"))
+    assert result.exit_code == 8
+    assert f"sha256 must be {hash_of(b'the file')}" in result.output
+
+
 def test_show_says_what_to_fetch_from_where_and_where_to_put_it(shelf: Path) -> None:
     output = call("show", "resnet18-imagenet").output
     assert "https://download.pytorch.org/models/resnet18-f37072fd.pth" in output
