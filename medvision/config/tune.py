@@ -20,12 +20,17 @@ _STANDING = {
     "train.seeds": "seeds are replicates, never chosen",
     "train.compare_scratch": "it says which arms there are",
     "train.monitor": "tune.objective says what the search improves",
-    "train.amp": "it is for speed alone",
+    **dict.fromkeys(
+        ("train.amp", "train.accumulation", "train.reuse_features"),
+        "it is for speed or memory alone",
+    ),
 }
 """Fields of those sections that are not searched, and why."""
 
-_LOSS_FIELDS = ("train.imbalance", "train.loss")
-"""Fields that change what the validation loss means, so that it ranks no trials."""
+_LOSS_FIELDS = ("train.imbalance",)
+"""Fields that change what the validation loss means, so that it ranks no trials.
+
+Whatever is fitted, it is the cross-entropy, weighted by class where imbalance says so."""
 
 
 class Searched(Section):

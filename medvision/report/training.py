@@ -53,12 +53,14 @@ def _say_optimizer(get: Callable[[str], JsonValue], cite: Cite) -> str:
 
 def _say_schedule(get: Callable[[str], JsonValue]) -> str:
     """Say the course of the learning rate."""
-    course = _SCHEDULES.get(str(get("schedule") or "one_cycle"))
+    name, waited = str(get("schedule") or "one_cycle"), get("plateau_epochs")
+    course = f"course {SEARCHED}" if name == SEARCHED else _SCHEDULES.get(name)
     if course is None:
-        epochs = say_count(int(str(get("plateau_epochs"))), "epoch")
+        epochs = say_count(waited, "epoch") if isinstance(waited, int) else f"{waited} epochs"
         course = f"multiplied by {get('plateau_factor')} after {epochs} without improvement"
     warm_up = get("warm_up_epochs")
-    return f"{course} after a linear warm-up of {warm_up:g} epochs" if warm_up else course
+    length = f"{warm_up:g}" if isinstance(warm_up, int | float) else warm_up
+    return f"{course} after a linear warm-up of {length} epochs" if warm_up else course
 
 
 def _list_more(get: Callable[[str], JsonValue], cite: Cite) -> list[str]:

@@ -22,6 +22,7 @@ def build(space, **fields):
         ({"cohort.folds": {"choices": [2, 3]}}, ["must be of model, augment, train", "cohort"]),
         ({"preprocess.size": {"choices": [[8, 8, 8]]}}, ["must be of model, augment, train"]),
         ({"train.seeds": {"choices": [[0], [1]]}}, ["got train.seeds", "never chosen"]),
+        ({"train.accumulation": {"low": 1, "high": 2}}, ["got train.accumulation", "memory"]),
         ({"model.backbone": {"choices": ["small"]}}, ["got model.backbone"]),
         ({"train.learning_rate": {"low": -1.0, "high": 1.0}}, ["greater than 0", "got -1.0"]),
         ({"train.batch_size": {"choices": [8, 1]}}, ["greater than or equal to 2", "got 1"]),
@@ -56,6 +57,7 @@ def test_a_fault_of_the_space_is_named(space, words) -> None:
         {"train.batch_size": {"low": 2, "high": 64, "log": True}},
         {"augment.flip_axes": {"choices": [[], [0], [0, 1]]}},
         {"model.policy": {"choices": ["full", "linear"]}},
+        {"train.loss": {"choices": ["cross_entropy", "focal"]}},
     ],
 )
 def test_a_space_within_the_fields_own_rules_is_taken(space) -> None:

@@ -71,3 +71,18 @@ def test_a_shared_search_is_said_to_depend_on_the_order():
     )
     assert "depend on their order" not in alone
     assert "depend on their order" in shared
+
+
+def test_the_methods_can_be_written_whichever_fields_of_the_training_were_searched():
+    for name in make_sources().settings["train"]:
+        values = {f"train.{name}": 1}
+        for schedule in ("one_cycle", "plateau"):
+            sources = make_sources()
+            train = {**sources.settings["train"], "schedule": schedule}
+            sources = replace(
+                sources,
+                settings={**sources.settings, "train": train},
+                searches=[make_search("transfer", 0, values=values)],
+            )
+            said = methods_of(build_facts(sources, title="t", author=None))
+            assert f"train.{name} were chosen by Optuna" in said["Hyper-parameters"]
