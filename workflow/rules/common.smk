@@ -142,7 +142,7 @@ def preprocess_marks():
 def plugin_files():
     """The user's plug-ins that are files of the working folder."""
     modules = [name.partition(":")[0] for name in study.preprocess.plugins]
-    files = [Path(module.replace(".", "/") + ".py") for module in modules]
+    files = [Path(*module.split(".")).with_suffix(".py") for module in modules]
     return sorted({file for file in files if file.is_file()})
 
 
