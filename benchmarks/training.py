@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from medvision.augment.batch import apply_parameters, draw_parameters
 from medvision.learn.backbones import build_backbone
 from medvision.learn.dataset import Examples
-from medvision.learn.loop import build_engine, run_epoch
+from medvision.learn.loop import Position, build_engine, run_epoch
+from medvision.learn.settings import TrainSettings
 
 BATCH = 300
 CLASSES = ("AbdomenCT", "BreastMRI", "CXR", "ChestCT", "Hand", "HeadCT")
@@ -114,11 +115,18 @@ def train_here(name: str, arrays: Grids, labels: Labels) -> Epoch:
     engine = build_engine(
         build_net(name),
         torch.device("cpu"),
-        learning_rate=1e-5,
-        weight_decay=0.01,
+        settings=TrainSettings(
+            epochs=1,
+            batch_size=BATCH,
+            learning_rate=1e-5,
+            weight_decay=0.01,
+            imbalance="none",
+            monitor="loss",
+            patience=1,
+            amp="off",
+        ),
         class_weights=np.ones(len(CLASSES)),
-        frozen=(),
-        amp="off",
+        blocks=(),
     )
     rows = np.arange(len(labels))
     examples = Examples(arrays, rows=rows, labels=labels, subjects=tuple(map(str, rows)))
@@ -132,11 +140,12 @@ def train_here(name: str, arrays: Grids, labels: Labels) -> Epoch:
         run_epoch(
             engine,
             examples,
-            order=torch.randperm(len(labels), generator=generator).numpy(),
-            batch_size=BATCH,
+            position=Position(torch.randperm(len(labels), generator=generator).numpy()),
+            frozen=(),
             transform=change,
             generator=generator,
             rate=lambda _: 1e-5,
+            should_stop=lambda: False,
         )
 
     return run
