@@ -58,16 +58,27 @@ def choose_plane(affine: Affine, shape: tuple[int, ...], *, has_geometry: bool) 
     return _build_plane(affine, shape, normal, has_geometry=has_geometry)
 
 
+def find_flat(affine: Affine, shape: tuple[int, ...]) -> str | None:
+    """Return the direction, L, A or S, along which a grid is one voxel thick; None of a volume.
+
+    Args:
+        affine: (4, 4), voxel index to RAS+ mm.
+        shape: Voxels (I, J, K).
+    """
+    if 1 not in shape:
+        return None
+    code = compute_orientation(affine)
+    return _NORMALS[code[_choose_normal(compute_spacing_mm(affine), shape, code=code)]]
+
+
 def list_planes(affine: Affine, shape: tuple[int, ...], *, has_geometry: bool) -> tuple[Plane, ...]:
-    """Return the axial, the coronal and the sagittal plane of a volume, or the one of an image.
+    """Return the axial, the coronal and the sagittal plane, also of a grid one voxel thick.
 
     Args:
         affine: (4, 4), voxel index to RAS+ mm.
         shape: Voxels (I, J, K).
         has_geometry: As `choose_plane`.
     """
-    if 1 in shape:
-        return (choose_plane(affine, shape, has_geometry=has_geometry),)
     code = compute_orientation(affine)
     return tuple(
         _build_plane(affine, shape, _find_axis(code, normal), has_geometry=has_geometry)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from medvision.domain.geometry import Affine, Points, compute_spacing_mm, transform_points
 from medvision.domain.volume import Volume, format_shape
 from medvision.report.canvas import house_style, save_figure
-from medvision.report.display import Plane, list_planes
+from medvision.report.display import Plane, choose_plane, find_flat, list_planes
 from medvision.report.theme import INK, MUTED
 from medvision.report.words import RESEARCH_USE
 
@@ -128,26 +128,37 @@ def _find_centre(volume: Volume) -> Points:
 def _cut_both(
     sides: tuple[Shown, Shown], centre: Points, *, has_geometry: bool
 ) -> list[tuple[_Cut, _Cut]]:
-    """Cut both sides in each plane."""
-    source, result = (_cut_all(side, centre, has_geometry=has_geometry) for side in sides)
-    return list(zip(source, result, strict=True))
+    """Cut both sides in each plane, or in the one of two images that are flat in one direction."""
+    flat, other = (find_flat(side.volume.affine, side.volume.array.shape[1:]) for side in sides)
+    is_flat = flat is not None and flat == other
+    planes = (
+        _list_planes(side.volume, is_flat=is_flat, has_geometry=has_geometry) for side in sides
+    )
+    return [
+        (_cut(sides[0], one, centre), _cut(sides[1], other, centre))
+        for one, other in zip(*planes, strict=True)
+    ]
 
 
-def _cut_all(side: Shown, centre: Points, *, has_geometry: bool) -> list[_Cut]:
-    """Cut one side in each plane through the point, or the slice that is nearest to it."""
-    volume = side.volume
-    shape = volume.array.shape[1:]
-    (place,) = transform_points(_invert(volume.affine), centre).tolist()
-    cuts = []
-    for plane in list_planes(volume.affine, shape, has_geometry=has_geometry):
-        normal, row, column = plane.axes
-        index = int(np.clip(round(place[normal]), 0, shape[normal] - 1))
-        pixels = np.moveaxis(volume.array, 0, -1).transpose(*plane.axes, 3)[index]
-        pixels = pixels[:: -1 if plane.flips[1] else 1, :: -1 if plane.flips[2] else 1]
-        left, right = _find_ends(place[column], shape[column], plane, which=2)
-        top, bottom = _find_ends(place[row], shape[row], plane, which=1)
-        cuts.append(_Cut(side, plane, pixels, (left, right, bottom, top)))
-    return cuts
+def _list_planes(volume: Volume, *, is_flat: bool, has_geometry: bool) -> tuple[Plane, ...]:
+    """Return the planes that one side is cut in."""
+    affine, shape = volume.affine, volume.array.shape[1:]
+    if is_flat:
+        return (choose_plane(affine, shape, has_geometry=has_geometry),)
+    return list_planes(affine, shape, has_geometry=has_geometry)
+
+
+def _cut(side: Shown, plane: Plane, centre: Points) -> _Cut:
+    """Cut one side in a plane through the point, or the slice that is nearest to it."""
+    shape = side.volume.array.shape[1:]
+    (place,) = transform_points(_invert(side.volume.affine), centre).tolist()
+    normal, row, column = plane.axes
+    index = int(np.clip(round(place[normal]), 0, shape[normal] - 1))
+    pixels = np.moveaxis(side.volume.array, 0, -1).transpose(*plane.axes, 3)[index]
+    pixels = pixels[:: -1 if plane.flips[1] else 1, :: -1 if plane.flips[2] else 1]
+    left, right = _find_ends(place[column], shape[column], plane, which=2)
+    top, bottom = _find_ends(place[row], shape[row], plane, which=1)
+    return _Cut(side, plane, pixels, (left, right, bottom, top))
 
 
 def _invert(affine: Affine) -> Affine:

@@ -1,6 +1,7 @@
 """`medvision preprocess --preview N`: pictures, and nothing else."""
 
 import numpy as np
+import pytest
 from upstream import make_image, preprocess, write_upstream
 
 from medvision.layout import Layout
@@ -73,3 +74,20 @@ def test_nothing_ingested_is_told(tmp_path):
     assert result.exit_code != 0
     assert "manifest.tsv" in result.output
     assert pictures == {}
+
+
+@pytest.mark.parametrize(
+    ("shape", "setting"),
+    [
+        ((1, 9, 7), "preprocess.dtype=auto"),
+        ((9, 1, 7), "preprocess.dtype=auto"),
+        ((14, 9, 1), "data.dimensions=3"),
+        ((12, 11, 5), "preprocess.size=[10, 10, 1]"),
+    ],
+)
+def test_a_volume_one_voxel_thick_before_or_after_has_a_picture(tmp_path, shape, setting):
+    root = tmp_path / "results"
+    write_upstream(root, {"img-0": make_image(0, shape=shape)})
+    result, pictures = preview(root, 1, setting)
+    assert result.exit_code == 0, result.output
+    assert set(pictures) == {"img-0.png"}
