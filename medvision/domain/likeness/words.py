@@ -24,7 +24,9 @@ def describe_motion(matrix: NDArray[np.float64], shift: NDArray[np.float64]) -> 
     parts = []
     if np.linalg.det(turn) < 0:
         parts.append("flipped")
-        turn = turn @ np.diag([1.0] * (n_axes - 1) + [-1.0])
+        # A flip along one axis is one along another, turned: the least turn is what was done.
+        flips = np.eye(n_axes) - 2 * np.eye(n_axes)[:, :, None] * np.eye(n_axes)[:, None]
+        turn = min((turn @ flip for flip in flips), key=_measure_turn)
     degrees = _measure_turn(turn)
     if degrees >= _LEAST_DEGREES:
         parts.append(f"rotated {degrees:.0f}°")
