@@ -58,3 +58,16 @@ def test_an_edited_plug_in_is_seen_and_its_arrays_are_computed_anew(tmp_path: Pa
     done = snakemake(folder)
     assert done.returncode == 0, done.stderr
     assert digest_tree(folder / "results" / "preprocess") != before
+
+
+@pytest.mark.slow
+def test_any_file_of_a_plug_in_that_is_a_package_is_watched(tmp_path: Path) -> None:
+    folder = configure(tmp_path / "study", plugins=["lobes:one"])
+    package = folder / "lobes"
+    package.mkdir()
+    (package / "__init__.py").write_text("from lobes.rule import one\n")
+    (package / "rule.py").write_text("def one(array, affine):\n    return array + 1, affine\n")
+    graph = snakemake(folder, "--filegraph", "preprocess")
+    assert graph.returncode == 0, graph.stderr
+    assert "lobes/__init__.py" in graph.stdout
+    assert "lobes/rule.py" in graph.stdout

@@ -140,10 +140,10 @@ def preprocess_marks():
 
 
 def plugin_files():
-    """The user's plug-ins that are files of the working folder."""
-    modules = [name.partition(":")[0] for name in study.preprocess.plugins]
-    files = [Path(*module.split(".")).with_suffix(".py") for module in modules]
-    return sorted({file for file in files if file.is_file()})
+    """The user's plug-ins in the working folder: a module's file, all files of a package."""
+    tops = {name.partition(":")[0].partition(".")[0] for name in study.preprocess.plugins}
+    modules = {Path(f"{top}.py") for top in tops if Path(f"{top}.py").is_file()}
+    return sorted(modules.union(*(Path(top).rglob("*.py") for top in tops)))
 
 
 def asked_studies():
