@@ -208,8 +208,8 @@ def check_group_sizes(images: Sequence[CohortImage], *, folds: int) -> None:
         raise CohortError(
             f"cohort: subjects that must stay together must number at most {limit} for {folds} "
             f"folds, got a group of {largest}.",
-            "cohort/leakage.tsv says through which images they hang together; raise "
-            "cohort.similarity where they only look alike, or set cohort.near_duplicates to off.",
+            "cohort/leakage.tsv says through which images they hang together; lower cohort.folds, "
+            "or, for its pairs of near-pixels, raise cohort.similarity where they only look alike.",
         )
 
 

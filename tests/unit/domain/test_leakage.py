@@ -212,3 +212,14 @@ def test_subjects_that_chain_into_one_group_end_the_run() -> None:
         check_group_sizes(chained, folds=3)
     check_group_sizes(chained, folds=1)
     check_group_sizes(images, folds=3)
+
+
+def test_a_large_group_of_equal_images_is_told_what_helps_it_too() -> None:
+    images = [
+        make_image(f"i{n}", f"s{n}", "x", pixel_digest="p" if n < 4 else f"p{n}") for n in range(9)
+    ]
+    joined = join_groups(images, find_leakage(images, on_leakage="group"))
+    with pytest.raises(CohortError) as caught:
+        check_group_sizes(joined, folds=3)
+    assert "lower cohort.folds" in caught.value.hint
+    check_group_sizes(joined, folds=2)

@@ -1,5 +1,7 @@
 """Each part of the search against a slow and plain way to the same answer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -121,3 +123,9 @@ def test_the_index_finds_nearly_all_that_looking_at_all_pairs_finds() -> None:
     assert np.mean(hits) > 0.98
     assert len(held) <= 4 * 1800
     assert all(query != image for query, image in held)
+
+
+def test_the_page_counts_the_parts_that_an_image_is_searched_in() -> None:
+    page = Path(__file__).parents[4] / "docs" / "explanation" / "leakage.md"
+    flat, deep = (len(list_windows(n_axes)) - 1 for n_axes in (2, 3))
+    assert f"{flat} parts ({deep} of a volume)" in page.read_text().replace("\n", " ")
