@@ -124,6 +124,9 @@ def run_plugin(volume: Volume, parameters: Parameters) -> Volume:
     plugin = _load(function, str(parameters["digest"]))
     try:
         result = plugin(volume.array[0].copy(), volume.affine.copy())
+    except MemoryError:
+        # The machine's fault and not the image's: nothing is left out for it.
+        raise
     except (Exception, SystemExit) as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise UnusableImageError("plugin-error", f"{function}: {said}") from error

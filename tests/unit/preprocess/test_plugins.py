@@ -97,6 +97,12 @@ def test_several_run_in_the_order_given_and_the_image_is_not_changed(folder):
     np.testing.assert_array_equal(grid, make_grid())
 
 
+def test_a_full_memory_is_not_held_against_the_image(folder):
+    name = write_plugin(folder, "def crop(array, affine):\n    raise MemoryError\n")
+    with pytest.raises(MemoryError):
+        build_executor(make_plan(f"{name}:crop"))(make_grid(), AFFINE)
+
+
 @pytest.mark.parametrize(
     ("body", "reason", "words"),
     [
