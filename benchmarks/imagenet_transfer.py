@@ -20,9 +20,10 @@ from torch.nn import functional
 from medvision.learn.backbones import blocks, build_backbone, head_names
 from medvision.learn.dataset import Examples
 from medvision.learn.entrance import build_form
-from medvision.learn.freezing import freeze
+from medvision.learn.freezing import Freezing, Policy
 from medvision.learn.predict import predict_logits
 from medvision.learn.registry import find_shelf, get_source
+from medvision.learn.settings import TrainSettings
 from medvision.learn.sources import read_weights
 from medvision.learn.train import fit_network
 from medvision.learn.transfer import load_weights
@@ -30,7 +31,7 @@ from medvision.runtime.files import hash_file
 from medvision.runtime.seeds import derive_seed, seed_everything
 
 BACKBONE, SOURCE, SIDE = "squeezenet1_1", "squeezenet1_1-imagenet-copy", 64
-ARMS = (
+ARMS: tuple[tuple[str, float, Policy, bool], ...] = (
     ("transfer, all layers", 3e-4, "full", True),
     ("transfer, head only", 3e-3, "linear", True),
     ("scratch", 3e-4, "full", False),
@@ -68,31 +69,31 @@ def train(
     network: nn.Module,
     parts: dict[str, Examples],
     *,
-    policy: str,
+    policy: Policy,
     rate: float,
     args: dict[str, int],
 ) -> tuple[float, float]:
     """Fit a network; return (validation AUC of its best epoch, test AUC)."""
-    frozen = freeze(network, blocks(BACKBONE), policy=policy, frozen_blocks=1)
     fit = fit_network(
         network,
         parts["train"],
         validation=parts["val"],
         n_classes=2,
-        frozen=frozen,
+        settings=TrainSettings(
+            epochs=args["epochs"],
+            batch_size=16,
+            learning_rate=rate,
+            weight_decay=0.01,
+            imbalance="weights",
+            monitor="auc",
+            patience=args["epochs"],
+            amp="off",
+        ),
+        freezing=Freezing(blocks(BACKBONE), policy),
         seed=derive_seed("train", args["seed"]),
-        epochs=args["epochs"],
-        batch_size=16,
-        learning_rate=rate,
-        weight_decay=0.01,
-        imbalance="weights",
-        monitor="auc",
-        patience=args["epochs"],
-        amp="off",
         device=CPU,
         transform=None,
         state=None,
-        description="training",
     )
     network.load_state_dict(fit.tensors)
     logits: NDArray[np.float32] = predict_logits(network, parts["test"], device=CPU)
