@@ -36,6 +36,8 @@ TAKERS = {
     ),
     "pretrain": (
         "medvision.learn.pretrain:pretrain_backbone",
+        "medvision.learn.selfsup:pretrain_unlabelled",
+        "medvision.augment.views:draw_view",
         "medvision.phantom.source_task:generate_source_images",
     ),
     "augment": ("medvision.augment.batch:draw_parameters",),
@@ -51,7 +53,7 @@ BY_THE_COMMAND = {
     "pacs": {"protocol", "accept_incomplete"},
     "ingest": {"accept", "shards", "bids", "reidentification", "blank_regions"},
     "preprocess": {"shards"},
-    "pretrain": {"images"},
+    "pretrain": {"images", "subjects"},
     "cohort": {"near_duplicates", "similarity"},
     "tune": {"objective", "workers"},
     "train": {"seeds", "compare_scratch"},

@@ -27,6 +27,13 @@ SMALLEST_SIDE = {("densenet121", 3): 17, ("squeezenet1_1", 2): 17, ("squeezenet1
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
+_PRETRAINED = {
+    "phantom": "trained here on phantoms",
+    "contrastive": "trained here on views of the archive's images, without labels",
+    "masked": "trained here on hidden blocks of the archive's images, without labels",
+}
+
+
 def check_study(study: Study) -> Iterator[Finding]:
     """Yield what the study stands on."""
     files: list[Path] = []
@@ -148,9 +155,10 @@ def _check_masks(home: Path, rows: list[LabelRow]) -> Finding:
 def _check_weights(study: Study) -> Finding:
     """Look whether the starting weights are there."""
     weights = study.model.weights
-    here = {"none": "none: trained from scratch", "pretrain": "trained here on phantoms"}
-    if weights in here:
-        return Finding("Weights", "ok", here[weights])
+    if weights == "none":
+        return Finding("Weights", "ok", "none: trained from scratch")
+    if weights == "pretrain":
+        return Finding("Weights", "ok", _PRETRAINED[study.pretrain.task])
     try:
         path, source = resolve_weights(weights, find_shelf())
         check_kind(path)

@@ -143,7 +143,7 @@ def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
     spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
     kept = _leave_out(shapes, others)
-    channels, other_channels = choose_channels({name: _is_colour(layout, name) for name in kept})
+    channels, other_channels = choose_channels({name: is_colour(layout, name) for name in kept})
     manifest = read_table(layout.manifest, required=("image_id", "flags"))
     record = read_record(layout, "ingest")
     kept = _leave_out(kept, other_channels)
@@ -173,8 +173,13 @@ def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> l
     return [image_id for image_id in image_ids if image_id not in gone]
 
 
-def _is_colour(layout: Layout, image_id: str) -> bool:
-    """Tell by its header whether an ingested image is coloured."""
+def is_colour(layout: Layout, image_id: str) -> bool:
+    """Tell by its header whether an ingested image is coloured.
+
+    Args:
+        layout: Where it lies.
+        image_id: Which one.
+    """
     from medvision.io.nifti.read import read_header
 
     return read_header(layout.image(image_id)).is_colour

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medvision.cli._learning import LearningData
 from medvision.cli._run import Step
+from medvision.cli._unlabelled import check_pretraining
 from medvision.domain.network_form import PLAIN, NetworkForm
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
@@ -63,6 +64,8 @@ def find_start(step: Step, data: LearningData, *, arm: str) -> Start:
         return Start(None, None, PLAIN, None)
     if weights == "pretrain":
         path = step.read(step.layout.pretrained) if arm == "transfer" else None
+        if path is not None:
+            check_pretraining(step)
         return Start(path, hash_file(path) if path else None, PLAIN, None)
     path, source = resolve_weights(weights, find_shelf())
     form = _find_form(step, data, path=path, source=source)

@@ -80,7 +80,7 @@ def _show(study: Study, layout: Layout, *, n_wanted: int) -> None:
     """Draw a few images before and after, and say where the pictures are."""
     rows = list_candidates(layout)
     images = choose_images(study, layout, rows=rows)
-    workshop, _, _ = _prepare(study, layout, images=images)
+    workshop, _, _ = prepare_store(study, layout, images=images)
     paths = write_previews(images, workshop.recipe, rows=rows, n_wanted=n_wanted)
     noun = "picture" if len(paths) == 1 else "pictures"
     click.echo(f"preprocess: {len(paths)} {noun} in {layout.array_folder('preview')}")
@@ -94,7 +94,7 @@ def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
 
     number, total = part
     images = choose_images(study, layout, rows=read_cohort(layout))
-    workshop, tasks, _ = _prepare(study, layout, images=images)
+    workshop, tasks, _ = prepare_store(study, layout, images=images)
     chosen = select_shard(tasks, shard=number, n_shards=total)
     compute_missing(chosen, workshop)
     write_json(layout.array_folder("shards") / f"{number}-of-{total}.json", {"images": len(chosen)})
@@ -107,7 +107,7 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
 
     layout, total = step.layout, study.preprocess.shards
     images = choose_images(study, layout, rows=rows)
-    workshop, tasks, steps = _prepare(study, layout, images=images)
+    workshop, tasks, steps = prepare_store(study, layout, images=images)
     declare_plugins(step)
     step.facts |= describe_passed_by(workshop.recipe)
     step.facts["executor"] = build_executor(workshop.recipe.plan).kind
@@ -117,7 +117,7 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     )
     result = replace(result, rejections=(*images.rejections, *result.rejections))
     check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
-    displays = _list_displays(images, workshop.recipe.plan)
+    displays = list_displays(images, workshop.recipe.plan)
     for image_id in displays:
         step.read(layout.sidecar(image_id))
     write_tables(
@@ -139,17 +139,27 @@ def _list_others(layout: Layout, shards: Sequence[Path]) -> list[Path]:
     return sorted(set(found) - set(shards))
 
 
-def _prepare(
-    study: Study, layout: Layout, *, images: Images
+def prepare_store(
+    study: Study, layout: Layout, *, images: Images, like: Images | None = None
 ) -> tuple["Workshop", list["Task"], list[JsonValue]]:
-    """Return where rows come from, the images as tasks, and the steps for the record."""
+    """Return where rows come from, the images as tasks, and the steps for the record.
+
+    Args:
+        study: The configuration in force.
+        layout: Where its files lie; rows that its store holds already are taken from there.
+        images: Those to be stored.
+        like: The images whose plan they go through, where that is not their own.
+
+    Raises:
+        ConfigError: The images ask for different scalings, or a window's name is unknown.
+    """
     from medvision.preprocess.earlier import EarlierStore
     from medvision.preprocess.recipe import Recipe
     from medvision.preprocess.store import Workshop
 
     section = study.preprocess
     check_grey(study, images)
-    plan = build_study_plan(study, images)
+    plan = build_study_plan(study, like or images)
     recipe = Recipe(
         load=images.load,
         open_planes=images.open_planes,
@@ -211,8 +221,13 @@ def _list_tasks(images: Images, recipe: "Recipe") -> list["Task"]:
     return sorted(tasks, key=lambda task: task.image_id)
 
 
-def _list_displays(images: Images, plan: "Plan") -> dict[str, str]:
-    """Return the windows and tables by which images are scaled, in words."""
+def list_displays(images: Images, plan: "Plan") -> dict[str, str]:
+    """Return the windows and tables by which images are scaled, in words.
+
+    Args:
+        images: Those of a store.
+        plan: What they went through; empty where it goes by no header.
+    """
     from medvision.preprocess.voi import has_voi_step
 
     if not has_voi_step(plan):

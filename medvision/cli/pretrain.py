@@ -1,4 +1,4 @@
-"""`medvision pretrain`: starting weights from a source task made of synthetic phantoms."""
+"""`medvision pretrain`: starting weights from synthetic phantoms, or from images without labels."""
 
 import shutil
 from typing import TYPE_CHECKING, cast
@@ -8,6 +8,7 @@ import numpy as np
 from medvision import __version__
 from medvision.cli._learning import hash_settings, open_store, prepare_device
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._self_supervised import pretrain_on_archive
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
@@ -25,8 +26,9 @@ _HISTORY_COLUMNS = ("epoch", "loss", "validation_loss", "validation_accuracy")
 
 @study_command(
     "pretrain",
-    help="Train the study's network on a source task of synthetic images, whose weights the "
-    "transfer arm starts from. Needs model.weights pretrain.",
+    help="Train the study's network on a source task, whose weights the transfer arm starts from: "
+    "synthetic images, or the archive's own without labels (pretrain.task). Needs model.weights "
+    "pretrain. Run again after an interruption, it goes on after the last complete epoch.",
     example="medvision pretrain --set pretrain.epochs=4",
 )
 def command(study: Study, layout: Layout) -> None:
@@ -36,8 +38,13 @@ def command(study: Study, layout: Layout) -> None:
             f"model.weights: value must be pretrain for this step, got {study.model.weights}.",
             "this study needs no pretraining: go on with `medvision train`.",
         )
-    with open_step("pretrain", study, upstream=("preprocess",)) as step:
-        _pretrain(step)
+    is_phantom = study.pretrain.task == "phantom"
+    upstream = ("preprocess",) if is_phantom else ("ingest", "cohort", "preprocess")
+    with open_step("pretrain", study, upstream=upstream) as step:
+        if is_phantom:
+            _pretrain(step)
+        else:
+            pretrain_on_archive(step)
         shutil.rmtree(layout.step("pretrain") / "resume", ignore_errors=True)
 
 

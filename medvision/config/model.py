@@ -14,6 +14,7 @@ from medvision.config.cohort import CohortSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.preprocess import PreprocessSection
+from medvision.config.pretrain import PretrainSection
 from medvision.config.quality import QualitySection
 from medvision.config.sections import (
     AuditSection,
@@ -25,7 +26,6 @@ from medvision.config.sections import (
     ModelSection,
     OutputSection,
     PhantomSection,
-    PretrainSection,
     ReportSection,
     Section,
     TrainSection,

@@ -113,17 +113,6 @@ class ModelSection(Section):
     )
 
 
-class PretrainSection(Section):
-    """The source task that starting weights are trained on, made of synthetic phantoms."""
-
-    seed: Seed = Field(11, description="Seed of the source images and of the training.")
-    images: Annotated[int, Field(ge=16)] = Field(2400, description="Number of source images.")
-    epochs: Positive = Field(5, description="Passes over the source images.")
-    batch_size: Annotated[int, Field(ge=2)] = Field(16, description="Images a step.")
-    learning_rate: PositiveFloat = Field(0.002, description="Peak learning rate.")
-    amp: Literal["auto", "off"] = Field("auto", description="Mixed precision on a GPU.")
-
-
 class AugmentSection(Section):
     """Random changes of training batches, drawn from the training seed."""
 

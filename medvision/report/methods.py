@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
+from medvision.report.pretraining import CITATIONS, describe_pretraining
 from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
 from medvision.report.sources import Sources
@@ -52,6 +53,7 @@ _CITATIONS = {
     "occlusion": "Zeiler MD, Fergus R. Visualizing and understanding convolutional networks. "
     "ECCV 2014. doi:10.1007/978-3-319-10590-1_53.",
     "sanity": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. arXiv:1810.03292.",
+    **CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
     "black-box models. BMVC 2018. arXiv:1806.07421.",
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
@@ -196,12 +198,12 @@ def _write_network(sources: Sources, cite: Cite) -> str:
     name = "small convolutional network" if backbone == "small" else backbone
     reference = f" {cite(key)}" if key in _CITATIONS else ""
     weights = _get(sources, "model.weights")
-    origin = {
-        "none": "It started from random weights.",
-        "pretrain": f"It started from weights trained here on a synthetic source task of "
-        f"{_get(sources, 'pretrain.images')} images (epochs: {_get(sources, 'pretrain.epochs')}, "
-        f"seed {_get(sources, 'pretrain.seed')}).",
-    }.get(str(weights), _say_given(str(weights)))
+    if weights == "pretrain":
+        origin = describe_pretraining(sources, cite)
+    elif weights == "none":
+        origin = "It started from random weights."
+    else:
+        origin = _say_given(str(weights))
     policy = {
         "full": "All layers were trained.",
         "partial": f"The first {_get(sources, 'model.frozen_blocks')} blocks stayed frozen.",

@@ -1,6 +1,7 @@
 rule pretrain:
     input:
         layout.array_meta,
+        layout.folds,
         layout.record("preprocess"),
     output:
         model=layout.pretrained,
@@ -19,6 +20,6 @@ rule pretrain:
         config=config_of("pretrain"),
         version=__version__,
     message:
-        "Training starting weights on the source task."
+        "Training starting weights on the source task, or on images without labels."
     shell:
         "medvision pretrain --config {params.config:q} > {log} 2>&1"

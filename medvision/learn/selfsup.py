@@ -1,0 +1,232 @@
+"""Pretraining on images without labels: the loop around an objective, resumable to the bit."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from medvision.errors import TrainingError
+from medvision.learn.backbones import build_backbone
+from medvision.learn.dataset import Batch, Examples, Transform, count_batches, iterate_batches
+from medvision.learn.depth import check_depth
+from medvision.learn.epochs import State
+from medvision.learn.loop import choose_amp_dtype
+from medvision.learn.objectives import SelfTask, build_objective
+from medvision.learn.resume import HistoryValue, copy_tensors
+from medvision.learn.schedules import compute_one_cycle
+from medvision.learn.settings import Amp
+from medvision.learn.statistics import refresh_statistics
+from medvision.runtime.checkpoint import load_state, save_state
+from medvision.runtime.progress import track
+from medvision.runtime.seeds import derive_seed, seed_everything
+
+_WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class SelfPretraining:
+    """The network after its last epoch, without head, and one row per epoch."""
+
+    tensors: dict[str, Tensor]
+    history: tuple[dict[str, HistoryValue], ...]
+
+
+@dataclass
+class _Course:
+    """All that the next epoch depends on."""
+
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    generator: torch.Generator
+    device: torch.device
+    amp_dtype: torch.dtype | None
+    history: list[dict[str, HistoryValue]] = field(default_factory=list)
+
+
+def pretrain_unlabelled(
+    examples: Examples,
+    *,
+    task: SelfTask,
+    backbone: str,
+    view: Transform,
+    temperature: float,
+    mask_share: float,
+    mask_block: Sequence[int],
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    amp: Amp,
+    device: torch.device,
+    state: State | None,
+    on_epoch: Callable[[Mapping[str, HistoryValue]], None] | None = None,
+) -> SelfPretraining:
+    """Train a backbone on a task that its images alone set.
+
+    The last epoch is kept: no labels say which is best. BatchNorm's statistics are computed anew
+    from the images as they are, neither cropped nor masked.
+
+    Args:
+        examples: Images to learn from; their labels are never looked at.
+        task: contrastive or masked.
+        backbone: Name of the network.
+        view: Makes one random view of a batch.
+        temperature: Of the contrastive task.
+        mask_share: Share of the blocks that the masked task hides.
+        mask_block: Voxels of such a block along each axis.
+        seed: Seed of the starting weights, the order and the random changes.
+        epochs: Passes over the images.
+        batch_size: Images a step; contrastive tells each from all others of its step.
+        learning_rate: Peak of the one-cycle schedule.
+        amp: auto or off: mixed precision on a GPU.
+        device: Where to train.
+        state: Where the unfinished training is kept, or None.
+        on_epoch: Told every epoch's row as it ends.
+
+    Returns:
+        Weights without a head, and the history.
+
+    Raises:
+        ConfigError: The arrays are too small for the network.
+        TrainingError: There are fewer images than a step takes, or the loss is not finite.
+        StorageError: The state cannot be written.
+    """
+    _check_enough(examples, batch_size)
+    shape = examples.arrays.shape[1:]
+    seed_everything(derive_seed("pretrain-weights", seed))
+    network = build_backbone(backbone, spatial_dims=len(shape) - 1, channels=shape[0], n_classes=2)
+    check_depth(network, shape)
+    objective = build_objective(
+        task,
+        network,
+        backbone=backbone,
+        shape=shape,
+        view=view,
+        temperature=temperature,
+        mask_share=mask_share,
+        mask_block=mask_block,
+    ).to(device)
+    order_seed = derive_seed("pretrain-order", seed)
+    seed_everything(order_seed)
+    course = _start(objective, device, seed=order_seed, learning_rate=learning_rate, amp=amp)
+    _resume(course, state)
+    n_batches = count_batches(len(examples), batch_size)
+    left = range(len(course.history), epochs)
+    for epoch in track(left, f"pretraining ({task})", total=len(left)):
+        loss = _run_epoch(
+            course,
+            examples,
+            batch_size=batch_size,
+            rates=[
+                compute_one_cycle(
+                    epoch * n_batches + step, n_steps=epochs * n_batches, peak=learning_rate
+                )
+                for step in range(n_batches)
+            ],
+        )
+        _remember(course, loss, state=state)
+        if on_epoch is not None:
+            on_epoch(course.history[-1])
+    refresh_statistics(network, examples, batch_size=batch_size, device=device)
+    return SelfPretraining(copy_tensors(network.state_dict()), tuple(course.history))
+
+
+def _check_enough(examples: Examples, batch_size: int) -> None:
+    """Refuse less than one whole step."""
+    if len(examples) < batch_size:
+        raise TrainingError(
+            f"pretrain.batch_size: there must be at least one whole batch of {batch_size} images "
+            f"to learn from, got {len(examples)} images.",
+            "lower pretrain.batch_size, or add images without labels to the archive.",
+        )
+
+
+def _start(
+    objective: nn.Module, device: torch.device, *, seed: int, learning_rate: float, amp: Amp
+) -> _Course:
+    """Return a training before its first epoch."""
+    dtype = choose_amp_dtype(device, amp)
+    return _Course(
+        objective=objective,
+        optimizer=torch.optim.AdamW(
+            objective.parameters(), lr=learning_rate, weight_decay=_WEIGHT_DECAY
+        ),
+        scaler=torch.amp.GradScaler(device.type, enabled=dtype is torch.float16),
+        generator=torch.Generator().manual_seed(seed),
+        device=device,
+        amp_dtype=dtype,
+    )
+
+
+def _run_epoch(
+    course: _Course, examples: Examples, *, batch_size: int, rates: Sequence[float]
+) -> float:
+    """Train on every image once, and return the mean loss."""
+    course.objective.train()
+    order = torch.randperm(len(examples), generator=course.generator).numpy()
+    total = 0.0
+    batches = iterate_batches(examples, order, batch_size=batch_size)
+    for rate, batch in zip(rates, batches, strict=True):
+        for group in course.optimizer.param_groups:
+            group["lr"] = rate
+        total += _take_step(course, batch) * len(batch.subjects)
+    return total / len(examples)
+
+
+def _take_step(course: _Course, batch: Batch) -> float:
+    """Update the weights by one batch, and return its loss."""
+    course.optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(
+        course.device.type, dtype=course.amp_dtype, enabled=course.amp_dtype is not None
+    ):
+        loss = course.objective(batch.images.to(course.device), course.generator)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"pretraining: loss must be finite, got {value} in a batch with the subjects "
+            f"{', '.join(sorted(set(batch.subjects)))}.",
+            "look at these subjects' images, or lower pretrain.learning_rate.",
+        )
+    course.scaler.scale(loss).backward()
+    course.scaler.step(course.optimizer)
+    course.scaler.update()
+    return value
+
+
+def _remember(course: _Course, loss: float, *, state: State | None) -> None:
+    """Add an epoch's row, and write all that the next one depends on."""
+    rate = float(course.optimizer.param_groups[0]["lr"])
+    epoch = len(course.history) + 1
+    course.history.append({"epoch": epoch, "loss": loss, "learning_rate": rate})
+    if state is None:
+        return
+    cuda = course.device.type == "cuda"
+    held: dict[str, object] = {
+        "objective": course.objective.state_dict(),
+        "optimizer": course.optimizer.state_dict(),
+        "scaler": course.scaler.state_dict(),
+        "generator": course.generator.get_state(),
+        "torch_generator": torch.get_rng_state(),
+        "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
+        "history": course.history,
+    }
+    save_state(state.path, held, settings_digest=state.settings_digest)
+
+
+def _resume(course: _Course, state: State | None) -> None:
+    """Go on from a kept state, where there is one of the same settings."""
+    held = load_state(state.path, settings_digest=state.settings_digest) if state else None
+    if held is None:
+        return
+    course.objective.load_state_dict(cast(dict[str, Tensor], held["objective"]))
+    course.optimizer.load_state_dict(cast(dict[str, object], held["optimizer"]))
+    course.scaler.load_state_dict(cast(dict[str, object], held["scaler"]))
+    course.generator.set_state(cast(Tensor, held["generator"]))
+    torch.set_rng_state(cast(Tensor, held["torch_generator"]))
+    if held["cuda_generator"] is not None:
+        torch.cuda.set_rng_state(cast(Tensor, held["cuda_generator"]))
+    course.history = cast(list[dict[str, HistoryValue]], held["history"])
