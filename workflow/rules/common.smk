@@ -141,7 +141,9 @@ def preprocess_marks():
 
 def plugin_files():
     """The user's plug-ins in the working folder: a module's file, all files of a package."""
-    tops = {name.partition(":")[0].partition(".")[0] for name in study.preprocess.plugins}
+    tops = {
+        name.partition(":")[0].partition(".")[0] for name in study.preprocess.plugins
+    }
     modules = {Path(f"{top}.py") for top in tops if Path(f"{top}.py").is_file()}
     return sorted(modules.union(*(Path(top).rglob("*.py") for top in tops)))
 
