@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medvision.learn.loop import Engine, Position
 from medvision.runtime.checkpoint import load_state, save_state
@@ -43,20 +43,69 @@ def copy_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
 
+class Moving(Protocol):
+    """What every step of a training moves."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What moves its weights."""
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        """What scales the loss."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+
+
+def describe_moving(moving: Moving, generator: torch.Generator) -> dict[str, object]:
+    """Return the states of a network, its optimiser, its scaler and all random generators.
+
+    Args:
+        moving: Network with what trains it.
+        generator: Source of order and augmentation.
+    """
+    cuda = moving.device.type == "cuda"
+    return {
+        "model": moving.model.state_dict(),
+        "optimizer": moving.optimizer.state_dict(),
+        "scaler": moving.scaler.state_dict(),
+        "generator": generator.get_state(),
+        "torch_generator": torch.get_rng_state(),
+        "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
+    }
+
+
+def restore_moving(state: Mapping[str, object], moving: Moving, generator: torch.Generator) -> None:
+    """Put back, in place, what `describe_moving` described.
+
+    Args:
+        state: It, and perhaps more.
+        moving: Network with what trains it.
+        generator: Source of order and augmentation.
+    """
+    moving.model.load_state_dict(cast(dict[str, Tensor], state["model"]))
+    moving.optimizer.load_state_dict(cast(dict[str, object], state["optimizer"]))
+    moving.scaler.load_state_dict(cast(dict[str, object], state["scaler"]))
+    generator.set_state(cast(Tensor, state["generator"]))
+    torch.set_rng_state(cast(Tensor, state["torch_generator"]))
+    if state["cuda_generator"] is not None:
+        torch.cuda.set_rng_state(cast(Tensor, state["cuda_generator"]))
+
+
 def write_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> None:
     """Write all that the next epoch depends on, replacing the last state at once.
 
     Raises:
         StorageError: The folder cannot be written, or its disk is full.
     """
-    cuda = engine.device.type == "cuda"
     state: dict[str, object] = {
-        "model": engine.model.state_dict(),
-        "optimizer": engine.optimizer.state_dict(),
-        "scaler": engine.scaler.state_dict(),
-        "generator": run.generator.get_state(),
-        "torch_generator": torch.get_rng_state(),
-        "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
+        **describe_moving(engine, run.generator),
         "history": run.history,
         "best_epoch": run.best_epoch,
         "best_tensors": run.best_tensors,
@@ -75,13 +124,7 @@ def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> b
     state = load_state(path, settings_digest=settings_digest)
     if state is None:
         return False
-    engine.model.load_state_dict(cast(dict[str, Tensor], state["model"]))
-    engine.optimizer.load_state_dict(cast(dict[str, object], state["optimizer"]))
-    engine.scaler.load_state_dict(cast(dict[str, object], state["scaler"]))
-    run.generator.set_state(cast(Tensor, state["generator"]))
-    torch.set_rng_state(cast(Tensor, state["torch_generator"]))
-    if state["cuda_generator"] is not None:
-        torch.cuda.set_rng_state(cast(Tensor, state["cuda_generator"]))
+    restore_moving(state, engine, run.generator)
     run.history = cast(list[dict[str, HistoryValue]], state["history"])
     run.best_epoch = cast(int, state["best_epoch"])
     run.best_tensors = cast(dict[str, Tensor], state["best_tensors"])

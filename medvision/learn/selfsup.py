@@ -15,7 +15,12 @@ from medvision.learn.depth import check_depth
 from medvision.learn.epochs import State
 from medvision.learn.loop import choose_amp_dtype
 from medvision.learn.objectives import SelfTask, build_objective
-from medvision.learn.resume import HistoryValue, copy_tensors
+from medvision.learn.resume import (
+    HistoryValue,
+    copy_tensors,
+    describe_moving,
+    restore_moving,
+)
 from medvision.learn.schedules import compute_one_cycle
 from medvision.learn.settings import Amp
 from medvision.learn.statistics import refresh_statistics
@@ -38,7 +43,7 @@ class SelfPretraining:
 class _Course:
     """All that the next epoch depends on."""
 
-    objective: nn.Module
+    model: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     generator: torch.Generator
@@ -151,7 +156,7 @@ def _start(
     """Return a training before its first epoch."""
     dtype = choose_amp_dtype(device, amp)
     return _Course(
-        objective=objective,
+        model=objective,
         optimizer=torch.optim.AdamW(
             objective.parameters(), lr=learning_rate, weight_decay=_WEIGHT_DECAY
         ),
@@ -166,7 +171,7 @@ def _run_epoch(
     course: _Course, examples: Examples, *, batch_size: int, rates: Sequence[float]
 ) -> float:
     """Train on every image once, and return the mean loss."""
-    course.objective.train()
+    course.model.train()
     order = torch.randperm(len(examples), generator=course.generator).numpy()
     total = 0.0
     batches = iterate_batches(examples, order, batch_size=batch_size)
@@ -183,7 +188,7 @@ def _take_step(course: _Course, batch: Batch) -> float:
     with torch.autocast(
         course.device.type, dtype=course.amp_dtype, enabled=course.amp_dtype is not None
     ):
-        loss = course.objective(batch.images.to(course.device), course.generator)
+        loss = course.model(batch.images.to(course.device), course.generator)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingError(
@@ -204,16 +209,7 @@ def _remember(course: _Course, loss: float, *, state: State | None) -> None:
     course.history.append({"epoch": epoch, "loss": loss, "learning_rate": rate})
     if state is None:
         return
-    cuda = course.device.type == "cuda"
-    held: dict[str, object] = {
-        "objective": course.objective.state_dict(),
-        "optimizer": course.optimizer.state_dict(),
-        "scaler": course.scaler.state_dict(),
-        "generator": course.generator.get_state(),
-        "torch_generator": torch.get_rng_state(),
-        "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
-        "history": course.history,
-    }
+    held = {**describe_moving(course, course.generator), "history": course.history}
     save_state(state.path, held, settings_digest=state.settings_digest)
 
 
@@ -222,11 +218,5 @@ def _resume(course: _Course, state: State | None) -> None:
     held = load_state(state.path, settings_digest=state.settings_digest) if state else None
     if held is None:
         return
-    course.objective.load_state_dict(cast(dict[str, Tensor], held["objective"]))
-    course.optimizer.load_state_dict(cast(dict[str, object], held["optimizer"]))
-    course.scaler.load_state_dict(cast(dict[str, object], held["scaler"]))
-    course.generator.set_state(cast(Tensor, held["generator"]))
-    torch.set_rng_state(cast(Tensor, held["torch_generator"]))
-    if held["cuda_generator"] is not None:
-        torch.cuda.set_rng_state(cast(Tensor, held["cuda_generator"]))
+    restore_moving(held, course, course.generator)
     course.history = cast(list[dict[str, HistoryValue]], held["history"])
