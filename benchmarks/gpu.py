@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,6 +25,16 @@ AUGMENT = {
     "noise_sd": 0.05,
     "gain": 0.1,
 }
+TRAINING = TrainSettings(
+    epochs=1,
+    batch_size=BATCH,
+    learning_rate=1e-3,
+    weight_decay=0.01,
+    imbalance="none",
+    monitor="loss",
+    patience=1,
+    amp="off",
+)
 SETTINGS = Settings(
     steps=32,
     batch_size=8,
@@ -69,16 +80,7 @@ def time_training(device: torch.device, *, amp: str, is_augmented: bool) -> floa
     engine = build_engine(
         build_backbone(BACKBONE, spatial_dims=3, channels=1, n_classes=2),
         device,
-        settings=TrainSettings(
-            epochs=1,
-            batch_size=BATCH,
-            learning_rate=1e-3,
-            weight_decay=0.01,
-            imbalance="none",
-            monitor="loss",
-            patience=1,
-            amp=amp,
-        ),
+        settings=replace(TRAINING, amp=amp),
         class_weights=np.ones(2),
         blocks=(),
     )
