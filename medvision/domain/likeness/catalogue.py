@@ -29,6 +29,10 @@ class Catalogue:
 def build_catalogue(thumbnails: NDArray[np.uint8], windows: list[Window]) -> Catalogue:
     """Describe each window of each thumbnail.
 
+    Images are described by their coarse detail, volumes as they are at half the size: of so few
+    voxels, what is taken out as local mean depends on where the volume ends, and so a crop would
+    be described otherwise than the same part of the whole.
+
     Args:
         thumbnails: (N, 64, 64) or (N, 32, 32, 32) uint8.
         windows: Parts of a thumbnail, the whole first.
@@ -36,9 +40,11 @@ def build_catalogue(thumbnails: NDArray[np.uint8], windows: list[Window]) -> Cat
     side = thumbnails.shape[1] // 2
     coarse = np.empty((len(thumbnails), *(side,) * (thumbnails.ndim - 1)), dtype=np.float16)
     parts = [slice(start, start + _CHUNK) for start in range(0, len(thumbnails), _CHUNK)]
+    described = coarse if thumbnails.ndim == 3 else np.empty_like(coarse)
     for part in parts:
-        coarse[part] = bring_out_coarse(fill_field(thumbnails[part]))
-    described = coarse if thumbnails.ndim == 3 else _shrink(thumbnails, parts)
+        half = halve(fill_field(thumbnails[part]))
+        described[part] = half  # of images the next line overwrites it: both are one array
+        coarse[part] = bring_out_coarse(half)
     whole = [describe(described[part].astype(np.float32), windows[0]) for part in parts]
     axes = fit_axes(np.concatenate(whole))
     points = np.empty((len(windows), len(thumbnails), axes.matrix.shape[1]), dtype=np.float32)
@@ -47,13 +53,3 @@ def build_catalogue(thumbnails: NDArray[np.uint8], windows: list[Window]) -> Cat
         for number, window in enumerate(windows):
             points[number, part] = axes.project(describe(stack, window))
     return Catalogue(coarse, points.reshape(-1, points.shape[2]))
-
-
-def _shrink(thumbnails: NDArray[np.uint8], parts: list[slice]) -> CoarseStack:
-    """Return volumes at half the size, as they are.
-
-    Of so few voxels, what is taken out as local mean depends on where the volume ends, and so a
-    crop would be described otherwise than the same part of the whole.
-    """
-    halves = [halve(fill_field(thumbnails[part])).astype(np.float16) for part in parts]
-    return np.concatenate(halves)

@@ -36,8 +36,8 @@ def fill_field(thumbnails: NDArray[np.uint8]) -> Stack:
 
 
 def bring_out_coarse(stack: Stack) -> Stack:
-    """Return the coarse detail at half the size: (N, S / 2, ...)."""
-    return _normalise(halve(stack), *_COARSE_BLURS)
+    """Return the coarse detail of thumbnails at half the size, (N, S / 2, ...)."""
+    return _normalise(stack, *_COARSE_BLURS)
 
 
 def bring_out_fine(stack: Stack) -> Stack:
