@@ -28,7 +28,8 @@ _HISTORY_COLUMNS = ("epoch", "loss", "validation_loss", "validation_accuracy")
     "pretrain",
     help="Train the study's network on a source task, whose weights the transfer arm starts from: "
     "synthetic images, or the archive's own without labels (pretrain.task). Needs model.weights "
-    "pretrain. Run again after an interruption, it goes on after the last complete epoch.",
+    "pretrain. Run again after an interruption, it goes on after the last complete epoch; told to "
+    "stop (SIGTERM), it ends after the step under way, keeps where it is, and exits with 75.",
     example="medvision pretrain --set pretrain.epochs=4",
 )
 def command(study: Study, layout: Layout) -> None:

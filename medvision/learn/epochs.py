@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,10 +175,10 @@ def _train(run: Run, engine: Engine, *, plan: Plan, training: Examples) -> float
     if loss is None:
         _stop(run, engine, state=plan.state)
     run.position = None
-    return float(loss or 0.0)
+    return loss
 
 
-def _stop(run: Run, engine: Engine, *, state: State | None) -> None:
+def _stop(run: Run, engine: Engine, *, state: State | None) -> NoReturn:
     """Keep the state between two steps, and end."""
     _keep(run, engine, state=state)
     raise StoppedError(

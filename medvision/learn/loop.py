@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medvision.errors import TrainingError
 from medvision.learn.averaging import Average
 from medvision.learn.dataset import Batch, Examples, Transform, iterate_batches
+from medvision.learn.finite import check_finite
 from medvision.learn.freezing import set_train_mode
 from medvision.learn.losses import Loss, compute_losses
 from medvision.learn.optimizers import build_optimizer, group_parameters, set_learning_rate
+from medvision.learn.placement import place_batch
 from medvision.learn.settings import Amp, TrainSettings
 
 
@@ -31,6 +32,7 @@ class Engine:
         average: Moving average of the weights, or None.
         settings: What else a step obeys.
         device: Where the network is.
+        section: Section of the configuration that errors point to.
     """
 
     model: nn.Module
@@ -41,6 +43,7 @@ class Engine:
     average: Average | None
     settings: TrainSettings
     device: torch.device
+    section: str = "train"
 
 
 @dataclass
@@ -67,6 +70,7 @@ def build_engine(
     settings: TrainSettings,
     class_weights: NDArray[np.float64],
     blocks: Sequence[Sequence[str]],
+    section: str = "train",
 ) -> Engine:
     """Put a network on its device and make its optimiser.
 
@@ -76,6 +80,7 @@ def build_engine(
         settings: How to train.
         class_weights: Weight of each class in the loss, (classes,).
         blocks: Dotted module names by block, for the learning rate of each depth.
+        section: Section of the configuration that errors point to.
     """
     model.to(device)
     dtype = choose_amp_dtype(device, settings.amp)
@@ -99,6 +104,7 @@ def build_engine(
         average=Average(settings.ema) if settings.ema else None,
         settings=settings,
         device=device,
+        section=section,
     )
 
 
@@ -152,7 +158,7 @@ def run_epoch(
             return None
         set_learning_rate(engine.optimizer, rate(position.n_steps))
         # On the device first: random changes of a batch are work for a GPU where there is one.
-        images = batch.images.to(engine.device)
+        images = place_batch(batch.images, engine.device)
         if transform is not None:
             images = transform(images, generator)
         position.total += _take_step(engine, batch, images=images) * len(batch.subjects)
@@ -173,7 +179,12 @@ def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
         ):
             logits = engine.model(images[part])
         loss = compute_losses(logits.float(), labels[part], engine.loss).sum() / weight
-        _check_finite("loss", float(loss.detach()), subjects=batch.subjects[part])
+        check_finite(
+            "loss",
+            float(loss.detach()),
+            subjects=batch.subjects[part],
+            section=engine.section,
+        )
         value += float(loss.detach())
         engine.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own gap
     _move_weights(engine, subjects=batch.subjects)
@@ -197,22 +208,10 @@ def _move_weights(engine: Engine, *, subjects: Sequence[str]) -> None:
     norm = torch.nn.utils.get_total_norm([p.grad for p in held if p.grad is not None])
     # Of float16 the scaler itself leaves out such a step, and lowers its scale.
     if not engine.scaler.is_enabled():
-        _check_finite("gradient", float(norm), subjects=subjects)
+        check_finite("gradient", float(norm), subjects=subjects, section=engine.section)
     if engine.settings.clip_norm:
         torch.nn.utils.clip_grads_with_norm_(held, engine.settings.clip_norm, norm)
     engine.scaler.step(engine.optimizer)
     engine.scaler.update()
     if engine.average is not None:
         engine.average.update(engine.model)
-
-
-def _check_finite(thing: str, value: float, *, subjects: Sequence[str]) -> None:
-    """Refuse to go on with a number that is none, before any weight has moved by it."""
-    if math.isfinite(value):
-        return
-    raise TrainingError(
-        f"training: {thing} must be finite, got {value} in a batch with the subjects "
-        f"{', '.join(sorted(set(subjects)))}.",
-        "look at these subjects' images, or lower train.learning_rate; the last complete epoch is "
-        "kept.",
-    )

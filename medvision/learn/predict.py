@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvision.learn.dataset import Examples, iterate_batches
+from medvision.learn.placement import place_batch, place_network
 
 BATCH_SIZE = 8
 """Images of every forward pass. Kernels are chosen by the batch's shape, and another kernel sums
@@ -18,19 +19,22 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Predict in evaluation mode, in float32.
 
+    The memory layout is that of training, so that a network's validation images have the same
+    logits then and afterwards.
+
     Args:
-        model: Network on `device`; left in evaluation mode.
+        model: Network; moved to `device` and left in evaluation mode.
         examples: Images to predict.
-        device: Where the network is.
+        device: Where to compute.
 
     Returns:
         Logits (n, classes), in the order of `examples`; each row depends on its image alone.
     """
-    model.eval()
+    place_network(model, device, n_axes=len(examples.arrays.shape)).eval()
     order = np.arange(len(examples))
     batches = fill_up(order, BATCH_SIZE)
     outputs = [
-        model(batch.images.to(device)).float().cpu()
+        model(place_batch(batch.images, device)).float().cpu()
         for batch in iterate_batches(examples, batches, batch_size=BATCH_SIZE)
     ]
     return torch.cat(outputs)[: len(order)].numpy()

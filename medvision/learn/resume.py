@@ -109,7 +109,7 @@ def write_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> 
         "history": run.history,
         "best_epoch": run.best_epoch,
         "best_tensors": run.best_tensors,
-        "position": _describe_position(run.position),
+        "position": describe_position(run.position),
         "average": (engine.average.n_steps, engine.average.tensors) if engine.average else None,
     }
     save_state(path, state, settings_digest=settings_digest)
@@ -128,7 +128,7 @@ def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> b
     run.history = cast(list[dict[str, HistoryValue]], state["history"])
     run.best_epoch = cast(int, state["best_epoch"])
     run.best_tensors = cast(dict[str, Tensor], state["best_tensors"])
-    run.position = _read_position(state["position"])
+    run.position = read_position(state["position"])
     if engine.average is not None:
         n_steps, tensors = cast(tuple[int, dict[str, Tensor]], state["average"])
         engine.average.n_steps = n_steps
@@ -136,15 +136,23 @@ def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> b
     return True
 
 
-def _describe_position(position: Position | None) -> tuple[Tensor, int, float, int] | None:
-    """Return a position as tensors and numbers, which are all that a state may hold."""
+def describe_position(position: Position | None) -> tuple[Tensor, int, float, int] | None:
+    """Return a position as tensors and numbers, which are all that a state may hold.
+
+    Args:
+        position: How far the epoch under way is; None between two epochs.
+    """
     if position is None:
         return None
     return torch.from_numpy(position.order), position.n_steps, position.total, position.count
 
 
-def _read_position(value: object) -> Position | None:
-    """Return the position that `_describe_position` described."""
+def read_position(value: object) -> Position | None:
+    """Return the position that `describe_position` described.
+
+    Args:
+        value: What it returned.
+    """
     if value is None:
         return None
     order, n_steps, total, count = cast(tuple[Tensor, int, float, int], value)

@@ -12,6 +12,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from medvision.learn.dataset import Examples, iterate_batches
 from medvision.learn.freezing import Freezing, freeze, set_train_mode
+from medvision.learn.placement import place_batch
 from medvision.learn.predict import fill_up
 
 
@@ -98,7 +99,7 @@ def compute_features(
         for batch in iterate_batches(examples, order, batch_size=batch_size):
             seen.clear()
             with torch.autocast(device.type, dtype=amp_dtype, enabled=amp_dtype is not None):
-                logits = model(batch.images.to(device))
+                logits = model(place_batch(batch.images, device))
             if len(seen) != 1 or seen[0][1] is not logits:
                 return None
             found.append(seen[0][0].float().cpu().numpy())

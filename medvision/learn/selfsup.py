@@ -1,24 +1,28 @@
 """Pretraining on images without labels: the loop around an objective, resumable to the bit."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 
-from medvision.errors import TrainingError
+from medvision.errors import StoppedError, TrainingError
 from medvision.learn.backbones import build_backbone
 from medvision.learn.dataset import Batch, Examples, Transform, count_batches, iterate_batches
 from medvision.learn.depth import check_depth
 from medvision.learn.epochs import State
-from medvision.learn.loop import choose_amp_dtype
+from medvision.learn.finite import check_finite
+from medvision.learn.loop import Position, choose_amp_dtype
 from medvision.learn.objectives import SelfTask, build_objective
+from medvision.learn.optimizers import build_optimizer, group_parameters, set_learning_rate
+from medvision.learn.placement import place_batch, place_network
 from medvision.learn.resume import (
     HistoryValue,
     copy_tensors,
     describe_moving,
+    describe_position,
+    read_position,
     restore_moving,
 )
 from medvision.learn.schedules import compute_one_cycle
@@ -41,7 +45,7 @@ class SelfPretraining:
 
 @dataclass
 class _Course:
-    """All that the next epoch depends on."""
+    """All that the next step depends on."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -49,6 +53,7 @@ class _Course:
     generator: torch.Generator
     device: torch.device
     amp_dtype: torch.dtype | None
+    position: Position | None = None
     history: list[dict[str, HistoryValue]] = field(default_factory=list)
 
 
@@ -69,6 +74,7 @@ def pretrain_unlabelled(
     device: torch.device,
     state: State | None,
     on_epoch: Callable[[Mapping[str, HistoryValue]], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> SelfPretraining:
     """Train a backbone on a task that its images alone set.
 
@@ -91,6 +97,7 @@ def pretrain_unlabelled(
         device: Where to train.
         state: Where the unfinished training is kept, or None.
         on_epoch: Told every epoch's row as it ends.
+        should_stop: Asked before every step whether to keep the state and end.
 
     Returns:
         Weights without a head, and the history.
@@ -98,6 +105,7 @@ def pretrain_unlabelled(
     Raises:
         ConfigError: The arrays are too small for the network.
         TrainingError: There are fewer images than a step takes, or the loss is not finite.
+        StoppedError: `should_stop` said so; the state is kept.
         StorageError: The state cannot be written.
     """
     _check_enough(examples, batch_size)
@@ -114,25 +122,27 @@ def pretrain_unlabelled(
         temperature=temperature,
         mask_share=mask_share,
         mask_block=mask_block,
-    ).to(device)
+    )
+    place_network(objective, device, n_axes=len(shape) + 1)
     order_seed = derive_seed("pretrain-order", seed)
     seed_everything(order_seed)
     course = _start(objective, device, seed=order_seed, learning_rate=learning_rate, amp=amp)
     _resume(course, state)
-    n_batches = count_batches(len(examples), batch_size)
+    n_steps = epochs * count_batches(len(examples), batch_size)
     left = range(len(course.history), epochs)
     for epoch in track(left, f"pretraining ({task})", total=len(left)):
+        done = epoch * n_steps // epochs
         loss = _run_epoch(
             course,
             examples,
             batch_size=batch_size,
-            rates=[
-                compute_one_cycle(
-                    epoch * n_batches + step, n_steps=epochs * n_batches, peak=learning_rate
-                )
-                for step in range(n_batches)
-            ],
+            rate=lambda step, done=done: compute_one_cycle(  # type: ignore[misc]  # binds `done`
+                done + step, n_steps=n_steps, peak=learning_rate
+            ),
+            should_stop=should_stop,
         )
+        if loss is None:
+            _stop(course, state=state)
         _remember(course, loss, state=state)
         if on_epoch is not None:
             on_epoch(course.history[-1])
@@ -157,8 +167,12 @@ def _start(
     dtype = choose_amp_dtype(device, amp)
     return _Course(
         model=objective,
-        optimizer=torch.optim.AdamW(
-            objective.parameters(), lr=learning_rate, weight_decay=_WEIGHT_DECAY
+        optimizer=build_optimizer(
+            "adamw",
+            group_parameters(objective, (), depth_decay=1.0),
+            learning_rate=learning_rate,
+            weight_decay=_WEIGHT_DECAY,
+            momentum=0.0,
         ),
         scaler=torch.amp.GradScaler(device.type, enabled=dtype is torch.float16),
         generator=torch.Generator().manual_seed(seed),
@@ -168,18 +182,30 @@ def _start(
 
 
 def _run_epoch(
-    course: _Course, examples: Examples, *, batch_size: int, rates: Sequence[float]
-) -> float:
-    """Train on every image once, and return the mean loss."""
+    course: _Course,
+    examples: Examples,
+    *,
+    batch_size: int,
+    rate: Callable[[int], float],
+    should_stop: Callable[[], bool],
+) -> float | None:
+    """Train on every image once, and return the mean loss; None where it was stopped."""
     course.model.train()
-    order = torch.randperm(len(examples), generator=course.generator).numpy()
-    total = 0.0
-    batches = iterate_batches(examples, order, batch_size=batch_size)
-    for rate, batch in zip(rates, batches, strict=True):
-        for group in course.optimizer.param_groups:
-            group["lr"] = rate
-        total += _take_step(course, batch) * len(batch.subjects)
-    return total / len(examples)
+    if course.position is None:
+        order = torch.randperm(len(examples), generator=course.generator).numpy()
+        course.position = Position(order)
+    position = course.position
+    for batch in iterate_batches(
+        examples, position.order, batch_size=batch_size, first=position.n_steps
+    ):
+        if should_stop():
+            return None
+        set_learning_rate(course.optimizer, rate(position.n_steps))
+        position.total += _take_step(course, batch) * len(batch.subjects)
+        position.count += len(batch.subjects)
+        position.n_steps += 1
+    course.position = None
+    return position.total / position.count
 
 
 def _take_step(course: _Course, batch: Batch) -> float:
@@ -188,14 +214,9 @@ def _take_step(course: _Course, batch: Batch) -> float:
     with torch.autocast(
         course.device.type, dtype=course.amp_dtype, enabled=course.amp_dtype is not None
     ):
-        loss = course.model(batch.images.to(course.device), course.generator)
+        loss = course.model(place_batch(batch.images, course.device), course.generator)
     value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"pretraining: loss must be finite, got {value} in a batch with the subjects "
-            f"{', '.join(sorted(set(batch.subjects)))}.",
-            "look at these subjects' images, or lower pretrain.learning_rate.",
-        )
+    check_finite("loss", value, subjects=batch.subjects, section="pretrain")
     course.scaler.scale(loss).backward()
     course.scaler.step(course.optimizer)
     course.scaler.update()
@@ -207,10 +228,27 @@ def _remember(course: _Course, loss: float, *, state: State | None) -> None:
     rate = float(course.optimizer.param_groups[0]["lr"])
     epoch = len(course.history) + 1
     course.history.append({"epoch": epoch, "loss": loss, "learning_rate": rate})
+    _keep(course, state)
+
+
+def _keep(course: _Course, state: State | None) -> None:
+    """Write the state, where one is wanted."""
     if state is None:
         return
-    held = {**describe_moving(course, course.generator), "history": course.history}
+    held = {
+        **describe_moving(course, course.generator),
+        "history": course.history,
+        "position": describe_position(course.position),
+    }
     save_state(state.path, held, settings_digest=state.settings_digest)
+
+
+def _stop(course: _Course, *, state: State | None) -> NoReturn:
+    """Keep the state between two steps, and end."""
+    _keep(course, state)
+    raise StoppedError(
+        f"pretraining: run must be left to end, got SIGTERM in epoch {len(course.history) + 1}."
+    )
 
 
 def _resume(course: _Course, state: State | None) -> None:
@@ -220,3 +258,4 @@ def _resume(course: _Course, state: State | None) -> None:
         return
     restore_moving(held, course, course.generator)
     course.history = cast(list[dict[str, HistoryValue]], held["history"])
+    course.position = read_position(held["position"])

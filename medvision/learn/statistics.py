@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from medvision.learn.dataset import Examples, iterate_batches
+from medvision.learn.placement import place_batch
 
 N_IMAGES = 1024
 """Images that the statistics are computed from, at most."""
@@ -42,7 +43,7 @@ def refresh_statistics(
         norm.train()
     order = torch.linspace(0, len(examples) - 1, min(len(examples), N_IMAGES)).long().numpy()
     for batch in iterate_batches(examples, order, batch_size=batch_size):
-        model(batch.images.to(device))
+        model(place_batch(batch.images, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

@@ -16,6 +16,7 @@ from medvision.learn.epochs import HistoryRow, Plan, State, run_epochs
 from medvision.learn.freezing import Freezing
 from medvision.learn.loop import build_engine, choose_amp_dtype
 from medvision.learn.memory import name_memory_faults
+from medvision.learn.placement import place_network
 from medvision.learn.predict import BATCH_SIZE
 from medvision.learn.resume import Run
 from medvision.learn.reuse import Cut, compute_features, find_cut
@@ -113,8 +114,9 @@ def fit_network(
     with name_memory_faults(
         section=section, batch_size=settings.batch_size, accumulation=settings.accumulation
     ):
-        work = _choose_work(model.to(device), training, validation=validation, plan=plan)
-        _fit(run, work, plan=plan, device=device)
+        place_network(model, device, n_axes=len(training.arrays.shape))
+        work = _choose_work(model, training, validation=validation, plan=plan)
+        _fit(run, work, plan=plan, device=device, section=section)
     return Fit(
         work.cut.complete(run.best_tensors, model) if work.cut else run.best_tensors,
         tuple(run.history),
@@ -135,7 +137,7 @@ class _Work:
     cut: Cut | None
 
 
-def _fit(run: Run, work: _Work, *, plan: Plan, device: torch.device) -> None:
+def _fit(run: Run, work: _Work, *, plan: Plan, device: torch.device, section: str) -> None:
     """Make the engine, and train."""
     engine = build_engine(
         work.model,
@@ -143,6 +145,7 @@ def _fit(run: Run, work: _Work, *, plan: Plan, device: torch.device) -> None:
         settings=plan.settings,
         class_weights=plan.class_weights,
         blocks=work.freezing.blocks,
+        section=section,
     )
     run_epochs(
         run,

@@ -143,3 +143,11 @@ def test_validation_images_that_are_no_numbers_are_named(images):
     arrays[7] = np.nan
     with pytest.raises(TrainingError, match=r"validation loss .* subjects sub-7\."):
         fit(images, examples(arrays, images.labels), epochs=1)
+
+
+def test_the_advice_names_the_section_of_the_training_at_hand(images):
+    arrays = images.arrays.copy()
+    arrays[5] = np.nan
+    with pytest.raises(TrainingError, match="pretraining: loss must be finite") as caught:
+        fit(examples(arrays, images.labels), images, section="pretrain")
+    assert "lower pretrain.learning_rate" in caught.value.hint

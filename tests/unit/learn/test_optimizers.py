@@ -1,5 +1,7 @@
 """Learning rates by depth, and what an optimiser leaves alone."""
 
+import copy
+
 import pytest
 import torch
 
@@ -69,3 +71,54 @@ def test_sgd_is_nesterov_s_formula():
         weight -= 0.1 * (gradient + 0.9 * speed)
         optimizer.step()
         assert model.weight.item() == pytest.approx(weight, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_the_fused_kernel_is_the_plain_formula_but_for_rounding(name):
+    torch.manual_seed(0)
+    fused = torch.nn.Linear(5, 3)
+    plain = copy.deepcopy(fused)
+    quick = build_optimizer(
+        name,
+        group_parameters(fused, (), depth_decay=1.0),
+        learning_rate=0.01,
+        weight_decay=0.1,
+        momentum=0.9,
+    )
+    assert quick.defaults["fused"]
+    slow = {
+        "adamw": lambda: torch.optim.AdamW(
+            plain.parameters(), lr=0.01, weight_decay=0.1, foreach=False
+        ),
+        "sgd": lambda: torch.optim.SGD(
+            plain.parameters(),
+            lr=0.01,
+            weight_decay=0.1,
+            momentum=0.9,
+            nesterov=True,
+            foreach=False,
+        ),
+    }[name]()
+    for _ in range(10):
+        for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        quick.step()
+        slow.step()
+    for a, b in zip(fused.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_where_torch_has_no_fused_kernel_the_plain_one_is_taken():
+    model = torch.nn.Linear(2, 2, device="meta")
+    assert not make_plain(model).defaults["fused"]
+
+
+def make_plain(model):
+    return build_optimizer(
+        "adamw",
+        group_parameters(model, (), depth_decay=1.0),
+        learning_rate=0.1,
+        weight_decay=0.0,
+        momentum=0.0,
+    )

@@ -1,12 +1,14 @@
 """Pretraining without labels: any backbone, 2D and 3D, repeated and resumed to the bit."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from toy_study import make_images
 
 from medvision.augment.views import apply_view, draw_view
-from medvision.errors import TrainingError
+from medvision.errors import StoppedError, TrainingError
 from medvision.learn.backbones import BACKBONES, build_backbone, head_names
 from medvision.learn.dataset import Examples
 from medvision.learn.epochs import State
@@ -74,21 +76,35 @@ def test_an_interrupted_training_ends_bit_equal(task, tmp_path):
     whole = pretrain(examples, task, epochs=3)
     state = State(tmp_path / "state.pt", "settings")
 
-    class StoppedError(Exception):
+    class KilledError(Exception):
         """The plug was pulled."""
 
     def stop(row):
         if row["epoch"] == 2:
-            raise StoppedError
+            raise KilledError
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(KilledError):
         pretrain_and_tell(examples, task, state=state, on_epoch=stop)
     resumed = pretrain_and_tell(examples, task, state=state, on_epoch=None)
     assert resumed.history == whole.history
     assert all(torch.equal(whole.tensors[n], resumed.tensors[n]) for n in whole.tensors)
 
 
-def pretrain_and_tell(examples, task, *, state, on_epoch):
+@pytest.mark.parametrize("n_steps", [0, 1, 2, 5])
+@pytest.mark.parametrize("task", TASKS)
+def test_stopped_between_any_two_steps_it_ends_bit_equal(task, n_steps, tmp_path):
+    examples = make_examples()
+    whole, asked = pretrain(examples, task, epochs=3), itertools.count()
+    state = State(tmp_path / "state.pt", "settings")
+    with pytest.raises(StoppedError, match=r"pretraining: .* got SIGTERM in epoch") as caught:
+        pretrain_and_tell(examples, task, state=state, should_stop=lambda: next(asked) >= n_steps)
+    assert caught.value.exit_code == 75
+    resumed = pretrain_and_tell(examples, task, state=state)
+    assert resumed.history == whole.history
+    assert all(torch.equal(whole.tensors[n], resumed.tensors[n]) for n in whole.tensors)
+
+
+def pretrain_and_tell(examples, task, *, state, on_epoch=None, should_stop=lambda: False):
     return pretrain_unlabelled(
         examples,
         task=task,
@@ -105,6 +121,7 @@ def pretrain_and_tell(examples, task, *, state, on_epoch):
         device=torch.device("cpu"),
         state=state,
         on_epoch=on_epoch,
+        should_stop=should_stop,
     )
 
 
@@ -143,5 +160,6 @@ def test_fewer_images_than_a_batch_are_refused():
 def test_a_loss_that_is_not_finite_names_the_subjects():
     examples = make_examples()
     examples.arrays[3] = np.nan
-    with pytest.raises(TrainingError, match="sub-3"):
+    with pytest.raises(TrainingError, match=r"pretraining: loss must be finite.*sub-3") as caught:
         pretrain(examples, "masked", batch_size=16)
+    assert "pretrain.learning_rate" in caught.value.hint
