@@ -1,6 +1,7 @@
 """A small believable study as the report's own inputs, made without any stage."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,28 @@ def make_sources(
         command="snakemake --cores all",
         reasons=REASONS,
     )
+
+
+def make_measured(*, n_images: int = len(IMAGES), n_flagged: int = 3) -> Sources:
+    """A study with one image left out and some flagged."""
+    sources = make_sources(explained=0)
+    names = [*IMAGES, *(f"sub-more-{n:05x}_img-{n:012x}" for n in range(n_images - len(IMAGES)))]
+    cohort = [
+        {"image_id": n, "subject": n[:14], "label": "nodule", "modality": "CT"} for n in names
+    ]
+    measures = [
+        {"image_id": name, "reason": "", "n_planes": str(n + 1), "noise_share": f"0.0{n + 11}"}
+        for n, name in enumerate([*names, "sub-gone_img-gone"])
+    ]
+    findings = [
+        {"image_id": name, "label": "nodule", "rule": "noise", "action": "flagged", "detail": ""}
+        for name in names[:n_flagged]
+    ]
+    findings.append({**findings[0], "rule": "blur"})
+    gone = {"image_id": "sub-gone_img-gone", "label": "healthy", "rule": "constant"}
+    findings.append({**gone, "action": "excluded", "detail": "all <i>7</i>"})
+    tables = {"cohort": cohort, "measures": measures, "quality": findings}
+    return replace(sources, tables={**sources.tables, **tables})
 
 
 def _make_ingest() -> dict[str, list[Row]]:

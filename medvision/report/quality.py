@@ -1,7 +1,5 @@
 """The quality of the images: what was flagged or left out, as tiles to look at and a table."""
 
-import csv
-import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -74,17 +72,6 @@ class QualityFacts:
     columns: tuple[str, ...]
     rows: tuple[QualityRow, ...]
     tiles: tuple[str, ...]
-
-    @property
-    def csv(self) -> str:
-        """Return the rows as comma-separated text."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["Image", "Label", "State", "Findings", "Detail", *self.columns])
-        for row in self.rows:
-            found = "; ".join(row.rules)
-            writer.writerow([row.image_id, row.label, row.state, found, row.detail, *row.cells])
-        return stream.getvalue()
 
 
 def build_quality(sources: Sources) -> QualityFacts:

@@ -25,6 +25,7 @@ from medvision.report.words import (
     say_number,
 )
 
+_SCRIPTS = ("script.js", "tables.js")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -66,7 +67,7 @@ def render_page(
         HTML that loads nothing from elsewhere; equal arguments give equal text.
     """
     environment = _build_environment()
-    script = _read_asset(environment, "script.js")
+    script = "".join(_read_asset(environment, name) for name in _SCRIPTS)
     main = facts.performance.main
     shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
     return environment.get_template("report.html.j2").render(
@@ -139,7 +140,6 @@ def _build_environment() -> Environment:
         "tenth": lambda share: "–" if share is None else f"{100 * share:.1f}%",
         "short": _show_short,
         "data_uri": _show_data_uri,
-        "base64": lambda text: base64.b64encode(text.encode()).decode(),
         "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
         "top": lambda view: round(-100 * (view.key * (view.size[0] + 2) + 1) / view.size[0], 4),
         "pretty": _show_settings,

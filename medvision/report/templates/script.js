@@ -38,15 +38,17 @@ const seen = new IntersectionObserver((entries) => {
 }, { rootMargin: "-10% 0px -80% 0px" });
 for (const section of document.querySelectorAll("main > section")) seen.observe(section);
 for (const box of document.querySelectorAll("[data-sortable]")) {
-  const body = box.querySelector("tbody"), rows = [...body.rows];
+  const table = box.querySelector("table"), body = table.tBodies[0], rows = [...body.rows];
   const state = box.querySelector("select"), search = box.querySelector("input[type=search]");
-  const heads = [...box.querySelectorAll("th")], link = box.querySelector("a[download]");
+  const heads = [...box.querySelectorAll("th")];
   const textOf = (row, n) => row.cells[n].textContent.trim();
+  const tell = () => table.dispatchEvent(new Event("rowschange"));
   const filter = () => {
     const words = search.value.toLowerCase();
     for (const row of rows)
       row.hidden = (state.value && textOf(row, 2) !== state.value) || !row.textContent.toLowerCase().includes(words);
     box.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} rows`;
+    tell();
   };
   state.addEventListener("change", filter);
   search.addEventListener("input", filter);
@@ -64,11 +66,6 @@ for (const box of document.querySelectorAll("[data-sortable]")) {
     };
     rows.sort(order);
     body.append(...rows);
+    tell();
   }));
-  link.addEventListener("click", () => {
-    const quote = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-    const shown = [...body.rows].filter((row) => !row.hidden).map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
-    const lines = [heads.map((head) => head.textContent.trim()), ...shown];
-    link.href = `data:text/csv;charset=utf-8,${encodeURIComponent(lines.map((line) => line.map((cell) => quote(cell === "–" ? "" : cell)).join(",")).join("\n") + "\n")}`;
-  });
 }
