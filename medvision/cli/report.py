@@ -12,7 +12,7 @@ from medvision.cli._steps import list_folds, list_trained
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.io.reasons import REFUSED
-from medvision.io.tables import Row, read_table
+from medvision.io.tables import Row, read_table, write_table
 from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json, write_bytes, write_json, write_text
 
@@ -45,11 +45,12 @@ _log = logging.getLogger(__name__)
 @study_command(
     "report",
     help="Write the report: one HTML file that needs no network, the same facts as JSON, a model "
-    "card, and the figures as PNG.",
+    "card, reporting checklists, and the figures as PNG.",
     example="medvision report --config config/config.yaml --set report.title='Lung nodules'",
 )
 def command(study: Study, layout: Layout) -> None:
     """Gather what the stages wrote and render it."""
+    from medvision.report.checklist import CHECKLISTS_COLUMNS, list_checklist_rows
     from medvision.report.facts import build_facts
     from medvision.report.page import build_report
 
@@ -64,6 +65,11 @@ def command(study: Study, layout: Layout) -> None:
         write_text(step.write(layout.report_html), report.html)
         write_json(step.write(layout.report_json), report.facts)
         write_text(step.write(layout.model_card), report.model_card)
+        write_table(
+            step.write(layout.table("report", "checklists")),
+            list_checklist_rows(report.checklists),
+            columns=CHECKLISTS_COLUMNS,
+        )
         for name, png in report.figures.items():
             write_bytes(step.write(layout.figures / name), png)
 

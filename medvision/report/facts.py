@@ -78,16 +78,16 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
 
 def facts_to_json(facts: Facts) -> JsonValue:
     """Return the facts as plain JSON types (tuples become lists)."""
-    return cast(JsonValue, _plain(asdict(facts)))
+    return to_json(asdict(facts))
 
 
-def _plain(value: object) -> object:
+def to_json(value: object) -> JsonValue:
     """Return JSON types of nested tuples and dicts."""
     if isinstance(value, dict):
-        return {str(key): _plain(held) for key, held in value.items()}
+        return {str(key): to_json(held) for key, held in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
-    return value
+        return [to_json(held) for held in value]
+    return cast(JsonValue, value)
 
 
 def _list_limits(

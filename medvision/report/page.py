@@ -1,5 +1,6 @@
 """The whole report from plain rows and arrays: what the command `report` calls."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
@@ -7,7 +8,8 @@ from typing import cast
 from medvision.domain.record import JsonValue
 from medvision.report.canvas import Picture
 from medvision.report.case import CaseView
-from medvision.report.facts import Facts, facts_to_json
+from medvision.report.checklist import Checklist, fill_checklists
+from medvision.report.facts import Facts, facts_to_json, to_json
 from medvision.report.figure_case import draw_case
 from medvision.report.figures import draw_figures
 from medvision.report.render import render_model_card, render_page
@@ -24,12 +26,14 @@ class Report:
         html: The page.
         model_card: Markdown.
         facts: Content of report.json.
+        checklists: Filled from the facts.
         figures: File name without folder, to PNG bytes.
     """
 
     html: str
     model_card: str
     facts: JsonValue
+    checklists: tuple[Checklist, ...]
     figures: dict[str, bytes]
 
 
@@ -57,19 +61,37 @@ def build_report(
         if case.image_id in views
     ]
     files = {name: figure for name, figure in figures.items() if not name.startswith("training-")}
+    checklists = fill_checklists(facts)
     return Report(
-        html=render_page(facts, figures, views=views, pictures=encode_pictures(pictures or {})),
+        html=render_page(
+            facts,
+            figures,
+            views=views,
+            pictures=encode_pictures(pictures or {}),
+            checklists=checklists,
+        ),
         model_card=render_model_card(facts),
-        facts=_join_facts(facts, views),
+        facts=_join_facts(facts, views, checklists=checklists),
+        checklists=checklists,
         figures=_list_files([*files.values(), *cases]),
     )
 
 
-def _join_facts(facts: Facts, views: Mapping[str, CaseView]) -> JsonValue:
-    """Return the facts with what is said about the pictures."""
+def _join_facts(
+    facts: Facts, views: Mapping[str, CaseView], *, checklists: tuple[Checklist, ...]
+) -> JsonValue:
+    """Return the facts with what is said about the pictures, and the checklists."""
     joined = cast(dict[str, JsonValue], facts_to_json(facts))
     displays = [cast(JsonValue, asdict(view.facts)) for view in views.values()]
-    return {**joined, "displays": displays}
+    filled = [_describe_checklist(held) for held in checklists]
+    return {**joined, "displays": displays, "checklists": filled}
+
+
+def _describe_checklist(held: Checklist) -> JsonValue:
+    """Return a checklist as JSON, with the counts that the page shows."""
+    states = Counter(item.state for item in held.items)
+    plain = cast(dict[str, JsonValue], to_json(asdict(held)))
+    return {**plain, "n_by_state": dict(states)}
 
 
 def _list_files(pictures: list[Picture]) -> dict[str, bytes]:

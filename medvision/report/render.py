@@ -12,6 +12,8 @@ from markupsafe import Markup
 from medvision.domain.record import JsonValue
 from medvision.report.canvas import Picture
 from medvision.report.case import CaseView
+from medvision.report.checklist import Checklist
+from medvision.report.evidence import name_paragraph
 from medvision.report.facts import Facts
 from medvision.report.overlay import build_palette
 from medvision.report.performance import Metric
@@ -53,6 +55,7 @@ def render_page(
     *,
     views: Mapping[str, CaseView],
     pictures: Mapping[str, bytes] | None = None,
+    checklists: Sequence[Checklist] = (),
 ) -> str:
     """Render the whole page as one self-contained HTML file.
 
@@ -62,6 +65,7 @@ def render_page(
         views: Pictures of the cases shown, by image_id.
         pictures: PNG of the contact sheet's tiles and of leaking pairs, by image_id; none
             without.
+        checklists: Filled from the same facts; none without.
 
     Returns:
         HTML that loads nothing from elsewhere; equal arguments give equal text.
@@ -77,7 +81,8 @@ def render_page(
         cases=[(case, view) for case, view in shown if view is not None],
         tiles=_list_tiles(facts, pictures or {}),
         pictures=pictures or {},
-        contents=_list_contents(facts),
+        contents=_list_contents(facts, has_checklists=bool(checklists)),
+        checklists=checklists,
         headline=next((metric for metric in main if metric.value is not None), None),
         scale=_choose_scale(main, facts.performance.chance),
         by_metric=_group_by_metric(facts.performance.metrics),
@@ -99,7 +104,7 @@ def render_model_card(facts: Facts) -> str:
     return _build_environment().get_template("model_card.md.j2").render(facts=facts)
 
 
-def _list_contents(facts: Facts) -> list[tuple[str, str]]:
+def _list_contents(facts: Facts, *, has_checklists: bool) -> list[tuple[str, str]]:
     """Return (anchor, heading) of the sections that have something to say."""
     everything = {
         "summary": ("Summary", True),
@@ -111,6 +116,7 @@ def _list_contents(facts: Facts) -> list[tuple[str, str]]:
         "methods": ("Methods", bool(facts.methods.paragraphs)),
         "reproducibility": ("Reproducibility", True),
         "limits": ("Limits", True),
+        "checklists": ("Checklists", has_checklists),
     }
     return [(anchor, heading) for anchor, (heading, is_there) in everything.items() if is_there]
 
@@ -143,6 +149,7 @@ def _build_environment() -> Environment:
         "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
         "top": lambda view: round(-100 * (view.key * (view.size[0] + 2) + 1) / view.size[0], 4),
         "pretty": _show_settings,
+        "paragraph": name_paragraph,
     }
     return environment
 

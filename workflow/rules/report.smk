@@ -11,6 +11,7 @@ rule report:
         ),
         facts=layout.report_json,
         model_card=layout.model_card,
+        checklists=layout.table("report", "checklists"),
         performance=figure("performance", "Performance"),
         roc=figure("roc", "Performance"),
         calibration=figure("calibration", "Performance"),

@@ -69,3 +69,7 @@ for (const box of document.querySelectorAll("[data-sortable]")) {
     tell();
   }));
 }
+addEventListener("hashchange", () => {
+  const target = document.getElementById(location.hash.slice(1));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+});
