@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS = (
-    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess"),
-    *("pretrain", "tune", "train", "predict", "evaluate", "explain", "report", "audit"),
+    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune"),
+    *("train", "predict", "evaluate", "explain", "scorecard", "compare", "report", "audit"),
 )
 
 
@@ -219,9 +219,9 @@ class Layout:
         """Return the folder of one fold's trainings."""
         return self.root / "train" / arm / f"fold-{fold}"
 
-    def fold_step(self, arm: str, fold: int) -> str:
-        """Return the step name under which one fold's training is recorded."""
-        return f"train/{arm}/fold-{fold}"
+    def fold_step(self, arm: str, fold: int, *, stage: str = "train") -> str:
+        """Return the step name under which one fold's training (or scorecard) is recorded."""
+        return f"{stage}/{arm}/fold-{fold}"
 
     def seed(self, arm: str, fold: int, *, seed: int) -> Path:
         """Return the folder of one training."""

@@ -45,6 +45,7 @@ TAKERS = {
     "train": ("medvision.learn.settings:TrainSettings",),
     "evaluate": ("medvision.domain.evaluation:evaluate_predictions",),
     "explain": ("medvision.explain.study:explain_predictions",),
+    "scorecard": ("medvision.domain.subsets:choose_subsets",),
     "report": ("medvision.report.facts:build_facts",),
     "audit": ("medvision.audit.seal:seal_bundle",),
 }
@@ -57,6 +58,7 @@ BY_THE_COMMAND = {
     "cohort": {"near_duplicates", "similarity"},
     "tune": {"objective", "workers"},
     "train": {"seeds", "compare_scratch"},
+    "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
 }
 
 

@@ -66,6 +66,11 @@ def _write_cohort(study: Study, *, names, labels, n_inner: int) -> None:
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         ]
         write_table(step.write(layout.folds), rows, columns=FOLD_COLUMNS)
+        held = [
+            {"image_id": name, "subject": name.partition("_")[0], "group": name.partition("_")[0]}
+            for name in names
+        ]
+        write_table(step.write(layout.cohort), held, columns=("image_id", "subject", "group"))
         summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2 * n_inner}
         write_json(step.write(layout.cohort_summary), summary)
 

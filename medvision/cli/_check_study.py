@@ -11,6 +11,7 @@ from medvision.cli._extensions import check_extensions
 from medvision.cli._findings import Finding
 from medvision.cli._inputs import read_labels
 from medvision.config.model import Study
+from medvision.config.scorecard import FEWEST_SEEDS
 from medvision.domain.enough import count_needed
 from medvision.domain.labels import LabelRow, build_classes, build_label_rows
 from medvision.errors import MedvisionError
@@ -50,7 +51,8 @@ def check_study(study: Study) -> Iterator[Finding]:
         yield finding
         if any(row.mask for row in rows):
             yield _check_masks(study.data.labels.parent, rows)
-    yield _check_weights(study)
+    yield _check_weights(study, study.model.weights)
+    yield from _check_scorecard(study)
     yield from _check_extensions(study)
     yield from _check_size(study)
     yield from _check_keys(study)
@@ -152,9 +154,8 @@ def _check_masks(home: Path, rows: list[LabelRow]) -> Finding:
     return Finding("Masks", "fail", f"{len(lost)} of {len(named)} are not there", hint)
 
 
-def _check_weights(study: Study) -> Finding:
-    """Look whether the starting weights are there."""
-    weights = study.model.weights
+def _check_weights(study: Study, weights: str) -> Finding:
+    """Look whether starting weights are there."""
     if weights == "none":
         return Finding("Weights", "ok", "none: trained from scratch")
     if weights == "pretrain":
@@ -172,6 +173,32 @@ def _check_weights(study: Study) -> Finding:
         found = f"{weights} is for {source.backbone}, model.backbone is {study.model.backbone}"
         return Finding("Weights", "fail", found, hint)
     return Finding("Weights", "ok", weights if source is None else f"{weights}: {source.title}")
+
+
+def _check_scorecard(study: Study) -> Iterator[Finding]:
+    """Say what the scorecard costs and look for its weights, where it is asked for."""
+    section = study.scorecard
+    if not section.sources:
+        return
+    for weights in section.sources:
+        if weights != study.model.weights:
+            yield _check_weights(study, weights)
+    n_folds = len(section.list_folds(study.cohort.n_fits))
+    n_seeds, n_shares = len(section.seeds), len(section.fractions)
+    n_jobs = len(section.arms) * n_folds
+    own = len(study.arms) * study.cohort.n_fits * len(study.train.seeds)
+    # In trainings on all subjects: with equal epochs a share of them costs its share.
+    cost = n_shares if section.budget == "steps" else sum(section.fractions)
+    found = (
+        f"{n_jobs * n_shares * n_seeds} trainings in {n_jobs} jobs: {len(section.arms)} arms, "
+        f"{n_folds} folds, {n_shares} shares, {n_seeds} seeds; about "
+        f"{cost * n_jobs * n_seeds / own:.3g} times the study's own training"
+    )
+    if n_seeds < FEWEST_SEEDS:
+        hint = f"name {FEWEST_SEEDS} or more in scorecard.seeds before a claim is made of it."
+        yield Finding("Scorecard", "warn", f"{found}; few seeds", hint)
+        return
+    yield Finding("Scorecard", "ok", found)
 
 
 def _check_extensions(study: Study) -> Iterator[Finding]:

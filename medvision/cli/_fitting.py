@@ -37,6 +37,7 @@ class Job:
         fold: Number of the training.
         device: Where to train.
         start: Starting weights and form of the network.
+        passes: How often an epoch shows each training image.
     """
 
     step: Step
@@ -46,6 +47,7 @@ class Job:
     fold: int
     device: "torch.device"
     start: Start
+    passes: int = 1
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,24 @@ def fit_seed(job: Job, seed: int, *, watch: Watch) -> Trained:
         TrainingError: The images cannot be trained on, or the loss is not finite.
         WeightsError: The starting weights do not fit.
     """
-    model, report = _build_model(job, seed, watch=watch)
+    model, report = build_model(job, seed, watch=watch)
     return Trained(model, report, _fit(job, model, seed=seed, watch=watch))
 
 
-def _build_model(job: Job, seed: int, *, watch: Watch) -> "tuple[nn.Module, WeightsReport | None]":
-    """Build a network, random from the seed, and give it the starting weights if any."""
+def build_model(job: Job, seed: int, *, watch: Watch) -> "tuple[nn.Module, WeightsReport | None]":
+    """Build a network, random from the seed, and give it the starting weights if any.
+
+    Args:
+        job: Arm, fold, settings and data.
+        seed: Seed of the initial weights.
+        watch: Is told what became of the starting weights.
+
+    Returns:
+        (network, what became of every tensor; None from scratch), the same each time.
+
+    Raises:
+        WeightsError: The starting weights do not fit.
+    """
     from medvision.learn.backbones import build_backbone, head_names
     from medvision.learn.sources import read_weights
     from medvision.learn.transfer import load_weights
@@ -175,7 +189,7 @@ def _fit(job: Job, model: "nn.Module", *, seed: int, watch: Watch) -> "Fit":
     settings, freezing = _describe_training(job)
     return fit_network(
         model,
-        job.data.examples(job.data.select(job.fold, "train")),
+        job.data.examples(job.data.select(job.fold, "train") * job.passes),
         validation=job.data.examples(job.data.select(job.fold, "validation")),
         n_classes=len(job.data.classes),
         settings=settings,

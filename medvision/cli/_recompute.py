@@ -1,19 +1,24 @@
 """Statistics computed again from the predictions in a bundle, and compared with those it holds."""
 
 import math
+from dataclasses import replace
 from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli.compare import compute_facts
 from medvision.cli.evaluate import describe_evaluation
+from medvision.config.scorecard import ScorecardSection
 from medvision.config.sections import EvaluateSection
 from medvision.domain.evaluation import evaluate_predictions
 from medvision.domain.record import JsonValue
+from medvision.errors import MedvisionError
 from medvision.io.tables import read_table
 from medvision.runtime.files import read_json
 
 METRICS = "evaluate/metrics.json"
+SCORECARD = "compare/scorecard.json"
 RELATIVE_TOLERANCE = 1e-6
 """Sums in another order, on another machine, differ by far less; an edited figure by more."""
 
@@ -47,7 +52,32 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     wanted = describe_evaluation(
         result, confidence=settings.confidence, n_resamples=settings.n_resamples
     )
-    return compare_values("", wanted=wanted, held=read_json(locate(METRICS)))
+    findings = compare_values("", wanted=wanted, held=read_json(locate(METRICS)))
+    return findings + _find_scorecard_faults(locate)
+
+
+def _find_scorecard_faults(locate: Locate) -> list[Finding]:
+    """Compute the scorecard again, where the study has one."""
+    try:
+        record = cast(Table, read_json(locate("compare/record.json")))
+    except MedvisionError:
+        return []
+    settings = EvaluateSection.model_validate(cast(Table, record["parameters"])["evaluate"])
+    # A path's digest, which the settings hold in its place, is the name of its arm as well.
+    section = ScorecardSection.model_validate(cast(Table, record["parameters"])["scorecard"])
+    arms = [arm.name for arm in section.arms]
+    places = [path.split("/") for path in cast(Table, record["reads"])]
+    steps = [place[:3] for place in places if place[3:] == ["predictions.tsv"]]
+    steps.sort(key=lambda step: (arms.index(step[1]), int(step[2].rpartition("-")[2])))
+    wanted, _, _ = compute_facts(
+        locate,
+        steps=["/".join(step) for step in steps],
+        n_resamples=settings.n_resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+    found = compare_values("", wanted=wanted, held=read_json(locate(SCORECARD)))
+    return [replace(finding, where=SCORECARD) for finding in found]
 
 
 def compare_values(place: str, *, wanted: JsonValue, held: JsonValue) -> list[Finding]:

@@ -19,13 +19,30 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     """
     skipped = set() if study.data.kind == "phantom" else {"phantom"}
     skipped |= {"pull"} if study.pacs.protocol == "none" else set()
-    skipped |= set() if study.model.weights == "pretrain" else {"pretrain"}
-    names = [name for name in STEPS if name not in skipped]
-    names.remove("tune")
-    place = names.index("train")
+    skipped |= set() if study.needs_pretraining else {"pretrain"}
+    skipped |= set() if study.scorecard.sources else {"compare"}
     folds = range(_count_folds(study, layout))
-    trained = [layout.fold_step(arm, fold) for arm in study.arms for fold in folds]
-    return (*names[:place], *list_searches(study, layout), *trained, *names[place + 1 :])
+    many = {
+        "tune": list_searches(study, layout),
+        "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
+        "scorecard": list_scorecards(study, layout),
+    }
+    return tuple(step for name in STEPS if name not in skipped for step in many.get(name, (name,)))
+
+
+def list_scorecards(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps that train for the scorecard, scratch first; none where it is not asked for.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder, whose cohort says how many folds there are.
+    """
+    folds = study.scorecard.list_folds(_count_folds(study, layout))
+    return tuple(
+        layout.fold_step(arm.name, fold, stage="scorecard")
+        for arm in study.scorecard.arms
+        for fold in folds
+    )
 
 
 def _count_folds(study: Study, layout: Layout) -> int:

@@ -30,6 +30,8 @@ COMMANDS = {
     "predict": "Compute probabilities of validation and test images.",
     "evaluate": "Compute statistics with intervals on held-out subjects.",
     "explain": "Attribute test predictions and check the attributions.",
+    "scorecard": "Train one start on shares of the subjects of one fold.",
+    "compare": "Compare the starts of the scorecard with none at all.",
     "report": "Write the one-file HTML report and the same facts as JSON.",
     "audit": "Seal a run into a bundle, or verify one.",
     "status": "Say which stages are done.",

@@ -34,7 +34,7 @@ _HISTORY_COLUMNS = ("epoch", "loss", "validation_loss", "validation_accuracy")
 )
 def command(study: Study, layout: Layout) -> None:
     """Train and write the starting weights."""
-    if study.model.weights != "pretrain":
+    if not study.needs_pretraining:
         raise ConfigError(
             f"model.weights: value must be pretrain for this step, got {study.model.weights}.",
             "this study needs no pretraining: go on with `medvision train`.",

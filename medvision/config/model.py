@@ -16,6 +16,7 @@ from medvision.config.pacs import PacsSection
 from medvision.config.preprocess import PreprocessSection
 from medvision.config.pretrain import PretrainSection
 from medvision.config.quality import QualitySection
+from medvision.config.scorecard import ScorecardSection
 from medvision.config.sections import (
     AuditSection,
     AugmentSection,
@@ -50,6 +51,8 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "predict": ("model", "train", "compute"),
     "evaluate": ("evaluate",),
     "explain": ("explain", "compute"),
+    "scorecard": ("model", "augment", "train", "scorecard", "compute"),
+    "compare": ("scorecard", "evaluate"),
     "report": ("report",),
     "audit": ("audit",),
 }
@@ -74,6 +77,7 @@ class Study(Section):
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     explain: ExplainSection = ExplainSection()
+    scorecard: ScorecardSection = ScorecardSection()
     report: ReportSection = ReportSection()
     audit: AuditSection = AuditSection()
     compute: ComputeSection = ComputeSection()
@@ -111,6 +115,11 @@ class Study(Section):
         if self.model.weights == "none":
             return ("scratch",)
         return ("transfer", "scratch") if self.train.compare_scratch else ("transfer",)
+
+    @property
+    def needs_pretraining(self) -> bool:
+        """Whether some network starts from weights that are trained here."""
+        return "pretrain" in (self.model.weights, *self.scorecard.sources)
 
     def with_values(self, values: Mapping[str, object]) -> "Study":
         """Return the study with other values of fields that a search chooses.

@@ -11,36 +11,17 @@ Numbers = NDArray[np.float64]
 _ROUNDING = 1e-12
 
 
-def fit_rising(values: Numbers) -> Numbers:
-    """Fit the closest curve that never falls, by least squares at equal weights.
-
-    Args:
-        values: (K,) at rising numbers of subjects.
-
-    Returns:
-        (K,) the fit.
-
-    Source:
-        Pool adjacent violators, Ayer et al. 1955, doi:10.1214/aoms/1177728423.
-    """
-    pools: list[tuple[float, int]] = []
-    for value in values.tolist():
-        total, n = float(value), 1
-        while pools and pools[-1][0] / pools[-1][1] > total / n:
-            earlier, n_earlier = pools.pop()
-            total, n = total + earlier, n + n_earlier
-        pools.append((total, n))
-    return np.concatenate([np.full(n, total / n) for total, n in pools])
-
-
 def invert_curve(sizes: Sequence[float], values: Numbers, *, wanted: float) -> float:
     """Return the least number of subjects at which a curve reaches a value.
 
-    Between two points the curve is a straight line over the logarithm of the number.
+    The curve is made to rise: its value at a size is the best up to there, which is what somebody
+    with so many subjects could have had. So noise never makes fewer subjects of a start's look like
+    more, and a curve held against itself saves nothing. Between two points it is a straight line
+    over the logarithm of the number.
 
     Args:
         sizes: (K,) numbers of subjects, rising, above 0.
-        values: (K,) the curve there; it is made to rise first.
+        values: (K,) the curve there.
         wanted: The value to be reached.
 
     Returns:
@@ -49,7 +30,7 @@ def invert_curve(sizes: Sequence[float], values: Numbers, *, wanted: float) -> f
     Source:
         none: own definition.
     """
-    curve = fit_rising(values)
+    curve = np.maximum.accumulate(values)
     if curve[-1] < wanted - _ROUNDING:
         return float("inf")
     above = int(np.argmax(curve >= wanted - _ROUNDING))

@@ -369,3 +369,25 @@ def test_doctor_imports_neither_torch_nor_monai(study, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_the_scorecards_cost_is_counted_and_few_seeds_warn(study):
+    assert "Scorecard" not in doctor(study).output
+    study["scorecard"] = {"sources": ["pretrain"]}
+    status, found = find_line(doctor(study), "Scorecard")
+    assert status == "ok"
+    # 3 arms, 3 folds, 4 shares of equal steps, 5 seeds, against 3 trainings of the study.
+    assert found.startswith("180 trainings in 9 jobs: 3 arms, 3 folds, 4 shares, 5 seeds")
+    assert "about 60 times the study's own training" in found
+    study["scorecard"] |= {"seeds": [0], "folds": "first", "budget": "epochs"}
+    status, found = find_line(doctor(study), "Scorecard")
+    assert status == "warn"
+    assert "12 trainings in 3 jobs" in found
+    assert "about 1.85 times" in found
+
+
+def test_a_source_of_the_scorecard_that_is_not_there_fails(study):
+    study["scorecard"] = {"sources": ["pretrain", "nowhere/x.pt"]}
+    result = doctor(study)
+    assert result.exit_code == 1
+    assert "nowhere/x.pt" in result.output

@@ -30,6 +30,7 @@ layout = Layout(study.output.path, image_suffix=study.ingest.image_suffix)
 FOLDS = list(range(study.cohort.n_fits))
 ARMS = list(study.arms)
 SEEDS = list(study.train.seeds)
+STARTS = {arm.name: arm for arm in study.scorecard.arms}
 
 
 # Where workflow/envs/medvision.yaml finds the project.
@@ -43,6 +44,7 @@ shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
 
 wildcard_constraints:
     arm="transfer|scratch",
+    start=r"[\w.-]+",
     fold=r"\d+",
     part=r"\d+",
     worker=r"\d+",
@@ -58,6 +60,9 @@ def config_of(step):
     earlier = STEPS[: STEPS.index(step) + 1]
     if step == "explain":
         earlier = [name for name in earlier if name != "evaluate"]
+    if step in ("scorecard", "compare"):
+        # The study's own search, trainings and what follows are not what it stands on.
+        earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     return json.dumps(part, sort_keys=True, default=str)
@@ -108,6 +113,37 @@ def starting_weights(wildcards):
     """The source task's weights, where the arm starts from them."""
     needed = wildcards.arm == "transfer" and study.model.weights == "pretrain"
     return [layout.pretrained, layout.record("pretrain")] if needed else []
+
+
+def scorecard_file(name, start="{start}", fold="{fold}"):
+    """A file of the scorecard's trainings of one start on one fold."""
+    return layout.step(layout.fold_step(start, fold, stage="scorecard")) / name
+
+
+def scorecard_weights(wildcards):
+    """The source task's weights, where a start of the scorecard is made of them."""
+    needed = (
+        wildcards.start != "scratch" and STARTS[wildcards.start].weights == "pretrain"
+    )
+    return [layout.pretrained, layout.record("pretrain")] if needed else []
+
+
+def scorecard_trainings():
+    """What the trainings of the scorecard write, of every start and fold."""
+    folds = study.scorecard.list_folds(len(FOLDS))
+    names = ("predictions.tsv", "record.json")
+    return [
+        scorecard_file(name, start, fold)
+        for start in STARTS
+        for fold in folds
+        for name in names
+    ]
+
+
+def comparison():
+    """The scorecard, where the configuration asks for one."""
+    names = ("scorecard.json", "record.json") if STARTS else ()
+    return [layout.step("compare") / name for name in names]
 
 
 def labels_file():

@@ -3,6 +3,7 @@ rule report:
         layout.metrics,
         layout.record("evaluate"),
         layout.record("explain"),
+        comparison(),
     output:
         html=report(
             layout.report_html,

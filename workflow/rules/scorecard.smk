@@ -1,0 +1,67 @@
+rule scorecard_start:
+    input:
+        layout.array_meta,
+        layout.folds,
+        layout.record("preprocess"),
+        scorecard_weights,
+    output:
+        predictions=scorecard_file("predictions.tsv"),
+        trainings=scorecard_file("trainings.tsv"),
+        subsets=scorecard_file("subsets.tsv"),
+        cka=scorecard_file("cka.tsv"),
+        summary=scorecard_file("summary.json"),
+        record=scorecard_file("record.json"),
+    log:
+        log_of("scorecard/{start}-fold-{fold}"),
+    benchmark:
+        benchmark_of("scorecard-{start}-fold-{fold}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.compute.threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        config=config_of("scorecard"),
+        version=__version__,
+    message:
+        "Training {wildcards.start} on shares of the subjects of fold {wildcards.fold}."
+    shell:
+        "medvision scorecard --arm {wildcards.start} --fold {wildcards.fold}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
+rule compare:
+    input:
+        scorecard_trainings(),
+    output:
+        facts=layout.step("compare") / "scorecard.json",
+        table=report(
+            layout.table("compare", "scorecard"),
+            caption="../report/scorecard.rst",
+            category="Transfer",
+        ),
+        record=layout.record("compare"),
+    log:
+        log_of("compare"),
+    benchmark:
+        benchmark_of("compare")
+    conda:
+        "../envs/medvision.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=config_of("compare"),
+        version=__version__,
+    message:
+        "Comparing the starts of the scorecard with none at all."
+    shell:
+        "medvision compare --config {params.config:q} > {log} 2>&1"
+
+
+rule scorecard:
+    input:
+        layout.record("compare"),
+    localrule: True
