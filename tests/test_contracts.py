@@ -43,6 +43,7 @@ TAKERS = {
     "augment": ("medvision.augment.batch:draw_parameters",),
     "tune": ("medvision.learn.search:Search",),
     "train": ("medvision.learn.settings:TrainSettings",),
+    "predict": ("medvision.augment.fixed_views:list_views",),
     "evaluate": ("medvision.domain.evaluation:evaluate_predictions",),
     "explain": ("medvision.explain.study:explain_predictions",),
     "scorecard": ("medvision.domain.subsets:choose_subsets",),
@@ -59,6 +60,7 @@ BY_THE_COMMAND = {
     "tune": {"objective", "workers"},
     "train": {"seeds", "compare_scratch"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
+    "predict": {"ensemble", "temperature"},
 }
 
 

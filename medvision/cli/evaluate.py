@@ -7,6 +7,7 @@ from typing import cast
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
+from medvision.domain.arms import write_seed
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation, evaluate_predictions
 from medvision.domain.record import JsonValue
@@ -88,7 +89,7 @@ def _list_thresholds(result: Evaluation) -> list[dict[str, Cell]]:
         {
             "arm": item.arm,
             "fold": item.fold,
-            "seed": item.seed,
+            "seed": write_seed(item.seed),
             "threshold": item.threshold.value,
             "rule": item.threshold.rule,
         }

@@ -1,34 +1,37 @@
 """`medvision predict`: probabilities of the validation and test images, from every checkpoint."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from medvision.cli._inference import SPLITS, Predicted, predict_study
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
-from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._run import open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.config.model import Study
+from medvision.domain.arms import write_seed
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.errors import StaleOutputError
+from medvision.domain.split import Assignment
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
-from medvision.runtime.progress import track
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    from medvision.domain.pooling import Logits
 
-_SPLITS = ("validation", "test")
 PREDICTION_COLUMNS = (
     *("arm", "fold", "repeat", "part", "inner", "seed", "split"),
     *("image_id", "subject", "label", "predicted"),
+)
+TEMPERATURE_COLUMNS = (
+    *("arm", "fold", "seed", "temperature", "nll_before", "nll_after", "n_images", "rule"),
 )
 
 
 @study_command(
     "predict",
     help="Compute logits and probabilities of validation and test images, of every arm, fold "
-    "and seed.",
-    example="medvision predict --config config/config.yaml",
+    "and seed: over several views, at a fitted temperature and over all seeds where asked.",
+    example="medvision predict --config config/config.yaml --set 'predict.views=[shift, zoom]'",
 )
 def command(study: Study, layout: Layout) -> None:
     """Predict with every checkpoint of the study."""
@@ -37,61 +40,42 @@ def command(study: Study, layout: Layout) -> None:
     ) as step:
         device = prepare_device(step)
         data = read_learning_data(step)
-        rows = list(_predict_all(step, data, device=device))
+        results = list(predict_study(step, data, device=device))
         columns = [f"{kind}_{name}" for kind in ("logit", "probability") for name in data.classes]
         columns = [*PREDICTION_COLUMNS, *columns, INTENDED_USE]
+        rows = [row for result in results for row in _list_rows(result, data)]
         write_table(step.write(layout.predictions), rows, columns=columns)
+        write_table(
+            step.write(layout.table("predict", "temperatures")),
+            _list_temperatures(results),
+            columns=TEMPERATURE_COLUMNS,
+        )
         step.facts["n_predictions"] = len(rows)
 
 
-def _predict_all(
-    step: Step, data: LearningData, *, device: "torch.device"
-) -> Iterator[dict[str, Cell]]:
-    """Yield the rows in order of arm, fold, seed, split and image."""
-    from medvision.runtime.seeds import seed_everything
-
-    # Nothing is random here: this asks for deterministic kernels.
-    seed_everything(0)
-    keys = [
-        (arm, fold, seed)
-        for arm in step.study.arms
-        for fold in data.folds
-        for seed in step.study.train.seeds
-    ]
-    for arm, fold, seed in track(keys, "predicting", total=len(keys)):
-        model = _load(step, data, arm=arm, fold=fold, seed=seed).to(device)
-        for split in _SPLITS:
-            for row in _predict_split(model, data, fold=fold, split=split, device=device):
-                yield {"arm": arm, "fold": fold, "seed": seed, **row}
+def _list_rows(result: Predicted, data: LearningData) -> Iterator[dict[str, Cell]]:
+    """Yield the rows of one result, in order of split and image."""
+    for split in SPLITS:
+        chosen = data.select(result.fold, split)
+        rows = _list_split(chosen, result.logits, split=split, classes=data.classes)
+        for row in rows:
+            yield {"arm": result.arm, "fold": result.fold, "seed": write_seed(result.seed), **row}
 
 
-def _load(step: Step, data: LearningData, *, arm: str, fold: int, seed: int) -> "nn.Module":
-    """Load a checkpoint, and refuse one with other classes."""
-    from medvision.learn.backbones import build_backbone
-    from medvision.runtime.checkpoint import load_model
-
-    path = step.read(step.layout.model(arm, fold, seed=seed))
-    model, meta = load_model(path, build=build_backbone)
-    if meta.classes != data.classes:
-        raise StaleOutputError(
-            f"train/{arm}/fold-{fold}: checkpoint must have the classes "
-            f"{', '.join(data.classes)}, got {', '.join(meta.classes)}."
-        )
-    return model
-
-
-def _predict_split(
-    model: "nn.Module", data: LearningData, *, fold: int, split: str, device: "torch.device"
+def _list_split(
+    chosen: Sequence[Assignment],
+    logits: "Mapping[str, Logits]",
+    *,
+    split: str,
+    classes: Sequence[str],
 ) -> Iterator[dict[str, Cell]]:
     """Yield one row per image of a split, which may be empty."""
-    from medvision.learn.predict import compute_probabilities, predict_logits
+    from medvision.learn.predict import compute_probabilities
 
-    chosen = data.select(fold, split)
     if not chosen:
         return
-    logits = predict_logits(model, data.examples(chosen), device=device)
-    probabilities = compute_probabilities(logits)
-    for item, scores, shares in zip(chosen, logits, probabilities, strict=True):
+    probabilities = compute_probabilities(logits[split])
+    for item, scores, shares in zip(chosen, logits[split], probabilities, strict=True):
         row: dict[str, Cell] = {
             "repeat": item.repeat,
             "part": item.part,
@@ -100,9 +84,29 @@ def _predict_split(
             "image_id": item.image_id,
             "subject": item.subject,
             "label": item.label,
-            "predicted": data.classes[int(scores.argmax())],
+            "predicted": classes[int(scores.argmax())],
             INTENDED_USE: RESEARCH_USE,
         }
-        for name, score, share in zip(data.classes, scores, shares, strict=True):
+        for name, score, share in zip(classes, scores, shares, strict=True):
             row |= {f"logit_{name}": float(score), f"probability_{name}": float(share)}
         yield row
+
+
+def _list_temperatures(results: Sequence[Predicted]) -> list[dict[str, Cell]]:
+    """List the fitted temperatures; none where none was asked for."""
+    return [
+        {
+            "arm": result.arm,
+            "fold": result.fold,
+            "seed": write_seed(result.seed),
+            "temperature": result.temperature.value,
+            "n_images": result.temperature.n,
+            **{
+                name: value
+                for name, value in asdict(result.temperature).items()
+                if name in TEMPERATURE_COLUMNS
+            },
+        }
+        for result in results
+        if result.temperature is not None
+    ]

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from medvision.config.cohort import CohortSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
+from medvision.config.predict import PredictSection, check_predict
 from medvision.config.preprocess import PreprocessSection
 from medvision.config.pretrain import PretrainSection
 from medvision.config.quality import QualitySection
@@ -48,7 +49,7 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "pretrain": ("model", "pretrain", "preprocess", "compute"),
     "tune": ("model", "augment", "train", "tune", "compute"),
     "train": ("model", "augment", "train", "tune", "compute"),
-    "predict": ("model", "train", "compute"),
+    "predict": ("model", "augment", "train", "predict", "compute"),
     "evaluate": ("evaluate",),
     "explain": ("explain", "compute"),
     "scorecard": ("model", "augment", "train", "scorecard", "compute"),
@@ -75,6 +76,7 @@ class Study(Section):
     augment: AugmentSection = AugmentSection()
     tune: TuneSection = TuneSection()
     train: TrainSection = TrainSection()
+    predict: PredictSection = PredictSection()
     evaluate: EvaluateSection = EvaluateSection()
     explain: ExplainSection = ExplainSection()
     scorecard: ScorecardSection = ScorecardSection()
@@ -106,6 +108,7 @@ class Study(Section):
             low, high = bounds
             if not low < high:
                 raise ValueError(f"preprocess.{name} must rise, got {low} to {high}")
+        check_predict(self.predict, self.train, augment=self.augment, tune=self.tune)
         check_space(self.tune, {name: getattr(self, name) for name in type(self).model_fields})
         return self
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medvision.domain.arms import list_pairs
 from medvision.domain.bootstrap import compute_interval, draw_weights
 from medvision.domain.calibration import compute_wilson
 from medvision.domain.metrics import Replicates
@@ -120,19 +121,18 @@ def build_estimates(resampled: Resampled) -> list[Estimate]:
 
 
 def build_differences(resampled: Resampled) -> list[Difference]:
-    """Compare the first arm with each other one, resample by resample.
+    """Compare arms in the pairs that `list_pairs` names, resample by resample.
 
     Args:
         resampled: Values and replicates of all arms, on the same resamples.
 
     Returns:
-        One difference per statistic and further arm; none where there is one arm.
+        One difference per statistic and pair; none where there is one arm.
     """
-    first, *others = resampled.arms
     return [
-        _build_difference(resampled, metric, arms=(first, other))
-        for other in others
-        for metric in resampled.values[first]
+        _build_difference(resampled, metric, arms=pair)
+        for pair in list_pairs(tuple(resampled.arms))
+        for metric in resampled.values[pair[0]]
     ]
 
 

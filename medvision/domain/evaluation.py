@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.arms import rank_arm
+from medvision.domain.arms import ALL_SEEDS, is_ensemble, rank_arm
 from medvision.domain.calibration import CalibrationBin, compute_calibration
 from medvision.domain.estimate import (
     Difference,
@@ -109,7 +109,7 @@ def evaluate_predictions(
         n_folds=len(np.unique(first.folds)),
         n_repeats=len({place.repeat for _, place, _ in predictions}),
         n_inner=len({place.inner for _, place, _ in predictions}),
-        seeds=tuple(sorted({place.seed for _, place, _ in predictions})),
+        seeds=tuple(sorted({place.seed for _, place, _ in predictions} - {ALL_SEEDS})),
         estimates=tuple(build_estimates(resampled)),
         differences=tuple(build_differences(resampled)),
         curves={name: _build_curve(arm) for name, arm in arms.items()},
@@ -149,13 +149,15 @@ def _build_arms(
 
 def _check_same_rounds(held: Mapping[str, Sequence[tuple[Round, Predictions]]]) -> None:
     """Refuse arms trained in different rounds, whose difference would not be paired."""
-    rounds = {tuple(place for place, _ in each) for each in held.values()}
-    if len(rounds) > 1:
-        seeds = {tuple(place.seed for place in each) for each in rounds}
-        raise DataError(
-            f"predictions: every arm must have the same seeds, got {sorted(seeds)}.",
-            "run the steps train and predict again for all arms.",
-        )
+    singles = {arm: each for arm, each in held.items() if not is_ensemble(arm)}
+    for arms in (singles, {arm: each for arm, each in held.items() if arm not in singles}):
+        rounds = {tuple(place for place, _ in each) for each in arms.values()}
+        if len(rounds) > 1:
+            seeds = {tuple(place.seed for place in each) for each in rounds}
+            raise DataError(
+                f"predictions: every arm must have the same seeds, got {sorted(seeds)}.",
+                "run the steps train and predict again for all arms.",
+            )
 
 
 def _build_arm(

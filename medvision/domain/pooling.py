@@ -33,17 +33,19 @@ def pool_logits(logits: NDArray[np.floating], link: Link) -> Logits:
     """
     members = np.asarray(logits, dtype=np.float64)
     if len(members) == 1:
-        return members[0]
+        own: Logits = members[0]
+        return own
     if link == "identity":
         mean: Logits = members.mean(axis=0)
         return mean
     if link == "sigmoid":
-        pooled: Logits = _average(-np.logaddexp(0, -members)) - _average(-np.logaddexp(0, members))
+        shares, others = (-np.logaddexp(0, side * members) for side in (-1, 1))
+        pooled: Logits = _average(shares) - _average(others)
         return pooled
     return _average(members - np.logaddexp.reduce(members, axis=-1, keepdims=True))
 
 
 def _average(logarithms: NDArray[np.float64]) -> Logits:
     """Return the logarithm of the mean over members of what the logarithms (M, N, C) are of."""
-    total: Logits = np.logaddexp.reduce(logarithms, axis=0)
-    return total - np.log(len(logarithms))
+    mean: Logits = np.logaddexp.reduce(logarithms, axis=0) - np.log(len(logarithms))
+    return mean

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.domain.arms import parse_seed
 from medvision.errors import DataError
 
 Indices = NDArray[np.intp]
@@ -22,7 +23,10 @@ _SUM_TOLERANCE = 1e-6
 
 @dataclass(frozen=True, order=True)
 class Round:
-    """What tests every image once: one repeat of the folds, one training of each part, one seed."""
+    """What tests every image once: one repeat of the folds, one training of each part, one seed.
+
+    The seed is `ALL_SEEDS` where the networks of all seeds predict together.
+    """
 
     repeat: int
     inner: int
@@ -70,7 +74,8 @@ def build_predictions(
     """
     held: dict[tuple[str, Round, str], list[Mapping[str, str]]] = {}
     for row in rows:
-        place = Round(*(int(_read_cell(row, name)) for name in ("repeat", "inner", "seed")))
+        repeat, inner = (int(_read_cell(row, name)) for name in ("repeat", "inner"))
+        place = Round(repeat, inner, parse_seed(_read_cell(row, "seed")))
         key = _read_cell(row, "arm"), place, _read_cell(row, "split")
         held.setdefault(key, []).append(row)
     return {key: _gather(held[key], classes, where=_name(key)) for key in sorted(held)}

@@ -47,6 +47,7 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
 def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture:
     """Draw the main metric of each arm as a point with its interval."""
     rows = list(reversed(metrics))
+    height_in = 0.7 + 0.5 * max(len(rows), 2)
 
     def draw(axes: Axes) -> None:
         for y, metric in enumerate(rows):
@@ -73,7 +74,11 @@ def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture
 
     alt = "; ".join(f"{say(m.arm, ARMS)} {say_number(m.value)}" for m in metrics)
     return draw_picture(
-        "performance", draw, size_in=(5.2, 1.7), alt=alt or "Not computed", caption=RESEARCH_USE
+        "performance",
+        draw,
+        size_in=(5.2, height_in),
+        alt=alt or "Not computed",
+        caption=RESEARCH_USE,
     )
 
 

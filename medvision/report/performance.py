@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.arms import rank_arm
+from medvision.domain.arms import is_ensemble, rank_arm
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.words import ARMS, say, say_metric, say_number
 
@@ -43,6 +43,7 @@ class Comparison:
     method: str
     verdict: str
     verdict_short: str
+    is_ensemble: bool
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def _build_comparison(row: Row) -> Comparison:
             interval=(difference, low, high),
         ),
         verdict_short=_judge_briefly(low, high),
+        is_ensemble=is_ensemble(row["arm_a"]),
     )
 
 

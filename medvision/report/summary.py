@@ -84,7 +84,7 @@ def _say_metric(words: str) -> str:
 def _say_arm(arm: str) -> str:
     """Return an arm as it stands within a sentence."""
     words = {"transfer": "with transfer learning", "scratch": "from scratch"}
-    return words.get(arm, f"for {say(arm, ARMS).lower()}")
+    return words.get(arm, f"for the {say(arm, ARMS).lower()}")
 
 
 def _say_comparison(performance: PerformanceFacts) -> str:

@@ -5,7 +5,12 @@ import re
 INK, MUTED, RULE, PAPER = "#14181f", "#5b6472", "#dfe3e8", "#fefefe"
 FIRST, SECOND, THIRD, FOURTH = "#0b5cad", "#b85c12", "#5a4fa2", "#1a7f6b"
 
-ARM_COLOURS = {"transfer": FIRST, "scratch": SECOND}
+ARM_COLOURS = {
+    "transfer": FIRST,
+    "scratch": SECOND,
+    "transfer-ensemble": THIRD,
+    "scratch-ensemble": FOURTH,
+}
 
 _VARIABLES = {
     INK: "ink",

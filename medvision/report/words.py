@@ -4,7 +4,12 @@ from medvision.domain import intended_use
 
 RESEARCH_USE = intended_use.RESEARCH_USE
 
-ARMS = {"transfer": "Transfer learning", "scratch": "From scratch"}
+ARMS = {
+    "transfer": "Transfer learning",
+    "scratch": "From scratch",
+    "transfer-ensemble": "Ensemble with transfer learning",
+    "scratch-ensemble": "Ensemble from scratch",
+}
 
 METRICS = {
     "auc": "AUC",

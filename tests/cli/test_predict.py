@@ -1,11 +1,21 @@
 """`medvision predict`: one row per held-out image, arm, fold and seed."""
 
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from toy_study import make_study
 
+from medvision.cli._inference import finish
 from medvision.cli.main import main
+from medvision.config.model import build_study
+from medvision.domain.arms import ALL_SEEDS
+from medvision.domain.evaluation import evaluate_predictions
 from medvision.domain.intended_use import RESEARCH_USE
+from medvision.domain.labels import Classes
+from medvision.domain.temperature import FITTED, fit_temperature
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 from medvision.runtime.checkpoint import read_tensors
@@ -17,7 +27,11 @@ def run(study, *arguments: str):
 
 @pytest.fixture(scope="module")
 def predicted(tmp_path_factory):
-    study = make_study(tmp_path_factory.mktemp("predicted"), train={"epochs": 1, "seeds": [0, 3]})
+    study = make_study(
+        tmp_path_factory.mktemp("predicted"),
+        train={"epochs": 1, "seeds": [0, 3]},
+        augment={"flip_axes": [0]},
+    )
     for fold in ("0", "1"):
         result = run(study, "train", "--arm", "scratch", "--fold", fold)
         assert result.exit_code == 0, result.output
@@ -70,3 +84,142 @@ def test_untrained_fold_is_named(tmp_path):
     result = run(study, "predict")
     assert result.exit_code == 12
     assert "train/scratch/fold-1" in result.output
+
+
+VIEWS = {"views": ["flip", "shift", "zoom"], "ensemble": "seeds"}
+
+
+def predict_otherwise(predicted, folder, **settings):
+    """Predict again with other settings of the section, in a copy of the study."""
+    shutil.copytree(predicted.output.path, folder)
+    values = predicted.model_dump() | {"output": {"path": str(folder)}, "predict": settings}
+    study = build_study(values)
+    result = run(study, "predict")
+    assert result.exit_code == 0, result.output
+    return study
+
+
+@pytest.fixture(scope="module")
+def unscaled(predicted, tmp_path_factory):
+    return predict_otherwise(predicted, tmp_path_factory.mktemp("off") / "copy", **VIEWS)
+
+
+@pytest.fixture(scope="module")
+def scaled(predicted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit") / "copy"
+    return predict_otherwise(predicted, folder, temperature="fit", **VIEWS)
+
+
+def read_logits(study):
+    """(fold, seed, split) to image to logits, and the same of the labels' positions."""
+    found = {}
+    for row in read_table(Layout(study.output.path).predictions):
+        place = found.setdefault((row["fold"], row["seed"], row["split"]), {})
+        logits = [float(row[f"logit_{name}"]) for name in ("benign", "nodule")]
+        place[row["image_id"]] = (logits, ["benign", "nodule"].index(row["label"]))
+    return {
+        key: (np.array([pair[0] for pair in held.values()]), [pair[1] for pair in held.values()])
+        for key, held in found.items()
+    }
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_views_change_what_is_predicted_and_no_image_is_lost(predicted, unscaled):
+    plain, seen = read_logits(predicted), read_logits(unscaled)
+    assert plain.keys() < seen.keys()
+    for key, (logits, labels) in plain.items():
+        assert labels == seen[key][1]
+        assert not np.allclose(softmax(logits), softmax(seen[key][0]), atol=1e-6)
+
+
+def test_an_ensemble_is_the_mean_of_the_seeds_probabilities_in_both_splits(unscaled):
+    found = read_logits(unscaled)
+    for fold in ("0", "1"):
+        for split in ("validation", "test"):
+            singles = [softmax(found[fold, seed, split][0]) for seed in ("0", "3")]
+            pooled = softmax(found[fold, "all", split][0])
+            assert pooled == pytest.approx(np.mean(singles, axis=0), abs=1e-8)
+    rows = read_table(Layout(unscaled.output.path).predictions)
+    assert {row["arm"] for row in rows if row["seed"] == "all"} == {"scratch-ensemble"}
+
+
+def test_without_temperature_the_table_of_temperatures_is_empty(unscaled):
+    assert read_table(Layout(unscaled.output.path).table("predict", "temperatures")) == []
+
+
+def test_each_network_and_each_ensemble_has_the_temperature_of_its_validation(unscaled, scaled):
+    raw, final = read_logits(unscaled), read_logits(scaled)
+    rows = read_table(Layout(scaled.output.path).table("predict", "temperatures"))
+    assert FITTED in {row["rule"] for row in rows}
+    assert [(row["fold"], row["seed"]) for row in rows] == [
+        (fold, seed) for fold in ("0", "1") for seed in ("0", "3", "all")
+    ]
+    for row in rows:
+        logits, labels = raw[row["fold"], row["seed"], "validation"]
+        wanted = fit_temperature(logits, np.array(labels))
+        assert float(row["temperature"]) == pytest.approx(wanted.value, rel=1e-6)
+        assert float(row["nll_after"]) <= float(row["nll_before"])
+        assert (int(row["n_images"]), row["rule"]) == (len(labels), wanted.rule)
+        for split in ("validation", "test"):
+            key = row["fold"], row["seed"], split
+            scale = float(row["temperature"])
+            assert final[key][0] == pytest.approx(raw[key][0] / scale, rel=1e-6, abs=1e-8)
+
+
+def test_a_temperature_keeps_the_order_of_two_classes_and_so_the_auc_of_a_fold(unscaled, scaled):
+    raw, final = read_logits(unscaled), read_logits(scaled)
+    for key in raw:
+        orders = [np.argsort(held[key][0] @ [-1, 1], kind="stable") for held in (raw, final)]
+        assert orders[0].tolist() == orders[1].tolist()
+
+
+def test_an_ensemble_is_evaluated_as_an_arm_with_thresholds_of_its_own(unscaled):
+    rows = read_table(Layout(unscaled.output.path).predictions)
+    result = evaluate_predictions(
+        rows,
+        {},
+        classes=Classes(("benign", "nodule"), "nodule"),
+        n_resamples=100,
+        confidence=0.95,
+        seed=0,
+        calibration_bins=2,
+    )
+    assert list(result.curves) == ["scratch", "scratch-ensemble"]
+    assert result.seeds == (0, 3)
+    own = [item for item in result.thresholds if item.arm == "scratch-ensemble"]
+    assert {(item.fold, item.seed) for item in own} == {(0, ALL_SEEDS), (1, ALL_SEEDS)}
+    pairs = {(item.arm_a, item.arm_b) for item in result.differences}
+    assert pairs == {("scratch-ensemble", "scratch")}
+
+
+class Fold:
+    """As much of a study's data as the last step of prediction looks at."""
+
+    classes = ("benign", "nodule")
+
+    def __init__(self, **labels):
+        self.labels = labels
+
+    def select(self, _fold, split):
+        return [SimpleNamespace(label=self.classes[n]) for n in self.labels[split]]
+
+
+def test_test_labels_have_no_say_in_the_temperature_and_validation_labels_have():
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 2, 60)
+    logits = generator.normal(size=(60, 2)) + 2 * np.eye(2)[truth]
+    members = [{"validation": logits, "test": logits[::-1]}]
+
+    def scale(**labels):
+        return finish(Fold(**labels), members, place=("scratch", 0, 0), fit="fit")
+
+    held = scale(validation=truth, test=truth[::-1])
+    assert held.temperature.rule == FITTED
+    planted = scale(validation=truth, test=1 - truth)
+    assert planted.temperature == held.temperature
+    assert np.array_equal(planted.logits["test"], held.logits["test"])
+    assert scale(validation=1 - truth, test=truth[::-1]).temperature != held.temperature

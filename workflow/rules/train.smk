@@ -35,6 +35,7 @@ rule predict:
         layout.array_meta,
     output:
         predictions=layout.predictions,
+        temperatures=layout.table("predict", "temperatures"),
         record=layout.record("predict"),
     log:
         log_of("predict"),

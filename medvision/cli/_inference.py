@@ -1,0 +1,156 @@
+"""From checkpoints to final logits: views averaged, temperatures fitted, seeds pooled."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medvision.cli._learning import LearningData
+from medvision.cli._run import Step
+from medvision.domain.arms import ALL_SEEDS, name_ensemble
+from medvision.domain.pooling import Logits, pool_logits
+from medvision.domain.temperature import Temperature, fit_temperature
+from medvision.errors import StaleOutputError
+from medvision.runtime.progress import track
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from medvision.learn.predict import View
+
+SPLITS = ("validation", "test")
+"""What is predicted, each in the same way, so that what is fixed on one holds on the other."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What one network, or the networks of all seeds together, make of one fold.
+
+    Args:
+        arm: Arm, or the ensemble of one.
+        fold: Training.
+        seed: Its seed, `ALL_SEEDS` for all together.
+        logits: Split to (N, C), divided by the temperature; images as `LearningData.select`.
+        temperature: What was fitted on the validation images; None where nothing was asked for.
+    """
+
+    arm: str
+    fold: int
+    seed: int
+    logits: Mapping[str, Logits]
+    temperature: Temperature | None
+
+
+def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> Iterator[Predicted]:
+    """Predict with every checkpoint, and with those of all seeds together where asked.
+
+    Args:
+        step: The running step; checkpoints that are read are registered with it.
+        data: Images and folds.
+        device: Where to compute.
+
+    Returns:
+        Results in order of arm, fold and seed, an ensemble behind its members.
+
+    Raises:
+        StaleOutputError: A checkpoint has other classes.
+    """
+    from medvision.runtime.seeds import seed_everything
+
+    # Nothing is random here: this asks for deterministic kernels.
+    seed_everything(0)
+    study, views = step.study, _list_views(step, data)
+    keys = [
+        (arm, fold, seed) for arm in study.arms for fold in data.folds for seed in study.train.seeds
+    ]
+    members: list[Mapping[str, Logits]] = []
+    for arm, fold, seed in track(keys, "predicting", total=len(keys)):
+        model = _load(step, data, arm=arm, fold=fold, seed=seed)
+        members.append(_predict_splits(model, data, fold=fold, device=device, views=views))
+        yield finish(data, members[-1:], place=(arm, fold, seed), fit=study.predict.temperature)
+        if len(members) < len(study.train.seeds):
+            continue
+        if study.predict.ensemble == "seeds":
+            place = (name_ensemble(arm), fold, ALL_SEEDS)
+            yield finish(data, members, place=place, fit=study.predict.temperature)
+        members = []
+
+
+def finish(
+    data: LearningData,
+    members: Sequence[Mapping[str, Logits]],
+    *,
+    place: tuple[str, int, int],
+    fit: str,
+) -> Predicted:
+    """Pool the members' probabilities, then fit a temperature on the validation images.
+
+    Args:
+        data: Names the true classes; those of the validation images alone are looked at.
+        members: Split to (N, C) logits, for each network.
+        place: Arm, fold and seed of the result.
+        fit: `fit` or `off`.
+    """
+    pooled = {
+        split: pool_logits(np.stack([each[split] for each in members]), "softmax")
+        for split in SPLITS
+    }
+    temperature = None
+    if fit == "fit":
+        chosen = data.select(place[1], "validation")
+        labels = np.array([data.classes.index(item.label) for item in chosen], dtype=np.intp)
+        temperature = fit_temperature(pooled["validation"], labels)
+        pooled = {split: logits / temperature.value for split, logits in pooled.items()}
+    return Predicted(*place, pooled, temperature)
+
+
+def _list_views(step: Step, data: LearningData) -> "Sequence[View]":
+    """Return the views of each image, the image itself first."""
+    from medvision.augment.fixed_views import list_views
+
+    section = step.study.predict
+    return list_views(
+        section.views,
+        data.store.spatial_dims,
+        flip_axes=step.study.augment.flip_axes,
+        shift_voxels=section.shift_voxels,
+        zoom=section.zoom,
+    )
+
+
+def _load(step: Step, data: LearningData, *, arm: str, fold: int, seed: int) -> "nn.Module":
+    """Load a checkpoint, and refuse one with other classes."""
+    from medvision.learn.backbones import build_backbone
+    from medvision.runtime.checkpoint import load_model
+
+    path = step.read(step.layout.model(arm, fold, seed=seed))
+    model, meta = load_model(path, build=build_backbone)
+    if meta.classes != data.classes:
+        raise StaleOutputError(
+            f"train/{arm}/fold-{fold}: checkpoint must have the classes "
+            f"{', '.join(data.classes)}, got {', '.join(meta.classes)}."
+        )
+    return model
+
+
+def _predict_splits(
+    model: "nn.Module",
+    data: LearningData,
+    *,
+    fold: int,
+    device: "torch.device",
+    views: "Sequence[View]",
+) -> dict[str, Logits]:
+    """Return one network's logits of each split, which may be empty, its views made one."""
+    from medvision.learn.predict import predict_views
+
+    found = {}
+    for split in SPLITS:
+        chosen = data.select(fold, split)
+        found[split] = np.empty((0, len(data.classes)))
+        if chosen:
+            logits = predict_views(model, data.examples(chosen), device=device, views=views)
+            found[split] = pool_logits(logits, "softmax")
+    return found
