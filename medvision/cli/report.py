@@ -65,6 +65,7 @@ def command(study: Study, layout: Layout) -> None:
         write_text(step.write(layout.report_html), report.html)
         write_json(step.write(layout.report_json), report.facts)
         write_text(step.write(layout.model_card), report.model_card)
+        write_json(step.write(layout.model_card.with_suffix(".json")), report.model_card_json)
         write_table(
             step.write(layout.table("report", "checklists")),
             list_checklist_rows(report.checklists),

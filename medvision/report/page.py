@@ -12,6 +12,7 @@ from medvision.report.checklist import Checklist, fill_checklists
 from medvision.report.facts import Facts, facts_to_json, to_json
 from medvision.report.figure_case import draw_case
 from medvision.report.figures import draw_figures
+from medvision.report.model_card import build_model_card, model_card_to_json
 from medvision.report.render import render_model_card, render_page
 from medvision.report.sheet import GreyPicture, encode_pictures
 
@@ -25,6 +26,7 @@ class Report:
     Args:
         html: The page.
         model_card: Markdown.
+        model_card_json: The same as JSON.
         facts: Content of report.json.
         checklists: Filled from the facts.
         figures: File name without folder, to PNG bytes.
@@ -32,6 +34,7 @@ class Report:
 
     html: str
     model_card: str
+    model_card_json: JsonValue
     facts: JsonValue
     checklists: tuple[Checklist, ...]
     figures: dict[str, bytes]
@@ -61,7 +64,7 @@ def build_report(
         if case.image_id in views
     ]
     files = {name: figure for name, figure in figures.items() if not name.startswith("training-")}
-    checklists = fill_checklists(facts)
+    checklists, card = fill_checklists(facts), build_model_card(facts)
     return Report(
         html=render_page(
             facts,
@@ -70,7 +73,8 @@ def build_report(
             pictures=encode_pictures(pictures or {}),
             checklists=checklists,
         ),
-        model_card=render_model_card(facts),
+        model_card=render_model_card(card, version=facts.version),
+        model_card_json=model_card_to_json(card),
         facts=_join_facts(facts, views, checklists=checklists),
         checklists=checklists,
         figures=_list_files([*files.values(), *cases]),

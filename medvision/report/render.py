@@ -15,6 +15,7 @@ from medvision.report.case import CaseView
 from medvision.report.checklist import Checklist
 from medvision.report.evidence import name_paragraph
 from medvision.report.facts import Facts
+from medvision.report.model_card import ModelCard
 from medvision.report.overlay import build_palette
 from medvision.report.performance import Metric
 from medvision.report.quality import QualityRow
@@ -99,9 +100,10 @@ def render_page(
     )
 
 
-def render_model_card(facts: Facts) -> str:
+def render_model_card(card: ModelCard, *, version: str) -> str:
     """Render the model card as Markdown with a YAML head."""
-    return _build_environment().get_template("model_card.md.j2").render(facts=facts)
+    template = _build_environment().get_template("model_card.md.j2")
+    return template.render(card=card, version=version)
 
 
 def _list_contents(facts: Facts, *, has_checklists: bool) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ rule report:
         ),
         facts=layout.report_json,
         model_card=layout.model_card,
+        model_card_json=layout.model_card.with_suffix(".json"),
         checklists=layout.table("report", "checklists"),
         performance=figure("performance", "Performance"),
         roc=figure("roc", "Performance"),

@@ -1,0 +1,64 @@
+"""What the Hugging Face hub reads of a model card: tags, and results as its index holds them."""
+
+from medvision.domain.record import JsonValue
+from medvision.report.facts import Facts
+from medvision.report.performance import Metric
+from medvision.report.words import ARMS, say
+
+_HUB_METRICS = {"auc": "roc_auc", "auc_macro": "roc_auc", "brier": "brier_score"}
+"""Our names to those of the hub, where they differ."""
+
+
+def build_metadata(facts: Facts) -> dict[str, JsonValue]:
+    """Return the head of a model card.
+
+    Args:
+        facts: All facts of the report.
+
+    Returns:
+        `library_name`, `pipeline_tag`, `tags`, `metrics` and, where there are
+        figures, `model-index`; figures have three
+        digits, and each its interval and counts under `args`.
+
+    Source:
+        The model card specification of huggingface/hub-docs.
+    """
+    tags = ["medical-imaging", "image-classification", "research-use-only"]
+    metrics = [metric for metric in facts.performance.metrics if metric.value is not None]
+    head: dict[str, JsonValue] = {
+        "library_name": "medvision",
+        "pipeline_tag": "image-classification",
+        "tags": [*tags, *(["synthetic-data"] if facts.is_phantom else [])],
+        "metrics": [*dict.fromkeys(_name_metric(metric) for metric in metrics)],
+    }
+    index: JsonValue = [{"name": facts.title, "results": [_build_result(metrics)]}]
+    return {**head, "model-index": index} if metrics else head
+
+
+def _build_result(metrics: list[Metric]) -> JsonValue:
+    """Return the figures on held-out subjects as the hub's index holds them."""
+    return {
+        "task": {"type": "image-classification"},
+        "dataset": {"name": "Held-out subjects", "type": "medvision-study", "split": "test"},
+        "metrics": [
+            {
+                "type": _name_metric(metric),
+                "name": f"{metric.words} ({say(metric.arm, ARMS).lower()})",
+                "value": _round(metric.value),
+                "args": {
+                    "interval": [_round(metric.low), _round(metric.high)],
+                    "n_images": metric.n_images,
+                    "n_subjects": metric.n_subjects,
+                },
+            }
+            for metric in metrics
+        ],
+    }
+
+
+def _name_metric(metric: Metric) -> str:
+    return _HUB_METRICS.get(metric.metric, metric.metric)
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
