@@ -13,6 +13,7 @@ from medvision.report.facts import Facts, facts_to_json, to_json
 from medvision.report.figure_case import draw_case
 from medvision.report.figures import draw_figures
 from medvision.report.model_card import build_model_card, model_card_to_json
+from medvision.report.plots import build_plots
 from medvision.report.render import render_model_card, render_page
 from medvision.report.sheet import GreyPicture, encode_pictures
 
@@ -72,6 +73,7 @@ def build_report(
             views=views,
             pictures=encode_pictures(pictures or {}),
             checklists=checklists,
+            plots=build_plots(facts),
         ),
         model_card=render_model_card(card, version=facts.version),
         model_card_json=model_card_to_json(card),

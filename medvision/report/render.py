@@ -1,7 +1,6 @@
 """The page and the model card from facts and pictures: templates filled, nothing computed."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from medvision.domain.record import JsonValue
+from medvision.report.assets import hash_script, read_script, read_style
 from medvision.report.canvas import Picture
 from medvision.report.case import CaseView
 from medvision.report.checklist import Checklist
@@ -28,7 +28,6 @@ from medvision.report.words import (
     say_number,
 )
 
-_SCRIPTS = ("script.js", "tables.js")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -57,6 +56,7 @@ def render_page(
     views: Mapping[str, CaseView],
     pictures: Mapping[str, bytes] | None = None,
     checklists: Sequence[Checklist] = (),
+    plots: Mapping[str, JsonValue] | None = None,
 ) -> str:
     """Render the whole page as one self-contained HTML file.
 
@@ -67,12 +67,13 @@ def render_page(
         pictures: PNG of the contact sheet's tiles and of leaking pairs, by image_id; none
             without.
         checklists: Filled from the same facts; none without.
+        plots: Values of the charts that can be read out, by figure; none without.
 
     Returns:
         HTML that loads nothing from elsewhere; equal arguments give equal text.
     """
     environment = _build_environment()
-    script = "".join(_read_asset(environment, name) for name in _SCRIPTS)
+    script = read_script()
     main = facts.performance.main
     shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
     return environment.get_template("report.html.j2").render(
@@ -84,6 +85,7 @@ def render_page(
         pictures=pictures or {},
         contents=_list_contents(facts, has_checklists=bool(checklists)),
         checklists=checklists,
+        plots=plots or {},
         headline=next((metric for metric in main if metric.value is not None), None),
         scale=_choose_scale(main, facts.performance.chance),
         by_metric=_group_by_metric(facts.performance.metrics),
@@ -94,9 +96,9 @@ def render_page(
             if check in CHECK_MEANINGS
         ],
         ramp=_build_ramp(),
-        style=Markup(_read_asset(environment, "style.css")),  # noqa: S704 - the package's own file
+        style=Markup(read_style()),  # noqa: S704 - the package's own file
         script=Markup(script),  # noqa: S704 - the package's own file
-        script_digest=_digest_script(script),
+        script_digest=hash_script(script),
     )
 
 
@@ -151,16 +153,10 @@ def _build_environment() -> Environment:
         "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
         "top": lambda view: round(-100 * (view.key * (view.size[0] + 2) + 1) / view.size[0], 4),
         "pretty": _show_settings,
+        "values": _show_values,
         "paragraph": name_paragraph,
     }
     return environment
-
-
-def _read_asset(environment: Environment, name: str) -> str:
-    """Return a file of the templates' folder as it stands."""
-    if environment.loader is None:
-        return ""
-    return environment.loader.get_source(environment, name)[0]
 
 
 def _show_number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
@@ -184,15 +180,17 @@ def _show_settings(settings: Mapping[str, JsonValue]) -> str:
     return json.dumps(settings, indent=2, ensure_ascii=False)
 
 
+def _show_values(values: JsonValue) -> Markup:
+    """Return JSON for an attribute in single quotes: far shorter than with each quote escaped."""
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    for character, entity in (("&", "&amp;"), ("'", "&#39;"), ("<", "&lt;")):
+        text = text.replace(character, entity)
+    return Markup(text)  # noqa: S704 - all that ends an attribute or opens a tag is escaped
+
+
 def _count_rows(view: CaseView) -> int:
     """Return the rows of a case's tall picture, spare rows included."""
     return len(view.facts.shown) * (view.size[0] + 2)
-
-
-def _digest_script(script: str) -> str:
-    """Return the script's digest for the content security policy."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"sha256-{digest}"
 
 
 def _build_ramp() -> str:

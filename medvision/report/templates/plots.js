@@ -1,0 +1,122 @@
+const readVariable = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const nearest = (values, from) => {
+  for (let n = 0; n < values.length; n += 1) {
+    if (values[from - n] != null) return from - n;
+    if (values[from + n] != null) return from + n;
+  }
+  return null;
+};
+const describePoint = (held, series, n) => {
+  const span = series.low?.[n] == null ? "" : ` (${series.low[n]} to ${series.high[n]})`;
+  const count = series.n ? `, ${series.n[n]} images` : "";
+  const name = (label) => label.charAt(0).toLowerCase() + label.slice(1);
+  const value = `${name(held.y_label)} ${series.y[n]}${span}`;
+  const told = held.range ? `${series.name}: ${value}` : `${series.name} ${series.y[n]}`;
+  return `${told} at ${name(held.x_label)} ${held.x[n]}${count}`;
+};
+const makePlot = (figure) => {
+  const held = JSON.parse(figure.dataset.plot);
+  const box = document.createElement("div");
+  box.className = "plot";
+  box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", `Plot of values: ${held.y_label} by ${held.x_label}. Left and right arrows step along a curve, up and down arrows change the curve.`);
+  const readout = document.createElement("output");
+  readout.className = "readout";
+  readout.textContent = "Point at a curve, or use the arrow keys, to read its values.";
+  const key = document.createElement("p");
+  key.className = "key";
+  key.append(...(held.range ? held.series : []).map((series) => {
+    const name = document.createElement("span");
+    name.style.setProperty("--key", `var(--${series.colour})`);
+    name.textContent = series.name;
+    return name;
+  }));
+  figure.querySelector("svg").after(key, box, readout);
+  figure.classList.add("live");
+  let chart = null, at = [0, -1];
+  const tell = (s, n) => {
+    at = [s, n];
+    readout.textContent = describePoint(held, held.series[s], n);
+  };
+  const pointTo = ({ cursor: { left, top, idx }, valToPos }) => {
+    if (idx == null || left < 0) return;
+    let best = [Infinity, 0, idx];
+    held.series.forEach((series, s) => {
+      const n = nearest(series.y, idx);
+      if (n === null) return;
+      const far = Math.hypot(valToPos(series.y[n], "y") - top, valToPos(held.x[n], "x") - left);
+      if (far < best[0]) best = [far, s, n];
+    });
+    tell(best[1], best[2]);
+  };
+  const line = (u, from, to, style) => {
+    const { ctx } = u;
+    ctx.save();
+    Object.assign(ctx, { strokeStyle: style.colour, lineWidth: style.width * devicePixelRatio, globalAlpha: style.alpha ?? 1 });
+    ctx.setLineDash((style.dash ?? []).map((n) => n * devicePixelRatio));
+    ctx.beginPath();
+    ctx.moveTo(u.valToPos(from[0], "x", true) + (style.shift ?? 0), u.valToPos(from[1], "y", true));
+    ctx.lineTo(u.valToPos(to[0], "x", true) + (style.shift ?? 0), u.valToPos(to[1], "y", true));
+    ctx.stroke();
+    ctx.restore();
+  };
+  const drawIntervals = (u, s) => {
+    const series = held.series[s - 1];
+    series.low?.forEach((low, n) => {
+      const style = { colour: readVariable(series.colour), width: 1.2, alpha: 0.5, shift: 2 * (s - 1) * devicePixelRatio };
+      if (low != null) line(u, [held.x[n], low], [held.x[n], series.high[n]], style);
+    });
+  };
+  const drawDiagonal = (u) => {
+    if (held.diagonal) line(u, [0, 0], [1, 1], { colour: readVariable("muted"), width: 1, dash: [3, 3] });
+  };
+  const measure = () => {
+    const width = Math.max(200, Math.min(box.clientWidth || figure.clientWidth, 448));
+    return { width, height: Math.round(width * (held.range ? 0.94 : 0.71)) };
+  };
+  const axis = (label, size) => ({
+    label, size, labelSize: 18, gap: 4, labelGap: 2, font: "11px sans-serif", labelFont: "11px sans-serif",
+    stroke: readVariable("muted"), grid: { stroke: readVariable("rule"), width: 1 },
+    ticks: { stroke: readVariable("muted"), width: 1, size: 4 }, space: 40,
+    values: (_, places) => places.map((place) => String(Number(place.toFixed(3)))),
+  });
+  const options = () => ({
+    ...measure(),
+    legend: { show: false },
+    padding: [8, 8, 0, 0],
+    cursor: { drag: { x: false, y: false, setScale: false }, points: { show: held.series.length <= 4, size: 7 }, dataIdx: (_, s, n) => (s ? nearest(held.series[s - 1].y, n) ?? n : n) },
+    scales: { x: { time: false, ...(held.range ? { range: held.range } : {}) }, y: held.range ? { range: held.range } : { range: [0, 1.05 * held.top || 1] } },
+    axes: [axis(held.x_label, 26), axis(held.y_label, 34)],
+    series: [{}, ...held.series.map((series) => ({
+      stroke: readVariable(series.colour), width: series.dotted ? 1 : 1.6, dash: series.dotted ? [2, 3] : [], alpha: held.range ? 1 : 0.8,
+      spanGaps: true, points: { show: Boolean(series.points), size: 6, fill: readVariable(series.colour) },
+      ...(series.steps ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+    }))],
+    hooks: { drawAxes: [drawDiagonal], drawSeries: [drawIntervals], setCursor: [pointTo] },
+  });
+  const draw = () => {
+    chart?.destroy();
+    chart = new uPlot(options(), [held.x, ...held.series.map((series) => series.y)], box);
+  };
+  box.addEventListener("keydown", (event) => {
+    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    const s = Math.min(Math.max(at[0] + move[0], 0), held.series.length - 1), values = held.series[s].y;
+    let n = Math.min(Math.max(at[1] + move[1], 0), values.length - 1);
+    while (values[n] == null && values[n + move[1]] !== undefined && move[1]) n += move[1];
+    n = nearest(values, n);
+    if (n === null) return;
+    chart.setCursor({ left: chart.valToPos(held.x[n], "x"), top: chart.valToPos(values[n], "y") }, false);
+    tell(s, n);
+  });
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  new ResizeObserver(() => {
+    const size = measure();
+    if (size.width !== chart.width) chart.setSize(size);
+  }).observe(figure);
+};
+for (const figure of document.querySelectorAll("figure[data-plot]")) makePlot(figure);
