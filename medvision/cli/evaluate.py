@@ -1,5 +1,6 @@
 """`medvision evaluate`: statistics with intervals on held-out subjects."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import cast
@@ -11,6 +12,7 @@ from medvision.domain.arms import write_seed
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation, evaluate_predictions
 from medvision.domain.record import JsonValue
+from medvision.domain.spread import SeedSpread
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
@@ -22,6 +24,7 @@ ROC_COLUMNS = ("arm", "fpr", "tpr")
 CALIBRATION_COLUMNS = ("arm", "predicted", "observed", "low", "high", "n", "n_subjects")
 CONFUSION_COLUMNS = ("arm", "label", "predicted", "n")
 THRESHOLDS_COLUMNS = ("arm", "fold", "seed", "threshold", "rule")
+SEEDS_COLUMNS = ("arm", "metric", "n_seeds", "mean", "sd")
 COMPARISON_COLUMNS = (
     *("metric", "arm_a", "arm_b", "difference", "low", "high", "n_subjects", "method"),
 )
@@ -63,6 +66,7 @@ def _write_tables(step: Step, result: Evaluation) -> None:
         "thresholds": (_list_thresholds(result), THRESHOLDS_COLUMNS),
         "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
     }
+    tables["seeds"] = (_list_spreads(result), (*SEEDS_COLUMNS, *_name_seeds(result)))
     for name, (rows, columns) in tables.items():
         write_table(step.write(step.layout.table("evaluate", name)), rows, columns=columns)
 
@@ -97,6 +101,31 @@ def _list_thresholds(result: Evaluation) -> list[dict[str, Cell]]:
     ]
 
 
+def _name_seeds(result: Evaluation) -> list[str]:
+    """Return a column per seed."""
+    return [f"seed_{seed}" for seed in result.seeds]
+
+
+def _list_spreads(result: Evaluation) -> list[dict[str, Cell]]:
+    """List what each seed gives, with mean and standard deviation."""
+    return [
+        {
+            "arm": item.arm,
+            "metric": item.metric,
+            "n_seeds": item.n_seeds,
+            "mean": item.mean,
+            "sd": item.sd,
+            **{f"seed_{seed}": _clear(value) for seed, value in item.values.items()},
+        }
+        for item in result.spreads
+    ]
+
+
+def _clear(value: float) -> float | None:
+    """Return a value, or none where it is undefined."""
+    return None if math.isnan(value) else value
+
+
 def describe_evaluation(
     result: Evaluation, *, confidence: float, n_resamples: int
 ) -> dict[str, JsonValue]:
@@ -125,6 +154,7 @@ def describe_evaluation(
             "thresholds": [
                 cast(JsonValue, row) for row in _list_thresholds(result) if row["arm"] == arm
             ],
+            "seeds": [cast(JsonValue, row) for row in _list_spreads(result) if row["arm"] == arm],
         }
         for arm in result.curves
     }
@@ -155,13 +185,16 @@ def build_sentences(result: Evaluation, *, confidence: float) -> list[str]:
         confidence: Level of the intervals.
 
     Returns:
-        One sentence per arm and one per comparison of the main figure, the AUC.
+        Sentences per arm (its figure, its spread over seeds) and one per comparison of the main
+        figure, the AUC.
     """
     level = f"{confidence:.0%} interval"
     main = [item for item in result.estimates if item.metric in ("auc", "auc_macro")]
     differences = [item for item in result.differences if item.metric in ("auc", "auc_macro")]
+    spreads = [item for item in result.spreads if item.metric in ("auc", "auc_macro")]
     return [
         *(_say_estimate(item, level=level) for item in main),
+        *(_say_spread(item) for item in spreads if item.mean is not None),
         *(_say_difference(item, level=level) for item in differences),
     ]
 
@@ -175,6 +208,13 @@ def _say_estimate(item: Estimate, *, level: str) -> str:
         f"{item.arm}: AUC {item.value:.3f} ({level} {item.low:.3f} to {item.high:.3f}) on "
         f"{item.n_images} held-out images of {item.n_subjects} subjects{positive}."
     )
+
+
+def _say_spread(item: SeedSpread) -> str:
+    """Say how one arm's AUC moves from seed to seed."""
+    if item.sd is None:
+        return f"{item.arm}: one seed, so how the AUC moves from training to training is not known."
+    return f"{item.arm}: AUC {item.mean:.3f} ± {item.sd:.3f} (mean ± sd over {item.n_seeds} seeds)."
 
 
 def _say_difference(item: Difference, *, level: str) -> str:

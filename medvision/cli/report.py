@@ -29,13 +29,13 @@ _TABLES = {
     "ingest": ("manifest", "rejects", "sources"),
     "measure": ("measures",),
     "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality"),
-    "predict": ("predictions",),
-    "evaluate": ("metrics", "roc", "calibration", "confusion", "thresholds", "comparison"),
+    "predict": ("predictions", "temperatures"),
+    "evaluate": ("metrics", "seeds", "roc", "calibration", "confusion", "thresholds", "comparison"),
     "explain": ("selection", "attributions", "checks"),
 }
 _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
-    *("augment", "tune", "train", "evaluate", "explain", "compute"),
+    *("augment", "tune", "train", "predict", "evaluate", "explain", "compute"),
 )
 _COMMAND = "snakemake --cores all --configfile config/config.yaml"
 

@@ -30,6 +30,7 @@ from medvision.domain.prediction import (
     check_same_images,
 )
 from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_fold_curves
+from medvision.domain.spread import SeedSpread, compute_spreads
 from medvision.domain.statistic import ArmTest
 from medvision.errors import DataError
 
@@ -59,6 +60,7 @@ class Evaluation:
     seeds: tuple[int, ...]
     estimates: tuple[Estimate, ...]
     differences: tuple[Difference, ...]
+    spreads: tuple[SeedSpread, ...]
     curves: Mapping[str, Curve]
     calibration: Mapping[str, tuple[CalibrationBin, ...]]
     confusion: tuple[ConfusionCell, ...]
@@ -112,6 +114,7 @@ def evaluate_predictions(
         seeds=tuple(sorted({place.seed for _, place, _ in predictions} - {ALL_SEEDS})),
         estimates=tuple(build_estimates(resampled)),
         differences=tuple(build_differences(resampled)),
+        spreads=compute_spreads(arms),
         curves={name: _build_curve(arm) for name, arm in arms.items()},
         calibration={
             name: _build_calibration(arm, n_bins=calibration_bins, confidence=confidence)
@@ -194,6 +197,7 @@ def _build_arm(
         clusters=clusters.astype(np.intp),
         operating=describe_operating([item.threshold for item in own]),
         counted=_describe_rounds([place for place, _ in rounds]),
+        seeds=tuple(place.seed for place, _ in rounds),
     )
 
 

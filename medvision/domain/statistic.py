@@ -41,6 +41,7 @@ class ArmTest:
         clusters: (N,) what is independent: subject, or group of subjects, by position.
         operating: How a probability becomes a predicted class, in words.
         counted: The rounds in words, such as "3 seeds".
+        seeds: Seed of each round; `ALL_SEEDS` in an ensemble.
     """
 
     rounds: tuple[Predictions, ...]
@@ -50,6 +51,7 @@ class ArmTest:
     clusters: Indices
     operating: str
     counted: str
+    seeds: tuple[int, ...]
 
     @property
     def labels(self) -> Indices:

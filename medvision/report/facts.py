@@ -8,10 +8,16 @@ from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.methods import MethodsFacts, build_methods
 from medvision.report.performance import PerformanceFacts, build_performance
+from medvision.report.predicting import (
+    PredictionFacts,
+    build_prediction,
+    list_prediction_limits,
+)
 from medvision.report.provenance import ProvenanceFacts, build_provenance
 from medvision.report.quality import QualityFacts, build_quality
 from medvision.report.searching import SearchFacts, build_searches
 from medvision.report.sources import Sources
+from medvision.report.spread import SpreadFacts, build_spread
 from medvision.report.summary import summarise, summarise_briefly
 from medvision.report.words import RESEARCH_USE
 
@@ -33,6 +39,8 @@ class Facts:
     quality: QualityFacts
     searches: SearchFacts
     performance: PerformanceFacts
+    spread: SpreadFacts
+    prediction: PredictionFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
@@ -53,6 +61,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     cohort = build_cohort(sources)
     performance = build_performance(sources, classes=cohort.classes)
     explanation = build_explanation(sources, confidence=performance.confidence)
+    spread, prediction = build_spread(sources), build_prediction(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
     return Facts(
         research_use=RESEARCH_USE,
@@ -60,17 +69,22 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         author=author,
         version=sources.version,
         is_phantom=is_phantom,
-        summary=summarise(cohort, performance, explanation=explanation),
-        summary_lines=summarise_briefly(cohort, performance, explanation=explanation),
+        summary=summarise(cohort, performance, spread=spread, explanation=explanation),
+        summary_lines=summarise_briefly(
+            cohort, performance, spread=spread, explanation=explanation
+        ),
         cohort=cohort,
         quality=build_quality(sources),
         searches=build_searches(sources),
         performance=performance,
+        spread=spread,
+        prediction=prediction,
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(
             *_list_limits(cohort, performance, is_phantom=is_phantom),
+            *list_prediction_limits(prediction, is_explained=bool(explanation.cases)),
             *explanation.limits,
         ),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
+from medvision.report import predicting
 from medvision.report.pretraining import CITATIONS, describe_pretraining
 from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
@@ -54,6 +55,7 @@ _CITATIONS = {
     "ECCV 2014. doi:10.1007/978-3-319-10590-1_53.",
     "sanity": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. arXiv:1810.03292.",
     **CITATIONS,
+    **predicting.CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
     "black-box models. BMVC 2018. arXiv:1806.07421.",
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
@@ -97,6 +99,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Network", "model", _write_network),
         ("Training", "train", write_training),
         ("Hyper-parameters", "train", describe_searches),
+        ("Prediction", "predict", predicting.write_prediction),
         ("Statistics", "evaluate", _write_statistics),
         ("Explanations", "explain", _write_explanations),
     )
@@ -232,8 +235,12 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
         if sources.table("thresholds")
         else "The most probable class was predicted."
     )
+    figures = "All figures are of held-out test subjects"
+    seeds = sources.setting("train", "seeds")
+    if isinstance(seeds, list) and len(seeds) > 1:
+        figures += f", means over the {len(seeds)} seeds, none of them chosen"
     return (
-        f"All figures are of held-out test subjects. {operating} Intervals are {percent} "
+        f"{figures}. {operating} Intervals are {percent} "
         f"and come from {_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
         f"{cite('bootstrap')}, so that several images of one subject do not count as independent."
     )

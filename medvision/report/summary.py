@@ -1,27 +1,34 @@
-"""The study in five sentences, and in three lines for a terminal."""
+"""The study in a few sentences, and in three lines for a terminal."""
 
 from medvision.report.explanation import POINTING, ExplanationFacts, Rate
 from medvision.report.flow import CohortFacts
 from medvision.report.performance import Metric, PerformanceFacts
+from medvision.report.spread import SpreadFacts, say_spread
 from medvision.report.words import ARMS, join_words, say, say_count, say_number, say_within
 
 
 def summarise(
-    cohort: CohortFacts, performance: PerformanceFacts, *, explanation: ExplanationFacts
+    cohort: CohortFacts,
+    performance: PerformanceFacts,
+    *,
+    spread: SpreadFacts,
+    explanation: ExplanationFacts,
 ) -> tuple[str, ...]:
-    """Return the summary: data, performance, comparison, explanations, safeguards.
+    """Return the summary: data, performance, its spread, comparison, explanations, safeguards.
 
     Args:
         cohort: Counts of files, images, subjects.
         performance: Metrics and comparisons of the arms.
+        spread: The metrics seed by seed.
         explanation: Cases and matrix.
 
     Returns:
-        Up to five sentences; a part that was not run has none.
+        Up to six sentences; a part that was not run has none.
     """
     sentences = [
         _say_data(cohort),
         _say_performance(performance),
+        _say_spread(spread, performance),
         _say_comparison(performance),
         _say_explanations(explanation),
         _say_leakage(cohort),
@@ -30,10 +37,19 @@ def summarise(
 
 
 def summarise_briefly(
-    cohort: CohortFacts, performance: PerformanceFacts, *, explanation: ExplanationFacts
+    cohort: CohortFacts,
+    performance: PerformanceFacts,
+    *,
+    spread: SpreadFacts,
+    explanation: ExplanationFacts,
 ) -> tuple[str, ...]:
     """Return three lines: performance, explanations, refusals and leakage."""
-    first = f"{_say_performance(performance)} {_say_comparison(performance)}".strip()
+    told = (
+        _say_performance(performance),
+        _say_spread(spread, performance),
+        _say_comparison(performance),
+    )
+    first = " ".join(text for text in told if text)
     last = f"{say_count(cohort.n_refused, 'file')} of {cohort.n_files} refused. "
     last += _say_leakage(cohort)
     return (
@@ -74,6 +90,12 @@ def _say_performance(performance: PerformanceFacts) -> str:
     n_subjects = performance.main[0].n_subjects
     held_out = f" on {say_count(n_subjects, 'held-out subject')}" if n_subjects else ""
     return f"The {_say_metric(performance.main_words)} was {join_words(parts)}{held_out}."
+
+
+def _say_spread(spread: SpreadFacts, performance: PerformanceFacts) -> str:
+    """How far the main figure moves from seed to seed."""
+    arms = {row.arm: _say_arm(row.arm) for row in spread.rows}
+    return say_spread(spread, performance.main_metric, arms=arms)
 
 
 def _say_metric(words: str) -> str:

@@ -1,0 +1,99 @@
+"""From seed to seed as facts: each figure's values, their mean and standard deviation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medvision.domain.arms import rank_arm
+from medvision.report.sources import Row, Sources, parse_count, parse_number
+from medvision.report.words import join_words, say_metric, say_number
+
+_SEED = "seed_"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure of one arm, seed by seed; `sd` is None of one seed."""
+
+    arm: str
+    metric: str
+    words: str
+    n_seeds: int
+    mean: float | None
+    sd: float | None
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class SpreadFacts:
+    """How the figures move from seed to seed.
+
+    Args:
+        seeds: Numbers of the seeds, as `values` of the rows has them.
+        rows: In order of figure, then of arm.
+    """
+
+    seeds: tuple[str, ...]
+    rows: tuple[Spread, ...]
+
+    @property
+    def n_seeds(self) -> int:
+        """Return the number of seeds, 0 where it is not known."""
+        return len(self.seeds)
+
+    @property
+    def by_metric(self) -> tuple[tuple[str, tuple[Spread, ...]], ...]:
+        """Return the words of each figure with its rows."""
+        words = dict.fromkeys(row.words for row in self.rows)
+        return tuple((w, tuple(row for row in self.rows if row.words == w)) for w in words)
+
+
+def build_spread(sources: Sources) -> SpreadFacts:
+    """Gather what each seed gave.
+
+    Args:
+        sources: Table `seeds`.
+    """
+    rows = sorted(sources.table("seeds"), key=lambda row: rank_arm(row["arm"]))
+    columns = [name for name in (rows[0] if rows else ()) if name.startswith(_SEED)]
+    built = [_build_row(row, columns) for row in rows]
+    metrics = list(dict.fromkeys(row.metric for row in built))
+    return SpreadFacts(
+        tuple(name.removeprefix(_SEED) for name in columns),
+        tuple(sorted(built, key=lambda row: metrics.index(row.metric))),
+    )
+
+
+def say_spread(facts: SpreadFacts, metric: str, *, arms: dict[str, str]) -> str:
+    """Say how one figure moves from seed to seed, or that one seed cannot tell.
+
+    Args:
+        facts: Every figure.
+        metric: The figure.
+        arms: Arm to how it stands within a sentence.
+    """
+    if facts.n_seeds == 1:
+        return (
+            "One seed was trained, so how far the figures move from one training to the next is "
+            "not known."
+        )
+    held = [row for row in facts.rows if row.metric == metric and row.sd is not None]
+    if not held:
+        return ""
+    said = [f"{say_number(r.mean)} ± {say_number(r.sd)} {arms.get(r.arm, r.arm)}" for r in held]
+    return (
+        f"Over {facts.n_seeds} seeds (mean ± standard deviation; none was chosen) it was "
+        f"{join_words(said)}."
+    )
+
+
+def _build_row(row: Row, columns: Sequence[str]) -> Spread:
+    """Return a row of seeds.tsv as a fact."""
+    return Spread(
+        arm=row["arm"],
+        metric=row["metric"],
+        words=say_metric(row["metric"]),
+        n_seeds=parse_count(row["n_seeds"]) or 0,
+        mean=parse_number(row["mean"]),
+        sd=parse_number(row["sd"]),
+        values=tuple(parse_number(row[name]) for name in columns),
+    )

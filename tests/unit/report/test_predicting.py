@@ -1,0 +1,122 @@
+"""Seeds, views, ensembles and temperatures on the page: as the tables have them, and no more."""
+
+from dataclasses import replace
+
+import pytest
+from reports import make_sources
+
+from medvision.report.facts import build_facts
+from medvision.report.page import build_report
+from medvision.report.sources import Sources
+
+SEEDS = {"transfer": (0.90, 0.94, 0.89), "scratch": (0.80, 0.88, 0.86)}
+
+
+def make_spread(n_seeds: int, arms=("transfer", "scratch")) -> list[dict[str, str]]:
+    rows = []
+    for arm in arms:
+        values = SEEDS[arm][:n_seeds]
+        mean = sum(values) / n_seeds
+        sd = (sum((v - mean) ** 2 for v in values) / max(1, n_seeds - 1)) ** 0.5
+        rows.append(
+            {
+                "arm": arm,
+                "metric": "auc",
+                "n_seeds": str(n_seeds),
+                "mean": str(mean),
+                "sd": str(sd) if n_seeds > 1 else "",
+                **{f"seed_{n}": str(value) for n, value in enumerate(values)},
+            }
+        )
+    return rows
+
+
+def make_study(*, n_seeds: int = 3, **predict) -> Sources:
+    sources = make_sources()
+    tables = {**sources.tables, "seeds": make_spread(n_seeds)}
+    if predict.get("ensemble") == "seeds":
+        pooled = [{**row, "arm": f"{row['arm']}-ensemble"} for row in tables["metrics"]]
+        tables["metrics"] = [*tables["metrics"], *pooled]
+        tables["comparison"] = [
+            *tables["comparison"],
+            {**tables["comparison"][0], "arm_a": "transfer-ensemble", "arm_b": "transfer"},
+        ]
+    if predict.get("temperature") == "fit":
+        tables["temperatures"] = [
+            {
+                "arm": "transfer",
+                "fold": "0",
+                "seed": "all",
+                "temperature": "1.4321",
+                "nll_before": "0.5",
+                "nll_after": "0.45",
+                "n_images": "9",
+                "rule": "least validation loss",
+            }
+        ]
+    settings = {**sources.settings, "augment": {"flip_axes": [0]}}
+    settings["predict"] = {"shift_voxels": 2, "zoom": 0.05, **predict}
+    settings["train"] = {**settings["train"], "seeds": list(range(n_seeds))}
+    return replace(sources, tables=tables, settings=settings)
+
+
+def build(sources: Sources):
+    facts = build_facts(sources, title="Study", author=None)
+    return facts, build_report(facts, views={}).html
+
+
+def test_the_page_shows_each_seed_and_their_mean_and_deviation() -> None:
+    facts, html = build(make_study())
+    assert "0.910 ± 0.026" in html
+    assert all(f">{value:.3f}<" in html for values in SEEDS.values() for value in values)
+    said = " ".join(facts.summary)
+    assert "Over 3 seeds (mean ± standard deviation; none was chosen)" in said
+    assert "0.91 ± 0.03 with transfer learning and 0.85 ± 0.04 from scratch" in said
+    assert "0.91 ± 0.03" in facts.summary_lines[0]
+    assert "means over the 3 seeds, none of them chosen" in html
+
+
+def test_one_seed_has_no_deviation_and_the_page_says_what_that_means() -> None:
+    facts, html = build(make_study(n_seeds=1))
+    assert "±" not in html
+    assert "One seed was trained" in html
+    assert "One seed was trained" in facts.summary_lines[0]
+
+
+def test_without_the_table_nothing_is_said_of_seeds() -> None:
+    facts, html = build(make_sources())
+    assert "From seed to seed" not in html
+    assert "seed was trained" not in " ".join(facts.summary)
+
+
+def test_methods_say_only_what_was_done_to_the_logits() -> None:
+    plain, _ = build(make_study(views=[], ensemble="off", temperature="off"))
+    assert "Prediction" not in dict(plain.methods.paragraphs)
+    facts, _ = build(
+        make_study(views=["flip", "shift", "zoom"], ensemble="seeds", temperature="fit")
+    )
+    text = dict(facts.methods.paragraphs)["Prediction"]
+    assert "flips along i, shifts by 2 voxels either way along i and j and zooms by 5%" in text
+    assert "validation images alone" in text
+    cited = " ".join(facts.methods.citations)
+    assert all(name in cited for name in ("Krizhevsky", "Lakshminarayanan", "Guo C"))
+
+
+def test_an_ensemble_is_told_apart_and_is_never_the_headline() -> None:
+    facts, html = build(make_study(ensemble="seeds"))
+    assert facts.performance.main[0].arm == "transfer"
+    assert "Do the networks of all seeds do better together?" in html
+    assert "Ensemble with transfer learning" in html
+    assert any("not the ensemble" in limit for limit in facts.limits)
+
+
+def test_temperatures_are_shown_with_the_number_that_they_were_fitted_on() -> None:
+    facts, html = build(make_study(temperature="fit"))
+    assert all(text in html for text in ("1.43", "least validation loss", "0.450"))
+    assert any("as few as 9 validation images" in limit for limit in facts.limits)
+
+
+@pytest.mark.parametrize("views", [[], ["zoom"]])
+def test_explanations_say_that_they_are_of_the_image_itself_where_views_were_averaged(views):
+    facts, _ = build(make_study(views=views))
+    assert any("on the image itself" in limit for limit in facts.limits) == bool(views)
