@@ -22,9 +22,14 @@ def is_ensemble(arm: str) -> bool:
     return arm.endswith(_ENSEMBLE)
 
 
+def base_arm(arm: str) -> str:
+    """Return the arm that an ensemble is of, any other as it is."""
+    return arm.removesuffix(_ENSEMBLE)
+
+
 def rank_arm(arm: str) -> tuple[bool, int, str]:
     """Return a sort key: the known arms in their order, any other behind them, then ensembles."""
-    base = arm.removesuffix(_ENSEMBLE)
+    base = base_arm(arm)
     return (is_ensemble(arm), ARMS.index(base) if base in ARMS else len(ARMS), arm)
 
 
@@ -41,7 +46,7 @@ def list_pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
     pools = [arm for arm in arms if is_ensemble(arm)]
     return [
         *((singles[0], other) for other in singles[1:]),
-        *((pool, base) for pool in pools if (base := pool.removesuffix(_ENSEMBLE)) in singles),
+        *((pool, base) for pool in pools if (base := base_arm(pool)) in singles),
         *((pools[0], other) for other in pools[1:]),
     ]
 

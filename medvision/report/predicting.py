@@ -94,7 +94,8 @@ def write_prediction(sources: Sources, cite: Cite) -> str:
     if get("temperature") == "fit":
         pooled = ", and of each ensemble," if get("ensemble") == "seeds" else ""
         told.append(
-            f"The logits of each network{pooled} were divided by a temperature fitted on its validation images alone {cite('temperature')}."
+            f"The logits of each network{pooled} were divided by a temperature fitted on its "
+            f"validation images alone {cite('temperature')}."
         )
     if told:
         told.append("Validation and test images were treated alike.")

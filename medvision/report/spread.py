@@ -1,6 +1,6 @@
 """From seed to seed as facts: each figure's values, their mean and standard deviation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.arms import rank_arm
@@ -8,6 +8,8 @@ from medvision.report.sources import Row, Sources, parse_count, parse_number
 from medvision.report.words import join_words, say_metric, say_number
 
 _SEED = "seed_"
+_PLUS_MINUS = "\u00a0±\u00a0"
+"""With spaces at which no line ends."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,13 @@ def build_spread(sources: Sources) -> SpreadFacts:
     )
 
 
-def say_spread(facts: SpreadFacts, metric: str, *, arms: dict[str, str]) -> str:
+def say_spread(facts: SpreadFacts, metric: str, *, words: str, arms: Mapping[str, str]) -> str:
     """Say how one figure moves from seed to seed, or that one seed cannot tell.
 
     Args:
         facts: Every figure.
         metric: The figure.
+        words: What it is called before a verb.
         arms: Arm to how it stands within a sentence.
     """
     if facts.n_seeds == 1:
@@ -79,10 +82,13 @@ def say_spread(facts: SpreadFacts, metric: str, *, arms: dict[str, str]) -> str:
     held = [row for row in facts.rows if row.metric == metric and row.sd is not None]
     if not held:
         return ""
-    said = [f"{say_number(r.mean)} ± {say_number(r.sd)} {arms.get(r.arm, r.arm)}" for r in held]
+    said = [
+        f"{say_number(row.mean)}{_PLUS_MINUS}{say_number(row.sd)} {arms.get(row.arm, row.arm)}"
+        for row in held
+    ]
     return (
-        f"Over {facts.n_seeds} seeds (mean ± standard deviation; none was chosen) it was "
-        f"{join_words(said)}."
+        f"Over {facts.n_seeds} seeds, none of them chosen, the {words} was {join_words(said)} "
+        "(mean ± standard deviation)."
     )
 
 

@@ -1,5 +1,6 @@
 """The study in a few sentences, and in three lines for a terminal."""
 
+from medvision.domain.arms import base_arm, is_ensemble
 from medvision.report.explanation import POINTING, ExplanationFacts, Rate
 from medvision.report.flow import CohortFacts
 from medvision.report.performance import Metric, PerformanceFacts
@@ -23,12 +24,13 @@ def summarise(
         explanation: Cases and matrix.
 
     Returns:
-        Up to six sentences; a part that was not run has none.
+        Up to seven sentences; a part that was not run has none.
     """
     sentences = [
         _say_data(cohort),
         _say_performance(performance),
         _say_spread(spread, performance),
+        _say_ensembles(performance),
         _say_comparison(performance),
         _say_explanations(explanation),
         _say_leakage(cohort),
@@ -47,6 +49,7 @@ def summarise_briefly(
     told = (
         _say_performance(performance),
         _say_spread(spread, performance),
+        _say_ensembles(performance),
         _say_comparison(performance),
     )
     first = " ".join(text for text in told if text)
@@ -80,11 +83,7 @@ def say_interval(metric: Metric, *, confidence: float) -> str:
 
 def _say_performance(performance: PerformanceFacts) -> str:
     """How well held-out subjects were classified."""
-    parts = [
-        f"{say_number(m.value)} ({say_interval(m, confidence=performance.confidence)}) "
-        f"{_say_arm(m.arm)}"
-        for m in performance.main
-    ]
+    parts = _list_main(performance, are_ensembles=False)
     if not parts:
         return ""
     n_subjects = performance.main[0].n_subjects
@@ -92,10 +91,29 @@ def _say_performance(performance: PerformanceFacts) -> str:
     return f"The {_say_metric(performance.main_words)} was {join_words(parts)}{held_out}."
 
 
+def _say_ensembles(performance: PerformanceFacts) -> str:
+    """How well the networks of all seeds do together, where that was asked for."""
+    parts = _list_main(performance, are_ensembles=True)
+    if not parts:
+        return ""
+    return f"The networks of all seeds together reached {join_words(parts)}."
+
+
+def _list_main(performance: PerformanceFacts, *, are_ensembles: bool) -> list[str]:
+    """Return the main figure of each arm with its interval."""
+    return [
+        f"{say_number(m.value)} ({say_interval(m, confidence=performance.confidence)}) "
+        f"{_say_arm(m.arm)}"
+        for m in performance.main
+        if is_ensemble(m.arm) is are_ensembles
+    ]
+
+
 def _say_spread(spread: SpreadFacts, performance: PerformanceFacts) -> str:
     """How far the main figure moves from seed to seed."""
     arms = {row.arm: _say_arm(row.arm) for row in spread.rows}
-    return say_spread(spread, performance.main_metric, arms=arms)
+    words = _say_metric(performance.main_words)
+    return say_spread(spread, performance.main_metric, words=words, arms=arms)
 
 
 def _say_metric(words: str) -> str:
@@ -106,7 +124,7 @@ def _say_metric(words: str) -> str:
 def _say_arm(arm: str) -> str:
     """Return an arm as it stands within a sentence."""
     words = {"transfer": "with transfer learning", "scratch": "from scratch"}
-    return words.get(arm, f"for the {say(arm, ARMS).lower()}")
+    return words.get(base_arm(arm), f"for {say(arm, ARMS).lower()}")
 
 
 def _say_comparison(performance: PerformanceFacts) -> str:

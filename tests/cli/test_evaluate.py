@@ -84,6 +84,17 @@ def test_every_table_is_written_for_both_arms(layout: Layout) -> None:
     assert {(row["arm_a"], row["arm_b"]) for row in comparison} == {("transfer", "scratch")}
 
 
+def test_each_figure_is_written_seed_by_seed_and_one_seed_has_no_deviation(layout: Layout) -> None:
+    evaluate(layout.root)
+    rows = read_table(layout.metrics.parent / "seeds.tsv")
+    figures = read_table(layout.metrics.parent / "metrics.tsv")
+    pairs = [(row["arm"], row["metric"]) for row in figures]
+    assert [(row["arm"], row["metric"]) for row in rows] == pairs
+    for row, figure in zip(rows, figures, strict=True):
+        assert (row["n_seeds"], row["sd"]) == ("1", "")
+        assert row["mean"] == row["seed_0"] == figure["value"]
+
+
 def test_the_same_predictions_give_the_same_bytes(layout: Layout) -> None:
     def read() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in layout.metrics.parent.iterdir()}

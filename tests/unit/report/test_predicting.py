@@ -70,9 +70,11 @@ def test_the_page_shows_each_seed_and_their_mean_and_deviation() -> None:
     assert "0.910 ± 0.026" in html
     assert all(f">{value:.3f}<" in html for values in SEEDS.values() for value in values)
     said = " ".join(facts.summary)
-    assert "Over 3 seeds (mean ± standard deviation; none was chosen)" in said
-    assert "0.91 ± 0.03 with transfer learning and 0.85 ± 0.04 from scratch" in said
-    assert "0.91 ± 0.03" in facts.summary_lines[0]
+    assert (
+        "Over 3 seeds, none of them chosen, the AUC was 0.91\u00a0±\u00a00.03 with transfer" in said
+    )
+    assert "0.85\u00a0±\u00a00.04 from scratch (mean ± standard deviation)" in said
+    assert "0.91\u00a0±\u00a00.03" in facts.summary_lines[0]
     assert "means over the 3 seeds, none of them chosen" in html
 
 
