@@ -7,6 +7,7 @@ from typing import cast
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.compare import compute_facts
 from medvision.cli.evaluate import describe_evaluation
 from medvision.config.scorecard import ScorecardSection
@@ -53,7 +54,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
         result, confidence=settings.confidence, n_resamples=settings.n_resamples
     )
     findings = compare_values("", wanted=wanted, held=read_json(locate(METRICS)))
-    return findings + _find_scorecard_faults(locate)
+    return findings + find_prediction_faults(locate) + _find_scorecard_faults(locate)
 
 
 def _find_scorecard_faults(locate: Locate) -> list[Finding]:

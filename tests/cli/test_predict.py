@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from toy_study import make_study
 
 from medvision.cli._inference import finish
+from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.main import main
 from medvision.config.model import build_study
 from medvision.domain.arms import ALL_SEEDS
@@ -16,7 +17,7 @@ from medvision.domain.evaluation import evaluate_predictions
 from medvision.domain.intended_use import RESEARCH_USE
 from medvision.domain.labels import Classes
 from medvision.domain.temperature import FITTED, fit_temperature
-from medvision.io.tables import read_table
+from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.checkpoint import read_tensors
 
@@ -223,3 +224,66 @@ def test_test_labels_have_no_say_in_the_temperature_and_validation_labels_have()
     assert planted.temperature == held.temperature
     assert np.array_equal(planted.logits["test"], held.logits["test"])
     assert scale(validation=1 - truth, test=truth[::-1]).temperature != held.temperature
+
+
+def find_faults(study):
+    return find_prediction_faults(lambda path: study.output.path / path)
+
+
+def edit(study, folder, change, name="predictions"):
+    """Change the rows of a table in a copy of the study."""
+    shutil.copytree(study.output.path, folder)
+    layout = Layout(folder)
+    path = layout.table("predict", name)
+    rows = [dict(row) for row in read_table(path)]
+    for row in rows:
+        change(row)
+    write_table(path, rows, columns=list(rows[0]))
+    return find_prediction_faults(lambda where: folder / where)
+
+
+def test_an_auditor_finds_predictions_sound_whatever_was_set(predicted, unscaled, scaled):
+    assert [find_faults(study) for study in (predicted, unscaled, scaled)] == [[], [], []]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_an_edited_ensemble_is_found(scaled, tmp_path, split):
+    def plant(row):
+        if (row["seed"], row["split"], row["fold"]) == ("all", split, "1"):
+            row["logit_nodule"] = str(float(row["logit_nodule"]) + 0.01)
+
+    found = {fault.thing for fault in edit(scaled, tmp_path / "copy", plant)}
+    assert f"ensemble of scratch, fold 1, {split}" in found
+    assert f"probabilities of scratch-ensemble, fold 1, {split}" in found
+    assert not any("fold 0" in thing for thing in found)
+
+
+def test_a_missing_ensemble_is_found(unscaled, tmp_path):
+    def plant(row):
+        row["arm"] = row["arm"].removesuffix("-ensemble")
+
+    found = edit(unscaled, tmp_path / "copy", plant)
+    assert {fault.found for fault in found} == {"0 of them"}
+
+
+def test_a_temperature_that_is_not_the_best_of_validation_is_found(scaled, tmp_path):
+    def plant(row):
+        if row["rule"] == FITTED:
+            row["temperature"] = str(1.5 * float(row["temperature"]))
+
+    found = edit(scaled, tmp_path / "copy", plant, name="temperatures")
+    assert any(fault.thing.startswith("loss before of scratch") for fault in found)
+
+
+def test_a_temperature_fitted_on_other_labels_is_found(scaled, tmp_path):
+    def plant(row):
+        if row["split"] == "validation":
+            row["label"] = "nodule" if row["label"] == "benign" else "benign"
+
+    assert any(f.where.endswith("temperatures.tsv") for f in edit(scaled, tmp_path / "a", plant))
+
+    def harmless(row):
+        if row["split"] == "test":
+            row["label"] = "nodule" if row["label"] == "benign" else "benign"
+
+    assert edit(scaled, tmp_path / "b", harmless) == []
