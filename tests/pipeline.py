@@ -48,13 +48,18 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     study = build_study(yaml.safe_load(config.read_text()))
     lines = [["phantom"]] if study.data.kind == "phantom" else []
     lines += [["ingest"], ["measure"], ["cohort"], ["preprocess"]]
-    lines += [["pretrain"]] if study.model.weights == "pretrain" else []
+    lines += [["pretrain"]] if study.needs_pretraining else []
     parts = range(study.cohort.n_parts if study.tune.trials else 0)
     for arm, part in itertools.product(study.arms, parts):
         lines.append(["tune", "--arm", arm, "--part", str(part)])
     for arm, fold in itertools.product(study.arms, range(study.cohort.n_fits)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
-    lines += [["predict"], ["evaluate"], ["explain"], ["report"], ["audit", "seal"]]
+    lines += [["predict"], ["evaluate"], ["explain"]]
+    folds = study.scorecard.list_folds(study.cohort.n_fits)
+    for start, fold in itertools.product(study.scorecard.arms, folds):
+        lines.append(["scorecard", "--arm", start.name, "--fold", str(fold)])
+    lines += [["compare"]] if study.scorecard.sources else []
+    lines += [["report"], ["audit", "seal"]]
     names = [line[0] for line in lines]
     start = len(names) - names[::-1].index(after) if after else 0
     for line in lines[start:]:

@@ -91,6 +91,19 @@ def say_saving(saved: Saving, card: Scorecard) -> str:
     )
 
 
+def brief_saving(saved: Saving, card: Scorecard) -> str:
+    """Return the same in a cell's width: number and interval, with signs for what is beyond."""
+    smallest, largest = min(card.sizes.values()), max(card.sizes.values())
+
+    def show(value: float | None) -> str:
+        if value is None:
+            return f">{_say_size(largest)}"
+        return f"≤{_say_size(smallest)}" if value <= smallest else _say_size(value)
+
+    needed, low, high = (show(value) for value in (saved.needed, saved.low, saved.high))
+    return f"{needed} ({low})" if low == high else f"{needed} ({low} to {high})"
+
+
 def _list_reservations(card: Scorecard, *, is_one_entrance: bool) -> list[str]:
     """Say what weakens the figures."""
     said = []
@@ -121,11 +134,16 @@ def _say_score(score: Score) -> str:
 def _say_difference(held: Advantage, *, level: str) -> str:
     """Return a difference with its interval and corrected p-value."""
     if held.low is None or held.high is None or held.p_holm is None:
-        return f"{held.difference:+.3f} (no interval: every resample gives the same)"
+        return f"{_sign(held.difference)} (no interval: every resample gives the same)"
     return (
-        f"{held.difference:+.3f} ({level} {held.low:+.3f} to {held.high:+.3f}, p {held.p_holm:.3g} "
-        "after Holm's correction)"
+        f"{_sign(held.difference)} ({level} {_sign(held.low)} to {_sign(held.high)}, "
+        f"p {held.p_holm:.2g} after Holm's correction)"
     )
+
+
+def _sign(value: float) -> str:
+    """Return a number with its sign, a true minus."""
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _say_share(fraction: float) -> str:

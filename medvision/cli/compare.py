@@ -8,7 +8,7 @@ from typing import cast
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._scorecard_tables import SIMILARITY_COLUMNS, build_cells
-from medvision.cli._scorecard_text import build_sentences, say_saving
+from medvision.cli._scorecard_text import brief_saving, build_sentences, say_saving
 from medvision.cli._steps import list_scorecards
 from medvision.cli.scorecard import find_arm
 from medvision.config.model import Study
@@ -167,7 +167,14 @@ def _describe(
         "scores": [_as_json(asdict(held)) for held in card.scores],
         "advantages": [_as_json(asdict(held)) for held in card.advantages],
         "savings": [
-            _as_json({**asdict(held), "words": say_saving(held, card)}) for held in card.savings
+            _as_json(
+                {
+                    **asdict(held),
+                    "words": say_saving(held, card),
+                    "brief": brief_saving(held, card),
+                }
+            )
+            for held in card.savings
         ],
         "similarity": _average_similarity(tables["cka"]),
         "sentences": cast(JsonValue, build_sentences(card, is_one_entrance=len(forms) == 1)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from medvision import __version__
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._searches import chosen_path, list_searches
-from medvision.cli._steps import list_folds, list_trained
+from medvision.cli._steps import list_folds, list_scorecards, list_trained
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.io.reasons import REFUSED
@@ -35,7 +35,7 @@ _TABLES = {
 }
 _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
-    *("augment", "tune", "train", "predict", "evaluate", "explain", "compute"),
+    *("augment", "tune", "train", "predict", "evaluate", "explain", "scorecard", "compute"),
 )
 _COMMAND = "snakemake --cores all --configfile config/config.yaml"
 
@@ -80,8 +80,13 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
     has_folds = layout.folds.is_file()
     trained = list_trained(study, layout) if has_folds else ()
     trained = (*(list_searches(study, layout) if has_folds else ()), *trained)
-    done = [name for name in (*_OPTIONAL, *trained) if layout.record(name).is_file()]
-    for name in {*_OPTIONAL, *trained} - set(done):
+    scorecard = (
+        *list_scorecards(study, layout),
+        *(("compare",) if study.scorecard.sources else ()),
+    )
+    asked = (*_OPTIONAL, *trained, *scorecard)
+    done = [name for name in asked if layout.record(name).is_file()]
+    for name in set(asked) - set(done):
         _log.warning("report: step %s was not run, so its part is left out.", name)
     return (*_REQUIRED, *done)
 
@@ -137,6 +142,7 @@ def _read_documents(step: Step, done: tuple[str, ...]) -> dict[str, dict[str, Js
     paths = {"cohort_summary": ("cohort", layout.cohort_summary)}
     paths["explain_summary"] = ("explain", layout.explain_summary)
     paths["array_meta"] = ("preprocess", layout.array_meta)
+    paths["scorecard"] = ("compare", layout.step("compare") / "scorecard.json")
     return {
         name: cast(dict[str, JsonValue], read_json(step.read(path)))
         for name, (stage, path) in paths.items()

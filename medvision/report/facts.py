@@ -19,6 +19,7 @@ from medvision.report.searching import SearchFacts, build_searches
 from medvision.report.sources import Sources
 from medvision.report.spread import SpreadFacts, build_spread
 from medvision.report.summary import summarise, summarise_briefly
+from medvision.report.transfer import TransferFacts, build_transfer
 from medvision.report.words import RESEARCH_USE
 
 _FEW_SUBJECTS = 200
@@ -41,6 +42,7 @@ class Facts:
     performance: PerformanceFacts
     spread: SpreadFacts
     prediction: PredictionFacts
+    transfer: TransferFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
@@ -62,6 +64,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     performance = build_performance(sources, classes=cohort.classes)
     explanation = build_explanation(sources, confidence=performance.confidence)
     spread, prediction = build_spread(sources), build_prediction(sources)
+    transfer = build_transfer(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
     return Facts(
         research_use=RESEARCH_USE,
@@ -69,9 +72,13 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         author=author,
         version=sources.version,
         is_phantom=is_phantom,
-        summary=summarise(cohort, performance, spread=spread, explanation=explanation),
-        summary_lines=summarise_briefly(
-            cohort, performance, spread=spread, explanation=explanation
+        summary=(
+            *summarise(cohort, performance, spread=spread, explanation=explanation),
+            *transfer.headline,
+        ),
+        summary_lines=(
+            *summarise_briefly(cohort, performance, spread=spread, explanation=explanation),
+            *transfer.headline,
         ),
         cohort=cohort,
         quality=build_quality(sources),
@@ -79,6 +86,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         performance=performance,
         spread=spread,
         prediction=prediction,
+        transfer=transfer,
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
@@ -86,6 +94,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
             *_list_limits(cohort, performance, is_phantom=is_phantom),
             *list_prediction_limits(prediction, is_explained=bool(explanation.cases)),
             *explanation.limits,
+            *transfer.sentences[-1:],
         ),
     )
 

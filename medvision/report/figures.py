@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
+from medvision.report.figure_transfer import draw_transfer
 from medvision.report.flow import FlowStep
 from medvision.report.performance import ArmFacts, HistoryPoints, Metric
 from medvision.report.theme import FIRST, INK, MUTED, choose_colour
@@ -25,9 +26,9 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         facts: Facts of the report.
 
     Returns:
-        Name to picture: `flow`, `performance`, `roc`, `calibration`, `training` and
-        `training-<arm>`, as far as their facts exist. Names that are fixed are files that the
-        workflow publishes.
+        Name to picture: `flow`, `performance`, `roc`, `calibration`, `training`,
+        `training-<arm>`, `transfer` and `similarity`, as far as their facts exist. Names that are
+        fixed are files that the workflow publishes.
     """
     performance = facts.performance
     figures = [
@@ -41,6 +42,7 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         event = "right predictions" if is_many else "positives"
         figures.append(draw_calibration(performance.arms, event))
     figures += draw_training(performance.histories)
+    figures += draw_transfer(facts.transfer)
     return {figure.name: figure for figure in figures}
 
 

@@ -11,6 +11,8 @@ from medvision.report.searching import SEARCHED, describe_searches, is_searched
 from medvision.report.sources import Sources
 from medvision.report.storage import describe_storage
 from medvision.report.training import write_training
+from medvision.report.transfer import CITATIONS as TRANSFER_CITATIONS
+from medvision.report.transfer import describe_transfer
 from medvision.report.words import METHODS, join_words, say, say_within
 
 _CITATIONS = {
@@ -56,6 +58,7 @@ _CITATIONS = {
     "sanity": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. arXiv:1810.03292.",
     **CITATIONS,
     **predicting.CITATIONS,
+    **TRANSFER_CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
     "black-box models. BMVC 2018. arXiv:1806.07421.",
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
@@ -101,6 +104,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Hyper-parameters", "train", describe_searches),
         ("Prediction", "predict", predicting.write_prediction),
         ("Statistics", "evaluate", _write_statistics),
+        ("Transfer", "evaluate", describe_transfer),
         ("Explanations", "explain", _write_explanations),
     )
     paragraphs = tuple(

@@ -116,6 +116,7 @@ def _list_contents(facts: Facts, *, has_checklists: bool) -> list[tuple[str, str
         "quality": ("Image quality", facts.quality.n_images > 0),
         "training": ("Training", bool(facts.performance.histories)),
         "performance": ("Performance", bool(facts.performance.metrics)),
+        "transfer": ("Transfer", bool(facts.transfer.rows)),
         "explanations": ("Explanations", bool(facts.explanation.cases)),
         "methods": ("Methods", bool(facts.methods.paragraphs)),
         "reproducibility": ("Reproducibility", True),
