@@ -5,7 +5,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import click
+
 from medvision import __version__
+from medvision.cli._report_compare import compare
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_scorecards, list_trained
@@ -48,7 +51,7 @@ _log = logging.getLogger(__name__)
     "card, reporting checklists, and the figures as PNG.",
     example="medvision report --config config/config.yaml --set report.title='Lung nodules'",
 )
-def command(study: Study, layout: Layout) -> None:
+def _write(study: Study, layout: Layout) -> None:
     """Gather what the stages wrote and render it."""
     from medvision.report.checklist import CHECKLISTS_COLUMNS, list_checklist_rows
     from medvision.report.facts import build_facts
@@ -73,6 +76,23 @@ def command(study: Study, layout: Layout) -> None:
         )
         for name, png in report.figures.items():
             write_bytes(step.write(layout.figures / name), png)
+
+
+@click.pass_context
+def _start(context: click.Context, /, **options: object) -> None:
+    """Write the report, unless a command below was named."""
+    if context.invoked_subcommand is None and _write.callback is not None:
+        _write.callback(**options)
+
+
+command = click.Group(
+    "report",
+    callback=_start,
+    params=_write.params,
+    help=_write.help,
+    invoke_without_command=True,
+    commands=[compare],
+)
 
 
 def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:

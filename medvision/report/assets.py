@@ -5,10 +5,8 @@ import hashlib
 from importlib.resources import files
 
 _STYLES = ("vendor/uPlot.min.css", "templates/style.css")
-_SCRIPTS = (
-    *("templates/script.js", "templates/tables.js"),
-    *("vendor/uPlot.iife.min.js", "templates/plots.js"),
-)
+_SCRIPTS = ("templates/script.js", "templates/tables.js")
+_PLOTS = ("vendor/uPlot.iife.min.js", "templates/plots.js")
 
 
 def read_style() -> str:
@@ -16,9 +14,9 @@ def read_style() -> str:
     return _join(_STYLES)
 
 
-def read_script() -> str:
-    """Return the page's whole script, the library of the plots within it."""
-    return _join(_SCRIPTS)
+def read_script(*, has_plots: bool) -> str:
+    """Return the page's whole script, with the library of the plots where it has some."""
+    return _join((*_SCRIPTS, *(_PLOTS if has_plots else ())))
 
 
 def hash_script(script: str) -> str:

@@ -13,6 +13,7 @@ from medvision.report.assets import hash_script, read_script, read_style
 from medvision.report.canvas import Picture
 from medvision.report.case import CaseView
 from medvision.report.checklist import Checklist
+from medvision.report.comparing import ComparisonFacts
 from medvision.report.evidence import name_paragraph
 from medvision.report.facts import Facts
 from medvision.report.model_card import ModelCard
@@ -73,7 +74,7 @@ def render_page(
         HTML that loads nothing from elsewhere; equal arguments give equal text.
     """
     environment = _build_environment()
-    script = read_script()
+    script = read_script(has_plots=True)
     main = facts.performance.main
     shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
     return environment.get_template("report.html.j2").render(
@@ -213,3 +214,20 @@ def _group_by_metric(metrics: Sequence[Metric]) -> list[tuple[str, list[Metric]]
     """Return (words, metrics of each arm), in the order of the first arm."""
     names = dict.fromkeys(metric.words for metric in metrics)
     return [(name, [metric for metric in metrics if metric.words == name]) for name in names]
+
+
+def render_comparison(facts: ComparisonFacts) -> str:
+    """Render the page of two studies side by side, as self-contained as the report's."""
+    script = read_script(has_plots=False)
+    contents = ("summary", "performance", "configuration", "cohort", "software")
+    return (
+        _build_environment()
+        .get_template("comparison.html.j2")
+        .render(
+            facts=facts,
+            contents=[(name, name.capitalize()) for name in contents],
+            style=Markup(read_style()),  # noqa: S704 - the package's own file
+            script=Markup(script),  # noqa: S704 - the package's own file
+            script_digest=hash_script(script),
+        )
+    )
