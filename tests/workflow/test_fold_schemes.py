@@ -80,6 +80,32 @@ def test_a_scheme_goes_all_the_way_and_its_bundle_agrees(
     assert f">{n_fits - 1}</th>" in report
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "n_fits", "n_places"),
+    [({"inner_folds": 2, "repeats": 2}, 8, 4), ({"held_out": 0.4}, 2, 2)],
+)
+def test_seeds_are_pooled_and_scaled_training_by_training_in_any_scheme(
+    tiny_study: Path, tmp_path: Path, *, fields: dict[str, object], n_fits: int, n_places: int
+) -> None:
+    values = {
+        **with_cohort(**fields),
+        "train": {"epochs": 1, "batch_size": 8, "seeds": [0, 1]},
+        "predict": {"views": ["zoom"], "ensemble": "seeds", "temperature": "fit"},
+    }
+    layout = run_scheme(tiny_study, tmp_path, values)
+    rows = [row for row in read_table(layout.predictions) if row["split"] == "test"]
+    pooled = Counter(row["image_id"] for row in rows if row["seed"] == "all")
+    assert set(pooled.values()) == {n_places}
+    assert len(rows) == 3 * sum(pooled.values())
+    temperatures = read_table(layout.table("predict", "temperatures"))
+    assert len(temperatures) == 3 * n_fits
+    spread = read_table(layout.table("evaluate", "seeds"))
+    assert {(row["arm"], row["n_seeds"]) for row in spread} == {("scratch", "2")}
+    thresholds = read_table(layout.table("evaluate", "thresholds"))
+    assert sum(row["seed"] == "all" for row in thresholds) == n_fits
+
+
 @pytest.mark.parametrize(
     ("fields", "n_fits"), [({"inner_folds": 2, "repeats": 2}, 8), ({"held_out": 0.4}, 2)]
 )

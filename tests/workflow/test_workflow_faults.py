@@ -140,6 +140,12 @@ def test_other_intervals_leave_training_and_explanations_alone(finished: Path) -
     assert reruns == {"evaluate", "report", "audit"}
 
 
+@pytest.mark.slow
+def test_other_views_or_a_temperature_train_nothing_again(finished: Path) -> None:
+    reruns = list_reruns(finished, change("predict", views=["zoom"], temperature="fit"))
+    assert reruns == {"predict", "evaluate", "explain", "report", "audit"}
+
+
 # A kill.
 
 
