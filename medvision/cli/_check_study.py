@@ -2,18 +2,20 @@
 
 import os
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from medvision.cli._check_disk import check_disk
 from medvision.cli._extensions import check_extensions
 from medvision.cli._findings import Finding
-from medvision.cli._inputs import read_labels
+from medvision.cli._inputs import choose_classes, read_labels
 from medvision.config.model import Study
 from medvision.config.scorecard import FEWEST_SEEDS
 from medvision.domain.enough import count_needed
-from medvision.domain.labels import LabelRow, build_classes, build_label_rows
+from medvision.domain.kinds import Kinds, name_kinds
+from medvision.domain.labels import Classes, LabelRow, build_label_rows
+from medvision.domain.values import parse_values
 from medvision.errors import MedvisionError
 from medvision.learn.entrance import build_form
 from medvision.learn.registry import find_shelf
@@ -115,17 +117,16 @@ def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
     """Read the table of labels by the rules that the cohort step applies."""
     try:
         rows = build_label_rows(read_labels(path, data=study.data))
-        classes = build_classes([row.label for row in rows], positive=study.data.positive)
+        classes = choose_classes(study.data, [row.label for row in rows])
     except MedvisionError as error:
         return Finding("Labels", "fail", error.message, error.hint), []
+    kinds = name_kinds([row.label for row in rows], classes)
     subjects: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        subjects[row.label].add(row.subject)
-    counts = Counter(row.label for row in rows)
-    found = ", ".join(
-        f"{name} {counts[name]} rows of {len(subjects[name])} subjects" for name in classes.names
-    )
-    rarest = min(classes.names, key=lambda name: len(subjects[name]))
+        for name in kinds[row.label] or ("any",):
+            subjects[name].add(row.subject)
+    found = _count_labels(rows, classes, kinds=kinds)
+    rarest = min(sorted(subjects), key=lambda name: len(subjects[name]))
     cohort = study.cohort
     unknown = [name for name in cohort.stratify_by if name not in rows[0].attributes]
     if unknown:
@@ -142,6 +143,21 @@ def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
         hint = "add a column split, or set cohort.folds to 2 or more."
         return Finding("Labels", "fail", f"{found}; 1 fold and no split column", hint), rows
     return Finding("Labels", "ok", found), rows
+
+
+def _count_labels(rows: list[LabelRow], classes: Classes, *, kinds: Kinds) -> str:
+    """Say how many rows and subjects have each class or finding, or where the values lie."""
+    n_all = len({row.subject for row in rows})
+    if classes.task == "regression":
+        values = parse_values([row.label for row in rows])
+        where = f"{classes.names[0]} {values.min():g} to {values.max():g}"
+        return f"{where}, {len(rows)} rows of {n_all} subjects"
+    told = []
+    for name in classes.names:
+        own = [row for row in rows if name in kinds[row.label]]
+        told.append(f"{name} {len(own)} rows of {len({row.subject for row in own})} subjects")
+    of_all = f"; {len(rows)} rows of {n_all} subjects in all"
+    return ", ".join(told) + (of_all if classes.task == "multilabel" else "")
 
 
 def _check_masks(home: Path, rows: list[LabelRow]) -> Finding:

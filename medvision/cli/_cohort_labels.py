@@ -8,22 +8,12 @@ from pathlib import Path
 
 from medvision.cli._inputs import find_labels, read_labels
 from medvision.cli._run import Step, read_record
-from medvision.config.model import Study
 from medvision.domain.candidates import build_archive_images
 from medvision.domain.cohort import Matching, match_labels
 from medvision.domain.labels import LabelRow, build_label_rows
 from medvision.errors import DataError, StaleOutputError
 from medvision.io.deidentify import Pseudonymiser, cap_age, read_key
 from medvision.io.tables import read_table
-
-
-def choose_positive(study: Study) -> str | None:
-    """Return the class that counts as positive, if anybody says so; the phantom cohort does."""
-    if study.data.kind != "phantom" or study.data.positive:
-        return study.data.positive
-    from medvision.phantom.subject import CLASS_NAMES
-
-    return CLASS_NAMES[-1]
 
 
 def read_cohort_labels(step: Step) -> list[LabelRow]:
@@ -37,14 +27,17 @@ def read_cohort_labels(step: Step) -> list[LabelRow]:
         DataError: The key of the pseudonyms is missing.
         StaleOutputError: The key is another than ingestion used.
     """
-    path = find_labels(step.study, step.layout)
+    path, data = find_labels(step.study, step.layout), step.study.data
     register_input(step, "labels", path=path)
-    rows = build_label_rows(read_labels(path, data=step.study.data))
+    rows = build_label_rows(read_labels(path, data=data))
+    # What is predicted may be an age too.
+    value = (data.label_column or "") if data.task == "regression" else ""
     names = _read_names(step)
     return [
         replace(
             row,
             subject=names.subject(row.subject),
+            label=_cap_age(value, row.label),
             image=names.image_key(row.image.removeprefix("./")) if row.image else None,
             attributes={name: _cap_age(name, text) for name, text in row.attributes.items()},
         )

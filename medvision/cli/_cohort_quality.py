@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from medvision.cli._run import Step
 from medvision.domain.cohort import CohortImage
 from medvision.domain.cohort_fit import Fit, Thumbnails, compute_fits
+from medvision.domain.kinds import list_present
+from medvision.domain.labels import Task
 from medvision.domain.quality import (
     Finding,
     MeasuredImage,
@@ -70,7 +72,7 @@ def judge_quality(step: Step, images: Sequence[CohortImage]) -> Judged:
     _write_findings(step, images, findings)
     gone = {item.image_id for item in findings if item.action == "excluded"}
     kept = tuple(image for image in images if image.image_id not in gone)
-    _check_classes_left(images, kept, findings)
+    _check_classes_left(images, kept, findings, task=step.study.data.task)
     _report(findings, gone)
     return Judged(kept, tuple(findings))
 
@@ -165,12 +167,17 @@ def _write_findings(step: Step, images: Sequence[CohortImage], findings: Sequenc
 
 
 def _check_classes_left(
-    images: Sequence[CohortImage], kept: Sequence[CohortImage], findings: Sequence[Finding]
+    images: Sequence[CohortImage],
+    kept: Sequence[CohortImage],
+    findings: Sequence[Finding],
+    *,
+    task: Task,
 ) -> None:
-    """Refuse a cohort that has lost a whole class."""
-    left = {image.label for image in kept}
-    for label in sorted({image.label for image in images} - left):
-        lost = {image.image_id for image in images if image.label == label}
+    """Refuse a cohort that has lost a whole class, or a finding."""
+    shown = {image.image_id: list_present(image.label, task) for image in images}
+    left = {name for image in kept for name in shown[image.image_id]}
+    for label in sorted({name for names in shown.values() for name in names} - left):
+        lost = {image_id for image_id, names in shown.items() if label in names}
         rules = Counter(f.rule for f in findings if f.action == "excluded" and f.image_id in lost)
         reasons = ", ".join(f"{n} {rule}" for rule, n in sorted(rules.items()))
         raise CohortError(

@@ -1,17 +1,22 @@
 """What `medvision cohort` counts: the summary that the report and later steps read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import CohortImage, count_unmatched
-from medvision.domain.labels import Classes
+from medvision.domain.findings import NO_FINDING, parse_findings
+from medvision.domain.kinds import list_present, name_kinds
+from medvision.domain.labels import Classes, Task
 from medvision.domain.leakage import HARMLESS_ACTIONS, LeakagePair
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment, find_missing_class
+from medvision.domain.values import parse_values
 from medvision.runtime.files import read_json
 
 
@@ -50,10 +55,13 @@ def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
     """
     images = parts.images
     given = any(image.given_split for image in images)
-    by_label = Counter(image.label for image in images)
+    classes = parts.classes
+    by_name = Counter(n for image in images for n in list_present(image.label, classes.task))
+    kinds = name_kinds([image.label for image in images], classes)
     return {
-        "classes": list(parts.classes.names),
-        "positive": parts.classes.positive,
+        "task": classes.task,
+        "classes": list(classes.names),
+        "positive": classes.positive,
         "n_folds": len({item.fold for item in parts.folds}),
         "n_parts": len({item.part for item in parts.folds}),
         "n_repeats": len({item.repeat for item in parts.folds}),
@@ -62,10 +70,11 @@ def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
         "n_subjects": len({image.subject for image in images}),
         "n_groups": len({image.group for image in images}),
         "n_label_rows": parts.n_label_rows,
-        "n_images_by_class": {name: by_label[name] for name in parts.classes.names},
+        "n_images_by_class": _count_by_class(by_name, classes),
+        **_summarise_targets([image.label for image in images], classes),
         "attributes": list(images[0].attributes),
         "given_split": given,
-        "missing_class": find_missing_class(parts.folds),
+        "missing_class": find_missing_class(parts.folds, kinds),
         "unmatched": dict(count_unmatched(parts.unmatched)),
         "leakage": _summarise_leakage(parts.pairs, on_leakage=on_leakage),
         "masks": dict(sorted(Counter(parts.alignments).items())),
@@ -85,7 +94,35 @@ def read_classes(path: Path) -> Classes:
     return Classes(
         names=tuple(cast(list[str], summary["classes"])),
         positive=cast(str | None, summary["positive"]),
+        task=cast(Task, summary.get("task", "classification")),
     )
+
+
+def _count_by_class(by_name: Mapping[str, int], classes: Classes) -> dict[str, JsonValue]:
+    """Return the images of each class, or with each finding and with none; of values nothing."""
+    if classes.task == "regression":
+        return {}
+    none = (NO_FINDING,) if classes.task == "multilabel" else ()
+    return {name: by_name.get(name, 0) for name in (*classes.names, *none)}
+
+
+def _summarise_targets(labels: Sequence[str], classes: Classes) -> dict[str, JsonValue]:
+    """Say of how many images each finding is not known, or where the values lie."""
+    if classes.task == "multilabel":
+        unknown = np.isnan(parse_findings(labels, classes.names)).sum(axis=0)
+        return {"n_unknown": dict(zip(classes.names, unknown.tolist(), strict=True))}
+    if classes.task == "regression":
+        values = parse_values(labels)
+        return {
+            "values": {
+                "name": classes.names[0],
+                "mean": float(values.mean()),
+                "sd": float(values.std(ddof=1)),
+                "low": float(values.min()),
+                "high": float(values.max()),
+            }
+        }
+    return {}
 
 
 def _summarise_leakage(pairs: Sequence[LeakagePair], *, on_leakage: str) -> dict[str, JsonValue]:

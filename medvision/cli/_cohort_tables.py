@@ -7,6 +7,8 @@ from medvision.cli._run import Step
 from medvision.domain.balance import BALANCE_COLUMNS, count_balance
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import CohortImage
+from medvision.domain.kinds import count_names
+from medvision.domain.labels import Classes
 from medvision.domain.split import FOLD_COLUMNS, Assignment
 from medvision.io.tables import write_table
 
@@ -47,17 +49,29 @@ def write_cohort(step: Step, images: Sequence[CohortImage], *, masks: dict[str, 
     write_table(step.write(step.layout.cohort), rows, columns=(*COHORT_COLUMNS, *attributes))
 
 
-def write_folds(step: Step, folds: Sequence[Assignment], *, images: Sequence[CohortImage]) -> None:
+def write_folds(
+    step: Step,
+    folds: Sequence[Assignment],
+    *,
+    images: Sequence[CohortImage],
+    classes: Classes,
+) -> None:
     """Write the folds and their balance.
 
     Args:
         step: The running step.
         folds: The split of each image in each fold.
         images: The cohort.
+        classes: What the labels are of.
     """
     write_table(
         step.write(step.layout.folds), [asdict(item) for item in folds], columns=FOLD_COLUMNS
     )
-    balance = count_balance(folds, images, stratify_by=step.study.cohort.stratify_by)
+    balance = count_balance(
+        folds,
+        images,
+        stratify_by=step.study.cohort.stratify_by,
+        names=count_names([image.label for image in images], classes),
+    )
     rows = [asdict(item) for item in balance]
     write_table(step.write(step.layout.balance), rows, columns=BALANCE_COLUMNS)

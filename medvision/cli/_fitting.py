@@ -9,6 +9,7 @@ from medvision.cli._learning import LearningData
 from medvision.cli._run import Step
 from medvision.cli._starting import Start
 from medvision.config.model import Study
+from medvision.config.task import choose_loss
 from medvision.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
     section = job.settings.model
     values = dict(job.settings.train)
     del values["seeds"], values["compare_scratch"]
+    values |= {"task": job.data.task, "loss": choose_loss(job.data.task, values["loss"])}
     settings = TrainSettings(**values)
     if job.start.path is None:
         # A network from scratch has nothing worth keeping: all of it is trained, at one rate.

@@ -1,7 +1,7 @@
 """From checkpoints to final logits: views averaged, temperatures fitted, seeds pooled."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from medvision.cli._learning import LearningData
 from medvision.cli._run import Step
 from medvision.domain.arms import ALL_SEEDS, name_ensemble
-from medvision.domain.pooling import Logits, pool_logits
+from medvision.domain.pooling import LINKS, Logits, pool_logits
 from medvision.domain.temperature import Temperature, fit_temperature
 from medvision.errors import StaleOutputError
 from medvision.runtime.progress import track
@@ -34,6 +34,7 @@ class Predicted:
         seed: Its seed, `ALL_SEEDS` for all together.
         logits: Split to (N, C), divided by the temperature; images as `LearningData.select`.
         temperature: What was fitted on the validation images; None where nothing was asked for.
+        scale: Of a value, the (mean, standard deviation) that it was trained in.
     """
 
     arm: str
@@ -41,6 +42,7 @@ class Predicted:
     seed: int
     logits: Mapping[str, Logits]
     temperature: Temperature | None
+    scale: tuple[float, float] | None = None
 
 
 def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> Iterator[Predicted]:
@@ -67,14 +69,17 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
     ]
     members: list[Mapping[str, Logits]] = []
     for arm, fold, seed in track(keys, "predicting", total=len(keys)):
-        model = _load(step, data, arm=arm, fold=fold, seed=seed)
+        model, scale = _load(step, data, arm=arm, fold=fold, seed=seed)
         members.append(_predict_splits(model, data, fold=fold, device=device, views=views))
-        yield finish(data, members[-1:], place=(arm, fold, seed), fit=study.predict.temperature)
+        single = finish(data, members[-1:], place=(arm, fold, seed), fit=study.predict.temperature)
+        yield replace(single, scale=scale)
         if len(members) < len(study.train.seeds):
             continue
         if study.predict.ensemble == "seeds":
             place = (name_ensemble(arm), fold, ALL_SEEDS)
-            yield finish(data, members, place=place, fit=study.predict.temperature)
+            # The networks of all seeds were trained on the same values, in the same scale.
+            pooled = finish(data, members, place=place, fit=study.predict.temperature)
+            yield replace(pooled, scale=scale)
         members = []
 
 
@@ -94,7 +99,7 @@ def finish(
         fit: `fit` or `off`.
     """
     pooled = {
-        split: pool_logits(np.stack([each[split] for each in members]), "softmax")
+        split: pool_logits(np.stack([each[split] for each in members]), LINKS[data.task])
         for split in SPLITS
     }
     temperature = None
@@ -120,19 +125,21 @@ def _list_views(step: Step, data: LearningData) -> "Sequence[View]":
     )
 
 
-def _load(step: Step, data: LearningData, *, arm: str, fold: int, seed: int) -> "nn.Module":
-    """Load a checkpoint, and refuse one with other classes."""
+def _load(
+    step: Step, data: LearningData, *, arm: str, fold: int, seed: int
+) -> "tuple[nn.Module, tuple[float, float] | None]":
+    """Load a checkpoint with its scale, and refuse one with other classes."""
     from medvision.learn.backbones import build_backbone
     from medvision.runtime.checkpoint import load_model
 
     path = step.read(step.layout.model(arm, fold, seed=seed))
     model, meta = load_model(path, build=build_backbone)
-    if meta.classes != data.classes:
+    if (meta.task, meta.classes) != (data.task, data.classes):
         raise StaleOutputError(
             f"train/{arm}/fold-{fold}: checkpoint must have the classes "
             f"{', '.join(data.classes)}, got {', '.join(meta.classes)}."
         )
-    return model
+    return model, meta.scale
 
 
 def _predict_splits(
@@ -152,5 +159,5 @@ def _predict_splits(
         found[split] = np.empty((0, len(data.classes)))
         if chosen:
             logits = predict_views(model, data.examples(chosen), device=device, views=views)
-            found[split] = pool_logits(logits, "softmax")
+            found[split] = pool_logits(logits, LINKS[data.task])
     return found

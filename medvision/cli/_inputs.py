@@ -1,10 +1,14 @@
 """What a study is made from: images, table of labels and key, the user's or the phantom's."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medvision.config.model import Study
 from medvision.config.sections import DataSection
+from medvision.domain.findings import build_findings, join_findings
 from medvision.domain.label_columns import rename_columns
+from medvision.domain.labels import Classes, build_classes
+from medvision.domain.values import build_value, check_values
 from medvision.errors import ConfigError, DataError, LabelError
 from medvision.layout import Layout
 
@@ -64,10 +68,62 @@ def read_labels(path: Path, *, data: DataSection) -> list[dict[str, str]]:
     from medvision.io.tables import read_table
 
     try:
-        rows = read_table(path)
+        rows: Sequence[Mapping[str, str]] = read_table(path)
     except DataError as error:
         raise LabelError(error.message, error.hint) from error
-    return rename_columns(rows, subject_column=data.subject_column, label_column=data.label_column)
+    rows = _drop_columns(rows, data=data)
+    named = rename_columns(rows, subject_column=data.subject_column, label_column=data.label_column)
+    if data.task == "multilabel":
+        return join_findings(named, data.findings)
+    if data.task == "regression":
+        check_values(named)
+    return named
+
+
+def choose_classes(data: DataSection, labels: Sequence[str]) -> Classes:
+    """Return what the labels are of, in the order of a network's outputs.
+
+    Args:
+        data: Names the task, its findings, and the positive class.
+        labels: Label of each image.
+
+    Raises:
+        LabelError: There is nothing to tell apart.
+    """
+    if data.task == "multilabel":
+        return build_findings(labels, wanted=data.findings)
+    if data.task == "regression":
+        return build_value(labels, name=data.label_column or "value")
+    return build_classes(labels, positive=_choose_positive(data))
+
+
+def _choose_positive(data: DataSection) -> str | None:
+    """Return the class that counts as positive, if anybody says so; the phantom cohort does."""
+    if data.kind != "phantom" or data.positive:
+        return data.positive
+    from medvision.phantom.subject import CLASS_NAMES
+
+    return CLASS_NAMES[-1]
+
+
+def _drop_columns(
+    rows: Sequence[Mapping[str, str]], *, data: DataSection
+) -> Sequence[Mapping[str, str]]:
+    """Leave out what is neither the label nor an attribute, before columns are renamed.
+
+    A column `label` gives way to another that the study predicts; the phantom's other targets would
+    tell its label.
+    """
+    dropped: set[str] = set()
+    if data.task != "classification" and data.label_column not in (None, "label"):
+        dropped = {"label"} if rows and data.label_column in rows[0] else set()
+    if data.kind == "phantom":
+        from medvision.phantom.subject import TARGET_COLUMNS
+
+        dropped |= set(TARGET_COLUMNS) - {data.label_column}
+    if not dropped:
+        return rows
+    return [{key: value for key, value in row.items() if key not in dropped} for row in rows]
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from medvision.cli._run import Step
+from medvision.domain.findings import parse_findings
+from medvision.domain.labels import Task
 from medvision.domain.record import JsonValue
 from medvision.domain.split import FOLD_COLUMNS, Assignment, build_assignments, check_no_leakage
+from medvision.domain.values import parse_values
 from medvision.errors import CohortError
 from medvision.io.tables import read_table
 from medvision.runtime.arrays import ArrayStore, read_array_store
@@ -17,16 +20,24 @@ from medvision.runtime.files import hash_bytes, hash_file, read_json
 if TYPE_CHECKING:
     import torch
 
-    from medvision.learn.dataset import Examples
+    from medvision.learn.dataset import Examples, Labels
 
 
 @dataclass(frozen=True)
 class LearningData:
-    """A study's arrays, who is on which side of which fold, and the class names in order."""
+    """A study's arrays, who is on which side of which fold, and the class names in order.
+
+    Args:
+        store: The images.
+        assignments: The folds.
+        classes: Names of the network's outputs: classes, findings, or the one value's.
+        task: Which of the three they are.
+    """
 
     store: ArrayStore
     assignments: tuple[Assignment, ...]
     classes: tuple[str, ...]
+    task: Task = "classification"
 
     @property
     def channels(self) -> int:
@@ -58,9 +69,17 @@ class LearningData:
         return Examples(
             arrays=self.store.array,
             rows=np.array([rows[item.image_id] for item in chosen], dtype=np.int64),
-            labels=np.array([self.classes.index(item.label) for item in chosen], dtype=np.int64),
+            labels=self._encode([item.label for item in chosen]),
             subjects=tuple(item.subject for item in chosen),
         )
+
+    def _encode(self, labels: Sequence[str]) -> "Labels":
+        """Return labels as numbers: (n,) classes, (n, findings) or (n,) values."""
+        if self.task == "multilabel":
+            return parse_findings(labels, self.classes).astype(np.float32)
+        if self.task == "regression":
+            return parse_values(labels).astype(np.float32)
+        return np.array([self.classes.index(label) for label in labels], dtype=np.int64)
 
 
 def read_learning_data(step: Step) -> LearningData:
@@ -85,6 +104,7 @@ def read_learning_data(step: Step) -> LearningData:
         store=open_store(step),
         assignments=tuple(assignments),
         classes=tuple(cast(list[str], summary["classes"])),
+        task=cast(Task, summary.get("task", "classification")),
     )
 
 

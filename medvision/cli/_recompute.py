@@ -7,12 +7,11 @@ from typing import cast
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli._evaluated import evaluate
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.compare import compute_facts
-from medvision.cli.evaluate import describe_evaluation
 from medvision.config.scorecard import ScorecardSection
 from medvision.config.sections import EvaluateSection
-from medvision.domain.evaluation import evaluate_predictions
 from medvision.domain.record import JsonValue
 from medvision.errors import MedvisionError
 from medvision.io.tables import read_table
@@ -44,16 +43,13 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     record = cast(Table, read_json(locate("evaluate/record.json")))
     section = cast(Table, record["parameters"])["evaluate"]
     settings = EvaluateSection.model_validate(section)
-    result = evaluate_predictions(
+    result = evaluate(
         read_table(locate("predict/predictions.tsv")),
         {row["image_id"]: row["group"] for row in read_table(locate("cohort/cohort.tsv"))},
         classes=read_classes(locate("cohort/summary.json")),
-        **dict(settings),
+        section=settings,
     )
-    wanted = describe_evaluation(
-        result, confidence=settings.confidence, n_resamples=settings.n_resamples
-    )
-    findings = compare_values("", wanted=wanted, held=read_json(locate(METRICS)))
+    findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     return findings + find_prediction_faults(locate) + _find_scorecard_faults(locate)
 
 

@@ -11,7 +11,8 @@ from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
 from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS, base_arm, is_ensemble, parse_seed
-from medvision.domain.pooling import Link, Logits, pool_logits
+from medvision.domain.labels import Classes
+from medvision.domain.pooling import LINKS, Link, Logits, pool_logits
 from medvision.domain.prediction import Indices
 from medvision.domain.record import JsonValue
 from medvision.domain.temperature import compute_nll, fit_temperature
@@ -58,9 +59,9 @@ def find_prediction_faults(locate: Locate) -> list[Finding]:
     record = cast(Mapping[str, JsonValue], read_json(locate("predict/record.json")))
     parameters = cast(Mapping[str, JsonValue], record["parameters"])
     section = PredictSection.model_validate(parameters.get("predict", {}))
-    names = read_classes(locate("cohort/summary.json")).names
-    sets = _read_sets(read_table(locate(PREDICTIONS)), names)
-    findings = _find_probability_faults(sets)
+    classes = read_classes(locate("cohort/summary.json"))
+    sets = _read_sets(read_table(locate(PREDICTIONS)), classes)
+    findings = _find_probability_faults(sets, link=LINKS[classes.task])
     scales = {place: 1.0 for place, _ in sets}
     if section.temperature == "fit":
         rows = read_table(locate(TEMPERATURES))
@@ -70,44 +71,59 @@ def find_prediction_faults(locate: Locate) -> list[Finding]:
         scales |= {place: float(row["temperature"]) for place, row in held.items()}
         findings += _find_temperature_faults(sets, held)
     if section.ensemble == "seeds":
-        findings += _find_ensemble_faults(sets, scales, link="softmax")
+        findings += _find_ensemble_faults(sets, scales, link=LINKS[classes.task])
     return findings
 
 
-def _read_sets(rows: Sequence[_Row], names: Sequence[str]) -> dict[tuple[_Place, str], _Set]:
+def _read_sets(rows: Sequence[_Row], classes: Classes) -> dict[tuple[_Place, str], _Set]:
     """Return the rows by arm, fold, seed and split."""
     held: dict[tuple[_Place, str], list[_Row]] = {}
     for row in rows:
         place = row["arm"], int(row["fold"]), parse_seed(row["seed"])
         held.setdefault((place, row["split"]), []).append(row)
-    return {key: _build_set(own, names) for key, own in held.items()}
+    return {key: _build_set(own, classes) for key, own in held.items()}
 
 
-def _build_set(rows: Sequence[_Row], names: Sequence[str]) -> _Set:
-    """Return one network's rows of one split as arrays."""
-    ordered = sorted(rows, key=lambda row: row["image_id"])
+def _build_set(rows: Sequence[_Row], classes: Classes) -> _Set:
+    """Return one network's rows of one split as arrays; a value is its own logit."""
+    ordered, names = sorted(rows, key=lambda row: row["image_id"]), classes.names
+    is_value, is_class = classes.task == "regression", classes.task == "classification"
 
     def read(kind: str) -> Logits:
-        return np.array([[float(row[f"{kind}_{name}"]) for name in names] for row in ordered])
+        columns = ["predicted"] if is_value else [f"{kind}_{name}" for name in names]
+        return np.array([[float(row[column]) for column in columns] for row in ordered])
 
+    indices = [names.index(row["label"]) if is_class else 0 for row in ordered]
     return _Set(
         image_ids=tuple(row["image_id"] for row in ordered),
-        labels=np.array([names.index(row["label"]) for row in ordered], dtype=np.intp),
+        labels=np.array(indices, dtype=np.intp),
         logits=read("logit"),
         probabilities=read("probability"),
     )
 
 
-def _find_probability_faults(sets: Mapping[tuple[_Place, str], _Set]) -> list[Finding]:
-    """Name the sets with a probability that is not the softmax of its logits."""
+def _find_probability_faults(
+    sets: Mapping[tuple[_Place, str], _Set], *, link: Link
+) -> list[Finding]:
+    """Name the sets with a probability that is not the one of its logits."""
     findings = []
     for (place, split), each in sets.items():
-        whole = np.logaddexp.reduce(each.logits, axis=1, keepdims=True)
-        gap = np.abs(np.exp(each.logits - whole) - each.probabilities).max()
+        gap = np.abs(_apply(each.logits, link) - each.probabilities).max()
         if not gap <= TOLERANCE:
             thing = f"probabilities of {_name(place)}, {split}"
-            findings.append(Finding(PREDICTIONS, thing, "softmax of logits", f"{gap:.3g} off"))
+            findings.append(Finding(PREDICTIONS, thing, f"{link} of logits", f"{gap:.3g} off"))
     return findings
+
+
+def _apply(logits: Logits, link: Link) -> Logits:
+    """Return what a link makes of logits (N, C)."""
+    if link == "identity":
+        return logits
+    if link == "sigmoid":
+        shares: Logits = np.exp(-np.logaddexp(0, -logits))
+        return shares
+    whole = np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return np.asarray(np.exp(logits - whole), dtype=np.float64)
 
 
 def _find_temperature_faults(

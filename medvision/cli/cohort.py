@@ -4,11 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from medvision.cli._cohort_labels import choose_positive, match_images, read_cohort_labels
+from medvision.cli._cohort_labels import match_images, read_cohort_labels
 from medvision.cli._cohort_masks import write_masks
 from medvision.cli._cohort_quality import judge_quality
 from medvision.cli._cohort_summary import Parts, summarise_cohort
 from medvision.cli._cohort_tables import write_cohort, write_folds, write_unmatched
+from medvision.cli._inputs import choose_classes
 from medvision.cli._leakage import find_near_pairs, write_leakage
 from medvision.cli._refusals import check_refusals
 from medvision.cli._run import open_step, study_command
@@ -16,7 +17,6 @@ from medvision.config.model import Study
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import count_unmatched
 from medvision.domain.folds import build_folds
-from medvision.domain.labels import build_classes
 from medvision.domain.leakage import (
     LeakagePair,
     check_group_sizes,
@@ -45,9 +45,7 @@ def command(study: Study, layout: Layout) -> None:
         labels = read_cohort_labels(step)
         matching = match_images(step, labels)
         judged = judge_quality(step, matching.images)
-        classes = build_classes(
-            [image.label for image in judged.images], positive=choose_positive(study)
-        )
+        classes = choose_classes(study.data, [image.label for image in judged.images])
         pairs = find_leakage(
             judged.images,
             on_leakage=study.cohort.on_leakage,
@@ -64,12 +62,12 @@ def command(study: Study, layout: Layout) -> None:
         }
         images = join_groups(judged.images, pairs)
         check_group_sizes(images, folds=study.cohort.folds)
-        folds = build_folds(images, **settings)
+        folds = build_folds(images, **settings, classes=classes)
         masks = write_masks(step, images)
         unmatched = [*matching.unmatched, *masks.refused]
         write_unmatched(step, unmatched)
         write_cohort(step, images, masks=masks.digests)
-        write_folds(step, folds, images=images)
+        write_folds(step, folds, images=images, classes=classes)
         summary = summarise_cohort(
             Parts(len(labels), classes, pairs, images, folds, unmatched, masks.alignments),
             on_leakage=study.cohort.on_leakage,

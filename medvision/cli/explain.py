@@ -47,7 +47,7 @@ def _explain(study: Study, step: Step) -> None:
     desk = _open_desk(step)
     outcome = explain_predictions(
         read_table(step.read(layout.predictions), required=PREDICTION_COLUMNS),
-        read_classes(step.read(layout.cohort_summary)).positive,
+        read_classes(step.read(layout.cohort_summary)),
         load_image=desk.load_image,
         load_network=desk.load_network,
         save_map=desk.save_map,

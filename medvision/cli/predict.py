@@ -1,22 +1,18 @@
 """`medvision predict`: probabilities of the validation and test images, from every checkpoint."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from medvision.cli._inference import SPLITS, Predicted, predict_study
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._outputs import describe_outputs, list_output_columns
 from medvision.cli._run import open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.config.model import Study
 from medvision.domain.arms import write_seed
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.domain.split import Assignment
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
-
-if TYPE_CHECKING:
-    from medvision.domain.pooling import Logits
 
 PREDICTION_COLUMNS = (
     *("arm", "fold", "repeat", "part", "inner", "seed", "split"),
@@ -41,8 +37,7 @@ def command(study: Study, layout: Layout) -> None:
         device = prepare_device(step)
         data = read_learning_data(step)
         results = list(predict_study(step, data, device=device))
-        columns = [f"{kind}_{name}" for kind in ("logit", "probability") for name in data.classes]
-        columns = [*PREDICTION_COLUMNS, *columns, INTENDED_USE]
+        columns = [*PREDICTION_COLUMNS, *list_output_columns(data), INTENDED_USE]
         rows = [row for result in results for row in _list_rows(result, data)]
         write_table(step.write(layout.predictions), rows, columns=columns)
         write_table(
@@ -56,27 +51,18 @@ def command(study: Study, layout: Layout) -> None:
 def _list_rows(result: Predicted, data: LearningData) -> Iterator[dict[str, Cell]]:
     """Yield the rows of one result, in order of split and image."""
     for split in SPLITS:
-        chosen = data.select(result.fold, split)
-        rows = _list_split(chosen, result.logits, split=split, classes=data.classes)
-        for row in rows:
+        for row in _list_split(result, data, split=split):
             yield {"arm": result.arm, "fold": result.fold, "seed": write_seed(result.seed), **row}
 
 
-def _list_split(
-    chosen: Sequence[Assignment],
-    logits: "Mapping[str, Logits]",
-    *,
-    split: str,
-    classes: Sequence[str],
-) -> Iterator[dict[str, Cell]]:
+def _list_split(result: Predicted, data: LearningData, *, split: str) -> Iterator[dict[str, Cell]]:
     """Yield one row per image of a split, which may be empty."""
-    from medvision.learn.predict import compute_probabilities
-
+    chosen = data.select(result.fold, split)
     if not chosen:
         return
-    probabilities = compute_probabilities(logits[split])
-    for item, scores, shares in zip(chosen, logits[split], probabilities, strict=True):
-        row: dict[str, Cell] = {
+    outputs = describe_outputs(data, chosen, logits=result.logits[split], scale=result.scale)
+    for item, cells in zip(chosen, outputs, strict=True):
+        yield {
             "repeat": item.repeat,
             "part": item.part,
             "inner": item.inner,
@@ -84,12 +70,9 @@ def _list_split(
             "image_id": item.image_id,
             "subject": item.subject,
             "label": item.label,
-            "predicted": classes[int(scores.argmax())],
+            **cells,
             INTENDED_USE: RESEARCH_USE,
         }
-        for name, score, share in zip(classes, scores, shares, strict=True):
-            row |= {f"logit_{name}": float(score), f"probability_{name}": float(share)}
-        yield row
 
 
 def _list_temperatures(results: Sequence[Predicted]) -> list[dict[str, Cell]]:

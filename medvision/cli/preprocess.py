@@ -21,6 +21,7 @@ from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._store_tables import write_tables
 from medvision.config.model import Study
+from medvision.domain.kinds import list_present
 from medvision.domain.record import JsonValue
 from medvision.io.tables import Row
 from medvision.layout import Layout
@@ -116,7 +117,9 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
         tasks, workshop, find_shard=lambda number: step.write(shards[number - 1]), n_shards=total
     )
     result = replace(result, rejections=(*images.rejections, *result.rejections))
-    check_classes_left({row["image_id"]: row["label"] for row in rows}, result)
+    task = study.data.task
+    shown = {row["image_id"]: list_present(row["label"], task) for row in rows}
+    check_classes_left(shown, result)
     displays = list_displays(images, workshop.recipe.plan)
     for image_id in displays:
         step.read(layout.sidecar(image_id))

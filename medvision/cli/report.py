@@ -33,9 +33,17 @@ _TABLES = {
     "measure": ("measures",),
     "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality"),
     "predict": ("predictions", "temperatures"),
-    "evaluate": ("metrics", "seeds", "roc", "calibration", "confusion", "thresholds", "comparison"),
+    "evaluate": ("metrics", "seeds", "comparison"),
     "explain": ("selection", "attributions", "checks"),
 }
+_EVALUATE_TABLES = {
+    **dict.fromkeys(
+        ("classification", "multilabel"), ("roc", "calibration", "confusion", "thresholds")
+    ),
+    "regression": ("errors",),
+}
+"""Task to the further tables of its evaluation."""
+
 _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
     *("augment", "tune", "train", "predict", "evaluate", "explain", "scorecard", "compute"),
@@ -121,7 +129,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
         tables={
             **{
                 name: read_table(step.read(layout.table(stage, name)))
-                for stage, names in _TABLES.items()
+                for stage, names in _list_tables(study)
                 if stage in done
                 for name in names
             },
@@ -140,6 +148,11 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
         command=_COMMAND,
         reasons=REFUSED,
     )
+
+
+def _list_tables(study: Study) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the tables of each stage, those of the task's evaluation among them."""
+    return [*_TABLES.items(), ("evaluate", _EVALUATE_TABLES[study.data.task])]
 
 
 def _list_settings(study: Study, step: str) -> list[tuple[str, dict[str, JsonValue]]]:

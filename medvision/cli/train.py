@@ -33,6 +33,7 @@ HISTORY_COLUMNS = (
     "validation_auc",
     "learning_rate",
 )
+_FIGURES = {("regression", "validation_auc"): "validation_mae"}
 WEIGHTS_COLUMNS = (
     *("tensor", "status", "model_shape", "file_shape"),
     *("file_tensor", "adaptation"),
@@ -129,11 +130,12 @@ def _write_model(job: Job, fit: "Fit", *, seed: int) -> None:
         classes=job.data.classes,
         medvision_version=__version__,
         form=job.start.form,
+        task=job.data.task,
+        scale=fit.scale,
     )
     save_model(job.step.write(_path(job, seed, "model.safetensors")), fit.tensors, meta=meta)
-    write_table(
-        job.step.write(_path(job, seed, "history.tsv")), fit.history, columns=HISTORY_COLUMNS
-    )
+    columns = [_FIGURES.get((job.data.task, name), name) for name in HISTORY_COLUMNS]
+    write_table(job.step.write(_path(job, seed, "history.tsv")), fit.history, columns=columns)
 
 
 def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
@@ -151,7 +153,7 @@ def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
         "is_stopped_early": fit.is_stopped_early,
         "reuses_features": fit.reuses_features,
         "validation_loss": best["validation_loss"],
-        "validation_auc": best["validation_auc"],
+        **{name: best[name] for name in ("validation_auc", "validation_mae") if name in best},
         "parameters": parameters,
         "trainable_parameters": trainable,
         "n_training": len(job.data.select(job.fold, "train")),

@@ -32,6 +32,7 @@ from medvision.config.sections import (
     Section,
     TrainSection,
 )
+from medvision.config.task import check_task
 from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
@@ -109,6 +110,7 @@ class Study(Section):
             if not low < high:
                 raise ValueError(f"preprocess.{name} must rise, got {low} to {high}")
         check_predict(self.predict, self.train, augment=self.augment, tune=self.tune)
+        check_task(self)
         check_space(self.tune, {name: getattr(self, name) for name in type(self).model_fields})
         return self
 

@@ -5,6 +5,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from medvision.domain.labels import Task
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -38,13 +40,26 @@ class DataSection(Section):
         description="CSV or TSV with subject and label, optionally image, part, mask, split and "
         "any further columns, which are kept as subgroup variables.",
     )
+    task: Task = Field(
+        "classification",
+        description="What is predicted of an image: classification, one class of two or more; "
+        "multilabel, which of several findings are there; regression, a value such as an age.",
+    )
     subject_column: str | None = Field(
         None,
         description="Column of the labels that holds the subject; when omitted subject, or "
         "participant_id as in BIDS.",
     )
     label_column: str | None = Field(
-        None, description="Column of the labels that holds the class; label when omitted."
+        None,
+        description="Column of the labels that holds the class, the names of the findings joined "
+        "by |, or the value; label when omitted.",
+    )
+    findings: tuple[str, ...] = Field(
+        (),
+        description="Findings of task multilabel: columns of the labels that hold 1 or 0, empty or "
+        "n/a where it is not known; where none is a column, names in the label column, and all of "
+        "its names when omitted.",
     )
     positive: str | None = Field(
         None,
@@ -150,7 +165,11 @@ class TrainSection(Section):
         description="Passes that each step's images are divided among, to fit the memory. The "
         "gradient is the same but for rounding; BatchNorm sees the images of one pass.",
     )
-    loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="What is fitted.")
+    loss: Literal["auto", "cross_entropy", "focal", "mse", "huber"] = Field(
+        "auto",
+        description="What is fitted: cross_entropy (of each finding, in multilabel) or focal; mse "
+        "or huber of a value, in standard deviations. auto is cross_entropy, and mse of a value.",
+    )
     focal_gamma: Annotated[float, Field(ge=0)] = Field(
         2.0, description="How much the focal loss turns from images that are right already."
     )
@@ -189,9 +208,15 @@ class TrainSection(Section):
         "kept; 0 is none.",
     )
     imbalance: Literal["none", "weights", "sampling"] = Field(
-        "weights", description="Remedy for rare classes: loss weights or balanced sampling."
+        "weights",
+        description="Remedy for rare classes: loss weights (per finding, in multilabel) or "
+        "balanced sampling; without effect on a value.",
     )
-    monitor: Literal["loss", "auc"] = Field("loss", description="Validation figure to improve.")
+    monitor: Literal["loss", "auc", "mae"] = Field(
+        "loss",
+        description="Validation figure to improve; auc is the mean over findings in multilabel, "
+        "mae is for a value.",
+    )
     patience: Positive = Field(10, description="Epochs without improvement before stopping.")
     amp: Literal["auto", "off"] = Field("auto", description="Mixed precision on a GPU.")
     reuse_features: Literal["auto", "off"] = Field(
@@ -218,6 +243,11 @@ class ExplainSection(Section):
         Field(min_length=1),
     ] = Field(("integrated_gradients", "layer_gradcam", "occlusion"), description="Captum methods.")
     images: Positive = Field(12, description="Number of test images explained.")
+    finding: str | None = Field(
+        None,
+        description="Finding that is explained, in multilabel; when omitted the most probable one "
+        "of each image.",
+    )
     seed: Seed = Field(5, description="Seed of the selection and of the random controls.")
     steps: Annotated[int, Field(ge=8)] = Field(32, description="Steps of integrated gradients.")
     batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Forward passes at once.")

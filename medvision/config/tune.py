@@ -69,7 +69,7 @@ class TuneSection(Section):
         description="Field of model, augment or train to what it may be: `train.learning_rate: "
         "{low: 0.0001, high: 0.01, log: true}`, `train.batch_size: {choices: [8, 16]}`.",
     )
-    objective: Literal["loss", "auc"] = Field(
+    objective: Literal["loss", "auc", "mae"] = Field(
         "loss",
         description="Validation figure to improve, of each inner fold's best epoch, averaged over "
         "the inner folds.",

@@ -1,7 +1,7 @@
 """Balance: what each split of each fold holds, counted by class and by subgroup."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.cohort import CohortImage
@@ -30,7 +30,8 @@ class Balance:
         inner: Which of the part's trainings it is.
         split: train, validation or test.
         variable: label, or a column of the labels.
-        value: The class, or the column's value; empty where it is missing.
+        value: The class, a finding that is there, a range of values, or the column's value; empty
+            where it is missing.
         n_images: Images of the split with this value.
         n_subjects: Subjects of the split with such an image.
         share: Share (0 to 1) of the split's images; 0 in an empty split.
@@ -53,6 +54,7 @@ def count_balance(
     images: Sequence[CohortImage],
     *,
     stratify_by: Sequence[str],
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Balance]:
     """Count images and subjects by fold, split, variable and value; absent values count 0.
 
@@ -61,22 +63,31 @@ def count_balance(
         images: The cohort, with its columns.
         stratify_by: Columns to count whatever they hold; of the others, those that have at
             most 12 values and at least two subjects per value.
+        names: Label to the names under which it is counted; None counts each under its own.
 
     Returns:
         Rows in order of fold, split (train, validation, test), variable and value.
     """
     columns = [LABEL, *list_columns(images, stratify_by=stratify_by)]
-    values = {
-        image.image_id: [image.label, *(image.attributes.get(name, "") for name in columns[1:])]
+    own = names or {image.label: (image.label,) for image in images}
+    values: dict[str, list[Sequence[str]]] = {
+        image.image_id: [
+            own[image.label],
+            *((image.attributes.get(name, ""),) for name in columns[1:]),
+        ]
         for image in images
     }
-    known = [sorted({held[n] for held in values.values()}) for n in range(len(columns))]
+    known = [sorted({v for held in values.values() for v in held[n]}) for n in range(len(columns))]
+    if names:
+        # In the order in which they are given: ranges of values do not sort as text.
+        known[0] = list(dict.fromkeys(value for each in names.values() for value in each))
     n_images: Counter[tuple[int, str, int, str]] = Counter()
     sizes: Counter[tuple[int, str]] = Counter()
     subjects: defaultdict[tuple[int, str, int, str], set[str]] = defaultdict(set)
     for item in assignments:
         sizes[item.fold, item.split] += 1
-        for n, value in enumerate(values[item.image_id]):
+        held = values[item.image_id]
+        for n, value in ((n, value) for n, each in enumerate(held) for value in each):
             n_images[item.fold, item.split, n, value] += 1
             subjects[item.fold, item.split, n, value].add(item.subject)
     places = sorted({(item.fold, item.repeat, item.part, item.inner) for item in assignments})

@@ -16,7 +16,7 @@ class CohortImage:
     Args:
         image_id: Pseudonymous name of the image.
         subject: Pseudonym of the subject, as the table of labels has it.
-        label: Name of the class.
+        label: Name of the class, findings joined, or a number.
         group: Subjects that must stay together share one; the subject itself otherwise.
         patient: Pseudonym of the DICOM header's patient; empty for NIfTI.
         study: Pseudonym of the study; empty for NIfTI.

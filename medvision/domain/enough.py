@@ -98,7 +98,8 @@ def check_enough(groups: Sequence[Group], *, folds: int, needed: int) -> None:
             "lower cohort.folds or add subjects.",
         )
     counts = Counter(key[1] for group in groups for key in group.keys if _is_class(key))
-    label, n = min(sorted(counts.items()), key=lambda item: item[1])
+    # Values are of no class: only their number counts, which the folds need all the same.
+    label, n = min(sorted(counts.items()), key=lambda item: item[1], default=("any", len(groups)))
     if n < needed:
         raise CohortError(
             f"cohort: subjects of each class must number at least {needed} for {folds} folds, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.arms import ALL_SEEDS, is_ensemble, rank_arm
+from medvision.domain.arms import ALL_SEEDS, rank_arm
 from medvision.domain.calibration import CalibrationBin, compute_calibration
 from medvision.domain.estimate import (
     Difference,
@@ -26,13 +26,13 @@ from medvision.domain.prediction import (
     Predictions,
     Round,
     build_predictions,
-    check_same_folds,
-    check_same_images,
+    check_comparable,
+    describe_rounds,
+    number_clusters,
 )
 from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_fold_curves
 from medvision.domain.spread import SeedSpread, compute_spreads
 from medvision.domain.statistic import ArmTest
-from medvision.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,66 @@ def evaluate_predictions(
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
     """
+    test = build_test(rows, groups, classes=classes)
+    return evaluate_test(
+        test,
+        n_resamples=n_resamples,
+        confidence=confidence,
+        seed=seed,
+        calibration_bins=calibration_bins,
+    )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The arms' test predictions, with what was fixed on validation.
+
+    Args:
+        classes: Class names in order, and the positive one of two.
+        arms: Arm to its predictions, transfer first.
+        thresholds: Of every model.
+        places: The rounds that there are.
+    """
+
+    classes: Classes
+    arms: Mapping[str, ArmTest]
+    thresholds: tuple[FoldThreshold, ...]
+    places: tuple[Round, ...]
+
+
+def build_test(
+    rows: Sequence[Mapping[str, str]], groups: Mapping[str, str], *, classes: Classes
+) -> HeldOut:
+    """Read predictions, fix the thresholds on validation, and predict the test images' classes.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`.
+        groups: image_id to the group of subjects that is resampled as one.
+        classes: Class names in order, and the positive one of two.
+
+    Raises:
+        DataError: Predictions are missing, not numbers, or not of the same images.
+    """
     predictions = build_predictions(rows, classes.names)
     thresholds = fit_thresholds(predictions, classes)
     arms = _build_arms(predictions, groups, classes=classes, thresholds=thresholds)
+    places = tuple(sorted({place for _, place, _ in predictions}))
+    return HeldOut(classes, arms, thresholds, places)
+
+
+def evaluate_test(
+    test: HeldOut, *, n_resamples: int, confidence: float, seed: int, calibration_bins: int
+) -> Evaluation:
+    """Compute all statistics of the arms.
+
+    Args:
+        test: Their test predictions.
+        n_resamples: Number of bootstrap resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+        calibration_bins: Bins of the calibration curve.
+    """
+    arms, classes = test.arms, test.classes
     resampled = resample(arms, n_resamples=n_resamples, confidence=confidence, seed=seed)
     first = next(iter(arms.values()))
     return Evaluation(
@@ -109,9 +166,9 @@ def evaluate_predictions(
         n_clusters=len(np.unique(first.clusters)),
         n_by_class={name: int(first.is_class(i).sum()) for i, name in enumerate(classes.names)},
         n_folds=len(np.unique(first.folds)),
-        n_repeats=len({place.repeat for _, place, _ in predictions}),
-        n_inner=len({place.inner for _, place, _ in predictions}),
-        seeds=tuple(sorted({place.seed for _, place, _ in predictions} - {ALL_SEEDS})),
+        n_repeats=len({place.repeat for place in test.places}),
+        n_inner=len({place.inner for place in test.places}),
+        seeds=tuple(sorted({place.seed for place in test.places} - {ALL_SEEDS})),
         estimates=tuple(build_estimates(resampled)),
         differences=tuple(build_differences(resampled)),
         spreads=compute_spreads(arms),
@@ -121,7 +178,7 @@ def evaluate_predictions(
             for name, arm in arms.items()
         },
         confusion=tuple(cell for name, arm in arms.items() for cell in _count(name, arm)),
-        thresholds=thresholds,
+        thresholds=test.thresholds,
     )
 
 
@@ -137,30 +194,11 @@ def _build_arms(
     for (arm, place, split), each in predictions.items():
         if split == "test":
             held.setdefault(arm, []).append((place, each))
-    if not held:
-        raise DataError("predictions: test images must be predicted, got none.")
-    every = [pair for rounds in held.values() for pair in rounds]
-    check_same_images([each for _, each in every])
-    for repeat in {place.repeat for place, _ in every}:
-        check_same_folds([each for place, each in every if place.repeat == repeat])
-    _check_same_rounds(held)
+    check_comparable(held)
     return {
         arm: _build_arm(arm, held[arm], groups=groups, classes=classes, thresholds=thresholds)
         for arm in sorted(held, key=rank_arm)
     }
-
-
-def _check_same_rounds(held: Mapping[str, Sequence[tuple[Round, Predictions]]]) -> None:
-    """Refuse arms trained in different rounds, whose difference would not be paired."""
-    singles = {arm: each for arm, each in held.items() if not is_ensemble(arm)}
-    for arms in (singles, {arm: each for arm, each in held.items() if arm not in singles}):
-        rounds = {tuple(place for place, _ in each) for each in arms.values()}
-        if len(rounds) > 1:
-            seeds = {tuple(place.seed for place in each) for each in rounds}
-            raise DataError(
-                f"predictions: every arm must have the same seeds, got {sorted(seeds)}.",
-                "run the steps train and predict again for all arms.",
-            )
 
 
 def _build_arm(
@@ -175,11 +213,6 @@ def _build_arm(
     first = rounds[0][1]
     own = [item for item in thresholds if item.arm == arm]
     values = {(item.fold, item.seed): item.threshold.value for item in own}
-    names = [
-        groups.get(name) or subject
-        for name, subject in zip(first.image_ids, first.subjects, strict=True)
-    ]
-    _, clusters = np.unique(names, return_inverse=True)
     positive = None if classes.positive is None else classes.names.index(classes.positive)
     predicted = [
         predict_classes(
@@ -194,21 +227,11 @@ def _build_arm(
         predicted=tuple(predicted),
         classes=classes.names,
         positive=positive,
-        clusters=clusters.astype(np.intp),
+        clusters=number_clusters(first.image_ids, first.subjects, groups=groups),
         operating=describe_operating([item.threshold for item in own]),
-        counted=_describe_rounds([place for place, _ in rounds]),
+        counted=describe_rounds([place for place, _ in rounds]),
         seeds=tuple(place.seed for place, _ in rounds),
     )
-
-
-def _describe_rounds(rounds: Sequence[Round]) -> str:
-    """Say what the rounds are: seeds, repeats of the folds, trainings per part."""
-    counts = {
-        "seeds": len({place.seed for place in rounds}),
-        "repeats": len({place.repeat for place in rounds}),
-        "trainings of each part": len({place.inner for place in rounds}),
-    }
-    return " x ".join(f"{n} {what}" for what, n in counts.items() if n > 1)
 
 
 def _build_curve(arm: ArmTest) -> Curve:

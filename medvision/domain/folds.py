@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.cohort import CohortImage
-from medvision.domain.dealing import LABEL, Group, Key, deal
+from medvision.domain.dealing import Group, Key, deal
 from medvision.domain.enough import check_asked, check_columns, check_enough, count_needed
-from medvision.domain.labels import SPLITS
+from medvision.domain.kinds import Kinds, build_keys, name_kinds
+from medvision.domain.labels import SPLITS, Classes
 from medvision.domain.split import Assignment, check_groups_together, find_missing_class
+from medvision.domain.values import name_bins
 from medvision.errors import CohortError
 
 _ATTEMPTS = 16
@@ -45,8 +47,12 @@ def build_folds(
     held_out: float | None,
     inner_folds: int,
     repeats: int,
+    classes: Classes | None = None,
 ) -> list[Assignment]:
     """Split a cohort by group into folds, classes and named columns spread evenly.
+
+    Findings are spread each by itself, those that are there and those that are absent; values by
+    bins of about equal count.
 
     The groups are dealt into parts (`deal`). Fold f tests part f; of the rest a share validates
     and the remainder trains, or, nested, the rest is dealt into inner parts of which each
@@ -66,9 +72,11 @@ def build_folds(
             its own part.
         inner_folds: Trainings per fold; 2 or more make the folds nested.
         repeats: How often all of it is done.
+        classes: What the labels are of; None takes each label for a class.
 
     Returns:
-        Assignments sorted by fold and image_id; each split of each fold holds each class.
+        Assignments sorted by fold and image_id; each split of each fold holds each class, and each
+        finding both there and absent.
 
     Raises:
         CohortError: Too few subjects, in all or of a class, or a class that cannot be in
@@ -83,19 +91,23 @@ def build_folds(
     is_given = any(image.given_split for image in images)
     check_asked(is_given=is_given, folds=folds)
     check_columns(images, stratify_by)
+    labels = [image.label for image in images]
+    kinds = name_kinds(labels, classes or Classes(tuple(labels), None))
     if is_given:
-        return _honour_given_split(images)
-    groups = _build_groups(images, stratify_by)
+        return _honour_given_split(images, kinds)
     scheme = _Scheme(folds, validation_fraction, held_out, inner_folds, repeats)
     needed = count_needed(folds=folds, held_out=held_out, inner_folds=inner_folds)
+    groups = _build_groups(
+        images, stratify_by, keys=build_keys(kinds, _cut(images, classes, needed=needed))
+    )
     check_enough(groups, folds=folds, needed=needed)
     for attempt in range(_ATTEMPTS):
         trainings = list(_list_trainings(groups, scheme, purpose=f"{seed}/{attempt}"))
         result = _assign(images, trainings)
-        if find_missing_class(result) is None:
+        if find_missing_class(result, kinds) is None:
             check_groups_together(result, {image.image_id: image.group for image in images})
             return result
-    missing = find_missing_class(result)
+    missing = find_missing_class(result, kinds)
     raise CohortError(
         f"cohort: each split must hold each class, got no split of {len(groups)} subjects into "
         f"{folds} folds that does ({missing}).",
@@ -103,7 +115,17 @@ def build_folds(
     )
 
 
-def _honour_given_split(images: Sequence[CohortImage]) -> list[Assignment]:
+def _cut(
+    images: Sequence[CohortImage], classes: Classes | None, *, needed: int
+) -> dict[str, str] | None:
+    """Return the bin of each value; None where labels are no values."""
+    if classes is None or classes.task != "regression":
+        return None
+    n_groups = len({image.group for image in images})
+    return name_bins([image.label for image in images], n_groups=n_groups, needed=needed)
+
+
+def _honour_given_split(images: Sequence[CohortImage], kinds: Kinds) -> list[Assignment]:
     """Return the user's split as fold 0."""
     trainings = [
         Assignment(0, 0, 0, 0, image.image_id, image.subject, image.label, image.given_split or "")
@@ -115,8 +137,8 @@ def _honour_given_split(images: Sequence[CohortImage]) -> list[Assignment]:
                 f"labels: given splits must include {split}, got no image in it.",
                 "name train, validation and test images, or remove the column split.",
             )
-    trained = {item.label for item in trainings if item.split == "train"}
-    unseen = sorted({item.label for item in trainings} - trained)
+    trained = {name for item in trainings if item.split == "train" for name in kinds[item.label]}
+    unseen = sorted({name for item in trainings for name in kinds[item.label]} - trained)
     if unseen:
         raise CohortError(
             f"labels: the given train split must hold each class, got none of {unseen[0]}.",
@@ -125,14 +147,17 @@ def _honour_given_split(images: Sequence[CohortImage]) -> list[Assignment]:
     return trainings
 
 
-def _build_groups(images: Sequence[CohortImage], stratify_by: Sequence[str]) -> list[Group]:
+def _build_groups(
+    images: Sequence[CohortImage], stratify_by: Sequence[str], *, keys: Mapping[str, Sequence[Key]]
+) -> list[Group]:
     """Gather the keys of each group: everybody, its classes, its values, and both at once."""
-    keys: defaultdict[str, set[Key]] = defaultdict(lambda: {()})
+    gathered: defaultdict[str, set[Key]] = defaultdict(lambda: {()})
     for image in images:
         values = [(column, image.attributes.get(column, "")) for column in stratify_by]
-        label = (LABEL, image.label)
-        keys[image.group] |= {label, *values, *((*label, *value) for value in values)}
-    return [Group(name, frozenset(held)) for name, held in keys.items()]
+        held = keys[image.label]
+        both = ((*own, *value) for own in held for value in values)
+        gathered[image.group] |= {*held, *values, *both}
+    return [Group(name, frozenset(held)) for name, held in gathered.items()]
 
 
 def _list_trainings(

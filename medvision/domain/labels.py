@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Literal
 
 from medvision.errors import LabelError
 
 SPLITS = ("train", "validation", "test")
+
+Task = Literal["classification", "multilabel", "regression"]
+"""What is predicted of an image: one class of several, which findings are there, or a value."""
 
 _REQUIRED = ("subject", "label")
 _KNOWN = (*_REQUIRED, "image", "part", "mask", "split")
@@ -26,7 +30,8 @@ _IDENTIFYING = frozenset(
 )
 """Names of columns, letters and digits only, that would copy a person into the study's tables."""
 
-_FIRST_LINE = 2
+FIRST_LINE = 2
+"""Line of the first row in the file as a spreadsheet shows it, below the header."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class LabelRow:
     Args:
         line: Line in the file as a spreadsheet shows it; the header is line 1.
         subject: Subject as the user names it, or its pseudonym.
-        label: Name of the class.
+        label: Name of the class, findings joined (`medvision.domain.findings`), or a number.
         image: The image's name (SeriesInstanceUID or relative path) or its pseudonym.
         part: Which of several images of one name, such as `echo-time-ms=4.6` or `volume=2`.
         mask: Path of a mask, relative to the table's folder.
@@ -56,10 +61,17 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class Classes:
-    """Class names in their fixed order; `positive` is None with more than two."""
+    """What a network tells, in the fixed order of its outputs.
+
+    Args:
+        names: Classes; or findings, of which an image may have several; or the one value's name.
+        positive: The positive one of two classes, None otherwise.
+        task: Which of the three they are.
+    """
 
     names: tuple[str, ...]
     positive: str | None
+    task: Task = "classification"
 
 
 def build_label_rows(rows: Sequence[Mapping[str, str]]) -> list[LabelRow]:
@@ -84,7 +96,7 @@ def build_label_rows(rows: Sequence[Mapping[str, str]]) -> list[LabelRow]:
             "write one line per subject below the names of the columns.",
         )
     _check_columns(tuple(rows[0]))
-    numbered = enumerate(rows, start=_FIRST_LINE)
+    numbered = enumerate(rows, start=FIRST_LINE)
     result = [_build_row(row, line=line) for line, row in numbered if not _is_unlabelled(row)]
     if not result:
         raise LabelError(

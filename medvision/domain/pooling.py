@@ -5,11 +5,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.domain.labels import Task
+
 Logits = NDArray[np.float64]
 """(N, C) float64: a network's outputs, one row per image, before they are made probabilities."""
 
 Link = Literal["softmax", "sigmoid", "identity"]
 """What makes outputs predictions: probabilities of classes, of findings, or a value itself."""
+
+
+LINKS: dict[Task, Link] = {
+    "classification": "softmax",
+    "multilabel": "sigmoid",
+    "regression": "identity",
+}
+"""What makes the outputs of each task predictions."""
 
 
 def pool_logits(logits: NDArray[np.floating], link: Link) -> Logits:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.arms import parse_seed
+from medvision.domain.arms import is_ensemble, parse_seed
 from medvision.errors import DataError
 
 Indices = NDArray[np.intp]
@@ -31,6 +32,10 @@ class Round:
     repeat: int
     inner: int
     seed: int
+
+
+SetKey = tuple[str, Round, str]
+"""Arm, round and split."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +77,38 @@ def build_predictions(
         DataError: A column is missing, a value is not a number or no probability, a label is
             unknown, or an image is predicted twice.
     """
-    held: dict[tuple[str, Round, str], list[Mapping[str, str]]] = {}
+    held = group_rows(rows)
+    return {key: _gather(held[key], classes, where=name_set(key)) for key in sorted(held)}
+
+
+def group_rows(rows: Sequence[Mapping[str, str]]) -> dict[SetKey, list[Mapping[str, str]]]:
+    """Part the rows of the table by arm, round and split.
+
+    Raises:
+        DataError: A column is missing.
+    """
+    held: dict[SetKey, list[Mapping[str, str]]] = {}
     for row in rows:
-        repeat, inner = (int(_read_cell(row, name)) for name in ("repeat", "inner"))
-        place = Round(repeat, inner, parse_seed(_read_cell(row, "seed")))
-        key = _read_cell(row, "arm"), place, _read_cell(row, "split")
+        repeat, inner = (int(read_cell(row, name)) for name in ("repeat", "inner"))
+        place = Round(repeat, inner, parse_seed(read_cell(row, "seed")))
+        key = read_cell(row, "arm"), place, read_cell(row, "split")
         held.setdefault(key, []).append(row)
-    return {key: _gather(held[key], classes, where=_name(key)) for key in sorted(held)}
+    return held
 
 
-def check_same_images(predictions: Sequence[Predictions]) -> None:
+class Tested(Protocol):
+    """Predictions of anything: which images, in which parts of the cohort."""
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """(N,) names."""
+
+    @property
+    def folds(self) -> Indices:
+        """(N,) part of the cohort."""
+
+
+def check_same_images(predictions: Sequence[Tested]) -> None:
     """Refuse sets of predictions that are not of the same images.
 
     Raises:
@@ -97,7 +124,7 @@ def check_same_images(predictions: Sequence[Predictions]) -> None:
             )
 
 
-def check_same_folds(predictions: Sequence[Predictions]) -> None:
+def check_same_folds(predictions: Sequence[Tested]) -> None:
     """Refuse predictions of one repeat whose images lie in different parts.
 
     Raises:
@@ -110,6 +137,72 @@ def check_same_folds(predictions: Sequence[Predictions]) -> None:
                 f"parts, got {len(np.unique(predictions[0].folds))} parts and others.",
                 "run the steps train and predict again for all arms and seeds.",
             )
+
+
+def check_comparable(held: Mapping[str, Sequence[tuple[Round, Tested]]]) -> None:
+    """Refuse arms whose difference would not be paired.
+
+    Args:
+        held: Arm to its rounds with their test predictions.
+
+    Raises:
+        DataError: There is none, or images, parts or rounds are not the same.
+    """
+    if not held:
+        raise DataError("predictions: test images must be predicted, got none.")
+    every = [pair for rounds in held.values() for pair in rounds]
+    check_same_images([each for _, each in every])
+    for repeat in {place.repeat for place, _ in every}:
+        check_same_folds([each for place, each in every if place.repeat == repeat])
+    singles = {arm: each for arm, each in held.items() if not is_ensemble(arm)}
+    for arms in (singles, {arm: each for arm, each in held.items() if arm not in singles}):
+        rounds = {tuple(place for place, _ in each) for each in arms.values()}
+        if len(rounds) > 1:
+            seeds = {tuple(place.seed for place in each) for each in rounds}
+            raise DataError(
+                f"predictions: every arm must have the same seeds, got {sorted(seeds)}.",
+                "run the steps train and predict again for all arms.",
+            )
+
+
+def describe_rounds(rounds: Sequence[Round]) -> str:
+    """Say what the rounds are: seeds, repeats of the folds, trainings per part."""
+    counts = {
+        "seeds": len({place.seed for place in rounds}),
+        "repeats": len({place.repeat for place in rounds}),
+        "trainings of each part": len({place.inner for place in rounds}),
+    }
+    return " x ".join(f"{n} {what}" for what, n in counts.items() if n > 1)
+
+
+def number_clusters(
+    image_ids: Sequence[str], subjects: Sequence[str], *, groups: Mapping[str, str]
+) -> Indices:
+    """Number what is independent: the subject, or the group of subjects.
+
+    Args:
+        image_ids: (N,) names.
+        subjects: (N,) pseudonyms.
+        groups: image_id to group, where there is one.
+
+    Returns:
+        (N,) position of each image's cluster.
+    """
+    names = [groups.get(n) or subject for n, subject in zip(image_ids, subjects, strict=True)]
+    _, clusters = np.unique(names, return_inverse=True)
+    return clusters.astype(np.intp)
+
+
+def sort_rows(rows: Sequence[Mapping[str, str]], *, where: str) -> list[Mapping[str, str]]:
+    """Sort one set's rows by image, then by training.
+
+    Raises:
+        DataError: A training predicts an image twice.
+    """
+    ordered = sorted(rows, key=lambda row: (row["image_id"], int(read_cell(row, "fold"))))
+    if len({(row["fold"], row["image_id"]) for row in ordered}) < len(ordered):
+        raise DataError(f"{where}: an image must be predicted once, got one twice in a fold.")
+    return ordered
 
 
 def compute_scores(logits: NDArray[np.float64]) -> Scores:
@@ -129,33 +222,34 @@ def _gather(
     rows: Sequence[Mapping[str, str]], classes: Sequence[str], *, where: str
 ) -> Predictions:
     """Turn the rows of one arm, seed and split into arrays."""
-    ordered = sorted(rows, key=lambda row: (row["image_id"], int(_read_cell(row, "fold"))))
-    probabilities = _read_columns(ordered, [f"probability_{name}" for name in classes])
+    ordered = sort_rows(rows, where=where)
+    probabilities = read_columns(ordered, [f"probability_{name}" for name in classes])
     _check_probabilities(probabilities, where=where)
     position = {name: index for index, name in enumerate(classes)}
     unknown = sorted({row["label"] for row in ordered} - set(classes))
     if unknown:
         raise DataError(f"{where}: label must be a class of the cohort, got {unknown[0]}.")
     trainings = np.array([int(row["fold"]) for row in ordered], dtype=np.intp)
-    image_ids = tuple(row["image_id"] for row in ordered)
-    if len(set(zip(trainings.tolist(), image_ids, strict=True))) < len(ordered):
-        raise DataError(f"{where}: an image must be predicted once, got one twice in a fold.")
     return Predictions(
-        image_ids=image_ids,
+        image_ids=tuple(row["image_id"] for row in ordered),
         subjects=tuple(row["subject"] for row in ordered),
         trainings=trainings,
-        folds=np.array([int(_read_cell(row, "part")) for row in ordered], dtype=np.intp),
+        folds=np.array([int(read_cell(row, "part")) for row in ordered], dtype=np.intp),
         labels=np.array([position[row["label"]] for row in ordered], dtype=np.intp),
         probabilities=probabilities,
-        scores=compute_scores(_read_columns(ordered, [f"logit_{name}" for name in classes])),
+        scores=compute_scores(read_columns(ordered, [f"logit_{name}" for name in classes])),
     )
 
 
-def _read_columns(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> NDArray[np.float64]:
-    """Return columns of finite numbers as (N, C)."""
+def read_columns(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return columns of finite numbers as (N, C).
+
+    Raises:
+        DataError: A value is no number, or not finite.
+    """
     try:
         result = np.array(
-            [[float(_read_cell(row, name)) for name in names] for row in rows], dtype=np.float64
+            [[float(read_cell(row, name)) for name in names] for row in rows], dtype=np.float64
         )
     except ValueError as error:
         raise DataError(f"predictions: {names[0]} must be a number, got another text.") from error
@@ -178,15 +272,19 @@ def _check_probabilities(probabilities: Probabilities, *, where: str) -> None:
         )
 
 
-def _read_cell(row: Mapping[str, str], name: str) -> str:
-    """Return a cell that must be there."""
+def read_cell(row: Mapping[str, str], name: str) -> str:
+    """Return a cell that must be there.
+
+    Raises:
+        DataError: The column is missing.
+    """
     try:
         return row[name]
     except KeyError as error:
         raise DataError(f"predictions: column {name} must be present, got none.") from error
 
 
-def _name(key: tuple[str, Round, str]) -> str:
+def name_set(key: SetKey) -> str:
     """Name one set of predictions in a message."""
     arm, place, split = key
     return f"predictions of arm {arm}, seed {place.seed}, split {split}"

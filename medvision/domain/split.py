@@ -23,7 +23,7 @@ class Assignment:
         inner: Which of the trainings that test this part it is, from 0.
         image_id: Pseudonymous name of the image.
         subject: Pseudonym of the subject.
-        label: Name of the class.
+        label: Name of the class, findings joined, or a number.
         split: train, validation or test.
     """
 
@@ -173,11 +173,20 @@ def build_assignments(rows: Sequence[Mapping[str, str]]) -> list[Assignment]:
     ]
 
 
-def find_missing_class(assignments: Sequence[Assignment]) -> str | None:
-    """Say which class is missing from which split, in words; None where none is."""
-    labels = sorted({item.label for item in assignments})
-    held = {(item.fold, item.split, item.label) for item in assignments}
-    for fold, split, label in product(sorted({item.fold for item in assignments}), SPLITS, labels):
-        if (fold, split, label) not in held:
-            return f"fold {fold} has no {label} in {split}"
+def find_missing_class(
+    assignments: Sequence[Assignment], kinds: Mapping[str, tuple[str, ...]] | None = None
+) -> str | None:
+    """Say which class is missing from which split, in words; None where none is.
+
+    Args:
+        assignments: The folds.
+        kinds: Label to the names under which it counts; None counts each under its own.
+    """
+    labels = {item.label for item in assignments}
+    counted = kinds or {label: (label,) for label in labels}
+    names = sorted({name for label in labels for name in counted[label]})
+    held = {(item.fold, item.split, name) for item in assignments for name in counted[item.label]}
+    for fold, split, name in product(sorted({item.fold for item in assignments}), SPLITS, names):
+        if (fold, split, name) not in held:
+            return f"fold {fold} has no {name} in {split}"
     return None

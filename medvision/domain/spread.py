@@ -61,7 +61,7 @@ def _spread_arm(name: str, arm: ArmTest) -> list[SeedSpread]:
     seeds = sorted(set(arm.seeds))
     found = {seed: _compute_seed(arm, seed) for seed in seeds}
     return [
-        _describe(name, metric, values={seed: found[seed][metric] for seed in seeds})
+        describe_spread(name, metric, values={seed: found[seed][metric] for seed in seeds})
         for metric in found[seeds[0]]
     ]
 
@@ -79,8 +79,14 @@ def _compute_seed(arm: ArmTest, seed: int) -> dict[str, float]:
     return {name: float(value[0]) for name, value in compute_statistics(alone, ones).items()}
 
 
-def _describe(arm: str, metric: str, *, values: Mapping[int, float]) -> SeedSpread:
-    """Put mean and standard deviation to the values."""
+def describe_spread(arm: str, metric: str, *, values: Mapping[int, float]) -> SeedSpread:
+    """Put mean and standard deviation to the values of each seed.
+
+    Args:
+        arm: Arm.
+        metric: Statistic.
+        values: Seed to its value; NaN where it is undefined.
+    """
     held = np.array(list(values.values()))
     if np.isnan(held).any():
         return SeedSpread(arm, metric, values, None, None)

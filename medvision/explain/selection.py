@@ -1,30 +1,31 @@
 """Which test images are explained: drawn by seed over outcomes, never picked by hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
 from medvision.domain.arms import rank_arm
+from medvision.domain.labels import Classes, Task
 from medvision.domain.record import JsonValue
 from medvision.errors import ExplanationError
 from medvision.explain.case import Case
+from medvision.explain.outcomes import (
+    MARGIN,
+    OUTCOME,
+    RULES,
+    TARGET,
+    VALUE_OUTCOMES,
+    Prediction,
+    add_outcomes,
+)
 from medvision.runtime.seeds import derive_seed
-
-Prediction = Mapping[str, str]
-"""One row of the predictions: arm fold repeat inner seed split image_id subject ..."""
 
 BINARY_OUTCOMES = ("true_positive", "false_negative", "false_positive", "true_negative")
 UNCERTAIN = "uncertain"
 
-_RULE = (
-    "Test predictions of one arm, its first seed, the first repeat of the folds and the first "
-    "training of each part. First the prediction with the smallest "
-    "margin between its two largest probabilities, then one per stratum in turn, in an order "
-    "shuffled by the seed; at most one image per subject. With more than two classes the strata "
-    "are class by correctness, right and wrong ones in turn."
-)
+LARGEST_ERROR = "largest_error"
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class Selection:
     eligible: dict[str, int]
     seed: int
     place: tuple[int, int]
+    task: Task = "classification"
 
     def as_dict(self) -> dict[str, JsonValue]:
         """Return the account of the selection as plain JSON types."""
         first = self.cases[0]
         rules = [case.rule for case in self.cases]
         return {
-            "rule": _RULE,
+            "rule": RULES[self.task],
             "seed": self.seed,
             "arm": first.arm,
             "model_seed": first.seed,
@@ -55,30 +57,37 @@ class Selection:
 
 
 def select_cases(
-    predictions: Sequence[Prediction], *, positive: str | None, images: int, seed: int
+    predictions: Sequence[Prediction],
+    *,
+    classes: Classes,
+    images: int,
+    seed: int,
+    finding: str | None = None,
 ) -> Selection:
     """Draw the test images to be explained.
 
     Args:
-        predictions: All predictions, with columns probability_<class>.
-        positive: The positive class of two, None where there are more.
+        predictions: All predictions, with columns probability_<class> unless they are values.
+        classes: Classes, and the positive one of two; findings; or the value's name.
         images: Number of images to draw; fewer where there are fewer subjects.
         seed: Seed of the draw.
+        finding: The finding to explain; None explains the most probable one of each image.
 
     Returns:
         The cases in the order of the draw, and the number of eligible images per stratum.
 
     Raises:
-        ExplanationError: There is no test prediction.
+        ExplanationError: There is no test prediction, or no such finding.
     """
-    rows = _choose_rows(predictions)
+    rows = add_outcomes(_choose_rows(predictions), classes, finding=finding)
     if not rows:
         raise ExplanationError(
             "predictions: rows of the test split must be there, got none.",
             "run `medvision predict` first.",
         )
-    strata = _stratify(rows, positive=positive, seed=seed)
-    chosen: list[tuple[Prediction, str]] = [(min(rows, key=_sort_by_margin), UNCERTAIN)]
+    strata = _stratify(rows, classes=classes, seed=seed)
+    first = LARGEST_ERROR if classes.task == "regression" else UNCERTAIN
+    chosen: list[tuple[Prediction, str]] = [(min(rows, key=_sort_by_margin), first)]
     queues = [(name.partition(":")[0], list(queue)) for name, queue in strata.items()]
     while len(chosen) < images and any(queue for _, queue in queues):
         for rule, queue in queues:
@@ -88,7 +97,7 @@ def select_cases(
                 chosen.append((queue.pop(0), rule))
     cases = tuple(_build_case(row, rule) for row, rule in chosen)
     eligible = {name: len(queue) for name, queue in strata.items()}
-    return Selection(cases, eligible, seed, _read_place(rows[0]))
+    return Selection(cases, eligible, seed, _read_place(rows[0]), classes.task)
 
 
 def _choose_rows(predictions: Sequence[Prediction]) -> list[Prediction]:
@@ -109,15 +118,17 @@ def _read_place(row: Prediction) -> tuple[int, int]:
 
 
 def _stratify(
-    rows: Sequence[Prediction], *, positive: str | None, seed: int
+    rows: Sequence[Prediction], *, classes: Classes, seed: int
 ) -> dict[str, list[Prediction]]:
     """Return the rows of each outcome, shuffled."""
     strata: dict[str, list[Prediction]] = {}
-    if positive is not None:
-        strata = {name: [] for name in BINARY_OUTCOMES}
+    is_many = classes.task == "classification" and classes.positive is None
+    if not is_many:
+        names = VALUE_OUTCOMES if classes.task == "regression" else BINARY_OUTCOMES
+        strata = {name: [] for name in names}
     for row in rows:
-        strata.setdefault(_name_stratum(row, positive), []).append(row)
-    if positive is None:
+        strata.setdefault(_name_stratum(row, classes.positive), []).append(row)
+    if is_many:
         strata = {name: strata[name] for name in _alternate(sorted(strata), seed=seed)}
     return {name: _shuffle(queue, derive_seed(seed, name)) for name, queue in strata.items()}
 
@@ -137,6 +148,8 @@ def _alternate(names: Sequence[str], *, seed: int) -> list[str]:
 
 def _name_stratum(row: Prediction, positive: str | None) -> str:
     """Name the outcome: of two classes as usual, of more by class and correctness."""
+    if OUTCOME in row:
+        return row[OUTCOME]
     correct = row["label"] == row["predicted"]
     if positive is None:
         return f"{'correct' if correct else 'wrong'}:{row['label']}"
@@ -155,12 +168,14 @@ def _sort_by_image(row: Prediction) -> tuple[str, int]:
 
 def _sort_by_margin(row: Prediction) -> tuple[float, str]:
     """Sort by the margin of the two largest probabilities, then by image."""
+    if MARGIN in row:
+        return float(row[MARGIN]), row["image_id"]
     values = sorted(float(row[name]) for name in row if name.startswith("probability_"))
     return values[-1] - values[-2], row["image_id"]
 
 
 def _build_case(row: Prediction, rule: str) -> Case:
-    """Make a case of a prediction; the predicted class is the explained one."""
+    """Make a case of a prediction; the predicted class is explained where nothing else is."""
     return Case(
         image_id=row["image_id"],
         subject=row["subject"],
@@ -169,6 +184,6 @@ def _build_case(row: Prediction, rule: str) -> Case:
         seed=int(row["seed"]),
         label=row["label"],
         predicted=row["predicted"],
-        target=row["predicted"],
+        target=row.get(TARGET, row["predicted"]),
         rule=rule,
     )

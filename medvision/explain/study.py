@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import torch
 
+from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
 from medvision.explain.one import Plan
+from medvision.explain.outcomes import Prediction
 from medvision.explain.sanity import check_randomisations
-from medvision.explain.selection import Prediction, select_cases
+from medvision.explain.selection import select_cases
 from medvision.explain.summary import summarise
 from medvision.explain.tables import Cell, list_attributions, list_checks, list_selection
 
@@ -30,7 +32,7 @@ class Outcome:
 
 def explain_predictions(
     predictions: Sequence[Prediction],
-    positive: str | None,
+    classes: Classes,
     *,
     load_image: LoadImage,
     load_network: LoadNetwork,
@@ -38,6 +40,7 @@ def explain_predictions(
     device: torch.device,
     methods: tuple[str, ...],
     images: int,
+    finding: str | None,
     seed: int,
     steps: int,
     batch_size: int,
@@ -53,14 +56,15 @@ def explain_predictions(
 
     Args:
         predictions: Rows with arm, fold, seed, split, image_id, subject, label, predicted and
-            probability_<class>.
-        positive: The positive class of two, None where there are more.
+            probability_<class>; of values label and predicted alone.
+        classes: Classes, and the positive one of two; findings; or the value's name.
         load_image: Gives a case's array and geometry.
         load_network: Gives the network of the fold that tested the case.
         save_map: Writes a map on the source's grid and returns its digest.
         device: Where the networks work.
         methods: Names of the methods.
         images: Number of test images explained.
+        finding: The finding to explain; None explains the most probable one of each image.
         seed: Seed of the selection, the random controls and the randomised weights.
         steps: First number of steps of integrated gradients.
         batch_size: Forward passes at once.
@@ -81,7 +85,9 @@ def explain_predictions(
     Source:
         Each method and each check names its own.
     """
-    selection = select_cases(predictions, positive=positive, images=images, seed=seed)
+    selection = select_cases(
+        predictions, classes=classes, images=images, seed=seed, finding=finding
+    )
     settings = Settings(
         steps=steps,
         batch_size=batch_size,

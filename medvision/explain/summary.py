@@ -11,12 +11,13 @@ from medvision.explain.bench import Finished
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
 from medvision.explain.one import Plan
+from medvision.explain.outcomes import EXPLAINED
+from medvision.explain.outcomes import LIMITS as TASK_LIMITS
 from medvision.explain.selection import Selection
 
 CONFIDENCE = 0.95
 
 LIMITS = (
-    "The explained quantity is the logit of the predicted class, not its probability.",
     "Integrated gradients, occlusion and deletion depend on the baseline that stands for absence; "
     "an image with voxels replaced by it is not one the network was trained on.",
     "Grad-CAM keeps its sign (no ReLU); its cells are taken to tile the array edge to edge, which "
@@ -49,7 +50,7 @@ def summarise(
     settings = plan.settings
     return {
         "selection": selection.as_dict(),
-        "explained": "logit of the predicted class",
+        "explained": EXPLAINED[selection.task],
         "confidence": CONFIDENCE,
         "methods": {
             method: {
@@ -74,7 +75,7 @@ def summarise(
             "random_orders": plan.random_orders,
             "deletion_steps": plan.deletion_steps,
         },
-        "limits": list(LIMITS),
+        "limits": [TASK_LIMITS[selection.task], *LIMITS],
     }
 
 

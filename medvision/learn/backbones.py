@@ -57,7 +57,7 @@ def build_backbone(
         name: A key of `BACKBONES`.
         spatial_dims: 2 for batches (B, C, I, J), 3 for (B, C, I, J, K).
         channels: C, number of input channels.
-        n_classes: Number of labels, at least 2.
+        n_classes: Number of outputs, at least 1.
         form: How images enter, and which layers are not as in the paper.
 
     Returns:
@@ -74,9 +74,9 @@ def build_backbone(
     """
     if spatial_dims not in (2, 3):
         raise ConfigError(f"model.backbone: spatial_dims must be 2 or 3, got {spatial_dims}.")
-    if channels < 1 or n_classes < 2:
+    if channels < 1 or n_classes < 1:
         raise ConfigError(
-            f"model.backbone: channels must be >= 1 and classes >= 2, got {channels}, {n_classes}."
+            f"model.backbone: channels and outputs must be >= 1, got {channels}, {n_classes}."
         )
     network = get_backbone(name).build(spatial_dims, form.count_inner(channels), n_classes)
     return apply_form(network, form, spatial_dims=spatial_dims, channels=channels)

@@ -16,6 +16,9 @@ Imbalance = Literal["none", "weights", "sampling"]
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """(images (B, C, I, J[, K]), generator) -> changed images of the same shape."""
 
+Labels = NDArray[np.int64] | NDArray[np.float32]
+"""(n,) int64 classes, (n, findings) float32 findings, or (n,) float32 values."""
+
 _TORCH_TYPES = {"float16": torch.float16, "int16": torch.int16, "float32": torch.float32}
 
 
@@ -26,13 +29,14 @@ class Examples:
     Args:
         arrays: All images, (N, C, I, J) or (N, C, I, J, K): a store's, or float32 in memory.
         rows: Which of them, (n,) int64, indices along N.
-        labels: Class index of each, (n,) int64.
+        labels: Class index of each, (n,) int64; findings (n, findings) float32, NaN where they are
+            not known; or values (n,) float32, in standard deviations where they are trained on.
         subjects: Subject of each, n names; only errors show them.
     """
 
     arrays: NDArray[np.float32] | StoredArrays
     rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: Labels
     subjects: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -41,7 +45,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, C, I, J[, K]) float32, labels (B,) int64, and whose they are."""
+    """Images (B, C, I, J[, K]) float32, labels (B,) or (B, findings), and whose they are."""
 
     images: Tensor
     labels: Tensor
@@ -49,12 +53,12 @@ class Batch:
 
 
 def draw_order(
-    labels: NDArray[np.int64], *, imbalance: Imbalance, generator: torch.Generator
+    labels: Labels, *, imbalance: Imbalance, generator: torch.Generator
 ) -> NDArray[np.int64]:
     """Draw the order in which an epoch visits its images.
 
     Args:
-        labels: Class index of each image, (n,).
+        labels: Class index of each image, (n,); sampling takes no others.
         imbalance: sampling draws with replacement, every class equally often on average; the
             others visit each image once.
         generator: Source of the randomness; it moves on.
@@ -64,8 +68,8 @@ def draw_order(
     """
     if imbalance != "sampling":
         return torch.randperm(len(labels), generator=generator).numpy()
-    counts = np.bincount(labels)
-    weights = torch.from_numpy(1.0 / counts[labels])
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = torch.from_numpy(1.0 / counts[index])
     drawn: NDArray[np.int64] = torch.multinomial(
         weights, len(labels), replacement=True, generator=generator
     ).numpy()

@@ -18,7 +18,7 @@ from medvision.learn.loop import Engine, Position, run_epoch
 from medvision.learn.predict import predict_logits
 from medvision.learn.resume import HistoryValue, Run, copy_tensors, read_run, write_run
 from medvision.learn.schedules import Schedule
-from medvision.learn.scores import Scores, compute_scores
+from medvision.learn.scores import Scores, score
 from medvision.learn.settings import Monitor, TrainSettings
 from medvision.learn.statistics import refresh_statistics
 from medvision.runtime.progress import track
@@ -54,6 +54,7 @@ class Plan:
         should_stop: Asked before every step whether to keep the state and end.
         on_epoch: Told every epoch's row as it ends, or None.
         description: What the progress display says.
+        unit: Standard deviation of the values that are predicted, in their own unit.
     """
 
     settings: TrainSettings
@@ -64,6 +65,7 @@ class Plan:
     should_stop: Callable[[], bool]
     on_epoch: Callable[[HistoryRow], None] | None
     description: str
+    unit: float = 1.0
 
     @property
     def schedule(self) -> Schedule:
@@ -111,8 +113,8 @@ def _tell(run: Run) -> str:
     if not run.history:
         return ""
     row = run.history[-1]
-    names = ("train_loss", "validation_loss", "validation_auc")
-    told = [f"{n.replace('_', ' ')} {row[n]:.3f}" for n in names if row[n] is not None]
+    names = ("train_loss", "validation_loss", "validation_auc", "validation_mae")
+    told = [f"{n.replace('_', ' ')} {row[n]:.3f}" for n in names if row.get(n) is not None]
     return f"epoch {row['epoch']}: {', '.join(told)}"
 
 
@@ -147,7 +149,7 @@ def _add_epoch(
             batch_size=plan.settings.batch_size,
             device=engine.device,
         )
-        scores = _score(engine, validation, class_weights=plan.class_weights)
+        scores = _score(engine, validation, plan=plan)
         _remember(run, engine, scores=scores, train_loss=train_loss, monitor=plan.settings.monitor)
 
 
@@ -186,10 +188,16 @@ def _stop(run: Run, engine: Engine, *, state: State | None) -> NoReturn:
     )
 
 
-def _score(engine: Engine, validation: Examples, *, class_weights: NDArray[np.float64]) -> Scores:
+def _score(engine: Engine, validation: Examples, *, plan: Plan) -> Scores:
     """Score the network as it is on the validation images."""
     logits = predict_logits(engine.model, validation, device=engine.device)
-    scores = compute_scores(logits, validation.labels, class_weights=class_weights)
+    scores = score(
+        logits,
+        validation.labels,
+        task=plan.settings.task,
+        class_weights=plan.class_weights,
+        unit=plan.unit,
+    )
     if not math.isfinite(scores.loss):
         bad = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         names = sorted({validation.subjects[row] for row in bad})
@@ -205,10 +213,13 @@ def judge(row: HistoryRow, *, monitor: Monitor) -> list[float]:
 
     Args:
         row: The epoch's row of the history.
-        monitor: loss, or auc with the loss where AUCs are equal.
+        monitor: loss, or auc or mae with the loss where these are equal.
     """
-    loss, auc = row["validation_loss"], row["validation_auc"]
+    loss, auc = row["validation_loss"], row.get("validation_auc")
+    mae = row.get("validation_mae")
     key = [] if loss is None else [-float(loss)]
+    if monitor == "mae" and mae is not None:
+        return [-float(mae), *key]
     return [float(auc), *key] if monitor == "auc" and auc is not None else key
 
 
@@ -220,8 +231,7 @@ def _remember(
         "epoch": run.n_epochs + 1,
         "train_loss": train_loss,
         "validation_loss": scores.loss,
-        "validation_accuracy": scores.accuracy,
-        "validation_auc": scores.auc,
+        **scores.figures,
         "learning_rate": float(engine.optimizer.param_groups[0]["lr"]),
     }
     best = run.history[run.best_epoch - 1] if run.best_epoch else None

@@ -13,7 +13,7 @@ from medvision.learn.averaging import Average
 from medvision.learn.dataset import Batch, Examples, Transform, iterate_batches
 from medvision.learn.finite import check_finite
 from medvision.learn.freezing import set_train_mode
-from medvision.learn.losses import Loss, compute_losses
+from medvision.learn.losses import Loss, compute_losses, weigh_images
 from medvision.learn.optimizers import build_optimizer, group_parameters, set_learning_rate
 from medvision.learn.placement import place_batch
 from medvision.learn.settings import Amp, TrainSettings
@@ -78,7 +78,7 @@ def build_engine(
         model: Network; it is moved.
         device: Where to train.
         settings: How to train.
-        class_weights: Weight of each class in the loss, (classes,).
+        class_weights: Weight of each class in the loss, (classes,); of findings (findings, 2).
         blocks: Dotted module names by block, for the learning rate of each depth.
         section: Section of the configuration that errors point to.
     """
@@ -100,6 +100,7 @@ def build_engine(
             torch.from_numpy(class_weights).float().to(device),
             focal_gamma=settings.focal_gamma,
             label_smoothing=settings.label_smoothing,
+            task=settings.task,
         ),
         average=Average(settings.ema) if settings.ema else None,
         settings=settings,
@@ -171,7 +172,7 @@ def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
     """Update the weights by one batch, in as many passes as are set, and return its loss."""
     labels = batch.labels.to(engine.device)
     engine.optimizer.zero_grad(set_to_none=True)
-    weight = engine.loss.class_weights[labels].sum()
+    weight = weigh_images(labels, engine.loss).sum()
     value = 0.0
     for part in _divide(len(labels), engine.settings.accumulation):
         with torch.autocast(

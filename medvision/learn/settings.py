@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from medvision.domain.labels import Task
 from medvision.learn.dataset import Imbalance
 from medvision.learn.losses import LossName
 from medvision.learn.optimizers import OptimizerName
 from medvision.learn.schedules import ScheduleName
 
 Amp = Literal["auto", "off"]
-Monitor = Literal["loss", "auc"]
+Monitor = Literal["loss", "auc", "mae"]
 Reuse = Literal["auto", "off"]
 
 
@@ -25,11 +26,11 @@ class TrainSettings:
         learning_rate: Peak learning rate.
         weight_decay: Decay of the optimiser.
         imbalance: none, loss weights by class, or class-balanced sampling.
-        monitor: Figure by which the best epoch is chosen; AUC's ties are decided by the loss.
+        monitor: Figure by which the best epoch is chosen; the loss decides ties.
         patience: Epochs without improvement before stopping.
         amp: auto takes mixed precision on a GPU.
         accumulation: Passes that each step's images are divided among; 1 is no division.
-        loss: cross_entropy or focal.
+        loss: cross_entropy or focal; mse or huber of a value.
         focal_gamma: How much the focal loss turns from images that are right already.
         label_smoothing: Share of each label that is spread over all classes.
         optimizer: adamw or sgd.
@@ -42,6 +43,7 @@ class TrainSettings:
         ema: Decay of the moving average of the weights; 0 is none.
         depth_decay: Factor of the learning rate from one block to the next one below.
         reuse_features: auto computes a frozen backbone's features once where nothing is random.
+        task: What the outputs are: logits of classes, a logit per finding, or one value.
     """
 
     epochs: int
@@ -66,3 +68,4 @@ class TrainSettings:
     ema: float = 0.0
     depth_decay: float = 1.0
     reuse_features: Reuse = "auto"
+    task: Task = "classification"

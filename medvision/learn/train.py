@@ -4,13 +4,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medvision.errors import TrainingError
-from medvision.learn.dataset import Examples, Imbalance, Transform
+from medvision.learn.dataset import Examples, Transform
 from medvision.learn.depth import check_depth
 from medvision.learn.epochs import HistoryRow, Plan, State, run_epochs
 from medvision.learn.freezing import Freezing
@@ -20,8 +17,8 @@ from medvision.learn.placement import place_network
 from medvision.learn.predict import BATCH_SIZE
 from medvision.learn.resume import Run
 from medvision.learn.reuse import Cut, compute_features, find_cut
-from medvision.learn.scores import compute_class_weights
-from medvision.learn.settings import Monitor, TrainSettings
+from medvision.learn.settings import TrainSettings
+from medvision.learn.tasks import Scale, check_labels, choose_class_weights, fit_scale, standardise
 from medvision.runtime.seeds import seed_everything
 
 _log = logging.getLogger(__name__)
@@ -34,11 +31,14 @@ class Fit:
     Args:
         tensors: State dict of the best epoch, on the CPU.
         history: One row per epoch: epoch, train_loss, validation_loss, validation_accuracy,
-            validation_auc (None where a class is absent), learning_rate (the head's, of the last
-            step).
+            validation_auc (None where a class is absent), or of a value validation_mae, and
+            learning_rate (the head's, of the last step).
         best_epoch: Epoch of `tensors`, from 1.
         is_stopped_early: Whether patience ended the training.
         reuses_features: Whether a frozen backbone's features were computed once.
+        scale: Of a value, the (mean, standard deviation) of the training images' values: what the
+            network puts out is to be multiplied by the second and added to the first. None
+            otherwise.
     """
 
     tensors: dict[str, Tensor]
@@ -46,6 +46,7 @@ class Fit:
     best_epoch: int
     is_stopped_early: bool
     reuses_features: bool
+    scale: Scale | None = None
 
 
 def fit_network(
@@ -74,7 +75,7 @@ def fit_network(
         model: Network with its starting weights; it is changed.
         training: Images (B, C, I, J[, K]) and labels to fit.
         validation: Images and labels to choose the epoch by; never trained on.
-        n_classes: Number of logits.
+        n_classes: Number of outputs: classes, findings, or one value.
         settings: How to train.
         freezing: Which blocks are kept as they are, and what the blocks are.
         seed: Seed of order, augmentation and dropout.
@@ -96,10 +97,11 @@ def fit_network(
         StoppedError: `should_stop` said so; the state is kept.
         StorageError: The state cannot be written.
     """
-    _check_labels(training, n_classes, monitor=settings.monitor, validation=validation)
+    check_labels(training, n_classes, settings=settings, validation=validation)
     check_depth(model, training.arrays.shape[1:])
     seed_everything(seed)
-    weights = _choose_class_weights(training.labels, n_classes, imbalance=settings.imbalance)
+    weights = choose_class_weights(training.labels, n_classes, settings=settings)
+    scale = fit_scale(training.labels) if settings.task == "regression" else None
     plan = Plan(
         settings=settings,
         freezing=freezing,
@@ -109,13 +111,15 @@ def fit_network(
         should_stop=should_stop,
         on_epoch=on_epoch,
         description=description,
+        unit=scale[1] if scale else 1.0,
     )
     run = Run(torch.Generator().manual_seed(seed))
     with name_memory_faults(
         section=section, batch_size=settings.batch_size, accumulation=settings.accumulation
     ):
         place_network(model, device, n_axes=len(training.arrays.shape))
-        work = _choose_work(model, training, validation=validation, plan=plan)
+        sides = [standardise(each, scale) for each in (training, validation)]
+        work = _choose_work(model, sides[0], validation=sides[1], plan=plan)
         _fit(run, work, plan=plan, device=device, section=section)
     return Fit(
         work.cut.complete(run.best_tensors, model) if work.cut else run.best_tensors,
@@ -123,6 +127,7 @@ def fit_network(
         run.best_epoch,
         is_stopped_early=run.n_epochs < settings.epochs,
         reuses_features=work.cut is not None,
+        scale=scale,
     )
 
 
@@ -187,27 +192,3 @@ def _choose_work(
         return whole
     _log.info("the frozen backbone's features are computed once, for all epochs")
     return _Work(cut.head, features[0], features[1], Freezing((), "full"), cut)
-
-
-def _check_labels(
-    training: Examples, n_classes: int, *, monitor: Monitor, validation: Examples
-) -> None:
-    """Refuse splits that cannot be trained on or watched."""
-    for name, examples in (("training", training), ("validation", validation)):
-        n_found = len(np.unique(examples.labels))
-        needed = 1 if name == "validation" and monitor == "loss" else n_classes
-        if n_found < needed:
-            raise TrainingError(
-                f"{name} split: classes must all occur ({needed}), got {n_found} in "
-                f"{len(examples)} images.",
-                "use fewer folds, more subjects, or a larger cohort.validation_fraction.",
-            )
-
-
-def _choose_class_weights(
-    labels: NDArray[np.int64], n_classes: int, *, imbalance: Imbalance
-) -> NDArray[np.float64]:
-    """Return the loss's class weights: ones unless weights are the remedy."""
-    if imbalance == "weights":
-        return compute_class_weights(labels, n_classes)
-    return np.ones(n_classes)

@@ -9,9 +9,9 @@ from medvision.phantom.dicom import encode_slices
 from medvision.phantom.nifti import encode_mask, encode_scan
 from medvision.phantom.scan import Scan, draw_scan
 from medvision.phantom.streams import build_name
-from medvision.phantom.subject import Subject
+from medvision.phantom.subject import TARGET_COLUMNS, Subject
 
-LABEL_COLUMNS = ("subject", "label", "image", "mask", "site", "sex", "age")
+LABEL_COLUMNS = ("subject", "label", "image", "mask", "site", "sex", "age", *TARGET_COLUMNS)
 
 Files = dict[str, bytes]
 """File name to content."""
@@ -76,6 +76,8 @@ def deliver_scan(seed: int, scan: Scan) -> Delivery:
         "site": subject.scanner.site,
         "sex": subject.sex,
         "age": str(subject.age),
+        "findings": scan.chest.findings,
+        "chest_width_mm": f"{scan.chest.width_mm:.1f}",
     }
     return Delivery(files, masks, row, _describe_scan(scan, files=files))
 

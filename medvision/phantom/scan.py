@@ -9,7 +9,7 @@ from medvision.phantom.render import HuGrid, MaskGrid, render_scan
 from medvision.phantom.scanner import Grid, build_grid
 from medvision.phantom.streams import build_generator, build_uid
 from medvision.phantom.structures import Nodule
-from medvision.phantom.subject import Subject, draw_chest
+from medvision.phantom.subject import Chest, Subject, draw_chest
 
 StoredGrid = NDArray[np.int16] | NDArray[np.uint16]
 """(I, J, K) of stored values; HU = slope × stored + intercept."""
@@ -26,7 +26,12 @@ class Scan:
     grid: Grid
     stored: StoredGrid
     mask: MaskGrid
-    nodules: tuple[Nodule, ...]
+    chest: Chest
+
+    @property
+    def nodules(self) -> tuple[Nodule, ...]:
+        """Return the nodules that the scan shows."""
+        return self.chest.nodules
 
     @property
     def hu(self) -> HuGrid:
@@ -63,7 +68,7 @@ def draw_scan(seed: int, subject: Subject, *, visit: int, size: tuple[int, int, 
         grid=grid,
         stored=_store(hu, subject=subject),
         mask=mask,
-        nodules=chest.nodules,
+        chest=chest,
     )
 
 

@@ -13,6 +13,13 @@ from medvision.phantom.structures import Nodule, Tube
 
 CLASS_NAMES = ("normal", "nodule")
 
+WIDE_CHEST = "wide_chest"
+WIDE_CHEST_MM = 174.0
+"""Width from which a chest is wide: near the middle of what is drawn."""
+
+TARGET_COLUMNS = ("findings", "chest_width_mm")
+"""Columns of the labels for the other tasks: two findings joined by |, and a value."""
+
 _GIVEN_NAMES = ("Alder", "Briar", "Cedar", "Fennel", "Hazel", "Juniper", "Laurel", "Rowan")
 _FAMILY_NAMES = ("Zzphantom", "Zzmirage", "Zzfigment", "Zzshadow", "Zzechoes", "Zzreverie")
 
@@ -61,6 +68,17 @@ class Chest:
     @property
     def nodules(self) -> tuple[Nodule, ...]:
         return self.contents.nodules if self.label == "nodule" else ()
+
+    @property
+    def width_mm(self) -> float:
+        """The body's width along x, which the image shows: what a regression can learn."""
+        return round(float(2 * self.anatomy.body_mm[0]), 1)
+
+    @property
+    def findings(self) -> str:
+        """Nodule and wide chest, of which neither tells the other, joined by `|`."""
+        held = {CLASS_NAMES[-1]: bool(self.nodules), WIDE_CHEST: self.width_mm >= WIDE_CHEST_MM}
+        return "|".join(name for name, there in held.items() if there) or "No Finding"
 
 
 def draw_subjects(

@@ -160,19 +160,19 @@ def select_shard(tasks: Sequence[Task], *, shard: int, n_shards: int) -> list[Ta
     return [task for task in tasks if choose_shard(task.image_id, n_shards=n_shards) == shard]
 
 
-def check_classes_left(labels: Mapping[str, str], result: StoreResult) -> None:
-    """Refuse a store that has lost a whole class.
+def check_classes_left(shown: Mapping[str, Sequence[str]], result: StoreResult) -> None:
+    """Refuse a store that has lost a whole class, or a finding.
 
     Args:
-        labels: Image to its label, of all images that were to be stored.
+        shown: Image to its class, or its findings, of all images that were to be stored.
         result: What `write_store` returned.
 
     Raises:
-        DataError: All images of a label were rejected.
+        DataError: All images of a class were rejected.
     """
-    left = {labels[stored.row.image_id] for stored in result.rows}
-    for lost in sorted(set(labels.values()) - left):
-        ids = {image_id for image_id, label in labels.items() if label == lost}
+    left = {name for stored in result.rows for name in shown[stored.row.image_id]}
+    for lost in sorted({name for names in shown.values() for name in names} - left):
+        ids = {image_id for image_id, names in shown.items() if lost in names}
         held = [rejection for rejection in result.rejections if rejection.image_id in ids]
         raise DataError(
             f"preprocess: every class must keep an image, got none of {len(ids)} left in class "

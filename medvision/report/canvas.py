@@ -121,6 +121,41 @@ def draw_row(
         return Picture(name, save_figure(figure, "png"), "", alt)
 
 
+def draw_grid(
+    name: str,
+    draws: list[Draw],
+    *,
+    n_columns: int,
+    size_in: tuple[float, float],
+    alt: str,
+    caption: str = "",
+) -> Picture:
+    """Draw charts in rows.
+
+    Args:
+        name: File name without suffix.
+        draws: One per chart, from the left, row by row.
+        n_columns: Charts in a row.
+        size_in: Width and height of one chart in inches.
+        alt: What a screen reader says.
+        caption: Small line below the charts, in the PNG only.
+
+    Returns:
+        The picture; equal drawings give equal bytes.
+    """
+    n_rows = -(-len(draws) // n_columns)
+    with house_style():
+        figure = Figure(figsize=(size_in[0] * n_columns, size_in[1] * n_rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        for n, draw in enumerate(draws):
+            draw(figure.add_subplot(n_rows, n_columns, n + 1))
+        svg = save_figure(figure, "svg").decode()
+        if caption:
+            figure.supxlabel(caption, fontsize=6.5, color=MUTED)
+        png = save_figure(figure, "png")
+    return Picture(name, png, make_themable(svg, name=name), alt)
+
+
 def save_figure(figure: Figure, kind: str, *, dpi: int = 200) -> bytes:
     """Return the bytes of a png or svg file, without date or software in them."""
     stream = io.BytesIO()

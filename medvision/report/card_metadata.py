@@ -2,7 +2,7 @@
 
 from medvision.domain.record import JsonValue
 from medvision.report.facts import Facts
-from medvision.report.performance import Metric
+from medvision.report.metric import Metric
 from medvision.report.words import ARMS, say
 
 _HUB_METRICS = {"auc": "roc_auc", "auc_macro": "roc_auc", "brier": "brier_score"}
@@ -23,22 +23,29 @@ def build_metadata(facts: Facts) -> dict[str, JsonValue]:
     Source:
         The model card specification of huggingface/hub-docs.
     """
-    tags = ["medical-imaging", "image-classification", "research-use-only"]
+    kind = name_kind(facts)
+    tags = ["medical-imaging", kind, "research-use-only"]
     metrics = [metric for metric in facts.performance.metrics if metric.value is not None]
     head: dict[str, JsonValue] = {
         "library_name": "medvision",
-        "pipeline_tag": "image-classification",
+        "pipeline_tag": kind,
         "tags": [*tags, *(["synthetic-data"] if facts.is_phantom else [])],
         "metrics": [*dict.fromkeys(_name_metric(metric) for metric in metrics)],
     }
-    index: JsonValue = [{"name": facts.title, "results": [_build_result(metrics)]}]
+    index: JsonValue = [{"name": facts.title, "results": [_build_result(metrics, kind)]}]
     return {**head, "model-index": index} if metrics else head
 
 
-def _build_result(metrics: list[Metric]) -> JsonValue:
+def name_kind(facts: Facts) -> str:
+    """Return the hub's word for what is predicted; for a value it has none, and this is ours."""
+    is_value = facts.cohort.task == "regression"
+    return "image-regression" if is_value else "image-classification"
+
+
+def _build_result(metrics: list[Metric], kind: str) -> JsonValue:
     """Return the figures on held-out subjects as the hub's index holds them."""
     return {
-        "task": {"type": "image-classification"},
+        "task": {"type": kind},
         "dataset": {"name": "Held-out subjects", "type": "medvision-study", "split": "test"},
         "metrics": [
             {

@@ -7,6 +7,7 @@ from typing import TypeGuard
 from medvision.domain.calibration import compute_wilson
 from medvision.domain.record import JsonValue
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
+from medvision.report.targets import is_right
 from medvision.report.words import CHECKS, METHODS, RULES, UNITS, is_control, say, say_verdict
 
 POINTING = "pointing"
@@ -68,7 +69,7 @@ class Case:
     predicted: str
     target: str
     probability: float | None
-    is_correct: bool
+    is_correct: bool | None
     rule: str
     methods: tuple[MethodMap, ...]
 
@@ -111,19 +112,24 @@ class ExplanationFacts:
     limits: tuple[str, ...]
 
 
-def build_explanation(sources: Sources, *, confidence: float) -> ExplanationFacts:
+def build_explanation(
+    sources: Sources, *, confidence: float, task: str = "classification"
+) -> ExplanationFacts:
     """Gather what the explanation stage wrote.
 
     Args:
         sources: Tables `selection`, `attributions`, `checks`, `predictions`.
         confidence: Level of the rates' intervals, within (0, 1).
+        task: classification, multilabel or regression.
 
     Returns:
         Cases in the order of the selection; methods in the order of the attributions, the
         controls last.
     """
     selection, checks = sources.table("selection"), sources.table("checks")
-    cases = tuple(_build_case(sources, row, number=n) for n, row in enumerate(selection, 1))
+    cases = tuple(
+        _build_case(sources, row, number=n, task=task) for n, row in enumerate(selection, 1)
+    )
     codes = list_unique(row["check"] for row in checks)
     methods = list_unique(
         row["method"] for row in [*sources.table("attributions"), *checks] if row["method"]
@@ -139,7 +145,7 @@ def build_explanation(sources: Sources, *, confidence: float) -> ExplanationFact
             )
             for method in methods
         ),
-        n_wrong=sum(not case.is_correct for case in cases),
+        n_wrong=sum(case.is_correct is False for case in cases),
         notes=_list_notes(sources),
         limits=_list_limits(sources),
     )
@@ -216,7 +222,7 @@ def _judge(every: Rate, method: str) -> tuple[str, str, str]:
     return ("unsure", "?", "Case by case only")
 
 
-def _build_case(sources: Sources, row: Row, *, number: int) -> Case:
+def _build_case(sources: Sources, row: Row, *, number: int, task: str) -> Case:
     """Return one explained image with all its maps."""
     maps = [r for r in sources.table("attributions") if r["image_id"] == row["image_id"]]
     checks = [r for r in sources.table("checks") if r["image_id"] == row["image_id"]]
@@ -231,7 +237,7 @@ def _build_case(sources: Sources, row: Row, *, number: int) -> Case:
         predicted=row["predicted"],
         target=row["target"],
         probability=_find_probability(sources, row),
-        is_correct=row["label"] == row["predicted"],
+        is_correct=is_right(row, task),
         rule=say(row["rule"], RULES),
         methods=tuple(
             _build_map(held, [r for r in checks if r["method"] == held["method"]]) for held in maps

@@ -61,9 +61,9 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         The facts; no picture, no path, no clock.
     """
     cohort = build_cohort(sources)
-    performance = build_performance(sources, classes=cohort.classes)
-    explanation = build_explanation(sources, confidence=performance.confidence)
-    spread, prediction = build_spread(sources), build_prediction(sources)
+    performance = build_performance(sources, classes=cohort.classes, task=cohort.task)
+    explanation = build_explanation(sources, confidence=performance.confidence, task=cohort.task)
+    spread, prediction = build_spread(sources, cohort.task), build_prediction(sources)
     transfer = build_transfer(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
     return Facts(

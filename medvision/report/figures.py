@@ -10,7 +10,14 @@ from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
 from medvision.report.figure_transfer import draw_transfer
 from medvision.report.flow import FlowStep
-from medvision.report.performance import ArmFacts, HistoryPoints, Metric
+from medvision.report.metric import Metric
+from medvision.report.performance import ArmFacts, HistoryPoints
+from medvision.report.target_figures import (
+    draw_agreement,
+    draw_finding_curves,
+    draw_findings,
+    draw_scatter,
+)
 from medvision.report.theme import FIRST, INK, MUTED, choose_colour
 from medvision.report.words import ARMS, RESEARCH_USE, say, say_count, say_number
 
@@ -26,15 +33,25 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         facts: Facts of the report.
 
     Returns:
-        Name to picture: `flow`, `performance`, `roc`, `calibration`, `training`,
-        `training-<arm>`, `transfer` and `similarity`, as far as their facts exist. Names that are
-        fixed are files that the workflow publishes.
+        Name to picture: `flow`, `performance`, `roc`, `calibration`, `findings`, `scatter`,
+        `bland_altman`, `training`, `training-<arm>`, `transfer` and `similarity`, as far as their
+        facts exist. Names that are fixed are files that the workflow publishes.
     """
     performance = facts.performance
+    digits = performance.digits if performance.task == "regression" else 2
     figures = [
         draw_flow(facts.cohort.steps),
-        draw_performance(performance.main, performance.chance),
+        draw_performance(performance.main, performance.chance, digits=digits),
     ]
+    if performance.findings:
+        figures.append(draw_finding_curves(performance.findings))
+        figures.append(draw_findings(performance.findings))
+    if performance.values:
+        name = str(facts.cohort.value)
+        figures += [
+            draw_scatter(performance.values, name),
+            draw_agreement(performance.values, name),
+        ]
     if any(arm.roc for arm in performance.arms):
         figures.append(draw_roc(performance.arms, performance.main))
     if any(arm.calibration for arm in performance.arms):
@@ -46,7 +63,9 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     return {figure.name: figure for figure in figures}
 
 
-def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture:
+def draw_performance(
+    metrics: Sequence[Metric], chance: float | None, *, digits: int = 2
+) -> Picture:
     """Draw the main metric of each arm as a point with its interval."""
     rows = list(reversed(metrics))
     height_in = 0.7 + 0.5 * max(len(rows), 2)
@@ -60,7 +79,9 @@ def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture
             if metric.value is not None:
                 axes.plot([metric.value], [y], "o", color=colour, markersize=6)
                 axes.annotate(
-                    f"{say_number(metric.value)}  ({say_number(low)} to {say_number(high)})",
+                    "{}  ({} to {})".format(
+                        *(say_number(value, digits=digits) for value in (metric.value, low, high))
+                    ),
                     (metric.value, y),
                     (0, 7),
                     textcoords="offset points",
@@ -74,7 +95,7 @@ def draw_performance(metrics: Sequence[Metric], chance: float | None) -> Picture
         axes.spines["left"].set_visible(b=False)
         axes.tick_params(axis="y", length=0, labelcolor=INK)
 
-    alt = "; ".join(f"{say(m.arm, ARMS)} {say_number(m.value)}" for m in metrics)
+    alt = "; ".join(f"{say(m.arm, ARMS)} {say_number(m.value, digits=digits)}" for m in metrics)
     return draw_picture(
         "performance",
         draw,

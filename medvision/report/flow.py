@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medvision.report.folds import FoldsFacts, build_folds
+from medvision.report.folds import FoldsFacts, build_folds, count_labels
 from medvision.report.sources import Row, Sources, list_unique, parse_number
 from medvision.report.words import (
     HARMLESS_ACTIONS,
@@ -75,12 +75,20 @@ class CohortFacts:
     leakage_left: tuple[Tally, ...]
     classes: tuple[str, ...]
     positive: str
+    task: str
+    target: str
+    value: str
     folds: FoldsFacts
     modalities: tuple[Tally, ...]
     n_files: int
     n_refused: int
     n_images: int
     n_subjects: int
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether one of two classes is predicted."""
+        return self.task == "classification" and len(self.classes) == 2
 
     @property
     def leakage_is_overridden(self) -> bool:
@@ -109,8 +117,9 @@ def build_cohort(sources: Sources) -> CohortFacts:
         The facts of the data section; every count is of rows that exist.
     """
     cohort, leakage = sources.table("cohort"), sources.table("leakage")
-    classes = _list_classes(sources)
-    positive = _choose_positive(sources, classes)
+    task = str(sources.document("cohort_summary").get("task", "classification"))
+    classes = _list_classes(sources) if task != "regression" else []
+    positive = _choose_positive(sources, classes) if task == "classification" else ""
     refused = _tally_refused(sources)
     return CohortFacts(
         steps=_build_steps(sources, classes),
@@ -125,6 +134,9 @@ def build_cohort(sources: Sources) -> CohortFacts:
         ),
         classes=tuple(classes),
         positive=positive,
+        task=task,
+        target=_name_target(sources, classes),
+        value=_name_value(sources),
         folds=build_folds(sources, classes=classes, positive=positive),
         modalities=_tally((row["modality"] for row in cohort), {}),
         n_files=len(sources.table("sources")),
@@ -140,6 +152,22 @@ def _list_classes(sources: Sources) -> list[str]:
     if isinstance(held, list):
         return [str(name) for name in held]
     return sorted({row["label"] for row in sources.table("cohort")})
+
+
+def _name_target(sources: Sources, classes: Sequence[str]) -> str:
+    """Say what is predicted, as it stands after "images of n subjects"."""
+    values = sources.document("cohort_summary").get("values")
+    if isinstance(values, dict):
+        return f"with a value of {values['name']}, from {values['low']} to {values['high']},"
+    words = join_words([f"“{name}”" for name in classes])
+    is_many = sources.document("cohort_summary").get("task") == "multilabel"
+    return f"with or without the findings {words}" if is_many else f"in the classes {words}"
+
+
+def _name_value(sources: Sources) -> str:
+    """Return what the predicted value is called; nothing of other tasks."""
+    values = sources.document("cohort_summary").get("values")
+    return str(values["name"]) if isinstance(values, dict) else ""
 
 
 def _choose_positive(sources: Sources, classes: Sequence[str]) -> str:
@@ -202,7 +230,7 @@ def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ..
     gone = {row["image_id"] for row in rejected}
     analysed = [row for row in cohort if row["image_id"] not in gone]
     files = [row for row in sources.table("sources") if row["verdict"] == "converted"]
-    by_class = ", ".join(f"{sum(r['label'] == c for r in analysed)} {c}" for c in classes)
+    by_class = ", ".join(f"{n} {name}" for name, n in count_labels(analysed, classes))
     return (
         FlowStep("Input", len(sources.table("sources")), "files", "", _tally_left(sources)),
         FlowStep(

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medvision.domain.findings import SEPARATOR
 from medvision.domain.labels import SPLITS
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 
@@ -116,8 +117,8 @@ def _build_fold(
 
 def _build_split(rows: Sequence[Row], classes: Sequence[str], *, positive: int | None) -> FoldRow:
     """Return the counts of one split, which is not empty."""
-    first, counts = rows[0], Counter(row["label"] for row in rows)
-    by_class = tuple(counts[name] for name in classes)
+    first = rows[0]
+    by_class = tuple(n for _, n in count_labels(rows, classes))
     return FoldRow(
         fold=first["fold"],
         repeat=first["repeat"],
@@ -129,6 +130,19 @@ def _build_split(rows: Sequence[Row], classes: Sequence[str], *, positive: int |
         n_by_class=by_class,
         prevalence=by_class[positive] / len(rows) if positive is not None else None,
     )
+
+
+def count_labels(rows: Sequence[Row], classes: Sequence[str]) -> list[tuple[str, int]]:
+    """Count the images of each class, or with each finding.
+
+    Args:
+        rows: Images, each with its label.
+        classes: Class names, or findings.
+    """
+    counts = Counter(
+        name for row in rows for name in {row["label"], *row["label"].split(SEPARATOR)}
+    )
+    return [(name, counts[name]) for name in classes]
 
 
 def _build_subgroups(sources: Sources, folds: Sequence[str]) -> tuple[SubgroupRow, ...]:

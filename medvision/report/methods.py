@@ -5,65 +5,15 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report import predicting
-from medvision.report.pretraining import CITATIONS, describe_pretraining
+from medvision.report.citations import METHODS_CITATIONS
+from medvision.report.pretraining import describe_pretraining
 from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
 from medvision.report.sources import Sources
 from medvision.report.storage import describe_storage
 from medvision.report.training import write_training
-from medvision.report.transfer import CITATIONS as TRANSFER_CITATIONS
 from medvision.report.transfer import describe_transfer
 from medvision.report.words import METHODS, join_words, say, say_within
-
-_CITATIONS = {
-    "monai": "Cardoso MJ et al. MONAI: an open-source framework for deep learning in healthcare. "
-    "2022. arXiv:2211.02701.",
-    "n4": "Tustison NJ et al. N4ITK: improved N3 bias correction. IEEE Trans Med Imaging 2010. "
-    "doi:10.1109/TMI.2010.2046908.",
-    "captum": "Kokhlikyan N et al. Captum: a unified and generic model interpretability library "
-    "for PyTorch. 2020. arXiv:2009.07896.",
-    "densenet121": "Huang G et al. Densely connected convolutional networks. CVPR 2017. "
-    "doi:10.1109/CVPR.2017.243.",
-    "resnet": "He K et al. Deep residual learning for image recognition. CVPR 2016. "
-    "doi:10.1109/CVPR.2016.90.",
-    "efficientnet_b0": "Tan M, Le Q. EfficientNet: rethinking model scaling for convolutional "
-    "neural networks. ICML 2019. arXiv:1905.11946.",
-    "squeezenet1_1": "Iandola FN et al. SqueezeNet: AlexNet-level accuracy with 50x fewer "
-    "parameters and <0.5MB model size. 2016. arXiv:1602.07360.",
-    "mobilenet_v2": "Sandler M et al. MobileNetV2: inverted residuals and linear bottlenecks. CVPR "
-    "2018. doi:10.1109/CVPR.2018.00474.",
-    "sgd": "Sutskever I et al. On the importance of initialization and momentum in deep learning. "
-    "ICML 2013. PMLR 28:1139-1147.",
-    "focal": "Lin TY et al. Focal loss for dense object detection. ICCV 2017. "
-    "doi:10.1109/ICCV.2017.324.",
-    "smoothing": "Szegedy C et al. Rethinking the Inception architecture for computer vision. CVPR "
-    "2016. doi:10.1109/CVPR.2016.308.",
-    "ema": "Polyak BT, Juditsky AB. Acceleration of stochastic approximation by averaging. SIAM J "
-    "Control Optim 1992. doi:10.1137/0330046.",
-    "depth": "Howard J, Ruder S. Universal language model fine-tuning for text classification. ACL "
-    "2018. doi:10.18653/v1/P18-1031.",
-    "adamw": "Loshchilov I, Hutter F. Decoupled weight decay regularization. ICLR 2019. "
-    "arXiv:1711.05101.",
-    "optuna": "Akiba T et al. Optuna: a next-generation hyperparameter optimization framework. KDD "
-    "2019. doi:10.1145/3292500.3330701.",
-    "tpe": "Bergstra J et al. Algorithms for hyper-parameter optimization. NeurIPS 2011.",
-    "bootstrap": "Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B "
-    "2007;69:369-390. doi:10.1111/j.1467-9868.2007.00593.x.",
-    "integrated_gradients": "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep "
-    "networks. ICML 2017. arXiv:1703.01365.",
-    "layer_gradcam": "Selvaraju RR et al. Grad-CAM: visual explanations from deep networks via "
-    "gradient-based localization. ICCV 2017. doi:10.1109/ICCV.2017.74.",
-    "occlusion": "Zeiler MD, Fergus R. Visualizing and understanding convolutional networks. "
-    "ECCV 2014. doi:10.1007/978-3-319-10590-1_53.",
-    "sanity": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. arXiv:1810.03292.",
-    **CITATIONS,
-    **predicting.CITATIONS,
-    **TRANSFER_CITATIONS,
-    "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
-    "black-box models. BMVC 2018. arXiv:1806.07421.",
-    "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
-    "doi:10.1007/s11263-017-1059-x.",
-}
 
 Cite = Callable[[str], str]
 """Gives a citation's number, and remembers that it was used."""
@@ -112,7 +62,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         for heading, section, write in writers
         if section in sources.settings and (text := write(sources, cite))
     )
-    return MethodsFacts(paragraphs, tuple(_CITATIONS[key] for key in cited))
+    return MethodsFacts(paragraphs, tuple(METHODS_CITATIONS[key] for key in cited))
 
 
 def _write_split(sources: Sources, n_folds: int) -> str:
@@ -127,7 +77,10 @@ def _write_split(sources: Sources, n_folds: int) -> str:
     if n_folds == 1:
         given = "The split into training, validation and test was used as the labels give it."
         return f"{given} {leakage}"
-    by = ["label", *(str(name) for name in _as_list(_get(sources, "cohort.stratify_by")))]
+    label = {"multilabel": "each finding", "regression": "range of the value"}.get(
+        str(sources.setting("data", "task")), "label"
+    )
+    by = [label, *(str(name) for name in _as_list(_get(sources, "cohort.stratify_by")))]
     return (
         f"Subjects, not images, were split, spread evenly by {' and '.join(by)} (seed {seed}): "
         f"{_say_scheme(sources, n_folds, share)} {leakage}"
@@ -203,7 +156,7 @@ def _write_network(sources: Sources, cite: Cite) -> str:
     backbone = str(_get(sources, "model.backbone"))
     key = "resnet" if backbone.startswith("resnet") else backbone
     name = "small convolutional network" if backbone == "small" else backbone
-    reference = f" {cite(key)}" if key in _CITATIONS else ""
+    reference = f" {cite(key)}" if key in METHODS_CITATIONS else ""
     weights = _get(sources, "model.weights")
     if weights == "pretrain":
         origin = describe_pretraining(sources, cite)
@@ -220,7 +173,8 @@ def _write_network(sources: Sources, cite: Cite) -> str:
         if _get(sources, "model.policy") == "gradual"
         else "",
     }.get(str(_get(sources, "model.policy")), "")
-    return f"The classifier was a {name}{reference}. {origin} {policy}".strip()
+    what = "network" if sources.setting("data", "task") == "regression" else "classifier"
+    return f"The {what} was a {name}{reference}. {origin} {policy}".strip()
 
 
 def _say_given(weights: str) -> str:
@@ -234,11 +188,14 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
     """How figures and intervals were made."""
     level = _get(sources, "evaluate.confidence")
     percent = f"{100 * level:g}%" if isinstance(level, int | float) else "stated"
-    operating = (
-        "The threshold of each model was fixed on its validation subjects."
-        if sources.table("thresholds")
-        else "The most probable class was predicted."
-    )
+    task = str(sources.setting("data", "task"))
+    if task == "regression":
+        operating = f"Errors are summed up by bias and limits of agreement {cite('agreement')}."
+    elif not sources.table("thresholds"):
+        operating = "The most probable class was predicted."
+    else:
+        of_each = " of each finding, for each model," if task == "multilabel" else " of each model"
+        operating = f"The threshold{of_each} was fixed on its validation subjects."
     figures = "All figures are of held-out test subjects"
     seeds = sources.setting("train", "seeds")
     if isinstance(seeds, list) and len(seeds) > 1:
@@ -255,10 +212,13 @@ def _write_explanations(sources: Sources, cite: Cite) -> str:
     methods = _get(sources, "explain.methods")
     names = [str(name) for name in _as_list(methods)]
     said = join_words(
-        [f"{say_within(say(n, METHODS))}{' ' + cite(n) if n in _CITATIONS else ''}" for n in names]
+        [
+            f"{say_within(say(n, METHODS))}{' ' + cite(n) if n in METHODS_CITATIONS else ''}"
+            for n in names
+        ]
     )
     return (
-        f"The logit of the explained class was attributed to the input by {said}, computed with "
+        f"{_name_explained(sources)} was attributed to the input by {said}, computed with "
         f"Captum {cite('captum')} and mapped back to the source image's own grid; "
         f"{_describe_absence(sources)} stood for absence. "
         f"Each map was checked: against the network with randomised weights {cite('sanity')}; by "
@@ -267,6 +227,14 @@ def _write_explanations(sources: Sources, cite: Cite) -> str:
         f"{cite('pointing')}. Images were chosen by a fixed rule with seed "
         f"{_get(sources, 'explain.seed')}, wrong predictions included."
     )
+
+
+def _name_explained(sources: Sources) -> str:
+    """Name what was explained."""
+    return {
+        "multilabel": "The logit of one finding of each image",
+        "regression": "The predicted value",
+    }.get(str(sources.setting("data", "task")), "The logit of the explained class")
 
 
 def _describe_absence(sources: Sources) -> str:

@@ -8,10 +8,16 @@ import yaml
 from medvision.domain.record import JsonValue
 from medvision.report.card_metadata import build_metadata
 from medvision.report.facts import Facts, to_json
-from medvision.report.words import ARMS, say, say_count, say_number
+from medvision.report.words import ARMS, say, say_count, say_number, say_within
 
 NEEDED = "[More Information Needed]"
 """What stands where only the authors know, in the words of the hub's own template."""
+
+_NETWORKS = {
+    "classification": "Image classifier",
+    "multilabel": "Image classifier of several findings",
+    "regression": "Network that predicts a value from images",
+}
 
 _OUT_OF_SCOPE = (
     "Not for diagnosis, triage, or any decision about a person. Not for images of another "
@@ -102,7 +108,7 @@ def _write_details(facts: Facts) -> tuple[CardSection, ...]:
     lines = {
         "Developed by": facts.author or NEEDED,
         "Funded by": NEEDED,
-        "Model type": f"Image classifier, {model.get('backbone', NEEDED)}",
+        "Model type": f"{_NETWORKS[facts.cohort.task]}, {model.get('backbone', NEEDED)}",
         "License": NEEDED,
         "Finetuned from model": started,
     }
@@ -120,7 +126,7 @@ def _write_uses(facts: Facts) -> tuple[CardSection, ...]:
         CardSection(
             "Direct Use",
             3,
-            "Research on how an image classifier works and how its explanations can be checked.",
+            f"Research on how {_say_network(facts)} works and how its explanations can be checked.",
         ),
         CardSection("Out-of-Scope Use", 3, _OUT_OF_SCOPE),
         CardSection("Bias, Risks, and Limitations", 2, _list_items(facts.limits)),
@@ -133,6 +139,12 @@ def _write_uses(facts: Facts) -> tuple[CardSection, ...]:
             else NEEDED,
         ),
     )
+
+
+def _say_network(facts: Facts) -> str:
+    """Name the network within a sentence."""
+    words = say_within(_NETWORKS[facts.cohort.task])
+    return f"an {words}" if words.startswith("image") else f"a {words}"
 
 
 def _write_training(facts: Facts) -> tuple[CardSection, ...]:
@@ -151,13 +163,16 @@ def _write_training(facts: Facts) -> tuple[CardSection, ...]:
 def _describe_data(facts: Facts) -> str:
     """Say what the cohort is, in counts."""
     cohort = facts.cohort
-    positive = f"; positive is {cohort.positive}" if len(cohort.classes) == 2 else ""
+    positive = f"; positive is {cohort.positive}" if cohort.is_binary else ""
     counts = (
         f"{say_count(cohort.n_images, 'image')} of {say_count(cohort.n_subjects, 'subject')}; "
         f"{say_count(cohort.n_refused, 'file')} refused."
     )
     synthetic = " The cohort is synthetic." if facts.is_phantom else ""
-    return f"Classes: {', '.join(cohort.classes) or NEEDED}{positive}. {counts}{synthetic}"
+    if cohort.task == "regression":
+        return f"Predicted value: {cohort.value}. {counts}{synthetic}"
+    what = "Findings, several per image" if cohort.task == "multilabel" else "Classes"
+    return f"{what}: {', '.join(cohort.classes) or NEEDED}{positive}. {counts}{synthetic}"
 
 
 def _write_evaluation(facts: Facts) -> tuple[CardSection, ...]:
@@ -182,16 +197,19 @@ def _write_results(facts: Facts) -> str:
     """Return the table of figures with intervals and counts."""
     if not facts.performance.metrics:
         return NEEDED
+    performance = facts.performance
+    areas = [arm.auc for finding in performance.findings for arm in finding.arms]
     rows = [
         [
             metric.words,
             say(metric.arm, ARMS),
-            say_number(metric.value, digits=3),
-            f"{say_number(metric.low, digits=3)} to {say_number(metric.high, digits=3)}",
+            say_number(metric.value, digits=digits),
+            f"{say_number(metric.low, digits=digits)} to {say_number(metric.high, digits=digits)}",
             _count(metric.n_images),
             _count(metric.n_subjects),
         ]
-        for metric in facts.performance.metrics
+        for metric in (*performance.metrics, *(area for area in areas if area))
+        for digits in [performance.digits if metric.has_unit else 3]
     ]
     head = ["Figure", "Network", "Value", "Interval", "Images", "Subjects"]
     lines = [head, ["---", "---", "---:", "---:", "---:", "---:"], *rows]

@@ -1,31 +1,23 @@
 """Performance as facts: metrics with intervals, curves, and comparisons in words."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medvision.domain.arms import is_ensemble, rank_arm
+from medvision.report.metric import Metric, has_unit
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
+from medvision.report.targets import (
+    FindingFacts,
+    ValueArm,
+    build_findings,
+    build_values,
+    is_of_all,
+    thin,
+)
 from medvision.report.words import ARMS, say, say_metric, say_number
 
 _MAIN_METRICS = ("auc", "auc_macro", "balanced_accuracy")
-_CURVE_POINTS = 400
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of one arm with its interval and counts."""
-
-    arm: str
-    metric: str
-    words: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n_images: int | None
-    n_subjects: int | None
-    n_positive: int | None
-    method: str
-    interval_by: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +36,11 @@ class Comparison:
     verdict: str
     verdict_short: str
     is_ensemble: bool
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether the figure is in the unit of a predicted value."""
+        return has_unit(self.metric)
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,18 @@ class PerformanceFacts:
     arms: tuple[ArmFacts, ...]
     histories: tuple[HistoryPoints, ...]
     confidence: float
+    task: str = "classification"
+    findings: tuple[FindingFacts, ...] = ()
+    finding_comparisons: tuple[Comparison, ...] = ()
+    values: tuple[ValueArm, ...] = ()
+
+    @property
+    def digits(self) -> int:
+        """Return the decimals that the figures are shown with: two in a hundred of a value's."""
+        value = next((abs(m.value) for m in self.main if m.value), 0.0)
+        if self.task != "regression" or not value:
+            return 3
+        return max(0, 2 - math.floor(math.log10(value)))
 
     def find(self, arm: str, metric: str) -> Metric | None:
         """Return one metric of one arm, None where it was not computed."""
@@ -103,31 +112,44 @@ class PerformanceFacts:
         return tuple(metric for metric in self.metrics if metric.metric == self.main_metric)
 
 
-def build_performance(sources: Sources, *, classes: Sequence[str]) -> PerformanceFacts:
+def build_performance(
+    sources: Sources, *, classes: Sequence[str], task: str = "classification"
+) -> PerformanceFacts:
     """Gather the evaluation's figures.
 
     Args:
         sources: Tables `metrics`, `comparison`, `roc`, `calibration`, `confusion`,
-            `thresholds`; histories.
-        classes: Class names in their order.
+            `thresholds`; of values `errors`; histories.
+        classes: Class names, or findings, in their order.
+        task: classification, multilabel or regression.
 
     Returns:
         Facts with the arms ordered transfer first.
     """
-    metrics = tuple(_build_metric(row) for row in _sort_by_arm(sources.table("metrics")))
+    every = tuple(_build_metric(row, task) for row in _sort_by_arm(sources.table("metrics")))
+    metrics = tuple(metric for metric in every if is_of_all(metric.metric, task))
+    compared = tuple(_build_comparison(row, task) for row in sources.table("comparison"))
     names = [metric.metric for metric in metrics]
     main = next((name for name in _MAIN_METRICS if name in names), names[0] if names else "")
     confidence = parse_number(str(sources.setting("evaluate", "confidence")))
     arms = list_unique(metric.arm for metric in metrics)
     return PerformanceFacts(
         main_metric=main,
-        main_words=say_metric(main),
+        main_words=say_metric(main, task),
         chance=0.5 if main in _MAIN_METRICS else None,
         metrics=metrics,
-        comparisons=tuple(_build_comparison(row) for row in sources.table("comparison")),
-        arms=tuple(_build_arm(sources, arm, classes=classes) for arm in arms),
+        comparisons=tuple(held for held in compared if is_of_all(held.metric, task)),
+        arms=tuple(_build_arm(sources, arm, classes=classes) for arm in arms)
+        if task == "classification"
+        else (),
         histories=_build_histories(sources),
         confidence=0.95 if confidence is None else confidence,
+        task=task,
+        findings=build_findings(sources, classes, metrics=every, arms=arms)
+        if task == "multilabel"
+        else (),
+        finding_comparisons=tuple(held for held in compared if not is_of_all(held.metric, task)),
+        values=build_values(sources, metrics=every, arms=arms) if task == "regression" else (),
     )
 
 
@@ -136,12 +158,12 @@ def _sort_by_arm(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: rank_arm(row["arm"]))
 
 
-def _build_metric(row: Row) -> Metric:
+def _build_metric(row: Row, task: str) -> Metric:
     """Return a row of metrics.tsv as a fact."""
     return Metric(
         arm=row["arm"],
         metric=row["metric"],
-        words=say_metric(row["metric"]),
+        words=say_metric(row["metric"], task),
         value=parse_number(row["value"]),
         low=parse_number(row["low"]),
         high=parse_number(row["high"]),
@@ -159,10 +181,10 @@ def _name_interval(method: str) -> str:
     return next((word for key, word in known.items() if key in method), "")
 
 
-def _build_comparison(row: Row) -> Comparison:
+def _build_comparison(row: Row, task: str) -> Comparison:
     """Return a row of comparison.tsv with its verdict in words."""
     difference, low, high = (parse_number(row[name]) for name in ("difference", "low", "high"))
-    words = say_metric(row["metric"])
+    words = say_metric(row["metric"], task)
     return Comparison(
         metric=row["metric"],
         words=words,
@@ -191,7 +213,8 @@ def _judge_briefly(low: float | None, high: float | None) -> str:
     return "Includes zero" if low <= 0 <= high else "Excludes zero"
 
 
-_LESS_IS_BETTER = {"Brier score"}
+_LESS_IS_BETTER = ("Brier score", "Mean absolute error", "Root mean squared error")
+_NEITHER_IS_BETTER = ("Bias", "Lower limit of agreement", "Upper limit of agreement")
 
 
 def _judge(
@@ -205,7 +228,9 @@ def _judge(
     span = f"{say_number(low, signed=True)} to {say_number(high, signed=True)}"
     if low <= 0 <= high:
         return f"The interval, {span}, includes zero: {name_a} did not demonstrably help here."
-    better = (difference > 0) != (words in _LESS_IS_BETTER)
+    if words in _NEITHER_IS_BETTER:
+        return f"The interval, {span}, excludes zero: the two differ."
+    better = (difference > 0) != words.startswith(_LESS_IS_BETTER)
     winner, loser = (name_a, name_b) if better else (name_b, name_a)
     return f"The interval, {span}, excludes zero: {winner} did better than {loser}."
 
@@ -222,19 +247,13 @@ def _build_arm(sources: Sources, arm: str, *, classes: Sequence[str]) -> ArmFact
     return ArmFacts(
         arm=arm,
         words=say(arm, ARMS),
-        roc=tuple(_thin(points)),
+        roc=thin(points),
         calibration=tuple(_build_bins(own["calibration"])),
         confusion=tuple(tuple(cells.get((a, b), 0) for b in classes) for a in classes)
         if cells
         else (),
         thresholds=tuple(value for value in thresholds if value is not None),
     )
-
-
-def _thin(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Keep a curve drawable: at most a few hundred points, first and last among them."""
-    step = max(1, -(-len(points) // _CURVE_POINTS))
-    return points[::step] + ([points[-1]] if points and (len(points) - 1) % step else [])
 
 
 def _build_bins(rows: Sequence[Row]) -> list[CalibrationBin]:

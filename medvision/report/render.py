@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from medvision.report.checklist import Checklist
 from medvision.report.comparing import ComparisonFacts
 from medvision.report.evidence import name_paragraph
 from medvision.report.facts import Facts
+from medvision.report.metric import Metric
 from medvision.report.model_card import ModelCard
 from medvision.report.overlay import build_palette
-from medvision.report.performance import Metric
 from medvision.report.quality import QualityRow
 from medvision.report.words import (
     ARMS,
@@ -29,6 +30,7 @@ from medvision.report.words import (
     say_number,
 )
 
+_PERFORMANCE = ("roc", "calibration", "findings", "scatter", "bland_altman")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -38,11 +40,13 @@ class Scale:
 
     low: float
     high: float
+    step: float = 0.1
 
     @property
     def ticks(self) -> list[float]:
-        """Return the tenths within the axis."""
-        return [n / 10 for n in range(round(10 * self.low), round(10 * self.high) + 1)]
+        """Return the steps within the axis."""
+        first, last = round(self.low / self.step), round(self.high / self.step)
+        return [round(n * self.step, 9) for n in range(first, last + 1)]
 
     def place(self, value: float) -> str:
         """Return a value's place; a margin keeps labels inside."""
@@ -79,7 +83,7 @@ def render_page(
     shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
     return environment.get_template("report.html.j2").render(
         facts=facts,
-        figures={"roc": None, "calibration": None, **figures},
+        figures={**dict.fromkeys(_PERFORMANCE), **figures},
         training=[p for name, p in figures.items() if name.startswith("training-")],
         cases=[(case, view) for case, view in shown if view is not None],
         tiles=_list_tiles(facts, pictures or {}),
@@ -206,8 +210,18 @@ def _choose_scale(metrics: Sequence[Metric], chance: float | None) -> Scale:
     """Return an axis in whole tenths that holds every interval and chance."""
     held = [v for m in metrics for v in (m.value, m.low, m.high) if v is not None]
     held += [] if chance is None else [chance]
+    if held and chance is None:
+        return _choose_round_scale(max(held))
     low = min([*held, 0.9])
     return Scale(max(0.0, int(10 * low) / 10), 1.0)
+
+
+def _choose_round_scale(highest: float) -> Scale:
+    """Return an axis from 0 in at most six round steps."""
+    rough = max(highest, 1e-9) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+    return Scale(0.0, step * math.ceil(highest / step), step)
 
 
 def _group_by_metric(metrics: Sequence[Metric]) -> list[tuple[str, list[Metric]]]:

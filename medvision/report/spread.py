@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.arms import rank_arm
+from medvision.report.metric import has_unit
 from medvision.report.sources import Row, Sources, parse_count, parse_number
+from medvision.report.targets import is_of_all
 from medvision.report.words import join_words, say_metric, say_number
 
 _SEED = "seed_"
@@ -23,6 +25,11 @@ class Spread:
     mean: float | None
     sd: float | None
     values: tuple[float | None, ...]
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether the figure is in the unit of a predicted value."""
+        return has_unit(self.metric)
 
 
 @dataclass(frozen=True)
@@ -49,15 +56,16 @@ class SpreadFacts:
         return tuple((w, tuple(row for row in self.rows if row.words == w)) for w in words)
 
 
-def build_spread(sources: Sources) -> SpreadFacts:
-    """Gather what each seed gave.
+def build_spread(sources: Sources, task: str = "classification") -> SpreadFacts:
+    """Gather what each seed gave; of several findings the means over them.
 
     Args:
         sources: Table `seeds`.
+        task: classification, multilabel or regression.
     """
     rows = sorted(sources.table("seeds"), key=lambda row: rank_arm(row["arm"]))
     columns = [name for name in (rows[0] if rows else ()) if name.startswith(_SEED)]
-    built = [_build_row(row, columns) for row in rows]
+    built = [_build_row(row, columns, task) for row in rows if is_of_all(row["metric"], task)]
     metrics = list(dict.fromkeys(row.metric for row in built))
     return SpreadFacts(
         tuple(name.removeprefix(_SEED) for name in columns),
@@ -65,7 +73,9 @@ def build_spread(sources: Sources) -> SpreadFacts:
     )
 
 
-def say_spread(facts: SpreadFacts, metric: str, *, words: str, arms: Mapping[str, str]) -> str:
+def say_spread(
+    facts: SpreadFacts, metric: str, *, words: str, arms: Mapping[str, str], digits: int = 2
+) -> str:
     """Say how one figure moves from seed to seed, or that one seed cannot tell.
 
     Args:
@@ -73,6 +83,7 @@ def say_spread(facts: SpreadFacts, metric: str, *, words: str, arms: Mapping[str
         metric: The figure.
         words: What it is called before a verb.
         arms: Arm to how it stands within a sentence.
+        digits: Decimals.
     """
     if facts.n_seeds == 1:
         return (
@@ -83,7 +94,8 @@ def say_spread(facts: SpreadFacts, metric: str, *, words: str, arms: Mapping[str
     if not held:
         return ""
     said = [
-        f"{say_number(row.mean)}{_PLUS_MINUS}{say_number(row.sd)} {arms.get(row.arm, row.arm)}"
+        f"{say_number(row.mean, digits=digits)}{_PLUS_MINUS}{say_number(row.sd, digits=digits)} "
+        f"{arms.get(row.arm, row.arm)}"
         for row in held
     ]
     return (
@@ -92,12 +104,12 @@ def say_spread(facts: SpreadFacts, metric: str, *, words: str, arms: Mapping[str
     )
 
 
-def _build_row(row: Row, columns: Sequence[str]) -> Spread:
+def _build_row(row: Row, columns: Sequence[str], task: str) -> Spread:
     """Return a row of seeds.tsv as a fact."""
     return Spread(
         arm=row["arm"],
         metric=row["metric"],
-        words=say_metric(row["metric"]),
+        words=say_metric(row["metric"], task),
         n_seeds=parse_count(row["n_seeds"]) or 0,
         mean=parse_number(row["mean"]),
         sd=parse_number(row["sd"]),

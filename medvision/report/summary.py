@@ -3,7 +3,8 @@
 from medvision.domain.arms import base_arm, is_ensemble
 from medvision.report.explanation import POINTING, ExplanationFacts, Rate
 from medvision.report.flow import CohortFacts
-from medvision.report.performance import Metric, PerformanceFacts
+from medvision.report.metric import Metric
+from medvision.report.performance import PerformanceFacts
 from medvision.report.spread import SpreadFacts, say_spread
 from medvision.report.words import ARMS, join_words, say, say_count, say_number, say_within
 
@@ -64,21 +65,21 @@ def summarise_briefly(
 
 def _say_data(cohort: CohortFacts) -> str:
     """What was analysed."""
-    classes = join_words([f"“{name}”" for name in cohort.classes])
     images, subjects = say_count(cohort.n_images, "image"), say_count(cohort.n_subjects, "subject")
     files = say_count(cohort.n_files, "input file")
     verb = "was" if cohort.n_refused == 1 else "were"
     return (
-        f"{images} of {subjects} in the classes {classes} were analysed, out of {files}, of which "
+        f"{images} of {subjects} {cohort.target} were analysed, out of {files}, of which "
         f"{cohort.n_refused} {verb} refused with a stated reason."
     )
 
 
-def say_interval(metric: Metric, *, confidence: float) -> str:
+def say_interval(metric: Metric, *, confidence: float, digits: int = 2) -> str:
     """Return an interval in words, such as `95% interval 0.86 to 0.98`."""
     if metric.low is None or metric.high is None:
         return "no interval"
-    return f"{100 * confidence:g}% interval {say_number(metric.low)} to {say_number(metric.high)}"
+    low, high = (say_number(value, digits=digits) for value in (metric.low, metric.high))
+    return f"{100 * confidence:g}% interval {low} to {high}"
 
 
 def _say_performance(performance: PerformanceFacts) -> str:
@@ -101,8 +102,10 @@ def _say_ensembles(performance: PerformanceFacts) -> str:
 
 def _list_main(performance: PerformanceFacts, *, are_ensembles: bool) -> list[str]:
     """Return the main figure of each arm with its interval."""
+    digits = performance.digits if performance.task == "regression" else 2
     return [
-        f"{say_number(m.value)} ({say_interval(m, confidence=performance.confidence)}) "
+        f"{say_number(m.value, digits=digits)} ("
+        f"{say_interval(m, confidence=performance.confidence, digits=digits)}) "
         f"{_say_arm(m.arm)}"
         for m in performance.main
         if is_ensemble(m.arm) is are_ensembles
@@ -113,7 +116,8 @@ def _say_spread(spread: SpreadFacts, performance: PerformanceFacts) -> str:
     """How far the main figure moves from seed to seed."""
     arms = {row.arm: _say_arm(row.arm) for row in spread.rows}
     words = _say_metric(performance.main_words)
-    return say_spread(spread, performance.main_metric, words=words, arms=arms)
+    digits = performance.digits if performance.task == "regression" else 2
+    return say_spread(spread, performance.main_metric, words=words, arms=arms, digits=digits)
 
 
 def _say_metric(words: str) -> str:

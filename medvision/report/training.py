@@ -38,7 +38,7 @@ def write_training(sources: Sources, cite: Cite) -> str:
             f"{get('learning_rate')}, weight decay {get('weight_decay')}, {_say_schedule(get)}), "
             f"stopping after {get('patience')} epochs without a better validation "
             f"{get('monitor')}; {say_count(n_seeds, 'seed')} per fold.",
-            *_list_more(get, cite),
+            *_list_more(get, cite, task=str(sources.setting("data", "task"))),
             *_list_scratch(sources, cite),
         ]
     )
@@ -63,21 +63,48 @@ def _say_schedule(get: Callable[[str], JsonValue]) -> str:
     return f"{course} after a linear warm-up of {length} epochs" if warm_up else course
 
 
-def _list_more(get: Callable[[str], JsonValue], cite: Cite) -> list[str]:
-    """Say what is off unless it was asked for."""
-    is_focal = get("loss") == "focal"
-    smoothing = get("label_smoothing")
-    imbalance = {
+def _say_loss(get: Callable[[str], JsonValue], cite: Cite, *, task: str) -> str:
+    """Name the loss, where it is not the usual one of classes."""
+    loss = str(get("loss"))
+    if loss == "focal":
+        of_each = " of each finding" if task == "multilabel" else ""
+        return (
+            f"The focal loss{of_each} {cite('focal')} with gamma {get('focal_gamma')} was fitted."
+        )
+    if task == "multilabel":
+        return (
+            "One logit per finding was fitted by its binary cross-entropy; findings not known of "
+            "an image were left out of the loss."
+        )
+    if task == "regression":
+        name = f"Huber's loss {cite('huber')}" if loss == "huber" else "the mean squared error"
+        return (
+            f"One value was fitted by {name}, in standard deviations from the mean of the training "
+            "images' values, which were undone in prediction."
+        )
+    return ""
+
+
+def _say_imbalance(imbalance: str, task: str) -> str:
+    """Name the remedy for what is rare; a value has none."""
+    if task == "regression":
+        return ""
+    if imbalance == "weights" and task == "multilabel":
+        return "Each finding's presence and absence were weighted by their rarity in the loss."
+    return {
         "weights": "Classes were weighted by their rarity in the loss.",
         "sampling": "Classes were sampled equally often.",
-    }.get(str(get("imbalance")), "")
+    }.get(imbalance, "")
+
+
+def _list_more(get: Callable[[str], JsonValue], cite: Cite, *, task: str) -> list[str]:
+    """Say what is off unless it was asked for."""
+    smoothing = get("label_smoothing")
     clip, ema = get("clip_norm"), get("ema")
     told = [
-        f"The focal loss {cite('focal')} with gamma {get('focal_gamma')} was fitted."
-        if is_focal
-        else "",
+        _say_loss(get, cite, task=task),
         f"Labels were smoothed by {smoothing} {cite('smoothing')}." if smoothing else "",
-        imbalance,
+        _say_imbalance(str(get("imbalance")), task),
         f"Gradients were clipped at norm {clip}." if clip else "",
         f"The weights' moving average (decay {ema}) was validated and kept {cite('ema')}."
         if ema

@@ -19,7 +19,23 @@ METRICS = {
     "specificity": "Specificity",
     "specificity_macro": "Specificity, mean over classes",
     "brier": "Brier score",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "r2": "R²",
+    "pearson_r": "Pearson correlation",
+    "bias": "Bias",
+    "loa_low": "Lower limit of agreement",
+    "loa_high": "Upper limit of agreement",
 }
+
+FINDINGS_METRICS = {
+    "auc_macro": "AUC, mean over findings",
+    "balanced_accuracy": "Balanced accuracy, mean over findings",
+    "sensitivity_macro": "Sensitivity, mean over findings",
+    "specificity_macro": "Specificity, mean over findings",
+    "brier": "Brier score, mean over findings",
+}
+"""Metrics of task multilabel that mean over its findings."""
 
 METHODS = {
     "integrated_gradients": "Integrated gradients",
@@ -128,6 +144,10 @@ RULES = {
     "correct": "drawn among the right predictions",
     "wrong": "drawn among the wrong predictions",
     "uncertain": "the least certain prediction",
+    "largest_error": "the largest error",
+    "large_error": "drawn among the third with the largest errors",
+    "middling_error": "drawn among the middle third of the errors",
+    "small_error": "drawn among the third with the smallest errors",
 }
 
 
@@ -136,12 +156,16 @@ def is_control(method: str) -> bool:
     return method.startswith("control_")
 
 
-def say_metric(name: str) -> str:
-    """Return a metric's words; `auc_glioma` is the AUC of class glioma."""
-    if name in METRICS:
-        return METRICS[name]
-    kind, _, label = name.partition("_")
-    return f"{METRICS[kind]}, {label}" if kind in METRICS and label else say(name, METRICS)
+def say_metric(name: str, task: str = "classification") -> str:
+    """Return a metric's words; `auc_glioma` is the AUC of class, or finding, glioma."""
+    known = METRICS | (FINDINGS_METRICS if task == "multilabel" else {})
+    if name in known:
+        return known[name]
+    kinds = [kind for kind in METRICS if name.startswith(f"{kind}_")]
+    if not kinds:
+        return say(name, METRICS)
+    kind = max(kinds, key=len)
+    return f"{METRICS[kind]}, {name.removeprefix(f'{kind}_')}"
 
 
 def say(code: str, words: dict[str, str]) -> str:

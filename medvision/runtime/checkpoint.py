@@ -6,9 +6,10 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
+from medvision.domain.labels import Task
 from medvision.domain.network_form import PLAIN, NetworkForm
 from medvision.errors import WeightsError
 from medvision.runtime.files import writing
@@ -31,6 +32,9 @@ class ModelMeta:
         classes: Labels in the order of the logits.
         medvision_version: Version that wrote the file.
         form: How images enter, and which layers are not as in the paper.
+        task: What the outputs are: logits of classes, a logit per finding, or one value.
+        scale: (mean, standard deviation) of the values of the training images, in their unit: the
+            output times the second, plus the first, is the value. None of other tasks.
     """
 
     backbone: str
@@ -39,12 +43,18 @@ class ModelMeta:
     classes: tuple[str, ...]
     medvision_version: str
     form: NetworkForm = PLAIN
+    task: Task = "classification"
+    scale: tuple[float, float] | None = None
 
     def as_text(self) -> dict[str, str]:
         """Return the metadata as safetensors holds it: text to text."""
         form = {} if self.form == PLAIN else {"form": json.dumps(asdict(self.form))}
+        task = {} if self.task == "classification" else {"task": self.task}
+        scale = {} if self.scale is None else {"scale": json.dumps(self.scale)}
         return {
             **form,
+            **task,
+            **scale,
             "backbone": self.backbone,
             "spatial_dims": str(self.spatial_dims),
             "channels": str(self.channels),
@@ -148,6 +158,8 @@ def parse_meta(text: Mapping[str, str], *, where: str) -> ModelMeta:
             classes=tuple(json.loads(text["classes"])),
             medvision_version=text["medvision_version"],
             form=_parse_form(text.get("form")),
+            task=_parse_task(text.get("task", "classification")),
+            scale=_parse_scale(text.get("scale")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
@@ -161,6 +173,21 @@ def _parse_form(text: str | None) -> NetworkForm:
         return PLAIN
     held = json.loads(text)
     return NetworkForm(**{**held, "mean": tuple(held["mean"]), "sd": tuple(held["sd"])})
+
+
+def _parse_task(text: str) -> Task:
+    """Return the task of a header; files without one are of classes."""
+    if text not in get_args(Task):
+        raise ValueError(f"task {text}")
+    return cast(Task, text)
+
+
+def _parse_scale(text: str | None) -> tuple[float, float] | None:
+    """Turn a header's JSON into mean and standard deviation."""
+    if text is None:
+        return None
+    mean, sd = json.loads(text)
+    return float(mean), float(sd)
 
 
 def load_model(path: Path, *, build: Callable[..., "nn.Module"]) -> tuple["nn.Module", ModelMeta]:

@@ -8,6 +8,7 @@ from snakemake.utils import validate
 
 from medvision import __version__
 from medvision.config.model import STEP_SECTIONS, ConfigError, build_study
+from medvision.config.task import PERFORMANCE_FIGURES
 from medvision.layout import STEPS, Layout
 
 
@@ -50,6 +51,12 @@ wildcard_constraints:
     worker=r"\d+",
     shard=r"\d+",
     shards=r"\d+",
+
+
+def performance_figures():
+    """The figures that show how well the task was done."""
+    names = PERFORMANCE_FIGURES[study.data.task]
+    return [figure(name, "Performance") for name in names]
 
 
 def config_of(step):

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from medvision.domain.labels import Classes
 from medvision.errors import ExplanationError
 from medvision.explain.selection import select_cases
 
@@ -37,7 +38,8 @@ def make_rows(n_true_positive=20, n_false_negative=2, n_false_positive=3, n_true
 
 
 def select(rows, *, images=9, seed=5, positive="yes"):
-    return select_cases(rows, positive=positive, images=images, seed=seed)
+    classes = Classes(("no", "yes"), positive)
+    return select_cases(rows, classes=classes, images=images, seed=seed)
 
 
 def count_rules(selection):

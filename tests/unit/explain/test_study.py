@@ -10,6 +10,7 @@ from explain_nets import SIDE, Detector, make_lesion_image
 from torch import nn
 
 from medvision.config.sections import ExplainSection
+from medvision.domain.labels import Classes
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
@@ -84,7 +85,7 @@ def explain(network=None, *, spatial_dims=3, load=load_image, **changes):
 
     outcome = explain_predictions(
         make_predictions(),
-        "nodule",
+        Classes(CLASSES, "nodule"),
         load_image=lambda case: load(case, spatial_dims=spatial_dims),
         load_network=load_network,
         save_map=save_map,

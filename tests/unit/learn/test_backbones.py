@@ -115,7 +115,7 @@ def test_unknown_name_is_refused_with_the_known_ones():
         build("vgg", 2)
 
 
-@pytest.mark.parametrize(("spatial_dims", "n_classes"), [(4, 2), (2, 1)])
+@pytest.mark.parametrize(("spatial_dims", "n_classes"), [(4, 2), (2, 0)])
 def test_impossible_numbers_are_refused(spatial_dims, n_classes):
     with pytest.raises(ConfigError, match="must be"):
         build("small", spatial_dims, n_classes=n_classes)

@@ -402,13 +402,13 @@ def test_full_disk_is_told_as_such_and_leaves_no_half_row(study, monkeypatch):
 
 def test_loss_of_a_whole_class_stops_with_its_reasons(study):
     result = study.write(["a", "b", "nan-1", "flat-1"])
-    labels = {"a": "no", "b": "no", "nan-1": "yes", "flat-1": "yes"}
+    labels = {"a": ("no",), "b": ("no",), "nan-1": ("yes",), "flat-1": ("yes", "no")}
     with pytest.raises(DataError, match="none of 2 left in class yes"):
         check_classes_left(labels, result)
 
 
 def test_class_that_keeps_an_image_passes():
-    labels = {"a": "no", "b": "yes", "c": "yes"}
+    labels = {"a": ("no",), "b": ("yes",), "c": ("yes",)}
     check_classes_left(labels, write_result(["a", "b"]))
 
 

@@ -1,0 +1,184 @@
+"""An evaluation of any task from its predictions: what `evaluate` writes and an audit repeats."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from medvision.cli._evaluated_classes import (
+    COMPARISON_COLUMNS,
+    METRICS_COLUMNS,
+    Table,
+    describe_evaluation,
+    list_spreads,
+    list_tables,
+    say_difference,
+    say_estimate,
+    say_spread,
+)
+from medvision.config.sections import EvaluateSection
+from medvision.domain.arms import ALL_SEEDS
+from medvision.domain.evaluation import evaluate_predictions
+from medvision.domain.labels import Classes
+from medvision.domain.multilabel import FindingsEvaluation, evaluate_findings
+from medvision.domain.record import JsonValue
+from medvision.domain.regression import ValueEvaluation, evaluate_values
+
+ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
+_OF_FINDING = ("roc", "calibration", "confusion", "thresholds")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The content of metrics.json, and the tables beside it by name."""
+
+    facts: dict[str, JsonValue]
+    tables: Mapping[str, Table]
+
+
+def evaluate(
+    rows: Sequence[Mapping[str, str]],
+    groups: Mapping[str, str],
+    *,
+    classes: Classes,
+    section: EvaluateSection,
+) -> Evaluated:
+    """Evaluate predictions by the study's task.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`.
+        groups: image_id to the group of subjects that is resampled as one.
+        classes: Classes, findings, or the value's name.
+        section: Settings of the statistics.
+
+    Raises:
+        DataError: Predictions are missing, not numbers, or not of the same images.
+    """
+    settings = dict(section)
+    drawn = {name: settings[name] for name in ("confidence", "n_resamples")}
+    if classes.task == "multilabel":
+        return _join_findings(evaluate_findings(rows, groups, classes=classes, **settings), **drawn)
+    if classes.task == "regression":
+        own = {name: value for name, value in settings.items() if name != "calibration_bins"}
+        return _join_values(evaluate_values(rows, groups, classes=classes, **own), **drawn)
+    result = evaluate_predictions(rows, groups, classes=classes, **settings)
+    return Evaluated(describe_evaluation(result, **drawn), list_tables(result))
+
+
+def _join_findings(result: FindingsEvaluation, *, confidence: float, n_resamples: int) -> Evaluated:
+    """Join what is known of each finding, the finding named in every row."""
+    each = {name: list_tables(held) for name, held in result.findings.items()}
+    tables: dict[str, Table] = {
+        kind: (
+            [{**row, "finding": name} for name, held in each.items() for row in held[kind][0]],
+            (*next(iter(each.values()))[kind][1], "finding"),
+        )
+        for kind in _OF_FINDING
+    }
+    first = next(iter(result.findings.values()))
+    facts: dict[str, JsonValue] = {
+        "task": "multilabel",
+        "classes": list(result.classes.names),
+        "n_images": result.counts.n_images,
+        "n_subjects": result.counts.n_subjects,
+        "n_clusters": result.counts.n_clusters,
+        "n_unknown": dict(result.n_unknown),
+        "n_folds": first.n_folds,
+        "n_repeats": first.n_repeats,
+        "n_inner": first.n_inner,
+        "seeds": list(first.seeds),
+        "confidence": confidence,
+        "n_resamples": n_resamples,
+        "arms": _describe_arms(result),
+        "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
+        "findings": {
+            name: describe_evaluation(held, confidence=confidence, n_resamples=n_resamples)
+            for name, held in result.findings.items()
+        },
+        "sentences": _build_sentences(
+            result,
+            names={"auc_macro": "mean AUC over the findings"},
+            confidence=confidence,
+        ),
+    }
+    return Evaluated(facts, _list_estimates(result) | tables)
+
+
+def _join_values(result: ValueEvaluation, *, confidence: float, n_resamples: int) -> Evaluated:
+    """Return the statistics of a value, and each test image's error."""
+    name = result.classes.names[0]
+    images = list(zip(result.image_ids, result.subjects, strict=True))
+    rows = [
+        {
+            "arm": arm,
+            "image_id": image_id,
+            "subject": subject,
+            "value": true,
+            "predicted": predicted,
+            "error": predicted - true,
+        }
+        for arm, points in result.points.items()
+        for (image_id, subject), (true, predicted) in zip(images, points.tolist(), strict=True)
+    ]
+    facts: dict[str, JsonValue] = {
+        "task": "regression",
+        "value": name,
+        "n_images": result.counts.n_images,
+        "n_subjects": result.counts.n_subjects,
+        "n_clusters": result.counts.n_clusters,
+        "n_folds": result.n_folds,
+        "n_repeats": len({place.repeat for place in result.places}),
+        "n_inner": len({place.inner for place in result.places}),
+        "seeds": [*sorted({place.seed for place in result.places} - {ALL_SEEDS})],
+        "confidence": confidence,
+        "n_resamples": n_resamples,
+        "arms": _describe_arms(result),
+        "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
+        "sentences": _build_sentences(
+            result,
+            names={"mae": f"mean absolute error of {name}", "r2": "R²"},
+            confidence=confidence,
+        ),
+    }
+    return Evaluated(facts, _list_estimates(result) | {"errors": (rows, ERROR_COLUMNS)})
+
+
+def _list_estimates(result: FindingsEvaluation | ValueEvaluation) -> dict[str, Table]:
+    """Return the tables that every task has."""
+    return {
+        "metrics": ([asdict(item) for item in result.estimates], METRICS_COLUMNS),
+        "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
+        "seeds": list_spreads(result.spreads),
+    }
+
+
+def _describe_arms(result: FindingsEvaluation | ValueEvaluation) -> dict[str, JsonValue]:
+    """Return each arm's figures by name, and seed by seed."""
+    arms = dict.fromkeys(item.arm for item in result.estimates)
+    return {
+        arm: {
+            "metrics": {
+                item.metric: cast(JsonValue, asdict(item))
+                for item in result.estimates
+                if item.arm == arm
+            },
+            "seeds": [
+                cast(JsonValue, row) for row in list_spreads(result.spreads)[0] if row["arm"] == arm
+            ],
+        }
+        for arm in arms
+    }
+
+
+def _build_sentences(
+    result: FindingsEvaluation | ValueEvaluation, *, names: Mapping[str, str], confidence: float
+) -> list[JsonValue]:
+    """Say the main figures in words, each with its interval and counts."""
+    level, main = f"{confidence:.0%} interval", next(iter(names))
+    told = [item for item in result.estimates if item.metric in names]
+    spreads = [item for item in result.spreads if item.metric == main and item.mean is not None]
+    compared = [item for item in result.differences if item.metric == main]
+    return [
+        *(say_estimate(item, names[item.metric], level=level) for item in told),
+        *(say_spread(item, names[main]) for item in spreads),
+        *(say_difference(item, names[main], level=level) for item in compared),
+    ]

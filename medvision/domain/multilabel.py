@@ -1,0 +1,257 @@
+"""Evaluation of several findings: each as a study of its own, and their means over all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.bootstrap import Weights, draw_weights
+from medvision.domain.estimate import Difference, Estimate
+from medvision.domain.evaluation import Evaluation, HeldOut, build_test, evaluate_test
+from medvision.domain.findings import parse_findings
+from medvision.domain.labels import Classes
+from medvision.domain.macro import (
+    MACRO,
+    average_spreads,
+    rename_differences,
+    rename_estimates,
+    rename_spreads,
+)
+from medvision.domain.metrics import Replicates
+from medvision.domain.prediction import (
+    Indices,
+    group_rows,
+    number_clusters,
+    read_cell,
+    sort_rows,
+)
+from medvision.domain.resampled import (
+    Counts,
+    Joined,
+    Statistics,
+    join_resamples,
+    list_differences,
+    list_estimates,
+)
+from medvision.domain.spread import SeedSpread
+from medvision.domain.statistic import ArmTest, compute_statistics
+from medvision.errors import DataError
+
+_METHODS = {
+    "auc_macro": "mean over findings of the AUC",
+    "balanced_accuracy": "mean over findings of the mean of sensitivity and specificity",
+    "sensitivity_macro": "mean over findings of the share found of those that have it",
+    "specificity_macro": "mean over findings of the share of those without it that are called so",
+    "brier": "mean over findings of the mean squared error of the probability",
+}
+
+
+@dataclass(frozen=True)
+class FindingsEvaluation:
+    """All that is known of the arms on held-out subjects, of several findings.
+
+    Args:
+        classes: The findings.
+        findings: Finding to its evaluation on the images of which it is known.
+        estimates: Means over the findings, then those of each finding.
+        differences: Between arms, in the same order.
+        spreads: From seed to seed, in the same order.
+        counts: Of all images.
+        n_unknown: Finding to the test images of which it is not known.
+    """
+
+    classes: Classes
+    findings: Mapping[str, Evaluation]
+    estimates: tuple[Estimate, ...]
+    differences: tuple[Difference, ...]
+    spreads: tuple[SeedSpread, ...]
+    counts: Counts
+    n_unknown: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Everyone:
+    """The test images of one round: all of them, whatever is known of each."""
+
+    position: Mapping[str, int]
+    subjects: tuple[str, ...]
+    folds: Indices
+    clusters: Indices
+
+
+def evaluate_findings(
+    rows: Sequence[Mapping[str, str]],
+    groups: Mapping[str, str],
+    *,
+    classes: Classes,
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+    calibration_bins: int,
+) -> FindingsEvaluation:
+    """Evaluate every arm on its test images, finding by finding and over all findings.
+
+    A finding is evaluated exactly as a study of this finding alone would be, on the images of which
+    it is known, its threshold fixed on validation. The means over findings are of the same subjects
+    in each resample, drawn within fold, so that findings that go together count as such.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`.
+        groups: image_id to the group of subjects that is resampled as one.
+        classes: The findings.
+        n_resamples: Number of bootstrap resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+        calibration_bins: Bins of the calibration curve.
+
+    Returns:
+        Estimates with intervals and differences; each finding's curves and counts.
+
+    Raises:
+        DataError: Predictions are missing, not numbers, or not of the same images.
+
+    Source:
+        Macro averages as in Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002.
+    """
+    truth = parse_findings([read_cell(row, "label") for row in rows], classes.names)
+    tests = {
+        name: _build_test(rows, groups, name=name, truth=truth[:, index])
+        for index, name in enumerate(classes.names)
+    }
+    findings = {
+        name: evaluate_test(
+            test,
+            n_resamples=n_resamples,
+            confidence=confidence,
+            seed=seed,
+            calibration_bins=calibration_bins,
+        )
+        for name, test in tests.items()
+    }
+    everyone = _gather(rows, groups)
+    joined = _join(tests, everyone, n_resamples=n_resamples, confidence=confidence, seed=seed)
+    n_images = joined.counts.n_images
+    return FindingsEvaluation(
+        classes=classes,
+        findings=findings,
+        estimates=(*list_estimates(joined), *rename_estimates(findings)),
+        differences=(*list_differences(joined), *rename_differences(findings)),
+        spreads=(*average_spreads(findings), *rename_spreads(findings)),
+        counts=joined.counts,
+        n_unknown={name: n_images - held.n_images for name, held in findings.items()},
+    )
+
+
+def _build_test(
+    rows: Sequence[Mapping[str, str]],
+    groups: Mapping[str, str],
+    *,
+    name: str,
+    truth: NDArray[np.float64],
+) -> HeldOut:
+    """Return the test of one finding, as one of two classes, on the images that know it."""
+    absent = f"no {name}"
+    own: list[Mapping[str, str]] = []
+    for row, there in zip(rows, truth.tolist(), strict=True):
+        if np.isnan(there):
+            continue
+        probability = _read_probability(row, name)
+        own.append(
+            {
+                **{key: row[key] for key in _PLACES},
+                "label": name if there else absent,
+                f"probability_{name}": repr(probability),
+                f"probability_{absent}": repr(1 - probability),
+                f"logit_{name}": read_cell(row, f"logit_{name}"),
+                f"logit_{absent}": "0",
+            }
+        )
+    return build_test(own, groups, classes=Classes((absent, name), name))
+
+
+_PLACES = ("arm", "fold", "repeat", "part", "inner", "seed", "split", "image_id", "subject")
+
+
+def _read_probability(row: Mapping[str, str], name: str) -> float:
+    """Return the probability of a finding."""
+    text = read_cell(row, f"probability_{name}")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(
+            f"predictions: probability_{name} must be a number, got another text."
+        ) from error
+
+
+def _gather(rows: Sequence[Mapping[str, str]], groups: Mapping[str, str]) -> _Everyone:
+    """Return the test images of the first arm's first round."""
+    held = {key: own for key, own in group_rows(rows).items() if key[2] == "test"}
+    if not held:
+        raise DataError("predictions: test images must be predicted, got none.")
+    ordered = sort_rows(held[min(held)], where="predictions")
+    image_ids = [row["image_id"] for row in ordered]
+    subjects = tuple(row["subject"] for row in ordered)
+    return _Everyone(
+        position={name: n for n, name in enumerate(image_ids)},
+        subjects=subjects,
+        folds=np.array([int(read_cell(row, "part")) for row in ordered], dtype=np.intp),
+        clusters=number_clusters(image_ids, subjects, groups=groups),
+    )
+
+
+def _join(
+    tests: Mapping[str, HeldOut],
+    everyone: _Everyone,
+    *,
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+) -> Joined:
+    """Compute the means over the findings on the data and on common resamples."""
+    first = next(iter(tests.values()))
+    counts = Counts(
+        len(everyone.position), len(set(everyone.subjects)), len(np.unique(everyone.clusters))
+    )
+    values, replicates = join_resamples(
+        {
+            arm: _average({name: test.arms[arm] for name, test in tests.items()}, everyone)
+            for arm in first.arms
+        },
+        draw_weights(
+            [str(cluster) for cluster in everyone.clusters],
+            everyone.folds,
+            # Within fold alone: the findings together would part the subjects into strata of one.
+            labels=np.zeros(counts.n_images, dtype=np.intp),
+            n_resamples=n_resamples,
+            seed=seed,
+        ),
+        n_images=counts.n_images,
+    )
+    arm = next(iter(first.arms.values()))
+    over = f"; each the mean over {arm.counted}" if len(arm.rounds) > 1 else ""
+    reason = "a finding is there, or absent, in no test image of a fold"
+    return Joined(
+        values=values,
+        replicates=replicates,
+        counts=counts,
+        confidence=confidence,
+        methods={name: f"{text}{over}" for name, text in _METHODS.items()},
+        undefined=dict.fromkeys(_METHODS, reason),
+    )
+
+
+def _average(arms: Mapping[str, ArmTest], everyone: _Everyone) -> Statistics:
+    """Return what computes the means over the findings of one arm."""
+    places = {
+        name: np.array([everyone.position[each] for each in arm.rounds[0].image_ids])
+        for name, arm in arms.items()
+    }
+
+    def compute(weights: Weights) -> dict[str, Replicates]:
+        each = [compute_statistics(arm, weights[:, places[name]]) for name, arm in arms.items()]
+        return {
+            macro: np.mean([found[of] for found in each], axis=0) for macro, of in MACRO.items()
+        }
+
+    return compute

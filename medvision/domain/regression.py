@@ -1,0 +1,296 @@
+"""Evaluation of predicted values: errors, agreement and correlation, each with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.arms import is_ensemble, rank_arm
+from medvision.domain.bootstrap import Weights, draw_weights
+from medvision.domain.estimate import Difference, Estimate
+from medvision.domain.labels import Classes
+from medvision.domain.metrics import Replicates
+from medvision.domain.prediction import (
+    Indices,
+    Round,
+    check_comparable,
+    describe_rounds,
+    group_rows,
+    name_set,
+    number_clusters,
+    read_cell,
+    read_columns,
+    sort_rows,
+)
+from medvision.domain.resampled import (
+    Counts,
+    Joined,
+    Statistics,
+    join_resamples,
+    list_differences,
+    list_estimates,
+)
+from medvision.domain.spread import SeedSpread, describe_spread
+from medvision.domain.values import Values
+
+LIMIT_SD = 1.96
+"""Standard deviations from the bias to a limit of agreement: 95 % of normal errors lie within."""
+
+METHODS = {
+    "mae": "mean absolute error",
+    "rmse": "root of the mean squared error",
+    "r2": "1 minus the squared errors' sum over that of the values about their mean",
+    "pearson_r": "Pearson's correlation of true and predicted value",
+    "bias": "mean of predicted minus true value",
+    "loa_low": f"bias minus {LIMIT_SD} standard deviations of the errors",
+    "loa_high": f"bias plus {LIMIT_SD} standard deviations of the errors",
+}
+"""Statistic to how it is computed."""
+
+_UNDEFINED = {
+    **dict.fromkeys(METHODS, "fewer than two test images"),
+    "r2": "all true values are equal",
+    "pearson_r": "all true or all predicted values are equal",
+}
+
+
+@dataclass(frozen=True)
+class ValuePredictions:
+    """The values that one arm predicts in one round of one split.
+
+    Args:
+        image_ids: (N,) names, sorted.
+        subjects: (N,) pseudonyms.
+        folds: (N,) part of the cohort that the training tests.
+        true: (N,) true values.
+        predicted: (N,) predicted ones, in the same unit.
+    """
+
+    image_ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    folds: Indices
+    true: Values
+    predicted: Values
+
+
+@dataclass(frozen=True)
+class ValueEvaluation:
+    """All that is known of the arms' predicted values on held-out subjects.
+
+    Args:
+        classes: Names the value.
+        estimates: Of each arm and statistic.
+        differences: Between arms.
+        spreads: From seed to seed.
+        image_ids: (N,) test images.
+        subjects: (N,) pseudonyms.
+        points: Arm to (N, 2): true value, and the mean of the predicted ones over the rounds.
+        counts: Whom they are of.
+        n_folds: Parts that were tested.
+        places: The rounds that there are.
+    """
+
+    classes: Classes
+    estimates: tuple[Estimate, ...]
+    differences: tuple[Difference, ...]
+    spreads: tuple[SeedSpread, ...]
+    image_ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    points: Mapping[str, NDArray[np.float64]]
+    counts: Counts
+    n_folds: int
+    places: tuple[Round, ...]
+
+
+def evaluate_values(
+    rows: Sequence[Mapping[str, str]],
+    groups: Mapping[str, str],
+    *,
+    classes: Classes,
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+) -> ValueEvaluation:
+    """Evaluate every arm on its test images.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`: label is the true value, predicted the other.
+        groups: image_id to the group of subjects that is resampled as one.
+        classes: Names the value.
+        n_resamples: Number of bootstrap resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Estimates with intervals and differences; with several rounds their means.
+
+    Raises:
+        DataError: Predictions are missing, not finite numbers, or not of the same images.
+
+    Source:
+        Limits of agreement: Bland and Altman 1986, doi:10.1016/S0140-6736(86)90837-8.
+    """
+    arms = _build_arms(rows)
+    first = next(iter(arms.values()))
+    images, clusters = (
+        first[0][1],
+        number_clusters(first[0][1].image_ids, first[0][1].subjects, groups=groups),
+    )
+    values, replicates = join_resamples(
+        {arm: _average([each for _, each in rounds]) for arm, rounds in arms.items()},
+        draw_weights(
+            [str(cluster) for cluster in clusters],
+            images.folds,
+            labels=np.zeros(len(clusters), dtype=np.intp),
+            n_resamples=n_resamples,
+            seed=seed,
+        ),
+        n_images=len(clusters),
+    )
+    joined = Joined(
+        values=values,
+        replicates=replicates,
+        counts=Counts(len(clusters), len(set(images.subjects)), len(np.unique(clusters))),
+        confidence=confidence,
+        methods=_describe_methods([place for place, _ in first]),
+        undefined=_UNDEFINED,
+    )
+    return ValueEvaluation(
+        classes=classes,
+        estimates=tuple(list_estimates(joined)),
+        differences=tuple(list_differences(joined)),
+        spreads=_list_spreads(arms),
+        image_ids=images.image_ids,
+        subjects=images.subjects,
+        points={arm: _average_points([each for _, each in own]) for arm, own in arms.items()},
+        counts=joined.counts,
+        n_folds=len(np.unique(images.folds)),
+        places=tuple(place for place, _ in first),
+    )
+
+
+def _describe_methods(rounds: Sequence[Round]) -> dict[str, str]:
+    """Say how each statistic is computed, rounds included."""
+    counted = describe_rounds(rounds)
+    over = f"; mean over {counted}" if counted else ""
+    return {name: f"{text}{over}" for name, text in METHODS.items()}
+
+
+def compute_value_statistics(
+    true: Values, predicted: Values, *, weights: Weights
+) -> dict[str, Replicates]:
+    """Compute every statistic of predicted values on every resample.
+
+    Args:
+        true: (N,) true values.
+        predicted: (N,) predicted ones.
+        weights: (R, N) how often each image counts in each resample; ones for the data.
+
+    Returns:
+        Name, as in `METHODS`, to (R,) values; NaN where undefined.
+    """
+    n = weights.sum(axis=1)
+    errors = predicted - true
+    # About fixed points near their means: sums of squares of what is large cancel badly.
+    x, y = true - true.mean(), predicted - predicted.mean()
+    mean_x, mean_y, bias = (weights @ held / n for held in (x, y, errors))
+    centred = errors - errors.mean()
+    spread = weights @ centred**2 - n * (weights @ centred / n) ** 2
+    squares = weights @ errors**2
+    of_x = _clear(weights @ x**2 - n * mean_x**2, true)
+    of_y = _clear(weights @ y**2 - n * mean_y**2, predicted)
+    together = weights @ (x * y) - n * mean_x * mean_y
+    sd = np.sqrt(_divide(np.maximum(spread, 0.0), n - 1))
+    return {
+        "mae": weights @ np.abs(errors) / n,
+        "rmse": np.sqrt(squares / n),
+        "r2": 1 - _divide(squares, of_x),
+        "pearson_r": _divide(together, np.sqrt(of_x * of_y)),
+        "bias": bias,
+        "loa_low": bias - LIMIT_SD * sd,
+        "loa_high": bias + LIMIT_SD * sd,
+    }
+
+
+_LEAST = 1e-20
+"""Share of the squared values below which a sum of squares is nothing but rounding."""
+
+
+def _clear(squares: Replicates, values: Values) -> Replicates:
+    """Return sums of squares about a mean, 0 where all values are equal but for rounding."""
+    limit = _LEAST * len(values) * float((values**2).max())
+    result: Replicates = np.where(squares > limit, squares, 0.0)
+    return result
+
+
+def _divide(numerator: Replicates, denominator: Replicates) -> Replicates:
+    """Divide, with NaN where there is nothing to divide by."""
+    result: Replicates = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
+
+
+def _build_arms(
+    rows: Sequence[Mapping[str, str]],
+) -> dict[str, list[tuple[Round, ValuePredictions]]]:
+    """Gather each arm's test predictions, transfer first, and check that they are comparable."""
+    held: dict[str, list[tuple[Round, ValuePredictions]]] = {}
+    for key, own in sorted(group_rows(rows).items()):
+        arm, place, split = key
+        if split == "test":
+            held.setdefault(arm, []).append((place, _build(own, where=name_set(key))))
+    check_comparable(held)
+    return {arm: held[arm] for arm in sorted(held, key=rank_arm)}
+
+
+def _build(rows: Sequence[Mapping[str, str]], *, where: str) -> ValuePredictions:
+    """Turn the rows of one arm, round and split into arrays."""
+    ordered = sort_rows(rows, where=where)
+    values = read_columns(ordered, ["label", "predicted"])
+    return ValuePredictions(
+        image_ids=tuple(row["image_id"] for row in ordered),
+        subjects=tuple(row["subject"] for row in ordered),
+        folds=np.array([int(read_cell(row, "part")) for row in ordered], dtype=np.intp),
+        true=values[:, 0],
+        predicted=values[:, 1],
+    )
+
+
+def _average(rounds: Sequence[ValuePredictions]) -> Statistics:
+    """Return what computes the mean of each statistic over the rounds."""
+
+    def compute(weights: Weights) -> dict[str, Replicates]:
+        found = [compute_value_statistics(r.true, r.predicted, weights=weights) for r in rounds]
+        return {name: np.mean([each[name] for each in found], axis=0) for name in METHODS}
+
+    return compute
+
+
+def _average_points(rounds: Sequence[ValuePredictions]) -> NDArray[np.float64]:
+    """Return each image's true value and the mean of those predicted, (N, 2)."""
+    predicted = np.mean([each.predicted for each in rounds], axis=0)
+    return np.stack([rounds[0].true, predicted], axis=1)
+
+
+def _list_spreads(
+    arms: Mapping[str, Sequence[tuple[Round, ValuePredictions]]],
+) -> tuple[SeedSpread, ...]:
+    """Return the spread of every statistic of every single network's arm."""
+    singles = {arm: own for arm, own in arms.items() if not is_ensemble(arm)}
+    return tuple(spread for arm, own in singles.items() for spread in _spread(arm, own))
+
+
+def _spread(arm: str, rounds: Sequence[tuple[Round, ValuePredictions]]) -> list[SeedSpread]:
+    """Return each statistic of one arm seed by seed; of several rounds of a seed their mean."""
+    ones = np.ones((1, len(rounds[0][1].true)))
+    found = {
+        seed: _average([each for place, each in rounds if place.seed == seed])(ones)
+        for seed in sorted({place.seed for place, _ in rounds})
+    }
+    return [
+        describe_spread(
+            arm, name, values={seed: float(held[name][0]) for seed, held in found.items()}
+        )
+        for name in METHODS
+    ]
