@@ -201,6 +201,7 @@ class Fold:
     """As much of a study's data as the last step of prediction looks at."""
 
     classes = ("benign", "nodule")
+    task = "classification"
 
     def __init__(self, **labels):
         self.labels = labels
