@@ -224,7 +224,7 @@ def _judge(
     difference, low, high = interval
     if difference is None or low is None or high is None:
         return "No interval could be computed, so the difference cannot be judged."
-    name_a, name_b = (say(arm, ARMS).lower() for arm in (arm_a, arm_b))
+    name_a, name_b = _name_pair(arm_a, arm_b)
     span = f"{say_number(low, signed=True)} to {say_number(high, signed=True)}"
     if low <= 0 <= high:
         return f"The interval, {span}, includes zero: {name_a} did not demonstrably help here."
@@ -233,6 +233,13 @@ def _judge(
     better = (difference > 0) != words.startswith(_LESS_IS_BETTER)
     winner, loser = (name_a, name_b) if better else (name_b, name_a)
     return f"The interval, {span}, excludes zero: {winner} did better than {loser}."
+
+
+def _name_pair(arm_a: str, arm_b: str) -> tuple[str, str]:
+    """Return two arms as they stand within a sentence."""
+    if is_ensemble(arm_a) and not is_ensemble(arm_b):
+        return "the ensemble", "its single networks"
+    return say(arm_a, ARMS).lower(), say(arm_b, ARMS).lower()
 
 
 def _build_arm(sources: Sources, arm: str, *, classes: Sequence[str]) -> ArmFacts:

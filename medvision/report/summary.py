@@ -137,7 +137,11 @@ def _say_comparison(performance: PerformanceFacts) -> str:
     if not found:
         return ""
     held = found[0]
-    return f"Paired on the same subjects, the difference in {_say_metric(held.words)} was " + (
+    metric = _say_metric(held.words)
+    if held.is_ensemble:
+        metric = f"{say_within(held.words)} between the ensemble and its single networks"
+    return (
+        f"Paired on the same subjects, the difference in {metric} was "
         f"{say_number(held.difference, signed=True)}. {held.verdict}"
     )
 

@@ -110,6 +110,21 @@ def test_an_ensemble_is_told_apart_and_is_never_the_headline() -> None:
     assert "Do the networks of all seeds do better together?" in html
     assert "Ensemble with transfer learning" in html
     assert any("not the ensemble" in limit for limit in facts.limits)
+    assert facts.performance.comparisons[-1].verdict.endswith(
+        (
+            "the ensemble did better than its single networks.",
+            "the ensemble did not demonstrably help here.",
+        )
+    )
+    alone = replace(
+        make_study(ensemble="seeds"),
+        tables={
+            **make_study(ensemble="seeds").tables,
+            "comparison": make_study(ensemble="seeds").tables["comparison"][-1:],
+        },
+    )
+    said = " ".join(build(alone)[0].summary)
+    assert "between the ensemble and its single networks was" in said
 
 
 def test_temperatures_are_shown_with_the_number_that_they_were_fitted_on() -> None:
