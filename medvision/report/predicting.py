@@ -80,15 +80,16 @@ def write_prediction(sources: Sources, cite: Cite) -> str:
         return sources.setting("predict", name)
 
     told = []
+    what = "values" if sources.setting("data", "task") == "regression" else "probabilities"
     views = get("views")
     if isinstance(views, list) and views:
         told.append(
-            "Probabilities of each image were averaged over the image itself and fixed views of it "
-            f"{cite('views')}: {_say_views(views, sources)}."
+            f"The {what} predicted of each image were averaged over the image itself and fixed "
+            f"views of it {cite('views')}: {_say_views(views, sources)}."
         )
     if get("ensemble") == "seeds":
         told.append(
-            "As an arm of its own, the probabilities of each arm's networks of all seeds were "
+            f"As an arm of its own, the {what} that each arm's networks of all seeds predict were "
             f"averaged {cite('ensemble')}."
         )
     if get("temperature") == "fit":
@@ -112,7 +113,7 @@ def list_prediction_limits(facts: PredictionFacts, *, is_explained: bool) -> tup
     limits = []
     if is_explained and facts.views:
         limits.append(
-            "Probabilities are means over views of an image; an attribution explains the network "
+            "Predictions are means over views of an image; an attribution explains the network "
             "on the image itself."
         )
     if is_explained and facts.has_ensemble:
