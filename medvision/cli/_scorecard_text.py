@@ -77,18 +77,15 @@ def say_saving(saved: Saving, card: Scorecard) -> str:
     """
     smallest, largest = min(card.sizes.values()), max(card.sizes.values())
     if saved.needed is None:
-        needed = f"more than {_say_size(largest)} (not reached)"
+        needed = f"more than {_say_size(largest)} train subjects, not reached"
     elif saved.is_at_most:
-        needed = f"no more than {_say_size(smallest)}, the smallest share"
+        needed = f"no more than {_say_size(smallest)} train subjects, the smallest share"
     else:
-        needed = _say_size(saved.needed)
+        needed = f"{_say_size(saved.needed)} train subjects"
     low = f"more than {_say_size(largest)}" if saved.low is None else _say_size(saved.low)
     high = f"more than {_say_size(largest)}" if saved.high is None else _say_size(saved.high)
     between = f"{low}" if low == high else f"{low} to {high}"
-    return (
-        f"For that AUC scratch needs {needed} train subjects "
-        f"({card.confidence:.0%} interval {between})."
-    )
+    return f"For that AUC scratch needs {needed} ({card.confidence:.0%} interval {between})."
 
 
 def brief_saving(saved: Saving, card: Scorecard) -> str:
