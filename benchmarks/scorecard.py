@@ -69,17 +69,15 @@ def configure_radiographs(folder: Path, data: Path) -> Values:
 
 
 def configure_phantom() -> Values:
-    """Return the settings of the phantom study: 120 subjects, half of them tested."""
-    size, spacing_mm = [48, 48, 16], [6.0, 6.0, 8.0]
+    """Return the settings of the phantom study: half of the subjects are tested."""
     return {
-        "phantom": {"subjects": 120, "size": size, "faults": False},
+        "phantom": {"faults": False},
         "ingest": {"workers": 1},
         "cohort": {"folds": 2, "near_duplicates": "off"},
-        "preprocess": {"size": size, "spacing_mm": spacing_mm},
         "model": {"backbone": "small", "weights": "none"},
-        "pretrain": {"images": 1200, "epochs": 4},
-        "train": {"epochs": 10},
-        "scorecard": {**SCORECARD, "sources": ["pretrain"]},
+        "pretrain": {"images": 1200},
+        "train": {"epochs": 8},
+        "scorecard": {**SCORECARD, "sources": ["pretrain"], "fractions": [0.25, 1.0]},
     }
 
 

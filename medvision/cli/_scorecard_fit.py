@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Table = list[dict[str, JsonValue]]
 
+_MOST_COMPARED = 500
+"""Validation images on which representations are compared, at most."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -202,7 +205,9 @@ def _compare(task: Task, job: Job, trained: Trained) -> Table:
     from medvision.learn.backbones import blocks
 
     parts = blocks(job.settings.model.backbone)
-    examples = job.data.examples(job.data.select(job.fold, "validation"))
+    chosen = job.data.select(job.fold, "validation")
+    # Evenly over the names: products of all pairs of images are held in memory.
+    examples = job.data.examples(chosen[:: -(-len(chosen) // _MOST_COMPARED)])
     start, _ = build_model(job, task.seed, watch=Watch("start"))
     before, after = (
         compute_activations(model.to(job.device), examples, blocks=parts, device=job.device)

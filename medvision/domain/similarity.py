@@ -7,8 +7,13 @@ from numpy.typing import NDArray
 
 from medvision.errors import DataError
 
-Features = NDArray[np.float64]
-"""(N, P) float64: one row per image, one column per channel."""
+Features = NDArray[np.floating]
+"""(N, P) floats: one row per image, one column per channel and place."""
+
+Kernel = NDArray[np.float64]
+"""(N, N) float64: products of the images' centred features."""
+
+_ROUNDING = 1e-12
 
 _FEWEST = 4
 """Images that the debiased estimator needs."""
@@ -56,43 +61,40 @@ def compute_similarity(first: Features, second: Features) -> Similarity:
         raise DataError(
             f"similarity: both must be of the same images, got {len(first)} and {len(second)}."
         )
-    x, y = _centre(first), _centre(second)
+    k, m = _build_kernel(first), _build_kernel(second)
     return Similarity(
-        plain=_compare(_plain_hsic(x, y), _plain_hsic(x, x), _plain_hsic(y, y)),
+        plain=_compare(float((k * m).sum()), float((k**2).sum()), float((m**2).sum())),
         debiased=None
-        if len(x) < _FEWEST
-        else _compare(_unbiased_hsic(x, y), _unbiased_hsic(x, x), _unbiased_hsic(y, y)),
-        n_images=len(x),
+        if len(k) < _FEWEST
+        else _compare(_unbiased_hsic(k, m), _unbiased_hsic(k, k), _unbiased_hsic(m, m)),
+        n_images=len(k),
     )
 
 
-def _centre(features: Features) -> Features:
-    """Return features of mean 0 and, since scale does not matter, of size 1."""
+def _build_kernel(features: Features) -> Kernel:
+    """Return the kernel of features of mean 0 and, since scale does not matter, of size 1."""
     if not np.isfinite(features).all():
         raise DataError("similarity: features must be finite, got NaN or infinity.")
-    centred = features.astype(np.float64) - features.astype(np.float64).mean(axis=0)
+    exact = features.astype(np.float64)
+    centred = exact - exact.mean(axis=0)
     size = float(np.abs(centred).max(initial=0.0))
-    scale = float(np.abs(features).max(initial=0.0))
     # What is left of a constant after rounding is no variation.
-    if size <= 1e-12 * scale or size == 0:
-        return np.zeros_like(centred)
-    result: Features = centred / size
-    return result
+    if size <= _ROUNDING * float(np.abs(exact).max(initial=0.0)):
+        return np.zeros((len(exact), len(exact)))
+    centred /= size
+    kernel: Kernel = centred @ centred.T
+    return kernel
 
 
-def _plain_hsic(x: Features, y: Features) -> float:
-    """Return the squared size of the cross-covariance, up to a factor that cancels."""
-    return float(((x.T @ y) ** 2).sum())
-
-
-def _unbiased_hsic(x: Features, y: Features) -> float:
-    """Return the unbiased HSIC of linear kernels, in time linear in N, up to a factor."""
-    n = len(x)
-    own_x, own_y = (x**2).sum(axis=1), (y**2).sum(axis=1)
-    rows_x, rows_y = x @ x.sum(axis=0) - own_x, y @ y.sum(axis=0) - own_y
-    pairs = _plain_hsic(x, y) - float(own_x @ own_y)
-    total = float(rows_x.sum() * rows_y.sum()) / ((n - 1) * (n - 2))
-    return pairs + total - 2 * float(rows_x @ rows_y) / (n - 2)
+def _unbiased_hsic(k: Kernel, m: Kernel) -> float:
+    """Return the unbiased HSIC of two kernels, up to a factor that cancels."""
+    n = len(k)
+    # Without the diagonals.
+    own_k, own_m = np.diag(k), np.diag(m)
+    rows_k, rows_m = k.sum(axis=1) - own_k, m.sum(axis=1) - own_m
+    pairs = float((k * m).sum() - own_k @ own_m)
+    total = float(rows_k.sum() * rows_m.sum()) / ((n - 1) * (n - 2))
+    return pairs + total - 2 * float(rows_k @ rows_m) / (n - 2)
 
 
 def _compare(cross: float, own_x: float, own_y: float) -> float | None:

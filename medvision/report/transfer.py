@@ -155,8 +155,8 @@ def describe_transfer(sources: Sources, cite: Callable[[str], str]) -> str:
         f"seeds at once {cite('pigeonhole')}; comparisons were corrected by Holm's method "
         f"{cite('holm')}. Subjects saved are read off the curve from scratch, made to rise, "
         f"linearly in the logarithm of the number. What training moved is linear CKA {cite('cka')} "
-        f"of each block's output, averaged over the grid, on validation images; debiased "
-        f"{cite('hsic')} where so said."
+        f"of each block's output, at places evenly spread over its grid, on validation images; "
+        f"debiased {cite('hsic')} where so said."
     )
 
 

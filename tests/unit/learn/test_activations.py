@@ -7,6 +7,7 @@ from fits import examples
 from torch import nn
 from toy_study import make_images
 
+from medvision.domain.similarity import compute_similarity
 from medvision.learn.activations import compute_activations
 from medvision.learn.backbones import BACKBONES, blocks, build_backbone
 from medvision.runtime.seeds import seed_everything
@@ -26,7 +27,7 @@ class InPlace(nn.Module):
         return self.b(self.act(self.a(images))).mean((2, 3))
 
 
-def test_activations_are_channel_means_before_what_follows_in_place():
+def test_activations_are_taken_at_even_places_before_what_follows_in_place():
     images, labels = make_images(11, seed=1, spatial_dims=2)
     model = InPlace()
     found = compute_activations(
@@ -35,10 +36,38 @@ def test_activations_are_channel_means_before_what_follows_in_place():
     with torch.no_grad():
         first = model.a(torch.from_numpy(images))
         second = model.b(first.clamp(min=0))
-    assert [each.shape for each in found] == [(11, 3), (11, 2)]
-    assert found[0] == pytest.approx(first.mean((2, 3)).numpy(), abs=1e-6)
-    assert found[1] == pytest.approx(second.mean((2, 3)).numpy(), abs=1e-6)
+    # The middles of four stretches of 14 and of 12 voxels.
+    places = {14: [1, 5, 8, 12], 12: [1, 4, 7, 10]}
+    for held, whole in zip(found, (first, second), strict=True):
+        at = places[whole.shape[-1]]
+        wanted = whole[:, :, at][:, :, :, at].flatten(1)
+        assert held == pytest.approx(wanted.numpy(), abs=1e-6)
     assert (found[0] < 0).any()
+
+
+def test_a_grid_smaller_than_the_sample_is_taken_whole():
+    images, labels = make_images(3, seed=1, spatial_dims=3)
+    model = nn.Sequential(nn.Conv3d(1, 2, 3, stride=7), nn.Flatten(), nn.LazyLinear(2))
+    model(torch.from_numpy(images))
+    (found,) = compute_activations(model, examples(images, labels), blocks=(("0",),), device=CPU)
+    with torch.no_grad():
+        assert found == pytest.approx(model[0](torch.from_numpy(images)).flatten(1).numpy())
+
+
+def test_two_random_first_layers_are_told_apart():
+    """Means over the grid would call any two of them equal: they are the image's own mean."""
+    images, labels = make_images(40, seed=1, spatial_dims=2)
+    held = examples(images, labels)
+    plain, pooled = [], []
+    for seed in (0, 1):
+        seed_everything(seed)
+        layer = nn.Conv2d(1, 8, 3)
+        model = nn.Sequential(layer, nn.Flatten(), nn.Linear(8 * 14 * 14, 2))
+        plain += compute_activations(model, held, blocks=(("0",),), device=CPU)
+        with torch.no_grad():
+            pooled.append(layer(torch.from_numpy(images)).mean((2, 3)).numpy())
+    assert compute_similarity(*pooled).plain > 0.99
+    assert compute_similarity(*plain).plain < 0.95
 
 
 @pytest.mark.parametrize("name", ["small", "squeezenet1_1", "resnet18"])
