@@ -57,9 +57,11 @@ def make_sources(
     )
 
 
-def make_measured(*, n_images: int = len(IMAGES), n_flagged: int = 3) -> Sources:
+def make_measured(
+    *, n_images: int = len(IMAGES), n_flagged: int = 3, explained: int = 0
+) -> Sources:
     """A study with one image left out and some flagged."""
-    sources = make_sources(explained=0)
+    sources = make_sources(explained=explained)
     names = [*IMAGES, *(f"sub-more-{n:05x}_img-{n:012x}" for n in range(n_images - len(IMAGES)))]
     cohort = [
         {"image_id": n, "subject": n[:14], "label": "nodule", "modality": "CT"} for n in names

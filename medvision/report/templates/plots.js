@@ -84,7 +84,7 @@ const makePlot = (figure) => {
   const options = () => ({
     ...measure(),
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 14, 0, 0],
     cursor: { drag: { x: false, y: false, setScale: false }, points: { show: held.series.length <= 4, size: 7 }, dataIdx: (_, s, n) => (s ? nearest(held.series[s - 1].y, n) ?? n : n) },
     scales: { x: { time: false, ...(held.range ? { range: held.range } : {}) }, y: held.range ? { range: held.range } : { range: [0, 1.05 * held.top || 1] } },
     axes: [axis(held.x_label, 26), axis(held.y_label, 34)],
