@@ -13,10 +13,9 @@ from medvision.domain.estimate import (
     build_estimates,
     resample,
 )
-from medvision.domain.evaluation import _build_arms
+from medvision.domain.evaluation import build_test
 from medvision.domain.labels import Classes
-from medvision.domain.operating import fit_thresholds
-from medvision.domain.prediction import Indices, build_predictions
+from medvision.domain.prediction import Indices
 from medvision.domain.statistic import ArmTest
 from medvision.errors import DataError
 
@@ -148,7 +147,13 @@ def _count_overlap(
 
 
 def _check_classes(a: StudyTest, b: StudyTest) -> None:
-    """Refuse studies that do not predict the same."""
+    """Refuse studies that do not predict the same, and tasks that are not compared here."""
+    if a.classes.task != "classification":
+        raise DataError(
+            f"{a.name}: what is predicted must be a class to compare studies, got a study of "
+            f"{a.classes.task}.",
+            "hold their evaluate/metrics.tsv side by side; their intervals are not paired.",
+        )
     if a.classes != b.classes:
         told = [", ".join(study.classes.names) or "none" for study in (a, b)]
         raise DataError(
@@ -183,9 +188,7 @@ def _check_labels(a: Mapping[str, Row], b: Mapping[str, Row], *, shared: frozens
 def _build_shared(study: StudyTest, shared: frozenset[str]) -> dict[str, ArmTest]:
     """Return a study's arms on the shared images; validation stays whole, for the thresholds."""
     rows = [row for row in study.rows if row["split"] != "test" or row["image_id"] in shared]
-    predictions = build_predictions(rows, study.classes.names)
-    thresholds = fit_thresholds(predictions, study.classes)
-    return _build_arms(predictions, study.groups, classes=study.classes, thresholds=thresholds)
+    return dict(build_test(rows, study.groups, classes=study.classes).arms)
 
 
 def _list_arms(a: Mapping[str, ArmTest], b: Mapping[str, ArmTest]) -> list[tuple[str, str]]:

@@ -16,9 +16,8 @@ def build_metadata(facts: Facts) -> dict[str, JsonValue]:
         facts: All facts of the report.
 
     Returns:
-        `library_name`, `pipeline_tag`, `tags`, `metrics` and, where there are
-        figures, `model-index`; figures have three
-        digits, and each its interval and counts under `args`.
+        `library_name`, `pipeline_tag`, `tags`, `metrics` and, where there are figures,
+        `model-index`; figures have three digits, each with its interval and counts in `args`.
 
     Source:
         The model card specification of huggingface/hub-docs.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TypedDict
 
-from medvision.report.evidence import EVIDENCE
+from medvision.report.evidence import EVIDENCE, Evidence
 from medvision.report.facts import Facts
 
 CHECKLISTS = ("tripod_ai", "claim")
@@ -149,9 +149,18 @@ def _fill(held: _ChecklistText, facts: Facts) -> Checklist:
     return Checklist(held["key"], held["title"], held["citation"], items)
 
 
+def _choose(names: list[str], facts: Facts) -> Evidence:
+    """Return the first of several that the facts hold, such as what a task has in another's place.
+
+    Where none is held it is the first.
+    """
+    held = [EVIDENCE[name] for name in names]
+    return next((each for each in held if each.holds(facts)), held[0])
+
+
 def _fill_item(item: _ItemText, facts: Facts) -> ChecklistItem:
     """Judge one item."""
-    evidence = [EVIDENCE[name] for name in item["evidence"]]
+    evidence = [_choose(names.split("/"), facts) for names in item["evidence"]]
     found = [held for held in evidence if held.holds(facts)]
     is_whole = len(found) == len(evidence) and not item["authors"]
     state = "authors" if not found else "answered" if is_whole else "part"

@@ -86,6 +86,10 @@ EVIDENCE: dict[str, Evidence] = {
     ),
     "curves": Evidence("curves", "Discrimination and calibration", _has_curves),
     "thresholds": Evidence("confusion", "Confusion, thresholds", _has_thresholds),
+    "findings": Evidence(
+        "findings", "Finding by finding", lambda facts: bool(facts.performance.findings)
+    ),
+    "agreement": Evidence("agreement", "Agreement", lambda facts: bool(facts.performance.values)),
     "confusion": Evidence(
         "confusion",
         "Confusion",

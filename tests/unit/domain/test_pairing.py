@@ -120,6 +120,16 @@ def test_studies_of_different_classes_are_refused() -> None:
         compare_studies(a, other, **BOOTSTRAP)
 
 
+def test_studies_of_values_are_refused_with_a_way_on() -> None:
+    a, b = make_study("A", noise=1, seed=0), make_study("B", noise=1, seed=1)
+    values = Classes(("age",), None, "regression")
+    with pytest.raises(DataError, match="got a study of regression") as caught:
+        compare_studies(
+            StudyTest("A", a.rows, {}, values), StudyTest("B", b.rows, {}, values), **BOOTSTRAP
+        )
+    assert "metrics.tsv" in caught.value.hint
+
+
 def test_an_image_with_two_truths_is_refused_and_not_named() -> None:
     a, b = make_study("A", noise=1, seed=0), make_study("B", noise=1, seed=1)
     rows = [dict(row) for row in b.rows]

@@ -33,6 +33,45 @@ STUDIES = {
 }
 
 
+def make_findings() -> Sources:
+    """The study as one of a single finding."""
+    sources = make_sources(explained=0)
+    rows = [
+        {**row, "metric": name}
+        for row in sources.table("metrics")
+        if row["metric"] == "auc"
+        for name in ("auc_macro", "auc_nodule")
+    ]
+    roc = [{**row, "finding": "nodule"} for row in sources.table("roc")]
+    tables = {**sources.tables, "metrics": rows, "roc": roc, "comparison": []}
+    summary = {"classes": ["nodule"], "positive": None, "task": "multilabel"}
+    return replace(sources, tables=tables, documents={"cohort_summary": summary})
+
+
+def make_values() -> Sources:
+    """The study as one of a value."""
+    sources = make_sources(explained=0)
+    rows = [{**row, "metric": "mae"} for row in sources.table("metrics") if row["metric"] == "auc"]
+    errors = [{"arm": "transfer", "value": str(n), "predicted": str(n + 1)} for n in range(9)]
+    empty = dict.fromkeys(("roc", "calibration", "confusion", "thresholds", "comparison"), ())
+    labels = {
+        name: [{**row, "label": str(n % 7)} for n, row in enumerate(sources.table(name))]
+        for name in ("cohort", "folds")
+    }
+    tables = {**sources.tables, **empty, **labels, "metrics": rows, "errors": errors}
+    summary = {"classes": ["age"], "positive": None, "task": "regression"}
+    return replace(sources, tables=tables, documents={"cohort_summary": summary})
+
+
+STUDIES |= {"findings": make_findings(), "values": make_values()}
+
+
+@pytest.mark.parametrize(("name", "anchor"), [("findings", "findings"), ("values", "agreement")])
+def test_another_task_has_its_own_figures_in_the_place_of_curves(name: str, anchor: str) -> None:
+    places = [place.anchor for place in find_item(build(STUDIES[name]), "tripod-ai", "23a").places]
+    assert places == ["performance", anchor]
+
+
 def build(sources: Sources) -> Facts:
     return build_facts(sources, title="A study", author=None)
 
@@ -116,7 +155,9 @@ def test_the_lists_are_whole_and_name_only_known_evidence() -> None:
         numbers[name] = [item["item"] for item in held["items"]]
         assert "doi:" in held["citation"]
         for item in held["items"]:
-            assert set(item["evidence"]) <= set(EVIDENCE)
+            assert {name for names in item["evidence"] for name in names.split("/")} <= set(
+                EVIDENCE
+            )
             assert item["evidence"] or item["authors"]
     assert numbers["claim"] == [str(n) for n in range(1, 45)]
     assert len(numbers["tripod_ai"]) == len(set(numbers["tripod_ai"])) == 52
@@ -132,7 +173,8 @@ def test_all_evidence_is_used_by_some_item() -> None:
         for item in json.loads(
             files("medvision.report").joinpath("checklists", f"{key}.json").read_text()
         )["items"]
-        for name in item["evidence"]
+        for names in item["evidence"]
+        for name in names.split("/")
     }
     assert used == set(EVIDENCE)
 
