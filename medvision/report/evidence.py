@@ -46,13 +46,17 @@ def _has_thresholds(facts: Facts) -> bool:
 
 def _is_balanced(facts: Facts) -> bool:
     """Tell whether the configuration balanced the classes, which the methods then say."""
+    if facts.cohort.task == "regression":
+        return False
     train = facts.provenance.settings.get("train")
     asked = train.get("imbalance") if isinstance(train, dict) else None
     return asked in ("weights", "sampling") and _is_written(facts.methods, "Training")
 
 
 def _has_curves(facts: Facts) -> bool:
-    return any(arm.roc or arm.calibration for arm in facts.performance.arms)
+    performance = facts.performance
+    drawn = any(arm.roc or arm.calibration for arm in performance.arms)
+    return drawn or any(arm.roc for finding in performance.findings for arm in finding.arms)
 
 
 def _has_interval(facts: Facts) -> bool:

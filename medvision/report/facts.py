@@ -61,7 +61,9 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         The facts; no picture, no path, no clock.
     """
     cohort = build_cohort(sources)
-    performance = build_performance(sources, classes=cohort.classes, task=cohort.task)
+    performance = build_performance(
+        sources, classes=cohort.classes, task=cohort.task, value=cohort.value
+    )
     explanation = build_explanation(sources, confidence=performance.confidence, task=cohort.task)
     spread, prediction = build_spread(sources, cohort.task), build_prediction(sources)
     transfer = build_transfer(sources)
@@ -117,7 +119,7 @@ def _list_limits(
     cohort: CohortFacts, performance: PerformanceFacts, *, is_phantom: bool
 ) -> tuple[str, ...]:
     """Say what this study cannot show."""
-    has_thresholds = any(arm.thresholds for arm in performance.arms)
+    has_thresholds = any(arm.thresholds for arm in performance.arms) or performance.findings
     chosen = "Thresholds and stopping were" if has_thresholds else "Stopping was"
     limits = [
         "Performance is internal: all subjects come from one data set, and no external cohort "

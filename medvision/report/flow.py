@@ -230,7 +230,8 @@ def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ..
     gone = {row["image_id"] for row in rejected}
     analysed = [row for row in cohort if row["image_id"] not in gone]
     files = [row for row in sources.table("sources") if row["verdict"] == "converted"]
-    by_class = ", ".join(f"{n} {name}" for name, n in count_labels(analysed, classes))
+    several = "with " if sources.document("cohort_summary").get("task") == "multilabel" else ""
+    by_class = ", ".join(f"{n} {several}{name}" for name, n in count_labels(analysed, classes))
     return (
         FlowStep("Input", len(sources.table("sources")), "files", "", _tally_left(sources)),
         FlowStep(

@@ -113,7 +113,7 @@ class PerformanceFacts:
 
 
 def build_performance(
-    sources: Sources, *, classes: Sequence[str], task: str = "classification"
+    sources: Sources, *, classes: Sequence[str], task: str = "classification", value: str = ""
 ) -> PerformanceFacts:
     """Gather the evaluation's figures.
 
@@ -122,6 +122,7 @@ def build_performance(
             `thresholds`; of values `errors`; histories.
         classes: Class names, or findings, in their order.
         task: classification, multilabel or regression.
+        value: What the value of a regression is called.
 
     Returns:
         Facts with the arms ordered transfer first.
@@ -135,7 +136,7 @@ def build_performance(
     arms = list_unique(metric.arm for metric in metrics)
     return PerformanceFacts(
         main_metric=main,
-        main_words=say_metric(main, task),
+        main_words=f"{say_metric(main, task)}{f' of {value}' if value else ''}",
         chance=0.5 if main in _MAIN_METRICS else None,
         metrics=metrics,
         comparisons=tuple(held for held in compared if is_of_all(held.metric, task)),

@@ -41,7 +41,7 @@ def draw_findings(findings: Sequence[FindingFacts]) -> Picture:
     def draw(axes: Axes) -> None:
         for row, finding in enumerate(findings):
             for n, arm in enumerate(finding.arms):
-                y = -row + 0.3 * ((n_arms - 1) / 2 - n)
+                y = -row + min(0.3, 0.8 / n_arms) * ((n_arms - 1) / 2 - n)
                 colour, metric = choose_colour(arm.arm, position=n), arm.auc
                 if metric is None or metric.value is None:
                     continue
@@ -58,7 +58,7 @@ def draw_findings(findings: Sequence[FindingFacts]) -> Picture:
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=True, axis="x")
         if n_arms > 1:
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_arms)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(2, n_arms))
 
     alt = "AUC of each finding. " + "; ".join(f"{f.name}: {_say_areas(f)}" for f in findings)
     height_in = 0.75 + max(2, len(findings)) * n_arms * _ROW_IN
@@ -104,7 +104,9 @@ def draw_agreement(arms: Sequence[ValueArm], name: str) -> Picture:
         axes.set_xlabel(f"Mean of true and predicted {name}")
         axes.set_ylabel("Predicted − true")
         axes.grid(visible=True, axis="y")
-        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.14), ncols=len(arms))
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.1, 1), ncols=min(2, len(arms)), fontsize=6.5
+        )
 
     told = [
         f"{arm.words}: bias {say_number(arm.bias[0], signed=True)}, limits of agreement "

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from browser import Page, find_chromium, open_browser
 from reports import make_grids, make_sources
+from target_reports import make_target_sources
 
 from medvision.report.case import build_case_view
 from medvision.report.facts import build_facts
@@ -22,6 +23,18 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for n, case in enumerate(facts.explanation.cases)
     }
     path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(build_report(facts, views=views).html)
+    return path
+
+
+@pytest.fixture(scope="module", params=["multilabel", "regression"])
+def target_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    facts = build_facts(make_target_sources(request.param), title="A study", author=None)
+    views = {
+        case.image_id: build_case_view(case.image_id, make_grids(n))
+        for n, case in enumerate(facts.explanation.cases)
+    }
+    path = tmp_path_factory.mktemp("targets") / "report.html"
     path.write_text(build_report(facts, views=views).html)
     return path
 
@@ -76,3 +89,17 @@ def test_a_planted_error_and_request_are_found(page_file: Path, tmp_path: Path) 
         page.open(broken)
         assert not page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
         assert list_faults(page)
+
+
+@pytest.mark.parametrize("width", [1280, 390], ids=["desk", "phone"])
+def test_the_page_of_findings_or_a_value_loads_whole_and_fits(
+    target_file: Path, tmp_path: Path, width: int
+) -> None:
+    with open_browser(CHROMIUM or "", tmp_path) as page:
+        page.open(target_file, width=width)
+        assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        drawn = "[...document.querySelectorAll('#performance figure svg')]"
+        assert page.evaluate(f"{drawn}.length") >= 2
+        assert page.evaluate(f"{drawn}.every(s => s.getBoundingClientRect().width > 100)")
+        assert list_faults(page) == []
