@@ -54,9 +54,7 @@ def _is_balanced(facts: Facts) -> bool:
 
 
 def _has_curves(facts: Facts) -> bool:
-    performance = facts.performance
-    drawn = any(arm.roc or arm.calibration for arm in performance.arms)
-    return drawn or any(arm.roc for finding in performance.findings for arm in finding.arms)
+    return any(arm.roc or arm.calibration for arm in facts.performance.arms)
 
 
 def _has_interval(facts: Facts) -> bool:
