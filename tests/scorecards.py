@@ -21,14 +21,20 @@ STRENGTHS = {
 BLOCKS = ("features.norm0", "features.transition1", "features.norm5")
 
 
-def make_scorecard(*, n_seeds: int = 5, n_subjects: int = 72, arms=tuple(STRENGTHS)):
-    """Return the content of `compare/scorecard.json`."""
+def compute_card(*, n_seeds: int = 5, n_subjects: int = 72, arms=tuple(STRENGTHS), n_resamples=300):
+    """Return the statistics of drawn predictions."""
     cells = [
         Cell(arm, fraction, size, _draw(strength, place, n_seeds=n_seeds, n=n_subjects))
         for place, arm in enumerate(arms)
         for fraction, size, strength in zip(FRACTIONS, SIZES, STRENGTHS[arm], strict=True)
     ]
-    card = compute_scorecard(cells, {}, classes=CLASSES, n_resamples=300, confidence=0.95, seed=3)
+    how = {"n_resamples": n_resamples, "confidence": 0.95, "seed": 3}
+    return compute_scorecard(cells, {}, classes=CLASSES, **how)
+
+
+def make_scorecard(*, n_seeds: int = 5, arms=tuple(STRENGTHS)):
+    """Return the content of `compare/scorecard.json`."""
+    card = compute_card(n_seeds=n_seeds, arms=arms)
     trainings = [
         {"fold": str(fold), "fraction": f"{fraction:g}", "is_exceeded": "false"}
         for fold in range(3)

@@ -37,8 +37,8 @@ def _say_finding(card: Scorecard) -> str:
     family = f"{n} {'comparison' if n == 1 else 'comparisons'} with scratch"
     rest = f"on {card.n_test_subjects} test subjects with {_count(len(card.seeds), 'seed')}"
     sides = {
-        word: [held for held in card.advantages if held.verdict == word]
-        for word in ("ahead", "behind")
+        words: [held for held in card.advantages if held.verdict == verdict]
+        for verdict, words in (("ahead", "ahead of scratch"), ("behind", "behind scratch"))
     }
     if not any(sides.values()):
         return (
@@ -46,8 +46,8 @@ def _say_finding(card: Scorecard) -> str:
             f"Holm's correction, {rest}."
         )
     found = [
-        f"{word} of scratch: " + ", ".join(f"{h.arm} at {_say_share(h.fraction)}" for h in held)
-        for word, held in sides.items()
+        f"{words}: " + ", ".join(f"{h.arm} at {_say_share(h.fraction)}" for h in held)
+        for words, held in sides.items()
         if held
     ]
     n_shown = sum(len(held) for held in sides.values())

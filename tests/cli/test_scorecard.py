@@ -1,6 +1,7 @@
 """`medvision scorecard` and `compare`: paired, nested, resumable, apart from the study itself."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -258,6 +259,31 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(finished, tmp_path, m
     for name in ("predictions", "trainings", "cka", "subsets"):
         one, other = (folder(s, "scratch") / f"{name}.tsv" for s in (finished, study))
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_job_told_to_stop_within_a_training_goes_on_from_that_step(
+    finished, tmp_path, monkeypatch
+):
+    import medvision.runtime.stopping as module
+
+    study = make(tmp_path)
+    asked = []
+
+    @contextmanager
+    def heed():
+        def should_stop() -> bool:
+            asked.append(1)
+            return len(asked) == 11
+
+        yield should_stop
+
+    monkeypatch.setattr(module, "heed_sigterm", heed)
+    assert call(study, "scorecard", "--arm", "scratch", "--fold", "0").exit_code == 75
+    states = list(folder(study, "scratch").rglob("state.pt"))
+    assert len(states) == 3
+    train(study, "scratch")
+    one, other = (folder(s, "scratch") / "predictions.tsv" for s in (finished, study))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_what_was_trained_under_other_settings_is_trained_again(tmp_path, monkeypatch):
