@@ -1,6 +1,7 @@
 """Random changes of a batch: drawn first, then applied, so that each can be replayed."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -104,17 +105,22 @@ def draw_parameters(
     )
 
 
-def apply_parameters(batch: torch.Tensor, parameters: AugmentParameters) -> torch.Tensor:
-    """Apply drawn changes to a batch.
+def apply_parameters(
+    batch: torch.Tensor, parameters: AugmentParameters, *, rows: Sequence[int] | None = None
+) -> torch.Tensor:
+    """Apply drawn changes to a batch, or to some images of one as if all were there.
 
     Args:
         batch: (B, C, I, J[, K]) float32 on any device; not changed.
-        parameters: What `draw_parameters` returned for B images.
+        parameters: What `draw_parameters` returned for the whole batch.
+        rows: Positions of the B images in the whole batch; it is whole when omitted.
 
     Returns:
         The changed batch, of the same shape, type and device; bit-equal at each replay on the same
         kind of device.
     """
+    held = list(range(len(batch)) if rows is None else rows)
+    n_images, parameters = len(parameters.gains), _select(parameters, held)
     moved = torch.stack(
         [
             _shift_image(_flip_image(image, axes), shift)
@@ -130,8 +136,21 @@ def apply_parameters(batch: torch.Tensor, parameters: AugmentParameters) -> torc
     if not parameters.noise_sd:
         return scaled
     generator = torch.Generator(device=batch.device).manual_seed(parameters.noise_seed)
-    noise = torch.randn(batch.shape, generator=generator, dtype=batch.dtype, device=batch.device)
-    return scaled + parameters.noise_sd * noise
+    shape = (n_images, *batch.shape[1:])
+    noise = torch.randn(shape, generator=generator, dtype=batch.dtype, device=batch.device)
+    return scaled + parameters.noise_sd * (noise if rows is None else noise[held])
+
+
+def _select(parameters: AugmentParameters, rows: Sequence[int]) -> AugmentParameters:
+    """Return the changes of some images."""
+    return replace(
+        parameters,
+        flips=tuple(parameters.flips[row] for row in rows),
+        shifts_voxels=tuple(parameters.shifts_voxels[row] for row in rows),
+        turns_deg=tuple(parameters.turns_deg[row] for row in rows),
+        zooms=tuple(parameters.zooms[row] for row in rows),
+        gains=tuple(parameters.gains[row] for row in rows),
+    )
 
 
 def _draw_evenly(reach: float, count: int, generator: torch.Generator) -> torch.Tensor:

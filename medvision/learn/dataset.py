@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Concatenate, Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,11 @@ from medvision.runtime.shards import StoredArrays
 
 Imbalance = Literal["none", "weights", "sampling"]
 
-Transform = Callable[[Tensor, torch.Generator], Tensor]
-"""(images (B, C, I, J[, K]), generator) -> changed images of the same shape."""
+Transform = Callable[Concatenate[Tensor, torch.Generator, ...], Tensor]
+"""(images (B, C, I, J[, K]), generator) -> changed images of the same shape.
+
+Where several processes divide a step's images, it is also given `share`, a `Share`: it draws for
+the whole step, and changes those images of it that are at hand."""
 
 Labels = NDArray[np.int64] | NDArray[np.float32]
 """(n,) int64 classes, (n, findings) float32 findings, or (n,) float32 values."""
@@ -44,12 +47,38 @@ class Examples:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Which images of a step are at hand.
+
+    Args:
+        rows: Their positions in the step, (B,).
+        n_images: All images of the step.
+    """
+
+    rows: tuple[int, ...]
+    n_images: int
+
+
+Select = Callable[[int], tuple[int, ...]]
+"""Number of a step's images -> positions of those to be read."""
+
+
+@dataclass(frozen=True)
 class Batch:
-    """Images (B, C, I, J[, K]) float32, labels (B,) or (B, findings), and whose they are."""
+    """A step's images, or a share of them, and all of the step's labels.
+
+    Args:
+        images: Images at hand, (B, C, I, J[, K]) float32.
+        labels: Labels of all images of the step, (N,) or (N, findings); N = B where all are at
+            hand.
+        subjects: Subject of each image of the step, N names.
+        share: Which of them are at hand.
+    """
 
     images: Tensor
     labels: Tensor
     subjects: tuple[str, ...]
+    share: Share
 
 
 def draw_order(
@@ -77,7 +106,13 @@ def draw_order(
 
 
 def iterate_batches(
-    examples: Examples, order: NDArray[np.int64], *, batch_size: int, first: int = 0
+    examples: Examples,
+    order: NDArray[np.int64],
+    *,
+    batch_size: int,
+    first: int = 0,
+    every: int = 1,
+    select: Select | None = None,
 ) -> Iterator[Batch]:
     """Yield the images in the given order.
 
@@ -88,13 +123,17 @@ def iterate_batches(
         order: Positions in `examples`, (m,).
         batch_size: Images in a batch, at least 2.
         first: Number of the first batch that is yielded; those before it are not read.
+        every: Distance from one yielded batch to the next; the others are not read.
+        select: Chooses which images of each batch are read; all when omitted.
     """
     room = _make_room(examples.arrays, batch_size + 1)
-    for chosen in _split(order, batch_size)[first:]:
+    for chosen in _split(order, batch_size)[first::every]:
+        rows = tuple(range(len(chosen))) if select is None else select(len(chosen))
         yield Batch(
-            read_images(examples.arrays, examples.rows[chosen], room=room),
+            read_images(examples.arrays, examples.rows[chosen[list(rows)]], room=room),
             torch.from_numpy(examples.labels[chosen]),
             tuple(examples.subjects[n] for n in chosen),
+            Share(rows, len(chosen)),
         )
 
 

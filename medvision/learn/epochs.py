@@ -15,7 +15,7 @@ from medvision.errors import StoppedError, TrainingError
 from medvision.learn.dataset import Examples, Transform, count_batches, draw_order
 from medvision.learn.freezing import Freezing, freeze
 from medvision.learn.loop import Engine, Position, run_epoch
-from medvision.learn.predict import predict_logits
+from medvision.learn.predict import predict_in_shares
 from medvision.learn.resume import HistoryValue, Run, copy_tensors, read_run, write_run
 from medvision.learn.schedules import Schedule
 from medvision.learn.scores import Scores, score
@@ -99,7 +99,8 @@ def run_epochs(
     """
     _resume(run, engine, state=plan.state)
     epochs = range(run.n_epochs, plan.settings.epochs)
-    for _ in track(epochs, plan.description, total=len(epochs), tell=lambda: _tell(run)):
+    told = track(epochs, plan.description, total=len(epochs), tell=lambda: _tell(run))
+    for _ in told if engine.team.is_first else epochs:
         if run.n_epochs - run.best_epoch >= plan.settings.patience:
             break
         _add_epoch(run, engine, plan=plan, training=training, validation=validation)
@@ -120,8 +121,20 @@ def _tell(run: Run) -> str:
 
 def _resume(run: Run, engine: Engine, *, state: State | None) -> None:
     """Go on from a kept state, where there is one of the same settings."""
-    if state is None or not state.path.is_file():
-        return
+    if state is not None and state.path.is_file():
+        _read(run, engine, state=state)
+    # Nothing is written before all have read; and all must have read the same.
+    seen = engine.team.gather((run.n_epochs, run.position.n_steps if run.position else 0))
+    if len(set(seen)) > 1:
+        raise TrainingError(
+            "training: kept state must be the same for all processes, got epochs and steps "
+            f"{', '.join(map(str, seen))}.",
+            "output.path must lie on a disk that all machines share.",
+        )
+
+
+def _read(run: Run, engine: Engine, *, state: State) -> None:
+    """Read a kept state, or say that it is of no use."""
     if read_run(run, engine, path=state.path, settings_digest=state.settings_digest):
         steps = f", {run.position.n_steps} steps" if run.position else ""
         _log.info("resuming after epoch %d%s", run.n_epochs, steps)
@@ -148,6 +161,7 @@ def _add_epoch(
             training,
             batch_size=plan.settings.batch_size,
             device=engine.device,
+            team=engine.team,
         )
         scores = _score(engine, validation, plan=plan)
         _remember(run, engine, scores=scores, train_loss=train_loss, monitor=plan.settings.monitor)
@@ -183,6 +197,8 @@ def _train(run: Run, engine: Engine, *, plan: Plan, training: Examples) -> float
 def _stop(run: Run, engine: Engine, *, state: State | None) -> NoReturn:
     """Keep the state between two steps, and end."""
     _keep(run, engine, state=state)
+    # The first process that ends makes torchrun end the others: not before all is written.
+    engine.team.wait()
     raise StoppedError(
         f"training: run must be left to end, got SIGTERM in epoch {run.n_epochs + 1}."
     )
@@ -190,7 +206,7 @@ def _stop(run: Run, engine: Engine, *, state: State | None) -> NoReturn:
 
 def _score(engine: Engine, validation: Examples, *, plan: Plan) -> Scores:
     """Score the network as it is on the validation images."""
-    logits = predict_logits(engine.model, validation, device=engine.device)
+    logits = predict_in_shares(engine.model, validation, device=engine.device, team=engine.team)
     scores = score(
         logits,
         validation.labels,

@@ -1,7 +1,7 @@
 """One epoch of training: forward, loss, backward, step; nothing hidden."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,12 @@ from medvision.learn.dataset import Batch, Examples, Transform, iterate_batches
 from medvision.learn.finite import check_finite
 from medvision.learn.freezing import set_train_mode
 from medvision.learn.losses import Loss, compute_losses, weigh_images
+from medvision.learn.norms import Exchange, share_norms
 from medvision.learn.optimizers import build_optimizer, group_parameters, set_learning_rate
+from medvision.learn.passes import Pass, list_rows, plan_passes
 from medvision.learn.placement import place_batch
 from medvision.learn.settings import Amp, TrainSettings
+from medvision.runtime.team import ALONE, Team
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Engine:
         settings: What else a step obeys.
         device: Where the network is.
         section: Section of the configuration that errors point to.
+        exchange: Which processes train it together, and what their norms share.
     """
 
     model: nn.Module
@@ -43,7 +47,13 @@ class Engine:
     average: Average | None
     settings: TrainSettings
     device: torch.device
-    section: str = "train"
+    section: str
+    exchange: Exchange
+
+    @property
+    def team(self) -> Team:
+        """The processes that train the network together."""
+        return self.exchange.team
 
 
 @dataclass
@@ -71,6 +81,7 @@ def build_engine(
     class_weights: NDArray[np.float64],
     blocks: Sequence[Sequence[str]],
     section: str = "train",
+    team: Team = ALONE,
 ) -> Engine:
     """Put a network on its device and make its optimiser.
 
@@ -81,8 +92,10 @@ def build_engine(
         class_weights: Weight of each class in the loss, (classes,); of findings (findings, 2).
         blocks: Dotted module names by block, for the learning rate of each depth.
         section: Section of the configuration that errors point to.
+        team: The processes that train the network together.
     """
     model.to(device)
+    exchange = share_norms(model, team)
     dtype = choose_amp_dtype(device, settings.amp)
     return Engine(
         model=model,
@@ -106,6 +119,7 @@ def build_engine(
         settings=settings,
         device=device,
         section=section,
+        exchange=exchange,
     )
 
 
@@ -140,13 +154,14 @@ def run_epoch(
         transform: Random change of a batch, which is given on the engine's device, or None.
         generator: Source of the transform's randomness; it moves on.
         rate: Step within this epoch to learning rate.
-        should_stop: Asked before every step.
+        should_stop: Asked before every step; one process that says yes stops all.
 
     Returns:
         Mean training loss over the images, in nats; None where it was stopped on the way.
 
     Raises:
-        TrainingError: Loss or gradient is not finite; the subjects of the batch are named.
+        TrainingError: Loss or gradient is not finite, and the subjects of the batch are named; or
+            another process has ended.
     """
     set_train_mode(engine.model, frozen)
     for batch in iterate_batches(
@@ -154,18 +169,33 @@ def run_epoch(
         position.order,
         batch_size=engine.settings.batch_size,
         first=position.n_steps,
+        select=lambda n_images: list_rows(_plan(engine, n_images)),
     ):
-        if should_stop():
+        if engine.team.is_any(should_stop()):
             return None
         set_learning_rate(engine.optimizer, rate(position.n_steps))
         # On the device first: random changes of a batch are work for a GPU where there is one.
         images = place_batch(batch.images, engine.device)
         if transform is not None:
-            images = transform(images, generator)
+            images = _change(images, transform, generator=generator, batch=batch)
         position.total += _take_step(engine, batch, images=images) * len(batch.subjects)
         position.count += len(batch.subjects)
         position.n_steps += 1
     return position.total / position.count
+
+
+def _plan(engine: Engine, n_images: int) -> tuple[Pass, ...]:
+    """Return this process's passes of a step."""
+    return plan_passes(n_images, engine.settings.accumulation, engine.team)
+
+
+def _change(
+    images: Tensor, transform: Transform, *, generator: torch.Generator, batch: Batch
+) -> Tensor:
+    """Change a whole step's images, or those of them that are at hand as if all were."""
+    if len(batch.share.rows) == batch.share.n_images:
+        return transform(images, generator)
+    return transform(images, generator, share=batch.share)
 
 
 def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
@@ -173,39 +203,38 @@ def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
     labels = batch.labels.to(engine.device)
     engine.optimizer.zero_grad(set_to_none=True)
     weight = weigh_images(labels, engine.loss).sum()
-    value = 0.0
-    for part in _divide(len(labels), engine.settings.accumulation):
+    value, first = 0.0, 0
+    for each in _plan(engine, len(labels)):
+        engine.exchange.is_idle = each.is_idle
         with torch.autocast(
             engine.device.type, dtype=engine.amp_dtype, enabled=engine.amp_dtype is not None
         ):
-            logits = engine.model(images[part])
-        loss = compute_losses(logits.float(), labels[part], engine.loss).sum() / weight
-        check_finite(
-            "loss",
-            float(loss.detach()),
-            subjects=batch.subjects[part],
-            section=engine.section,
-        )
-        value += float(loss.detach())
+            logits = engine.model(images[first : first + len(each)])
+        loss = compute_losses(logits.float(), labels[each.rows], engine.loss).sum() / weight
+        if each.is_idle:
+            loss = loss * 0
+        value += _add_up(engine, float(loss.detach()), subjects=batch.subjects[each.rows])
+        first += len(each)
         engine.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own gap
     _move_weights(engine, subjects=batch.subjects)
     return value
 
 
-def _divide(n_images: int, n_passes: int) -> Iterator[slice]:
-    """Yield the images of each pass; a last one alone joins those before it, for BatchNorm."""
-    size = max(2, math.ceil(n_images / n_passes))
-    starts = list(range(0, n_images, size))
-    if len(starts) > 1 and n_images - starts[-1] == 1:
-        starts.pop()
-    for start, end in zip(starts, [*starts[1:], n_images], strict=True):
-        yield slice(start, end)
+def _add_up(engine: Engine, loss: float, *, subjects: Sequence[str]) -> float:
+    """Return a pass's loss over all processes, and name the subjects of one that is no number."""
+    total = engine.team.add(loss)
+    if not math.isfinite(total):
+        bad = engine.team.gather(() if math.isfinite(loss) else tuple(subjects))
+        subjects = [name for names in bad for name in names]
+    check_finite("loss", total, subjects=subjects, section=engine.section)
+    return total
 
 
 def _move_weights(engine: Engine, *, subjects: Sequence[str]) -> None:
-    """Check and clip the gradient, take the step, and average."""
-    engine.scaler.unscale_(engine.optimizer)
+    """Add up, check and clip the gradient, take the step, and average."""
     held = [p for p in engine.model.parameters() if p.grad is not None]
+    engine.team.add_tensors([p.grad for p in held if p.grad is not None])
+    engine.scaler.unscale_(engine.optimizer)
     norm = torch.nn.utils.get_total_norm([p.grad for p in held if p.grad is not None])
     # Of float16 the scaler itself leaves out such a step, and lowers its scale.
     if not engine.scaler.is_enabled():

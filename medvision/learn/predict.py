@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from medvision.learn.dataset import Examples, iterate_batches
 from medvision.learn.placement import choose_layout, place_batch, place_network
+from medvision.runtime.team import Team
 
 BATCH_SIZE = 8
 """Images of every forward pass. Kernels are chosen by the batch's shape, and another kernel sums
@@ -71,6 +72,34 @@ def predict_views(
 def _lay(images: Tensor) -> Tensor:
     """Return a view in the memory layout of its axes, which a flip or a shift does not keep."""
     return images.contiguous(memory_format=choose_layout(images.ndim))
+
+
+def predict_in_shares(
+    model: nn.Module, examples: Examples, *, device: torch.device, team: Team
+) -> NDArray[np.float32]:
+    """Predict as `predict_logits`, the images divided among processes; the bits are the same.
+
+    Args:
+        model: Network, equal in all processes.
+        examples: Images to predict, at least one.
+        device: Where to compute.
+        team: The processes.
+
+    Returns:
+        Logits (n, classes) of all images, to each process.
+
+    Raises:
+        TrainingError: Another process has ended.
+    """
+    own = team.divide(len(examples))
+    part = Examples(
+        examples.arrays,
+        examples.rows[own.start : own.stop],
+        examples.labels[own.start : own.stop],
+        examples.subjects[own.start : own.stop],
+    )
+    found = predict_logits(model, part, device=device) if len(part) else None
+    return np.concatenate([logits for logits in team.gather(found) if logits is not None])
 
 
 def fill_up(order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:

@@ -70,14 +70,14 @@ def describe_moving(moving: Moving, generator: torch.Generator) -> dict[str, obj
         moving: Network with what trains it.
         generator: Source of order and augmentation.
     """
-    cuda = moving.device.type == "cuda"
+    torch_generator, cuda_generator = _read_generators(moving.device)
     return {
         "model": moving.model.state_dict(),
         "optimizer": moving.optimizer.state_dict(),
         "scaler": moving.scaler.state_dict(),
         "generator": generator.get_state(),
-        "torch_generator": torch.get_rng_state(),
-        "cuda_generator": torch.cuda.get_rng_state() if cuda else None,
+        "torch_generator": torch_generator,
+        "cuda_generator": cuda_generator,
     }
 
 
@@ -93,19 +93,43 @@ def restore_moving(state: Mapping[str, object], moving: Moving, generator: torch
     moving.optimizer.load_state_dict(cast(dict[str, object], state["optimizer"]))
     moving.scaler.load_state_dict(cast(dict[str, object], state["scaler"]))
     generator.set_state(cast(Tensor, state["generator"]))
-    torch.set_rng_state(cast(Tensor, state["torch_generator"]))
-    if state["cuda_generator"] is not None:
-        torch.cuda.set_rng_state(cast(Tensor, state["cuda_generator"]))
+    _set_generators(
+        (
+            cast(Tensor, state["torch_generator"]),
+            cast(Tensor | None, state["cuda_generator"]),
+        )
+    )
+
+
+def _read_generators(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return the states of torch's own generators, on the CPU and on a GPU that is in use."""
+    on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return torch.get_rng_state(), on_gpu
+
+
+def _set_generators(states: tuple[Tensor, Tensor | None]) -> None:
+    """Put back what `_read_generators` read."""
+    torch.set_rng_state(states[0])
+    if states[1] is not None:
+        torch.cuda.set_rng_state(states[1])
 
 
 def write_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> None:
     """Write all that the next epoch depends on, replacing the last state at once.
 
+    All processes of a training call it; the first one writes.
+
     Raises:
+        TrainingError: Another process has ended.
         StorageError: The folder cannot be written, or its disk is full.
     """
+    # Order and augmentation are drawn alike by all; dropout by each from its own generator.
+    own_generators = engine.team.gather(_read_generators(engine.device))
+    if not engine.team.is_first:
+        return
     state: dict[str, object] = {
         **describe_moving(engine, run.generator),
+        "own_generators": own_generators,
         "history": run.history,
         "best_epoch": run.best_epoch,
         "best_tensors": run.best_tensors,
@@ -125,6 +149,8 @@ def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> b
     if state is None:
         return False
     restore_moving(state, engine, run.generator)
+    own_generators = cast(list[tuple[Tensor, Tensor | None]], state["own_generators"])
+    _set_generators(own_generators[engine.team.rank])
     run.history = cast(list[dict[str, HistoryValue]], state["history"])
     run.best_epoch = cast(int, state["best_epoch"])
     run.best_tensors = cast(dict[str, Tensor], state["best_tensors"])

@@ -19,7 +19,8 @@ from medvision.learn.resume import Run
 from medvision.learn.reuse import Cut, compute_features, find_cut
 from medvision.learn.settings import TrainSettings
 from medvision.learn.tasks import Scale, check_labels, choose_class_weights, fit_scale, standardise
-from medvision.runtime.seeds import seed_everything
+from medvision.runtime.seeds import derive_seed, seed_everything
+from medvision.runtime.team import ALONE, Team
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +66,14 @@ def fit_network(
     should_stop: Callable[[], bool] = lambda: False,
     description: str = "training",
     section: str = "train",
+    team: Team = ALONE,
 ) -> Fit:
     """Train a network and keep the weights of its best epoch on the validation images.
 
-    On a CPU, equal inputs give equal bits, at an equal number of threads, whether or not the
-    run was killed and started again between any two instructions.
+    On a CPU, equal inputs give equal bits, at equal numbers of threads and processes, whether or
+    not the run was killed and started again between any two instructions. Several processes
+    divide each step's images, and end as one would but for rounding and for dropout, which each
+    draws by itself.
 
     Args:
         model: Network with its starting weights; it is changed.
@@ -86,6 +90,7 @@ def fit_network(
         should_stop: Asked before every step whether to keep the state and end.
         description: What the progress display says.
         section: Section of the configuration that errors point to.
+        team: The processes that train the network together, all with equal arguments.
 
     Returns:
         The best weights and the history.
@@ -99,7 +104,7 @@ def fit_network(
     """
     check_labels(training, n_classes, settings=settings, validation=validation)
     check_depth(model, training.arrays.shape[1:])
-    seed_everything(seed)
+    seed_everything(seed if team.is_first else derive_seed("process", seed, team.rank))
     weights = choose_class_weights(training.labels, n_classes, settings=settings)
     scale = fit_scale(training.labels) if settings.task == "regression" else None
     plan = Plan(
@@ -120,7 +125,7 @@ def fit_network(
         place_network(model, device, n_axes=len(training.arrays.shape))
         sides = [standardise(each, scale) for each in (training, validation)]
         work = _choose_work(model, sides[0], validation=sides[1], plan=plan)
-        _fit(run, work, plan=plan, device=device, section=section)
+        _fit(run, work, plan=plan, device=device, section=section, team=team)
     return Fit(
         work.cut.complete(run.best_tensors, model) if work.cut else run.best_tensors,
         tuple(run.history),
@@ -142,7 +147,9 @@ class _Work:
     cut: Cut | None
 
 
-def _fit(run: Run, work: _Work, *, plan: Plan, device: torch.device, section: str) -> None:
+def _fit(
+    run: Run, work: _Work, *, plan: Plan, device: torch.device, section: str, team: Team
+) -> None:
     """Make the engine, and train."""
     engine = build_engine(
         work.model,
@@ -151,6 +158,7 @@ def _fit(run: Run, work: _Work, *, plan: Plan, device: torch.device, section: st
         class_weights=plan.class_weights,
         blocks=work.freezing.blocks,
         section=section,
+        team=team,
     )
     run_epochs(
         run,
