@@ -35,7 +35,8 @@ def fit(training, validation, *, model=None, **changes) -> Fit:
     if model is None:
         seed_everything(0)
         model = build_backbone("small", spatial_dims=3, channels=1, n_classes=2)
-    own = {"freezing", "device", "transform", "state", "seed", "on_epoch", "should_stop", "section"}
+    own = {"freezing", "device", "transform", "state", "seed", "on_epoch"}
+    own |= {"should_stop", "section", "team"}
     given = {
         "freezing": FULL,
         "device": torch.device("cpu"),

@@ -11,6 +11,7 @@ from medvision.cli._starting import Start
 from medvision.config.model import Study
 from medvision.config.task import choose_loss
 from medvision.errors import ConfigError
+from medvision.runtime.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ class Job:
         fold: Number of the training.
         device: Where to train.
         start: Starting weights and form of the network.
+        team: The processes that train each network together.
         passes: How often an epoch shows each training image.
     """
 
@@ -49,6 +51,7 @@ class Job:
     device: "torch.device"
     start: Start
     passes: int = 1
+    team: Team = ALONE
 
 
 @dataclass(frozen=True)
@@ -203,21 +206,26 @@ def _fit(job: Job, model: "nn.Module", *, seed: int, watch: Watch) -> "Fit":
         on_epoch=watch.on_epoch,
         should_stop=watch.should_stop,
         description=watch.description,
+        team=job.team,
     )
 
 
 def _build_transform(study: Study, spatial_dims: int) -> "Transform | None":
     """Introduce the augmentation to the training; None where nothing is to change."""
     from medvision.augment.batch import apply_parameters, draw_parameters
+    from medvision.learn.dataset import Share
 
     section = study.augment
     if not any(dict(section).values()):
         return None
 
-    def transform(images: "Tensor", generator: "torch.Generator") -> "Tensor":
+    def transform(
+        images: "Tensor", generator: "torch.Generator", share: Share | None = None
+    ) -> "Tensor":
+        n_images = len(images) if share is None else share.n_images
         parameters = draw_parameters(
-            generator, n_images=len(images), spatial_dims=spatial_dims, **dict(section)
+            generator, n_images=n_images, spatial_dims=spatial_dims, **dict(section)
         )
-        return apply_parameters(images, parameters)
+        return apply_parameters(images, parameters, rows=None if share is None else share.rows)
 
     return transform

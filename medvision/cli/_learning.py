@@ -16,11 +16,15 @@ from medvision.errors import CohortError
 from medvision.io.tables import read_table
 from medvision.runtime.arrays import ArrayStore, read_array_store
 from medvision.runtime.files import hash_bytes, hash_file, read_json
+from medvision.runtime.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
 
     from medvision.learn.dataset import Examples, Labels
+
+_STATE_FORMAT = 2
+"""Of what is kept of an unfinished training; one of another format is not read."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +133,21 @@ def _check_synthetic(rows: Sequence[Mapping[str, str]]) -> None:
             )
 
 
-def prepare_device(step: Step) -> "torch.device":
-    """Fix threads and device as the study says, and note the device for the record."""
+def prepare_device(step: Step, *, team: Team = ALONE) -> "torch.device":
+    """Fix threads and device as the study says, and note the device for the record.
+
+    Args:
+        step: The running step.
+        team: The processes of a training, each of which has a GPU of its own.
+
+    Raises:
+        ConfigError: A GPU was asked for and there is none for this process.
+    """
     from medvision.runtime.device import choose_device, describe_device, limit_threads
 
     compute = step.study.compute
     limit_threads(compute.threads)
-    device = choose_device(compute.device)
+    device = choose_device(compute.device, team=team)
     step.device = describe_device(device)
     return device
 
@@ -160,6 +172,7 @@ def hash_settings(step: Step, parts: Mapping[str, JsonValue]) -> str:
         "upstream": upstream,
         "torch": torch.__version__,
         "device": step.device,
+        "format": _STATE_FORMAT,
         "parts": dict(parts),
     }
     return hash_bytes(json.dumps(value, sort_keys=True).encode())

@@ -25,6 +25,7 @@ from medvision.runtime.files import (
     storage_faults,
     write_json,
 )
+from medvision.runtime.team import check_alone
 
 _SOFTWARE = (
     *("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors"),
@@ -54,6 +55,7 @@ def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody]
             config: str | None, overrides: tuple[str, ...], quiet: bool, **options: object
         ) -> None:
             set_up_logging(quiet=quiet)
+            check_alone(name)
             study = load_study(find_config(config), overrides=overrides)
             body(study, find_layout(study), **options)
 

@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +13,10 @@ import click
 from medvision import __version__
 from medvision.cli._fitting import Job, Trained, Watch, fit_seed, list_upstream
 from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
-from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._run import Step, study_command
 from medvision.cli._searches import chosen_path, find_search, read_chosen
 from medvision.cli._starting import find_start
+from medvision.cli._team import is_under_torchrun, open_shared_step
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
@@ -21,8 +24,10 @@ from medvision.errors import ConfigError
 from medvision.io.tables import write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
+from medvision.runtime.team import Team, join_team
 
 if TYPE_CHECKING:
+    from medvision.learn.resume import HistoryValue
     from medvision.learn.train import Fit
     from medvision.learn.transfer import WeightsReport
 
@@ -46,7 +51,8 @@ _log = logging.getLogger(__name__)
     "train",
     help="Fine-tune one arm on one fold, one network per seed. Run again after an interruption, "
     "it goes on after the last complete epoch; told to stop (SIGTERM), it "
-    "ends after the step under way, keeps where it is, and exits with 75.",
+    "ends after the step under way, keeps where it is, and exits with 75. Started by torchrun, "
+    "several processes divide each step's images.",
     example="medvision train --config config/config.yaml --arm transfer --fold 0",
 )
 @click.option("--arm", required=True, type=click.Choice(ARMS))
@@ -55,13 +61,17 @@ def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     """Train all seeds of one arm on one fold."""
     searches = find_search(study, layout, arm=arm, fold=fold)
     upstream = (*list_upstream(study, arm), *searches)
-    with open_step(layout.fold_step(arm, fold), study, upstream=upstream) as step:
-        _train_fold(step, arm=arm, fold=fold, searches=searches)
+    name = layout.fold_step(arm, fold)
+    with (
+        join_team() as team,
+        open_shared_step(name, study, upstream=upstream, team=team) as step,
+    ):
+        _train_fold(step, arm=arm, fold=fold, searches=searches, team=team)
 
 
-def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...]) -> None:
+def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...], team: Team) -> None:
     """Train one network per seed, and drop the resume data when all are done."""
-    device = prepare_device(step)
+    device = prepare_device(step, team=team)
     data = read_learning_data(step)
     if fold not in data.folds:
         raise ConfigError(
@@ -70,12 +80,14 @@ def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...]) -
         )
     start = find_start(step, data, arm=arm)
     settings = _choose_settings(step, searches)
-    job = Job(step, settings, data, arm, fold, device, start)
+    job = Job(step, settings, data, arm, fold, device, start, team=team)
     seeds = step.study.train.seeds
     for seed in seeds:
         _train_seed(job, seed)
     step.facts["seeds"] = list(seeds)
-    for seed in seeds:
+    if team.size > 1:
+        step.facts["processes"] = team.size
+    for seed in seeds if team.is_first else ():
         shutil.rmtree(_path(job, seed, "resume"), ignore_errors=True)
 
 
@@ -91,7 +103,6 @@ def _choose_settings(step: Step, searches: tuple[str, ...]) -> Study:
 
 def _train_seed(job: Job, seed: int) -> None:
     """Fit and write one network, or go on where it was interrupted."""
-    from medvision.learn.board import open_board
     from medvision.learn.epochs import State
     from medvision.runtime.stopping import heed_sigterm
 
@@ -99,19 +110,39 @@ def _train_seed(job: Job, seed: int) -> None:
         rows = [asdict(row) for row in report.rows]
         write_table(job.step.write(_path(job, seed, "weights.tsv")), rows, columns=WEIGHTS_COLUMNS)
 
-    parts = {"seed": seed, "weights": job.start.digest, "form": job.start.describe()}
-    digest = hash_settings(job.step, parts)
-    with heed_sigterm() as should_stop, open_board(_path(job, seed, "tensorboard")) as add_row:
+    parts: dict[str, JsonValue] = {
+        "seed": seed,
+        "weights": job.start.digest,
+        "form": job.start.describe(),
+    }
+    if job.team.size > 1:
+        parts["processes"] = job.team.size
+    # The first one's: the machines of a team may name their GPUs differently.
+    digest = job.team.gather(hash_settings(job.step, parts))[0]
+    with (
+        heed_sigterm(is_patient=is_under_torchrun()) as should_stop,
+        _open_board(job, seed) as add_row,
+    ):
         watch = Watch(
             f"training {job.arm}, fold {job.fold}, seed {seed}",
             state=State(_path(job, seed, "resume") / "state.pt", digest),
             on_epoch=add_row,
-            on_report=write,
+            on_report=write if job.team.is_first else None,
             should_stop=should_stop,
         )
         trained = fit_seed(job, seed, watch=watch)
-    _write_model(job, trained.fit, seed=seed)
-    _write_summary(job, trained, seed=seed)
+    if job.team.is_first:
+        _write_model(job, trained.fit, seed=seed)
+        _write_summary(job, trained, seed=seed)
+
+
+def _open_board(
+    job: Job, seed: int
+) -> "AbstractContextManager[Callable[[Mapping[str, HistoryValue]], None] | None]":
+    """Open TensorBoard's view of a training, in the process that writes."""
+    from medvision.learn.board import open_board
+
+    return open_board(_path(job, seed, "tensorboard")) if job.team.is_first else nullcontext()
 
 
 def _path(job: Job, seed: int, name: str) -> Path:

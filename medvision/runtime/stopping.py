@@ -8,11 +8,14 @@ from types import FrameType
 
 
 @contextmanager
-def heed_sigterm() -> Iterator[Callable[[], bool]]:
+def heed_sigterm(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether SIGTERM has come; the process itself goes on.
 
     A second SIGTERM does what it did before, which is most often to kill. Outside the main
     thread, where no handler can be set, the function says no and SIGTERM kills.
+
+    Args:
+        is_patient: Note further ones too, as where a scheduler and torchrun each send one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -22,7 +25,8 @@ def heed_sigterm() -> Iterator[Callable[[], bool]]:
 
     def note(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
         has_come.set()
-        signal.signal(signal.SIGTERM, before)
+        if not is_patient:
+            signal.signal(signal.SIGTERM, before)
 
     signal.signal(signal.SIGTERM, note)
     try:

@@ -17,6 +17,9 @@ Held = TypeVar("Held")
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables that torchrun sets for each process."""
 
+TEAM_COMMANDS = ("train",)
+"""Commands that divide their work among several processes."""
+
 _TIMEOUT = datetime.timedelta(minutes=30)
 
 
@@ -175,6 +178,23 @@ def read_team(environment: Mapping[str, str]) -> Team:
             f"environment: RANK must be from 0 to {size - 1}, got {rank}, LOCAL_RANK {local_rank}."
         )
     return Team(rank, size, local_rank)
+
+
+def check_alone(command: str) -> None:
+    """Refuse several processes of a command that works alone: they would write the same files.
+
+    Args:
+        command: Name of the command.
+
+    Raises:
+        ConfigError: There are several, and the command does not divide its work among them.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size != "1" and command not in TEAM_COMMANDS:
+        raise ConfigError(
+            f"environment: WORLD_SIZE must be 1 for `medvision {command}`, got {size}.",
+            f"start {', '.join(TEAM_COMMANDS)} alone by torchrun, and this command without.",
+        )
 
 
 @contextmanager

@@ -1,0 +1,161 @@
+"""One process of a training by several: `python team_fits.py OUT CASE...`, ranks by environment.
+
+Each case is a training of toy images; alone (no WORLD_SIZE) the same file trains in one process.
+"""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from fits import examples, fit
+from toy_study import make_images
+
+from medvision.augment.batch import apply_parameters, draw_parameters
+from medvision.errors import MedvisionError
+from medvision.learn.backbones import blocks, build_backbone
+from medvision.learn.epochs import State
+from medvision.learn.freezing import Freezing
+from medvision.runtime.team import NAMES, join_team
+
+AUGMENT = {
+    "flip_axes": (0,),
+    "shift_voxels": 2,
+    "rotate_degrees": 10.0,
+    "zoom": 0.1,
+    "noise_sd": 0.05,
+    "gain": 0.1,
+}
+
+
+def change(images, generator, share=None):
+    n_images = len(images) if share is None else share.n_images
+    drawn = draw_parameters(generator, n_images=n_images, spatial_dims=2, **AUGMENT)
+    return apply_parameters(images, drawn, rows=None if share is None else share.rows)
+
+
+def build(name):
+    torch.manual_seed(0)
+    if name == "plain":
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 3, stride=2),
+            torch.nn.ReLU(),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Linear(4, 2),
+        )
+    return build_backbone(name, spatial_dims=2, channels=1, n_classes=2)
+
+
+def train(name, team, **changes):
+    """17 images in eights leave one, which joins the step before; 10 leave a step of two."""
+    n_images = changes.pop("n_images", 17)
+    images = examples(*make_images(n_images, seed=0, spatial_dims=2))
+    # Labels of unequal numbers: a mean of the processes' means would not be the step's.
+    skewed = examples(images.arrays, images.labels * (images.rows % 3 == 1))
+    freezing = Freezing((("0",),) if name == "plain" else blocks(name), "full")
+    settings = {
+        "freezing": freezing,
+        "epochs": 2,
+        "imbalance": "weights",
+        "transform": change,
+        "team": team,
+        "model": build(name),
+        **changes,
+    }
+    return fit(skewed, images, **settings)
+
+
+def refuse(team, out):
+    """An image that is no number lies in the last process's share alone."""
+    images = examples(*make_images(8, seed=0, spatial_dims=2))
+    images.arrays[7] = np.nan
+    return fit(
+        images,
+        images,
+        model=build("plain"),
+        freezing=Freezing((("0",),), "full"),
+        imbalance="none",
+        team=team,
+    )
+
+
+def stop(team, out):
+    """SIGTERM comes to one process alone, and all go on later."""
+    asked = itertools.count()
+    state = State(out / "state.pt", "digest")
+    try:
+        train(
+            "small",
+            team,
+            state=state,
+            should_stop=lambda: team.rank == team.size - 1 and next(asked) >= 1,
+        )
+    except MedvisionError as error:
+        (out / f"stop-{team.rank}.txt").write_text(f"{error.exit_code} {error.message}")
+    return train("small", team, state=state)
+
+
+def fail(team, out):
+    """One process dies between two steps."""
+
+    def die():
+        if team.rank == team.size - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    return train("small", team, should_stop=die)
+
+
+CASES = {
+    "plain": lambda team, _: train("plain", team, optimizer="sgd", clip_norm=0.5),
+    "norm": lambda team, _: train("small", team, optimizer="sgd", ema=0.9),
+    "idle": lambda team, _: train("small", team, optimizer="sgd", n_images=10),
+    "passes": lambda team, _: train("small", team, optimizer="sgd", accumulation=2),
+    "adamw": lambda team, _: train("small", team),
+    "refuse": refuse,
+    "stop": stop,
+    "fail": fail,
+}
+
+
+def main() -> None:
+    out, *names = sys.argv[1:]
+    torch.set_num_threads(1)
+    with join_team() as team:
+        for name in names:
+            try:
+                result = CASES[name](team, Path(out))
+            except MedvisionError as error:
+                Path(out, f"{name}-{team.rank}.txt").write_text(f"{error.exit_code} {error}")
+                if name == "fail":
+                    raise SystemExit(error.exit_code) from error
+                continue
+            held = {"tensors": result.tensors, "history": list(result.history)}
+            torch.save(held, Path(out, f"{name}-{team.rank}.pt"))
+
+
+def run_team(out, *cases, size):
+    """Run cases by processes that wait for each other, and return their exit codes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    given = {name: value for name, value in os.environ.items() if name not in NAMES}
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    given |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+    started = []
+    for rank in range(size):
+        ranks = (rank, size, rank, "127.0.0.1", port)
+        own = dict(zip(NAMES, map(str, ranks), strict=True)) if size > 1 else {}
+        command = [sys.executable, __file__, str(out), *cases]
+        started.append(subprocess.Popen(command, env={**given, **own}))
+    return [process.wait(timeout=300) for process in started]
+
+
+if __name__ == "__main__":
+    main()
