@@ -130,7 +130,7 @@ def share_norms(model: nn.Module, team: Team) -> Exchange:
         return exchange
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, _BatchNorm):
+            if isinstance(child, _BatchNorm) and not isinstance(child, SharedNorm):
                 setattr(module, name, SharedNorm(child, exchange))
     return exchange
 

@@ -194,3 +194,24 @@ def test_a_linear_head_is_trained_on_features_computed_once(undisturbed, tmp_pat
     assert "features are computed once" in result.output
     summary = Layout(tmp_path).seed("transfer", 0, seed=0) / "summary.json"
     assert json.loads(summary.read_text())["reuses_features"] is True
+
+
+def test_torchrun_trains_by_several_processes_and_the_first_one_writes(undisturbed, tmp_path):
+    study = make_study(tmp_path, train={"epochs": 5})
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "medvision", "train", "--config", study.model_dump_json()),
+        *("--arm", "scratch", "--fold", "0"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("training scratch, fold 0, seed 0: done") == 1
+    records, tables = [], []
+    for layout in (Layout(undisturbed.output.path), Layout(study.output.path)):
+        records.append(json.loads(layout.record("train/scratch/fold-0").read_text()))
+        tables.append(read_table(layout.history("scratch", 0, seed=0)))
+    assert records[1]["facts"] == {**records[0]["facts"], "processes": 2}
+    assert records[1]["writes"].keys() == records[0]["writes"].keys()
+    # AdamW's first steps depend on the sign of gradients that are all but nought.
+    for one, two in zip(*tables, strict=True):
+        assert float(two["train_loss"]) == pytest.approx(float(one["train_loss"]), abs=0.02)

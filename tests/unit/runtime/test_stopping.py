@@ -33,6 +33,13 @@ def test_a_second_sigterm_kills():
     assert done.stdout == "alive\n"
 
 
+def test_a_patient_one_notes_them_all():
+    with heed_sigterm(is_patient=True) as has_come:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert has_come()
+
+
 def test_outside_the_main_thread_nothing_is_changed():
     before = signal.getsignal(signal.SIGTERM)
     said = []
