@@ -38,12 +38,17 @@ def list_present(label: str, task: Task) -> tuple[str, ...]:
     Args:
         label: Its label.
         task: What it is a label of; a value is nothing that could be lost.
+
+    Returns:
+        Nothing where no finding is there and one of them is not known.
     """
     if task == "classification":
         return (label,)
     if task == "regression":
         return ()
-    return tuple(part for part in split(label) if not part.endswith(UNKNOWN)) or (NO_FINDING,)
+    if label == NO_FINDING:
+        return (NO_FINDING,)
+    return tuple(part for part in split(label) if not part.endswith(UNKNOWN))
 
 
 def count_names(labels: Sequence[str], classes: Classes) -> dict[str, tuple[str, ...]] | None:

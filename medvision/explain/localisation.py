@@ -30,7 +30,7 @@ def explain_inapplicable(case: Case, image: CaseImage) -> str | None:
     if not image.mask.any():
         return "the mask is empty"
     if case.target != case.label:
-        return f"the explained class {case.target} is not the mask's class {case.label}"
+        return f"the mask is not of what is explained ({case.target}; the label is {case.label})"
     return None
 
 

@@ -294,3 +294,42 @@ def test_a_column_that_is_not_there_is_a_label_error(cohort: Cohort) -> None:
     result = cohort(list_labels(), "cohort.stratify_by=[scanner]")
     assert result.exit_code == 4
     assert "column must be one of site, got scanner" in result.output
+
+
+def run_anew(folder: Path, rows: Rows, *overrides: str) -> Result:
+    """Run the stages up to the cohort with other settings of the data."""
+    write_labels(folder / "labels.csv", rows)
+    shutil.rmtree(folder / "results" / "cohort", ignore_errors=True)
+    results = [call(command, folder, *overrides) for command in ("ingest", "measure", "cohort")]
+    return results[-1]
+
+
+def test_an_age_that_is_predicted_is_capped_as_any_other(folder: Path) -> None:
+    rows = [
+        {"subject": row["subject"], "age": "96.5" if n in (0, 11) else str(60 + n)}
+        for n, row in enumerate(list_labels())
+    ]
+    result = run_anew(folder, rows, "data.task=regression", "data.label_column=age")
+    assert result.exit_code == 0, result.output
+    labels = sorted(row["label"] for row in read_table(Layout(folder / "results").cohort))
+    assert labels == sorted(["90", "90", *(str(60 + n) for n in range(1, 11))])
+    summary = json.loads((folder / "results" / "cohort" / "summary.json").read_text())
+    assert summary["values"]["high"] == 90
+
+
+def test_findings_of_columns_are_counted_with_what_is_not_known(folder: Path) -> None:
+    rows = [
+        {"subject": row["subject"], "Effusion": str(n % 2), "Mass": "" if n == 4 else str(n // 6)}
+        for n, row in enumerate(list_labels())
+    ]
+    rows[11] |= {"Effusion": "0", "Mass": "0"}
+    wanted = ("data.task=multilabel", "data.findings=[Effusion, Mass]", "cohort.folds=2")
+    result = run_anew(folder, rows, *wanted)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((folder / "results" / "cohort" / "summary.json").read_text())
+    assert summary["n_unknown"] == {"Effusion": 0, "Mass": 1}
+    assert summary["n_images_by_class"] == {"Effusion": 5, "Mass": 5, "No Finding": 3}
+    assert summary["missing_class"] is None
+    table = read_table(Layout(folder / "results").cohort)
+    assert not {"Effusion", "Mass"} & set(table[0])
+    assert sorted(row["label"] for row in table)[-1] == "No Finding"

@@ -8,7 +8,8 @@ import pytest
 from pipeline import TINY, call, run_all, write_config
 from safetensors import safe_open
 
-from medvision.io.tables import read_table
+from medvision.cli._recompute import find_statistics_faults
+from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.phantom.subject import draw_chest, draw_subjects
 
@@ -103,3 +104,29 @@ def test_the_bundle_is_verified_and_its_statistics_are_computed_again(results):
     verified = call(["audit", "verify", str(layout.root / "audit" / "bundle")])
     assert verified.exit_code == 0, verified.output
     assert call(["doctor", "--config", str(config)]).exit_code == 0
+
+
+@pytest.mark.slow
+def test_an_edited_output_is_found_by_the_audit(results, tmp_path):
+    task, layout, _ = results
+    column = {"multilabel": "probability_nodule", "regression": "predicted"}[task]
+    for path in ("cohort/summary.json", "cohort/cohort.tsv", "evaluate/metrics.json"):
+        copy_file(layout, tmp_path, path)
+    for path in ("predict/record.json", "predict/temperatures.tsv", "evaluate/record.json"):
+        copy_file(layout, tmp_path, path)
+    rows = [dict(row) for row in read_table(layout.predictions)]
+
+    def find_faults():
+        path = tmp_path / "predict" / "predictions.tsv"
+        write_table(path, rows, columns=tuple(rows[0]))
+        return find_statistics_faults(lambda name: tmp_path / name)
+
+    assert find_faults() == []
+    tested = next(row for row in rows if row["split"] == "test")
+    tested[column] = str(float(tested[column]) * 0.9)
+    assert find_faults()
+
+
+def copy_file(layout: Layout, folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes((layout.root / name).read_bytes())

@@ -121,7 +121,16 @@ def test_localisation_says_why_it_does_not_apply():
     assert "no mask" in explain_inapplicable(CASE, make_image(None))
     assert "empty" in explain_inapplicable(CASE, make_image(np.zeros((20, 20, 8), bool)))
     missed = Case("image", "subject", "transfer", 0, 0, "nodule", "benign", "benign", "uncertain")
-    assert "benign is not the mask's class nodule" in explain_inapplicable(missed, image)
+    reason = "the mask is not of what is explained (benign; the label is nodule)"
+    assert explain_inapplicable(missed, image) == reason
+
+
+@pytest.mark.parametrize(
+    ("label", "applies"), [("Nodule", True), ("Mass|Nodule", False), ("No Finding", False)]
+)
+def test_a_mask_is_trusted_to_be_of_the_only_finding_alone(label, applies):
+    case = Case("image", "subject", "transfer", 0, 0, label, "Nodule", "Nodule", "uncertain")
+    assert (explain_inapplicable(case, make_image(make_mask())) is None) is applies
 
 
 def test_the_tolerance_is_the_longest_edge_of_a_voxel_of_the_array():
