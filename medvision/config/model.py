@@ -11,6 +11,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from medvision.config.cohort import CohortSection
+from medvision.config.compute import ComputeSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.predict import PredictSection, check_predict
@@ -21,7 +22,6 @@ from medvision.config.scorecard import ScorecardSection
 from medvision.config.sections import (
     AuditSection,
     AugmentSection,
-    ComputeSection,
     DataSection,
     EvaluateSection,
     ExplainSection,

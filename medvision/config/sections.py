@@ -224,6 +224,14 @@ class TrainSection(Section):
         description="Compute a frozen backbone's features once for all epochs, where policy is "
         "linear and nothing is augmented.",
     )
+    kernels: Literal["exact", "fast"] = Field(
+        "exact",
+        description="exact repeats itself to the bit on a CPU; fast lets a GPU take TensorFloat-32 "
+        "and whichever kernel is quickest, so that results differ in their last digits each time.",
+    )
+    compile: Literal["on", "off"] = Field(
+        "off", description="torch.compile for the training steps; takes minutes before the first."
+    )
 
 
 class EvaluateSection(Section):
@@ -283,10 +291,3 @@ class AuditSection(Section):
     signing_key: Path | None = Field(
         None, description="Ed25519 private key (PEM); unsigned when omitted."
     )
-
-
-class ComputeSection(Section):
-    """Where and how the work runs; results are bit-equal only at equal settings."""
-
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if any.")
-    threads: Positive = Field(1, description="CPU threads of one training job.")

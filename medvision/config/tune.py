@@ -21,7 +21,10 @@ _STANDING = {
     "train.compare_scratch": "it says which arms there are",
     "train.monitor": "tune.objective says what the search improves",
     **dict.fromkeys(
-        ("train.amp", "train.accumulation", "train.reuse_features"),
+        (
+            *("train.amp", "train.accumulation", "train.reuse_features"),
+            *("train.kernels", "train.compile"),
+        ),
         "it is for speed or memory alone",
     ),
 }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvision.learn.averaging import Average
+from medvision.learn.compiling import Forward
 from medvision.learn.dataset import Batch, Examples, Transform, iterate_batches
 from medvision.learn.finite import check_finite
 from medvision.learn.freezing import set_train_mode
@@ -36,6 +37,7 @@ class Engine:
         settings: What else a step obeys.
         device: Where the network is.
         section: Section of the configuration that errors point to.
+        forward: Its forward pass in a step: the network itself, or compiled.
         exchange: Which processes train it together, and what their norms share.
     """
 
@@ -48,6 +50,7 @@ class Engine:
     settings: TrainSettings
     device: torch.device
     section: str
+    forward: Forward
     exchange: Exchange
 
     @property
@@ -119,6 +122,7 @@ def build_engine(
         settings=settings,
         device=device,
         section=section,
+        forward=model,
         exchange=exchange,
     )
 
@@ -209,7 +213,7 @@ def _take_step(engine: Engine, batch: Batch, *, images: Tensor) -> float:
         with torch.autocast(
             engine.device.type, dtype=engine.amp_dtype, enabled=engine.amp_dtype is not None
         ):
-            logits = engine.model(images[first : first + len(each)])
+            logits = engine.forward(images[first : first + len(each)])
         loss = compute_losses(logits.float(), labels[each.rows], engine.loss).sum() / weight
         if each.is_idle:
             loss = loss * 0

@@ -8,10 +8,12 @@ from medvision.learn.dataset import Imbalance
 from medvision.learn.losses import LossName
 from medvision.learn.optimizers import OptimizerName
 from medvision.learn.schedules import ScheduleName
+from medvision.runtime.seeds import Kernels
 
 Amp = Literal["auto", "off"]
 Monitor = Literal["loss", "auc", "mae"]
 Reuse = Literal["auto", "off"]
+Switch = Literal["on", "off"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class TrainSettings:
         ema: Decay of the moving average of the weights; 0 is none.
         depth_decay: Factor of the learning rate from one block to the next one below.
         reuse_features: auto computes a frozen backbone's features once where nothing is random.
+        kernels: exact repeats itself to the bit on a CPU; fast lets a GPU choose the quickest.
+        compile: on compiles the training steps, where that can be done.
         task: What the outputs are: logits of classes, a logit per finding, or one value.
     """
 
@@ -68,4 +72,6 @@ class TrainSettings:
     ema: float = 0.0
     depth_decay: float = 1.0
     reuse_features: Reuse = "auto"
+    kernels: Kernels = "exact"
+    compile: Switch = "off"
     task: Task = "classification"

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from medvision.learn.compiling import compile_forward
 from medvision.learn.dataset import Examples, Transform
 from medvision.learn.depth import check_depth
 from medvision.learn.epochs import HistoryRow, Plan, State, run_epochs
-from medvision.learn.freezing import Freezing
-from medvision.learn.loop import build_engine, choose_amp_dtype
+from medvision.learn.freezing import Freezing, freeze, set_train_mode
+from medvision.learn.loop import Engine, build_engine, choose_amp_dtype
 from medvision.learn.memory import name_memory_faults
 from medvision.learn.placement import place_network
 from medvision.learn.predict import BATCH_SIZE
@@ -19,7 +20,7 @@ from medvision.learn.resume import Run
 from medvision.learn.reuse import Cut, compute_features, find_cut
 from medvision.learn.settings import TrainSettings
 from medvision.learn.tasks import Scale, check_labels, choose_class_weights, fit_scale, standardise
-from medvision.runtime.seeds import derive_seed, seed_everything
+from medvision.runtime.seeds import choose_kernels, derive_seed, seed_everything
 from medvision.runtime.team import ALONE, Team
 
 _log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ def fit_network(
     check_labels(training, n_classes, settings=settings, validation=validation)
     check_depth(model, training.arrays.shape[1:])
     seed_everything(seed if team.is_first else derive_seed("process", seed, team.rank))
+    choose_kernels(settings.kernels)
     weights = choose_class_weights(training.labels, n_classes, settings=settings)
     scale = fit_scale(training.labels) if settings.task == "regression" else None
     plan = Plan(
@@ -160,6 +162,8 @@ def _fit(
         section=section,
         team=team,
     )
+    if plan.settings.compile == "on" and work.cut is None:
+        engine = _compile(engine, work, plan=plan)
     run_epochs(
         run,
         engine,
@@ -167,6 +171,22 @@ def _fit(
         training=work.training,
         validation=work.validation,
     )
+
+
+def _compile(engine: Engine, work: _Work, *, plan: Plan) -> Engine:
+    """Return the engine with its forward pass compiled, where that can be done."""
+    if engine.team.size > 1:
+        _log.warning("the network is not compiled: several processes train it")
+        return engine
+    set_train_mode(engine.model, freeze(engine.model, work.freezing, epoch=0))
+    n_images = min(plan.settings.batch_size, len(work.training))
+    n_images = -(-n_images // plan.settings.accumulation)
+    forward = compile_forward(
+        engine.model,
+        shape=(n_images, *work.training.arrays.shape[1:]),
+        device=engine.device,
+    )
+    return replace(engine, forward=forward)
 
 
 def _choose_work(

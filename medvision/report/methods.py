@@ -174,7 +174,12 @@ def _write_network(sources: Sources, cite: Cite) -> str:
         else "",
     }.get(str(_get(sources, "model.policy")), "")
     what = "network" if sources.setting("data", "task") == "regression" else "classifier"
-    return f"The {what} was a {name}{reference}. {origin} {policy}".strip()
+    kernels = (
+        " Training kernels were chosen for speed: run again, it differs in its last digits."
+        if sources.setting("train", "kernels") == "fast"
+        else ""
+    )
+    return f"The {what} was a {name}{reference}. {origin} {policy}{kernels}".strip()
 
 
 def _say_given(weights: str) -> str:

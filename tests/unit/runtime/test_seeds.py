@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvision.runtime.seeds import derive_seed, seed_everything
+from medvision.runtime.seeds import choose_kernels, derive_seed, seed_everything
 
 
 def test_every_generator_gives_the_same_numbers_again():
@@ -21,6 +21,21 @@ def test_every_generator_gives_the_same_numbers_again():
 def test_only_deterministic_kernels_are_accepted_on_a_cpu():
     seed_everything(0)
     assert torch.are_deterministic_algorithms_enabled()
+
+
+def test_fast_kernels_are_asked_for_and_given_up_at_the_next_seed():
+    def read():
+        return (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.allow_tf32,
+            torch.get_float32_matmul_precision(),
+        )
+
+    choose_kernels("fast")
+    assert read() == (False, True, True, "high")
+    seed_everything(0)
+    assert read() == (True, False, False, "highest")
 
 
 def test_derived_seed_never_changes():
