@@ -52,6 +52,14 @@ def write_radiographs(folder: Path, data: Path) -> Path:
     return path
 
 
+def write_key(folder: Path) -> Path:
+    """Write the secret of the pseudonyms, always the same: names decide who is drawn."""
+    path = folder / "pseudonym.key"
+    path.touch(mode=0o600)
+    path.write_text(64 * "7" + "\n")
+    return path
+
+
 def configure_radiographs(folder: Path, data: Path) -> Values:
     """Return the settings of the study of radiographs, whose weights lie on a shelf of its own."""
     labels = write_radiographs(folder, data)
@@ -59,7 +67,7 @@ def configure_radiographs(folder: Path, data: Path) -> Values:
     run(["weights", "add", SOURCE, str(data / "weights" / FILE)])
     return {
         "data": {"kind": "nifti", "path": str(folder / "images"), "labels": str(labels)},
-        "ingest": {"workers": 1},
+        "ingest": {"workers": 1, "key": str(write_key(folder))},
         "cohort": {"folds": 1, "on_leakage": "report"},
         "preprocess": {"intensity": "percentile", "sizing": "resize", "size": [64, 64, 1]},
         "model": {"backbone": "squeezenet1_1", "weights": "none"},

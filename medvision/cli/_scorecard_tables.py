@@ -16,7 +16,7 @@ TRAINING_COLUMNS = (
     *("passes", "n_steps", "epochs", "best_epoch", "is_stopped_early"),
     *("validation_loss", "validation_auc", "weights_match"),
 )
-SUBSET_COLUMNS = ("fold", "fraction", "subject")
+SUBSET_COLUMNS = ("fold", "seed", "fraction", "subject")
 SIMILARITY_COLUMNS = (
     *("arm", "fold", "fraction", "seed", "block", "layer"),
     *("cka", "cka_debiased", "n_images"),

@@ -42,6 +42,9 @@ Read = Callable[[str], Path]
 
 Tables = Mapping[str, Sequence[Row]]
 
+Subsets = dict[int, dict[float, list[str]]]
+"""Seed and share to the subjects that are trained on."""
+
 
 @study_command(
     "compare",
@@ -111,27 +114,36 @@ def compute_facts(
 def _check_subsets(read: Read, steps: Sequence[str], trainings: Sequence[Row]) -> None:
     """Check once more, from the files, who was trained on."""
     assignments = build_assignments(read_table(read("cohort/folds.tsv")))
-    seen: dict[int, dict[float, list[str]]] = {}
+    seen: dict[int, Subsets] = {}
     for step in steps:
-        shares: dict[float, list[str]] = {}
-        for row in read_table(read(f"{step}/subsets.tsv")):
-            shares.setdefault(float(row["fraction"]), []).append(row["subject"])
+        subsets = _read_subsets(read, step)
         fold = int(step.rpartition("-")[2])
-        if seen.setdefault(fold, shares) != shares:
+        if seen.setdefault(fold, subsets) != subsets:
             raise CohortError(
                 f"{step}: train subsets must be those of every arm, got others than the first.",
                 "run `medvision scorecard` again for this fold, for all arms.",
             )
-        check_nested(shares, fold=fold)
         own = [item for item in assignments if item.fold == fold]
-        for subjects in shares.values():
-            check_train_only(subjects, own)
+        for shares in subsets.values():
+            check_nested(shares, fold=fold)
+            for subjects in shares.values():
+                check_train_only(subjects, own)
     for row in trainings:
-        if int(row["n_subjects"]) != len(seen[int(row["fold"])][float(row["fraction"])]):
+        listed = seen[int(row["fold"])][int(row["seed"])][float(row["fraction"])]
+        if int(row["n_subjects"]) != len(listed):
             raise CohortError(
                 f"scorecard/{row['arm']}/fold-{row['fold']}: trainings must be on the subsets that "
                 f"are listed, got {row['n_subjects']} subjects at {row['fraction']}."
             )
+
+
+def _read_subsets(read: Read, step: str) -> Subsets:
+    """Read who was trained on in one job, by seed and share."""
+    subsets: Subsets = {}
+    for row in read_table(read(f"{step}/subsets.tsv")):
+        shares = subsets.setdefault(int(row["seed"]), {})
+        shares.setdefault(float(row["fraction"]), []).append(row["subject"])
+    return subsets
 
 
 def _describe(

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -94,31 +94,34 @@ def _train_fold(step: Step, arm: ScorecardArm, *, fold: int) -> None:
     start = find_start(replace(step, study=settings), data, arm=kind)
     job = Job(step, settings, data, arm.name, fold, device, start)
     subsets = _choose_subsets(step, data, fold=fold)
-    _log.info(_announce(study, arm, subsets=subsets, n_folds=len(data.folds)))
+    _log.info(_announce(study, arm, subsets=subsets[section.seeds[0]], n_folds=len(data.folds)))
     largest = max(section.fractions)
     outcomes = [
         run_task(Task(job, subset, seed, compares=subset.fraction == largest))
-        for subset in subsets
-        for seed in section.seeds
+        for seed, shares in subsets.items()
+        for subset in shares
     ]
     _write(step, outcomes, subsets=subsets, job=job)
     shutil.rmtree(step.layout.step(step.name) / "resume", ignore_errors=True)
 
 
-def _choose_subsets(step: Step, data: LearningData, *, fold: int) -> tuple[Subset, ...]:
-    """Choose the shares of the fold's train subjects, and check whose they are."""
+def _choose_subsets(step: Step, data: LearningData, *, fold: int) -> dict[int, tuple[Subset, ...]]:
+    """Choose the shares of the fold's train subjects for each seed, and check whose they are."""
     section = step.study.scorecard
     rows = read_table(step.read(step.layout.cohort), required=("image_id", "group"))
-    subsets = choose_subsets(
-        data.select(fold, "train"),
-        {row["image_id"]: row["group"] for row in rows},
-        fractions=section.fractions,
-        purpose=f"scorecard/{section.seed}/{fold}",
-    )
+    groups = {row["image_id"]: row["group"] for row in rows}
     own = [item for item in data.assignments if item.fold == fold]
-    for subset in subsets:
-        check_train_only(subset.subjects, own)
-    return subsets
+    result = {}
+    for seed in section.seeds:
+        result[seed] = choose_subsets(
+            data.select(fold, "train"),
+            groups,
+            fractions=section.fractions,
+            purpose=f"scorecard/{section.seed}/{fold}/{seed}",
+        )
+        for subset in result[seed]:
+            check_train_only(subset.subjects, own)
+    return result
 
 
 def _announce(study: Study, arm: ScorecardArm, *, subsets: Sequence[Subset], n_folds: int) -> str:
@@ -137,12 +140,19 @@ def _announce(study: Study, arm: ScorecardArm, *, subsets: Sequence[Subset], n_f
     )
 
 
-def _write(step: Step, outcomes: Sequence[Outcome], *, subsets: Sequence[Subset], job: Job) -> None:
+def _write(
+    step: Step,
+    outcomes: Sequence[Outcome],
+    *,
+    subsets: Mapping[int, Sequence[Subset]],
+    job: Job,
+) -> None:
     """Write the job's tables, and what it started from."""
     layout = step.layout
     members: Table = [
-        {"fold": job.fold, "fraction": subset.fraction, "subject": name}
-        for subset in subsets
+        {"fold": job.fold, "seed": seed, "fraction": subset.fraction, "subject": name}
+        for seed, shares in subsets.items()
+        for subset in shares
         for name in subset.subjects
     ]
     tables: dict[str, tuple[Table, Sequence[str]]] = {

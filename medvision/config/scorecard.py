@@ -53,7 +53,8 @@ class ScorecardSection(Section):
     )
     fractions: Annotated[tuple[Share, ...], Field(min_length=1)] = Field(
         (0.1, 0.25, 0.5, 1.0),
-        description="Shares of a fold's train subjects, nested; each class keeps one subject.",
+        description="Shares of a fold's train subjects, nested, drawn anew for each seed; each "
+        "class keeps one subject.",
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         (0, 1, 2, 3, 4),

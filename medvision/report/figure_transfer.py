@@ -15,6 +15,8 @@ _COLOURS = (FIRST, FOURTH, THIRD, INK)
 _LINES = {"full": "-", "linear": "--", "partial": ":", "gradual": "-."}
 _MARKERS = {"full": "o", "linear": "s", "partial": "^", "gradual": "D"}
 _WIDTH_IN = 4.4
+_LONGEST_OF_TWO = 26
+"""Letters of a name of which two fit side by side."""
 
 
 def draw_transfer(facts: TransferFacts) -> list[Picture]:
@@ -79,10 +81,15 @@ def _draw_line(axes: Axes, points: Sequence[_Point], style: _Style) -> None:
     )
 
 
-def _finish(axes: Axes) -> None:
+def _finish(axes: Axes, starts: Sequence[StartFacts]) -> None:
     """Add grid and legend, the legend below the axis."""
     axes.grid(visible=True)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=_count_columns(starts))
+
+
+def _count_columns(starts: Sequence[StartFacts]) -> int:
+    """Return how many names fit side by side."""
+    return 2 if max(len(start.words) for start in starts) <= _LONGEST_OF_TWO else 1
 
 
 def _draw_curves(facts: TransferFacts, styles: Mapping[str, _Style]) -> Picture:
@@ -102,14 +109,14 @@ def _draw_curves(facts: TransferFacts, styles: Mapping[str, _Style]) -> Picture:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:.3g}"))
         axes.set_xlabel("Train subjects (logarithmic)")
         axes.set_ylabel("AUC on test subjects")
-        _finish(axes)
+        _finish(axes, facts.starts)
 
     n = facts.counts["n_test_subjects"]
     alt = f"AUC on {n} test subjects by train subjects. " + "; ".join(
         f"{start.words}: {_say_curve([row for row in facts.rows if row.arm == start.arm])}"
         for start in facts.starts
     )
-    size_in = _choose_size(3.0, len(facts.starts))
+    size_in = _choose_size(facts.starts)
     return draw_picture("transfer", draw, size_in=size_in, alt=f"{alt}.", caption=RESEARCH_USE)
 
 
@@ -136,13 +143,13 @@ def _draw_similarity(facts: TransferFacts, styles: Mapping[str, _Style]) -> Pict
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Block, from the input on")
         axes.set_ylabel("CKA, before and after")
-        _finish(axes)
+        _finish(axes, facts.starts)
 
     alt = "Similarity of each block before and after training, 1 for unmoved. " + "; ".join(
         f"{start.words}: {_say_blocks([r for r in facts.similarity if r.arm == start.arm])}"
         for start in facts.starts
     )
-    size_in = _choose_size(3.0, len(facts.starts))
+    size_in = _choose_size(facts.starts)
     return draw_picture("similarity", draw, size_in=size_in, alt=f"{alt}.", caption=RESEARCH_USE)
 
 
@@ -151,6 +158,6 @@ def _say_blocks(rows: Sequence[SimilarityRow]) -> str:
     return ", ".join(say_number(row.cka) for row in rows)
 
 
-def _choose_size(height_in: float, n_arms: int) -> tuple[float, float]:
+def _choose_size(starts: Sequence[StartFacts]) -> tuple[float, float]:
     """Return width and height in inches, with room for the legend's lines."""
-    return _WIDTH_IN, height_in + 0.16 * -(-n_arms // 2)
+    return _WIDTH_IN, 3.0 + 0.16 * -(-len(starts) // _count_columns(starts))

@@ -150,7 +150,7 @@ def describe_transfer(sources: Sources, cite: Callable[[str], str]) -> str:
     }.get(budget, "")
     return (
         f"Starts were compared with none at all on nested shares of the train subjects ({shares}), "
-        f"the same for every start, with {say_count(n_seeds, 'seed')}: "
+        f"the same for every start and drawn anew for each of {say_count(n_seeds, 'seed')}: "
         f"{facts.counts['n_trainings']} trainings. {equal} Intervals resample test subjects and "
         f"seeds at once {cite('pigeonhole')}; comparisons were corrected by Holm's method "
         f"{cite('holm')}. Subjects saved are read off the curve from scratch, made to rise, "

@@ -115,9 +115,28 @@ def test_all_arms_have_the_same_nested_subsets_of_train_subjects(finished):
         }
         assert len(texts) == 1
         rows = read_table(folder(finished, "scratch", fold) / "subsets.tsv")
-        shares = {f: {r["subject"] for r in rows if r["fraction"] == f} for f in ("0.25", "1")}
-        assert shares["0.25"] < shares["1"]
-        assert {sides[str(fold), name] for name in shares["1"]} == {"train"}
+        held = {
+            (seed, share): {
+                r["subject"] for r in rows if (r["seed"], r["fraction"]) == (seed, share)
+            }
+            for seed in ("0", "1")
+            for share in ("0.25", "1")
+        }
+        assert held["0", "0.25"] < held["0", "1"] == held["1", "1"]
+        assert held["1", "0.25"] < held["1", "1"]
+        assert {sides[str(fold), name] for name in held["0", "1"]} == {"train"}
+
+
+def test_every_seed_draws_its_own_subjects(tmp_path):
+    study = make(tmp_path, scorecard={"seeds": [0, 1, 2, 3]})
+    train(study, "scratch")
+    rows = read_table(folder(study, "scratch") / "subsets.tsv")
+    small = {
+        frozenset(r["subject"] for r in rows if (r["seed"], r["fraction"]) == (seed, "0.25"))
+        for seed in "0123"
+    }
+    assert len(small) > 1
+    assert {len(each) for each in small} == {4}
 
 
 def test_a_small_share_is_trained_for_as_many_steps_as_all(finished):

@@ -111,8 +111,8 @@ def compute_scorecard(
     """Compare all arms with scratch on the same test subjects, share by share.
 
     Each resample draws test subjects within fold and class, and seeds, both with replacement and
-    the same for all cells: so an interval covers who is tested and how a training happened to go,
-    and a difference is paired in both.
+    the same for all cells: so an interval covers who is tested and what comes with a seed (who is
+    trained on, how the training goes), and a difference is paired in both.
 
     Args:
         cells: Every arm at every share, scratch included.
