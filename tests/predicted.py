@@ -4,7 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medvision.domain.settings import Settings
+
 Row = dict[str, str]
+
+
+SETTINGS = Settings(
+    n_resamples=200,
+    confidence=0.95,
+    seed=3,
+    calibration_bins=5,
+    operating_point="youden",
+    operating_target=0.9,
+    miss_cost=1.0,
+    prevalence=None,
+)
 
 
 def make_rows(

@@ -44,7 +44,7 @@ TAKERS = {
     "tune": ("medvision.learn.search:Search",),
     "train": ("medvision.learn.settings:TrainSettings",),
     "predict": ("medvision.augment.fixed_views:list_views",),
-    "evaluate": ("medvision.domain.evaluation:evaluate_predictions",),
+    "evaluate": ("medvision.domain.settings:Settings",),
     "explain": ("medvision.explain.study:explain_predictions",),
     "scorecard": ("medvision.domain.subsets:choose_subsets",),
     "report": ("medvision.report.facts:build_facts",),

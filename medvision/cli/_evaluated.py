@@ -15,13 +15,14 @@ from medvision.cli._evaluated_classes import (
     say_estimate,
     say_spread,
 )
-from medvision.config.sections import EvaluateSection
+from medvision.config.evaluate import EvaluateSection
 from medvision.domain.arms import ALL_SEEDS
 from medvision.domain.evaluation import evaluate_predictions
 from medvision.domain.labels import Classes
 from medvision.domain.multilabel import FindingsEvaluation, evaluate_findings
 from medvision.domain.record import JsonValue
 from medvision.domain.regression import ValueEvaluation, evaluate_values
+from medvision.domain.settings import Settings
 
 ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
 _OF_FINDING = ("roc", "calibration", "confusion", "thresholds")
@@ -52,19 +53,24 @@ def evaluate(
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
+        ConfigError: A setting does not fit the task.
     """
-    settings = dict(section)
-    drawn = {name: settings[name] for name in ("confidence", "n_resamples")}
+    settings = Settings(**dict(section))
+    drawn = section.confidence, section.n_resamples
     if classes.task == "multilabel":
-        return _join_findings(evaluate_findings(rows, groups, classes=classes, **settings), **drawn)
+        found = evaluate_findings(rows, groups, classes=classes, settings=settings)
+        return _join_findings(found, *drawn)
     if classes.task == "regression":
-        own = {name: value for name, value in settings.items() if name != "calibration_bins"}
-        return _join_values(evaluate_values(rows, groups, classes=classes, **own), **drawn)
-    result = evaluate_predictions(rows, groups, classes=classes, **settings)
-    return Evaluated(describe_evaluation(result, **drawn), list_tables(result))
+        values = evaluate_values(rows, groups, classes=classes, settings=settings)
+        return _join_values(values, *drawn)
+    result = evaluate_predictions(rows, groups, classes=classes, settings=settings)
+    facts = describe_evaluation(
+        result, confidence=section.confidence, n_resamples=section.n_resamples
+    )
+    return Evaluated(facts, list_tables(result))
 
 
-def _join_findings(result: FindingsEvaluation, *, confidence: float, n_resamples: int) -> Evaluated:
+def _join_findings(result: FindingsEvaluation, confidence: float, n_resamples: int) -> Evaluated:
     """Join what is known of each finding, the finding named in every row."""
     each = {name: list_tables(held) for name, held in result.findings.items()}
     tables: dict[str, Table] = {
@@ -103,7 +109,7 @@ def _join_findings(result: FindingsEvaluation, *, confidence: float, n_resamples
     return Evaluated(facts, _list_estimates(result) | tables)
 
 
-def _join_values(result: ValueEvaluation, *, confidence: float, n_resamples: int) -> Evaluated:
+def _join_values(result: ValueEvaluation, confidence: float, n_resamples: int) -> Evaluated:
     """Return the statistics of a value, and each test image's error."""
     name = result.classes.names[0]
     images = list(zip(result.image_ids, result.subjects, strict=True))

@@ -10,8 +10,8 @@ from medvision.cli._cohort_summary import read_classes
 from medvision.cli._evaluated import evaluate
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.compare import compute_facts
+from medvision.config.evaluate import EvaluateSection
 from medvision.config.scorecard import ScorecardSection
-from medvision.config.sections import EvaluateSection
 from medvision.domain.record import JsonValue
 from medvision.errors import MedvisionError
 from medvision.io.tables import read_table

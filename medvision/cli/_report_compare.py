@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +18,7 @@ from medvision.runtime.files import hash_file, write_json, write_text
 
 if TYPE_CHECKING:
     from medvision.domain.pairing import StudyTest
+    from medvision.domain.settings import Settings
     from medvision.report.comparing import StudyFacts
 
 _HELP = """Compare two studies: settings, cohorts, and figures on the test subjects both share.
@@ -56,15 +57,15 @@ def compare(a: Path, b: Path, *, output: Path, quiet: bool) -> None:
         _read_test(folder, held, name=name)
         for folder, held, name in zip((a, b), records, "AB", strict=True)
     ]
-    n_resamples, confidence, seed = _read_bootstrap(records[0])
+    settings = _read_settings(records[0])
     facts = build_comparison(
         *(
             _describe(folder, held, name=name)
             for folder, held, name in zip((a, b), records, "AB", strict=True)
         ),
-        compared=compare_studies(*tests, n_resamples=n_resamples, confidence=confidence, seed=seed),
-        confidence=confidence,
-        n_resamples=n_resamples,
+        compared=compare_studies(*tests, settings=settings),
+        confidence=settings.confidence,
+        n_resamples=settings.n_resamples,
         version=__version__,
     )
     write_text(output / "comparison.html", render_comparison(facts))
@@ -95,6 +96,7 @@ def _read_records(folder: Path) -> dict[str, Record]:
 
 def _read_test(folder: Path, records: dict[str, Record], *, name: str) -> "StudyTest":
     """Read what a study predicted, and its groups and classes."""
+    from medvision.domain.operating import choose_rule
     from medvision.domain.pairing import StudyTest
 
     layout = Layout(folder)
@@ -109,6 +111,7 @@ def _read_test(folder: Path, records: dict[str, Record], *, name: str) -> "Study
         rows=read_table(layout.predictions),
         groups={row["image_id"]: row["group"] for row in read_table(layout.cohort)},
         classes=read_classes(layout.cohort_summary),
+        rule=choose_rule(_read_settings(records)),
     )
 
 
@@ -122,11 +125,13 @@ def _check_written(path: Path, record: Record, *, folder: Path) -> None:
         )
 
 
-def _read_bootstrap(records: dict[str, Record]) -> tuple[int, float, int]:
-    """Return resamples, level and seed as the first study's evaluation had them."""
-    held = cast(dict[str, JsonValue], records["evaluate"].parameters["evaluate"])
-    n_resamples, confidence, seed = (held[name] for name in ("n_resamples", "confidence", "seed"))
-    return cast(int, n_resamples), cast(float, confidence), cast(int, seed)
+def _read_settings(records: dict[str, Record]) -> "Settings":
+    """Return how a study was evaluated."""
+    from medvision.config.evaluate import EvaluateSection
+    from medvision.domain.settings import Settings
+
+    section = EvaluateSection.model_validate(records["evaluate"].parameters["evaluate"])
+    return Settings(**dict(section))
 
 
 def _describe(folder: Path, records: dict[str, Record], *, name: str) -> "StudyFacts":

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from medvision.config.cohort import CohortSection
 from medvision.config.compute import ComputeSection
+from medvision.config.evaluate import EvaluateSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.predict import PredictSection, check_predict
@@ -23,7 +24,6 @@ from medvision.config.sections import (
     AuditSection,
     AugmentSection,
     DataSection,
-    EvaluateSection,
     ExplainSection,
     ModelSection,
     OutputSection,

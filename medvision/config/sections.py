@@ -234,15 +234,6 @@ class TrainSection(Section):
     )
 
 
-class EvaluateSection(Section):
-    """Statistics on held-out subjects."""
-
-    n_resamples: Annotated[int, Field(ge=100)] = Field(2000, description="Bootstrap resamples.")
-    confidence: Fraction = Field(0.95, description="Level of the intervals.")
-    seed: Seed = Field(3, description="Seed of the bootstrap.")
-    calibration_bins: Annotated[int, Field(ge=2)] = Field(5, description="Bins of equal count.")
-
-
 class ExplainSection(Section):
     """Which test images are explained, how, and how the explanations are checked."""
 

@@ -9,10 +9,11 @@ import numpy as np
 from medvision.domain.arms import list_pairs
 from medvision.domain.bootstrap import compute_interval, draw_weights
 from medvision.domain.calibration import compute_wilson
+from medvision.domain.figures import compute_statistics
 from medvision.domain.metrics import Replicates
+from medvision.domain.settings import Settings
 from medvision.domain.statistic import (
     ArmTest,
-    compute_statistics,
     count_trials,
     describe_method,
     explain_undefined,
@@ -21,6 +22,12 @@ from medvision.domain.statistic import (
 )
 
 Interval = tuple[float, float]
+
+_LEAST_SHARE = 0.9
+"""Share of the resamples that must have a value for an interval of them."""
+
+_NO_WIDTH = ("average_precision", "f1", "mcc", "ppv", "npv")
+"""Figures of which a perfect value says nothing about how far it may be from the truth."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,12 @@ class Resampled:
     n_resamples: int
 
 
-def resample(
-    arms: Mapping[str, ArmTest], *, n_resamples: int, confidence: float, seed: int
-) -> Resampled:
+def resample(arms: Mapping[str, ArmTest], settings: Settings) -> Resampled:
     """Compute every statistic of every arm on the data and on common resamples of subjects.
 
     Args:
         arms: Name to test predictions, all of the same images.
-        n_resamples: Number of resamples.
-        confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
+        settings: Settings of the statistics.
 
     Returns:
         Values and replicates by arm and statistic.
@@ -91,8 +94,8 @@ def resample(
         [str(cluster) for cluster in first.clusters],
         first.folds,
         labels=first.labels,
-        n_resamples=n_resamples,
-        seed=seed,
+        n_resamples=settings.n_resamples,
+        seed=settings.seed,
     ):
         for name, arm in arms.items():
             for metric, replicates in compute_statistics(arm, weights).items():
@@ -101,7 +104,7 @@ def resample(
         name: {metric: np.concatenate(held) for metric, held in by_metric.items()}
         for name, by_metric in parts.items()
     }
-    return Resampled(arms, values, joined, confidence, n_resamples)
+    return Resampled(arms, values, joined, settings.confidence, settings.n_resamples)
 
 
 def build_estimates(resampled: Resampled) -> list[Estimate]:
@@ -163,16 +166,22 @@ def _build_estimate(resampled: Resampled, name: str, *, metric: str) -> Estimate
     )
 
 
-def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Interval, str]:
-    """Return the interval and how it was made."""
+def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Interval | None, str]:
+    """Return the interval, None where there is none, and how it was made."""
     arm, replicates = resampled.arms[name], resampled.replicates[name][metric]
-    if float(np.ptp(replicates)) > 0:
-        return compute_interval(replicates, resampled.confidence), _describe_bootstrap(resampled)
+    held = replicates[np.isfinite(replicates)]
+    if len(held) and float(np.ptp(held)) > 0:
+        if len(held) < _LEAST_SHARE * len(replicates):
+            return None, f"no interval: undefined on {len(replicates) - len(held)} of the resamples"
+        how = _describe_bootstrap(resampled, n_lost=len(replicates) - len(held))
+        return compute_interval(held, resampled.confidence), how
     parts = list_components(arm, metric)
     if parts:
         ends = [_find_interval(resampled, name, metric=part)[0] for part in parts]
-        low, high = (float(np.mean(side)) for side in zip(*ends, strict=True))
-        return (low, high), "every resample agrees, so the interval is the mean of its parts'"
+        found = [each for each in ends if each is not None]
+        if len(found) == len(parts):
+            low, high = (float(np.mean(side)) for side in zip(*found, strict=True))
+            return (low, high), "every resample agrees, so the interval is the mean of its parts'"
     value, n_trials = resampled.values[name][metric], count_trials(arm, metric)
     if n_trials and value in (0.0, 1.0):
         # Resampling a perfect score can only repeat it: an interval of no width would claim
@@ -180,17 +189,20 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
         what = "pairs of subjects" if metric.startswith("auc") else "subjects"
         how = f"every resample agrees, so the interval is Wilson's with {n_trials} {what}"
         return compute_wilson(value, n_trials, confidence=resampled.confidence), how
+    if metric.startswith(_NO_WIDTH):
+        return None, "no interval: every resample agrees"
     return (value, value), "every resample agrees, so the interval has no width"
 
 
-def _describe_bootstrap(resampled: Resampled) -> str:
+def _describe_bootstrap(resampled: Resampled, *, n_lost: int = 0) -> str:
     """Say how the resamples were drawn."""
     arm = next(iter(resampled.arms.values()))
     n_clusters = len(np.unique(arm.clusters))
     joined = "" if n_clusters == count_subjects(arm) else " (some joined)"
+    lost = f", {n_lost} of them left out as undefined" if n_lost else ""
     return (
         f"percentile bootstrap, {resampled.n_resamples} resamples of "
-        f"{n_clusters} subjects{joined} within fold and class"
+        f"{n_clusters} subjects{joined} within fold and class{lost}"
     )
 
 
@@ -199,16 +211,20 @@ def _build_difference(resampled: Resampled, metric: str, *, arms: tuple[str, str
     first, second = arms
     value = resampled.values[first][metric] - resampled.values[second][metric]
     replicates = resampled.replicates[first][metric] - resampled.replicates[second][metric]
-    arm = resampled.arms[first]
+    arm, held = resampled.arms[first], replicates[np.isfinite(replicates)]
     if np.isnan(value):
         low = high = None
         method = explain_undefined(arm, metric)
-    elif float(np.ptp(replicates)) == 0:
+    elif len(held) < _LEAST_SHARE * len(replicates):
+        low = high = None
+        method = f"no interval: undefined on {len(replicates) - len(held)} of the resamples"
+    elif float(np.ptp(held)) == 0:
         low = high = None
         method = "no interval: every resample gives the same difference, so it cannot be judged"
     else:
-        low, high = compute_interval(replicates, resampled.confidence)
-        method = f"paired on the same subjects; {_describe_bootstrap(resampled)}"
+        low, high = compute_interval(held, resampled.confidence)
+        how = _describe_bootstrap(resampled, n_lost=len(replicates) - len(held))
+        method = f"paired on the same subjects; {how}"
     return Difference(
         metric=metric,
         arm_a=first,

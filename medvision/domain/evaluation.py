@@ -1,7 +1,7 @@
 """Evaluation: from predictions to estimates, differences, curves and counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from medvision.domain.estimate import (
 from medvision.domain.labels import Classes
 from medvision.domain.operating import (
     FoldThreshold,
+    choose_rule,
     describe_operating,
     fit_thresholds,
     predict_classes,
@@ -31,8 +32,10 @@ from medvision.domain.prediction import (
     number_clusters,
 )
 from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_fold_curves
+from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread, compute_spreads
 from medvision.domain.statistic import ArmTest
+from medvision.domain.threshold import OperatingRule
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,7 @@ def evaluate_predictions(
     groups: Mapping[str, str],
     *,
     classes: Classes,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
-    calibration_bins: int,
+    settings: Settings,
 ) -> Evaluation:
     """Evaluate every arm on its test images.
 
@@ -86,25 +86,24 @@ def evaluate_predictions(
         rows: Rows of `predict/predictions.tsv`.
         groups: image_id to the group of subjects that is resampled as one.
         classes: Class names in order, and the positive one of two.
-        n_resamples: Number of bootstrap resamples.
-        confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
-        calibration_bins: Bins of the calibration curve.
+        settings: Settings of the statistics.
 
     Returns:
         Estimates with intervals, differences, curves and counts.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
+        ConfigError: Prevalence or an operating point is set, and there are more than two classes.
     """
-    test = build_test(rows, groups, classes=classes)
-    return evaluate_test(
-        test,
-        n_resamples=n_resamples,
-        confidence=confidence,
-        seed=seed,
-        calibration_bins=calibration_bins,
+    check_settings(settings, classes=classes)
+    test = build_test(
+        rows,
+        groups,
+        classes=classes,
+        rule=choose_rule(settings),
+        prevalence=settings.prevalence,
     )
+    return evaluate_test(test, settings)
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,12 @@ class HeldOut:
 
 
 def build_test(
-    rows: Sequence[Mapping[str, str]], groups: Mapping[str, str], *, classes: Classes
+    rows: Sequence[Mapping[str, str]],
+    groups: Mapping[str, str],
+    *,
+    classes: Classes,
+    rule: OperatingRule,
+    prevalence: float | None,
 ) -> HeldOut:
     """Read predictions, fix the thresholds on validation, and predict the test images' classes.
 
@@ -133,31 +137,33 @@ def build_test(
         rows: Rows of `predict/predictions.tsv`.
         groups: image_id to the group of subjects that is resampled as one.
         classes: Class names in order, and the positive one of two.
+        rule: What thresholds are fitted for.
+        prevalence: Share of positives that predictive values are for; None takes the images'.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
     """
     predictions = build_predictions(rows, classes.names)
-    thresholds = fit_thresholds(predictions, classes)
-    arms = _build_arms(predictions, groups, classes=classes, thresholds=thresholds)
+    thresholds = fit_thresholds(predictions, classes, rule=rule)
+    arms = {
+        name: replace(arm, prevalence=prevalence)
+        for name, arm in _build_arms(
+            predictions, groups, classes=classes, thresholds=thresholds
+        ).items()
+    }
     places = tuple(sorted({place for _, place, _ in predictions}))
     return HeldOut(classes, arms, thresholds, places)
 
 
-def evaluate_test(
-    test: HeldOut, *, n_resamples: int, confidence: float, seed: int, calibration_bins: int
-) -> Evaluation:
+def evaluate_test(test: HeldOut, settings: Settings) -> Evaluation:
     """Compute all statistics of the arms.
 
     Args:
         test: Their test predictions.
-        n_resamples: Number of bootstrap resamples.
-        confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
-        calibration_bins: Bins of the calibration curve.
+        settings: Settings of the statistics.
     """
     arms, classes = test.arms, test.classes
-    resampled = resample(arms, n_resamples=n_resamples, confidence=confidence, seed=seed)
+    resampled = resample(arms, settings)
     first = next(iter(arms.values()))
     return Evaluation(
         classes=classes,
@@ -174,7 +180,9 @@ def evaluate_test(
         spreads=compute_spreads(arms),
         curves={name: _build_curve(arm) for name, arm in arms.items()},
         calibration={
-            name: _build_calibration(arm, n_bins=calibration_bins, confidence=confidence)
+            name: _build_calibration(
+                arm, n_bins=settings.calibration_bins, confidence=settings.confidence
+            )
             for name, arm in arms.items()
         },
         confusion=tuple(cell for name, arm in arms.items() for cell in _count(name, arm)),

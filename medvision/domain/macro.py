@@ -15,6 +15,9 @@ MACRO = {
     "sensitivity_macro": "sensitivity",
     "specificity_macro": "specificity",
     "brier": "brier",
+    "average_precision_macro": "average_precision",
+    "f1_macro": "f1",
+    "log_loss": "log_loss",
 }
 """Mean over the findings, and what it is the mean of."""
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from medvision.domain.bootstrap import Weights, draw_weights
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation, HeldOut, build_test, evaluate_test
+from medvision.domain.figures import compute_statistics
 from medvision.domain.findings import parse_findings
 from medvision.domain.labels import Classes
 from medvision.domain.macro import (
@@ -19,6 +20,7 @@ from medvision.domain.macro import (
     rename_spreads,
 )
 from medvision.domain.metrics import Replicates
+from medvision.domain.operating import choose_rule
 from medvision.domain.prediction import (
     Indices,
     group_rows,
@@ -34,8 +36,10 @@ from medvision.domain.resampled import (
     list_differences,
     list_estimates,
 )
+from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread
-from medvision.domain.statistic import ArmTest, compute_statistics
+from medvision.domain.statistic import ArmTest
+from medvision.domain.threshold import OperatingRule
 from medvision.errors import DataError
 
 _METHODS = {
@@ -44,6 +48,9 @@ _METHODS = {
     "sensitivity_macro": "mean over findings of the share found of those that have it",
     "specificity_macro": "mean over findings of the share of those without it that are called so",
     "brier": "mean over findings of the mean squared error of the probability",
+    "average_precision_macro": "mean over findings of the average precision",
+    "f1_macro": "mean over findings of F1",
+    "log_loss": "mean over findings of the log loss, in nats",
 }
 
 
@@ -85,10 +92,7 @@ def evaluate_findings(
     groups: Mapping[str, str],
     *,
     classes: Classes,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
-    calibration_bins: int,
+    settings: Settings,
 ) -> FindingsEvaluation:
     """Evaluate every arm on its test images, finding by finding and over all findings.
 
@@ -100,37 +104,29 @@ def evaluate_findings(
         rows: Rows of `predict/predictions.tsv`.
         groups: image_id to the group of subjects that is resampled as one.
         classes: The findings.
-        n_resamples: Number of bootstrap resamples.
-        confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
-        calibration_bins: Bins of the calibration curve.
+        settings: Settings of the statistics.
 
     Returns:
         Estimates with intervals and differences; each finding's curves and counts.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
+        ConfigError: A prevalence is set, which would be of one finding.
 
     Source:
         Macro averages as in Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002.
     """
+    check_settings(settings, classes=classes)
     truth = parse_findings([read_cell(row, "label") for row in rows], classes.names)
     tests = {
-        name: _build_test(rows, groups, name=name, truth=truth[:, index])
+        name: _build_test(
+            rows, groups, name=name, truth=truth[:, index], rule=choose_rule(settings)
+        )
         for index, name in enumerate(classes.names)
     }
-    findings = {
-        name: evaluate_test(
-            test,
-            n_resamples=n_resamples,
-            confidence=confidence,
-            seed=seed,
-            calibration_bins=calibration_bins,
-        )
-        for name, test in tests.items()
-    }
+    findings = {name: evaluate_test(test, settings) for name, test in tests.items()}
     everyone = _gather(rows, groups)
-    joined = _join(tests, everyone, n_resamples=n_resamples, confidence=confidence, seed=seed)
+    joined = _join(tests, everyone, settings=settings)
     n_images = joined.counts.n_images
     return FindingsEvaluation(
         classes=classes,
@@ -149,6 +145,7 @@ def _build_test(
     *,
     name: str,
     truth: NDArray[np.float64],
+    rule: OperatingRule,
 ) -> HeldOut:
     """Return the test of one finding, as one of two classes, on the images that know it."""
     absent = f"no {name}"
@@ -167,7 +164,9 @@ def _build_test(
                 f"logit_{absent}": "0",
             }
         )
-    return build_test(own, groups, classes=Classes((absent, name), name))
+    return build_test(
+        own, groups, classes=Classes((absent, name), name), rule=rule, prevalence=None
+    )
 
 
 _PLACES = ("arm", "fold", "repeat", "part", "inner", "seed", "split", "image_id", "subject")
@@ -204,9 +203,7 @@ def _join(
     tests: Mapping[str, HeldOut],
     everyone: _Everyone,
     *,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
+    settings: Settings,
 ) -> Joined:
     """Compute the means over the findings on the data and on common resamples."""
     first = next(iter(tests.values()))
@@ -223,8 +220,8 @@ def _join(
             everyone.folds,
             # Within fold alone: the findings together would part the subjects into strata of one.
             labels=np.zeros(counts.n_images, dtype=np.intp),
-            n_resamples=n_resamples,
-            seed=seed,
+            n_resamples=settings.n_resamples,
+            seed=settings.seed,
         ),
         n_images=counts.n_images,
     )
@@ -235,7 +232,7 @@ def _join(
         values=values,
         replicates=replicates,
         counts=counts,
-        confidence=confidence,
+        confidence=settings.confidence,
         methods={name: f"{text}{over}" for name, text in _METHODS.items()},
         undefined=dict.fromkeys(_METHODS, reason),
     )

@@ -7,7 +7,15 @@ import numpy as np
 
 from medvision.domain.labels import Classes
 from medvision.domain.prediction import Indices, Predictions, Round
-from medvision.domain.threshold import FALLBACK, YOUDEN, Threshold, fit_threshold
+from medvision.domain.settings import Settings
+from medvision.domain.threshold import (
+    BY_YOUDEN,
+    FALLBACK,
+    YOUDEN,
+    OperatingRule,
+    Threshold,
+    fit_threshold,
+)
 
 
 @dataclass(frozen=True)
@@ -20,14 +28,32 @@ class FoldThreshold:
     threshold: Threshold
 
 
+def choose_rule(settings: Settings) -> OperatingRule:
+    """Return what thresholds are fitted for.
+
+    Args:
+        settings: Settings of the statistics.
+    """
+    return OperatingRule(
+        kind=settings.operating_point,
+        target=settings.operating_target,
+        miss_cost=settings.miss_cost,
+        prevalence=settings.prevalence,
+    )
+
+
 def fit_thresholds(
-    predictions: Mapping[tuple[str, Round, str], Predictions], classes: Classes
+    predictions: Mapping[tuple[str, Round, str], Predictions],
+    classes: Classes,
+    *,
+    rule: OperatingRule = BY_YOUDEN,
 ) -> tuple[FoldThreshold, ...]:
     """Fix one threshold per arm, fold and seed on its validation predictions.
 
     Args:
         predictions: (arm, round, split) to predictions.
         classes: Class names and the positive one.
+        rule: What they are fitted for.
 
     Returns:
         Thresholds in order of arm, seed and fold; none with more than two classes, where the
@@ -41,7 +67,7 @@ def fit_thresholds(
             arm,
             fold,
             place.seed,
-            _fit_fold(predictions.get((arm, place, "validation")), fold, index=index),
+            _fit_fold(predictions.get((arm, place, "validation")), fold, index=index, rule=rule),
         )
         for (arm, place, split), each in predictions.items()
         if split == "test"
@@ -49,12 +75,15 @@ def fit_thresholds(
     )
 
 
-def _fit_fold(validation: Predictions | None, fold: int, *, index: int) -> Threshold:
+def _fit_fold(
+    validation: Predictions | None, fold: int, *, index: int, rule: OperatingRule
+) -> Threshold:
     """Fix the threshold of one model, or say that it has no validation predictions."""
     if validation is None or not (validation.trainings == fold).any():
         return Threshold(FALLBACK, f"{FALLBACK}, no validation predictions")
     here = validation.trainings == fold
-    return fit_threshold(validation.probabilities[here, index], validation.labels[here] == index)
+    positive = validation.labels[here] == index
+    return fit_threshold(validation.probabilities[here, index], positive, rule=rule)
 
 
 def describe_operating(thresholds: Sequence[Threshold]) -> str:
@@ -65,8 +94,9 @@ def describe_operating(thresholds: Sequence[Threshold]) -> str:
     """
     if not thresholds:
         return "by the most probable class"
-    n_unfitted = sum(threshold.rule != YOUDEN for threshold in thresholds)
-    text = "at thresholds fixed on validation"
+    n_unfitted = sum(not threshold.is_fitted for threshold in thresholds)
+    rule = next((held.rule for held in thresholds if held.is_fitted), YOUDEN)
+    text = "at thresholds fixed on validation" + ("" if rule == YOUDEN else f" by {rule}")
     return f"{text} ({FALLBACK} for {n_unfitted} of {len(thresholds)})" if n_unfitted else text
 
 

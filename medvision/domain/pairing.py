@@ -16,7 +16,9 @@ from medvision.domain.estimate import (
 from medvision.domain.evaluation import build_test
 from medvision.domain.labels import Classes
 from medvision.domain.prediction import Indices
+from medvision.domain.settings import Settings
 from medvision.domain.statistic import ArmTest
+from medvision.domain.threshold import BY_YOUDEN, OperatingRule
 from medvision.errors import DataError
 
 Row = Mapping[str, str]
@@ -33,12 +35,14 @@ class StudyTest:
         rows: Rows of `predict/predictions.tsv`.
         groups: image_id to the group of subjects that is resampled as one.
         classes: Class names in order, and the positive one of two.
+        rule: What its thresholds are fitted for.
     """
 
     name: str
     rows: Sequence[Row]
     groups: Mapping[str, str]
     classes: Classes
+    rule: OperatingRule = BY_YOUDEN
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,7 @@ class StudyComparison:
     pairings: tuple[Pairing, ...]
 
 
-def compare_studies(
-    a: StudyTest, b: StudyTest, *, n_resamples: int, confidence: float, seed: int
-) -> StudyComparison:
+def compare_studies(a: StudyTest, b: StudyTest, *, settings: Settings) -> StudyComparison:
     """Compare two studies on the test images that both have, resample by resample.
 
     Arms of one name are compared with each other; where no name is common, each study's first
@@ -91,9 +93,7 @@ def compare_studies(
     Args:
         a: The first study.
         b: The second; differences are first minus second.
-        n_resamples: Number of bootstrap resamples.
-        confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
+        settings: Of resamples, intervals and prevalence; thresholds go by each study's own rule.
 
     Returns:
         Counts of what is shared, and for each pair of arms estimates and differences.
@@ -116,11 +116,11 @@ def compare_studies(
     pairings = [
         _pair(
             {
-                a.name: replace(arms_a[arm_a], clusters=clusters),
-                b.name: replace(arms_b[arm_b], clusters=clusters),
+                a.name: replace(arms_a[arm_a], clusters=clusters, prevalence=settings.prevalence),
+                b.name: replace(arms_b[arm_b], clusters=clusters, prevalence=settings.prevalence),
             },
             arms=(arm_a, arm_b),
-            bootstrap=(n_resamples, confidence, seed),
+            settings=settings,
         )
         for arm_a, arm_b in _list_arms(arms_a, arms_b)
     ]
@@ -188,7 +188,8 @@ def _check_labels(a: Mapping[str, Row], b: Mapping[str, Row], *, shared: frozens
 def _build_shared(study: StudyTest, shared: frozenset[str]) -> dict[str, ArmTest]:
     """Return a study's arms on the shared images; validation stays whole, for the thresholds."""
     rows = [row for row in study.rows if row["split"] != "test" or row["image_id"] in shared]
-    return dict(build_test(rows, study.groups, classes=study.classes).arms)
+    test = build_test(rows, study.groups, classes=study.classes, rule=study.rule, prevalence=None)
+    return dict(test.arms)
 
 
 def _list_arms(a: Mapping[str, ArmTest], b: Mapping[str, ArmTest]) -> list[tuple[str, str]]:
@@ -219,11 +220,10 @@ def _pair(
     held: Mapping[str, ArmTest],
     *,
     arms: tuple[str, str],
-    bootstrap: tuple[int, float, int],
+    settings: Settings,
 ) -> Pairing:
     """Compare one network of each study."""
-    n_resamples, confidence, seed = bootstrap
-    resampled = resample(held, n_resamples=n_resamples, confidence=confidence, seed=seed)
+    resampled = resample(held, settings)
     return Pairing(
         arm_a=arms[0],
         arm_b=arms[1],

@@ -31,6 +31,7 @@ from medvision.domain.resampled import (
     list_differences,
     list_estimates,
 )
+from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread, describe_spread
 from medvision.domain.values import Values
 
@@ -108,9 +109,7 @@ def evaluate_values(
     groups: Mapping[str, str],
     *,
     classes: Classes,
-    n_resamples: int,
-    confidence: float,
-    seed: int,
+    settings: Settings,
 ) -> ValueEvaluation:
     """Evaluate every arm on its test images.
 
@@ -118,19 +117,19 @@ def evaluate_values(
         rows: Rows of `predict/predictions.tsv`: label is the true value, predicted the other.
         groups: image_id to the group of subjects that is resampled as one.
         classes: Names the value.
-        n_resamples: Number of bootstrap resamples.
-        confidence: Level of the intervals.
-        seed: Seed of the bootstrap.
+        settings: Settings of the statistics.
 
     Returns:
         Estimates with intervals and differences; with several rounds their means.
 
     Raises:
         DataError: Predictions are missing, not finite numbers, or not of the same images.
+        ConfigError: Prevalence or an operating point is set, and there is no class.
 
     Source:
         Limits of agreement: Bland and Altman 1986, doi:10.1016/S0140-6736(86)90837-8.
     """
+    check_settings(settings, classes=classes)
     arms = _build_arms(rows)
     first = next(iter(arms.values()))
     images, clusters = (
@@ -143,8 +142,8 @@ def evaluate_values(
             [str(cluster) for cluster in clusters],
             images.folds,
             labels=np.zeros(len(clusters), dtype=np.intp),
-            n_resamples=n_resamples,
-            seed=seed,
+            n_resamples=settings.n_resamples,
+            seed=settings.seed,
         ),
         n_images=len(clusters),
     )
@@ -152,7 +151,7 @@ def evaluate_values(
         values=values,
         replicates=replicates,
         counts=Counts(len(clusters), len(set(images.subjects)), len(np.unique(clusters))),
-        confidence=confidence,
+        confidence=settings.confidence,
         methods=_describe_methods([place for place, _ in first]),
         undefined=_UNDEFINED,
     )

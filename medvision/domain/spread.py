@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medvision.domain.arms import is_ensemble
-from medvision.domain.statistic import ArmTest, compute_statistics
+from medvision.domain.figures import compute_statistics
+from medvision.domain.statistic import ArmTest
 
 
 @dataclass(frozen=True)

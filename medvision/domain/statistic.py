@@ -1,31 +1,47 @@
 """Statistics of one arm on its test images: which there are, and why one may be undefined."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.bootstrap import Weights
-from medvision.domain.metrics import (
-    Flags,
-    Replicates,
-    Scalars,
-    compute_auc,
-    compute_mean,
-    compute_squared_errors,
-)
+from medvision.domain.metrics import Flags, Scalars
 from medvision.domain.prediction import Indices, Predictions
 
 _AUC = "share of positive-negative pairs of one fold that are ranked rightly, ties half"
+_PRECISION = "mean over positives of the share of positives among those of its fold ranked as high"
 _METHODS = {
     "auc": _AUC,
-    "auc_macro": f"mean over classes, one against the rest: {_AUC}",
-    "balanced_accuracy": "mean over classes of the share predicted rightly",
+    "average_precision": _PRECISION,
     "sensitivity": "share of positives predicted positive",
     "specificity": "share of negatives predicted negative",
+    "ppv": "share of positives among those predicted positive",
+    "npv": "share of negatives among those predicted negative",
+    "f1": "harmonic mean of sensitivity and positive predictive value",
+    "auc_macro": f"mean over classes, one against the rest: {_AUC}",
+    "auc_micro": "share of pairs of an image with its own class and one with another's that are "
+    "ranked rightly within a fold, ties half",
+    "average_precision_macro": f"mean over classes, one against the rest: {_PRECISION}",
+    "balanced_accuracy": "mean over classes of the share predicted rightly",
     "specificity_macro": "mean over classes of the share of others predicted other",
+    "f1_macro": "mean over classes of F1, one against the rest",
+    "mcc": "Matthews' correlation of predicted and true class",
     "brier": "mean squared error of the probabilities",
+    "log_loss": "mean of minus the logarithm of the true class's probability, in nats",
 }
+_KINDS = ("auc", "average_precision", "sensitivity", "specificity", "ppv", "npv", "f1")
+_OF_DECISIONS = (
+    *("sensitivity", "specificity", "specificity_macro", "balanced_accuracy"),
+    *("ppv", "npv", "f1", "f1_macro", "mcc"),
+)
+
+MACROS = {
+    "auc_macro": "auc",
+    "average_precision_macro": "average_precision",
+    "balanced_accuracy": "sensitivity",
+    "specificity_macro": "specificity",
+    "f1_macro": "f1",
+}
+"""Mean over more than two classes, and what it is the mean of."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class ArmTest:
         operating: How a probability becomes a predicted class, in words.
         counted: The rounds in words, such as "3 seeds".
         seeds: Seed of each round; `ALL_SEEDS` in an ensemble.
+        prevalence: Share of positives that predictive values are for; None takes the images' own.
     """
 
     rounds: tuple[Predictions, ...]
@@ -52,6 +69,7 @@ class ArmTest:
     operating: str
     counted: str
     seeds: tuple[int, ...]
+    prevalence: float | None = None
 
     @property
     def labels(self) -> Indices:
@@ -74,45 +92,30 @@ class ArmTest:
         return rates
 
 
-def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
-    """Compute every statistic of an arm on every resample; with several rounds their mean.
+def split_name(name: str) -> tuple[str, str | None]:
+    """Part a statistic's name in its kind and its class; None where it names none.
 
     Args:
-        arm: The arm's test predictions.
-        weights: (R, N) weight of each image in each resample; ones for the data themselves.
-
-    Returns:
-        Name to (R,) values, NaN where undefined. Two classes: auc, balanced_accuracy,
-        sensitivity, specificity, brier. More: auc_macro, balanced_accuracy,
-        specificity_macro, brier, and auc_, sensitivity_ and specificity_ of each class.
+        name: Such as `auc`, `ppv_glioma` or `auc_macro`.
     """
-    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
-    everyone = np.ones(len(arm.labels), dtype=bool)
-    brier = compute_mean(np.mean(errors, axis=0), everyone, weights=weights)
-    if arm.positive is not None:
-        return _compute_binary(arm, arm.positive, weights=weights) | {"brier": brier}
-    return _compute_multiclass(arm, weights=weights, brier=brier)
+    if name in _METHODS:
+        return name, None
+    kind = next(kind for kind in _KINDS if name.startswith(f"{kind}_"))
+    return kind, name.removeprefix(f"{kind}_")
 
 
 def list_components(arm: ArmTest, name: str) -> tuple[str, ...]:
     """Return the statistics that `name` is the mean of; none where it stands for itself."""
-    if name == "balanced_accuracy" and arm.positive is not None:
-        return "sensitivity", "specificity"
-    prefix = {
-        "auc_macro": "auc",
-        "balanced_accuracy": "sensitivity",
-        "specificity_macro": "specificity",
-    }.get(name)
-    return tuple(f"{prefix}_{label}" for label in arm.classes) if prefix else ()
+    if arm.positive is not None:
+        return ("sensitivity", "specificity") if name == "balanced_accuracy" else ()
+    kind = MACROS.get(name)
+    return tuple(f"{kind}_{label}" for label in arm.classes) if kind else ()
 
 
 def find_class(arm: ArmTest, name: str) -> int | None:
     """Return the class that a statistic calls positive; None where it is about all classes."""
-    if name in ("auc_macro", "balanced_accuracy", "specificity_macro", "brier"):
-        return arm.positive
-    if arm.positive is not None:
-        return arm.positive
-    return arm.classes.index(name.partition("_")[2])
+    label = split_name(name)[1]
+    return arm.positive if label is None else arm.classes.index(label)
 
 
 def count_trials(arm: ArmTest, name: str) -> int | None:
@@ -124,14 +127,16 @@ def count_trials(arm: ArmTest, name: str) -> int | None:
     Returns:
         The count; None for a statistic that is no share.
     """
-    index = find_class(arm, name)
-    kind = name.partition("_")[0]
-    if index is None or kind not in ("auc", "sensitivity", "specificity"):
+    index, kind = find_class(arm, name), split_name(name)[0]
+    if index is None or kind not in ("auc", "sensitivity", "specificity", "ppv", "npv"):
         return None
     inside = arm.is_class(index)
-    if kind != "auc":
-        where = inside if kind == "sensitivity" else ~inside
-        return len(np.unique(arm.clusters[where]))
+    if kind in ("sensitivity", "specificity"):
+        return len(np.unique(arm.clusters[inside if kind == "sensitivity" else ~inside]))
+    if kind in ("ppv", "npv"):
+        told = [(each == index) == (kind == "ppv") for each in arm.predicted]
+        is_share = arm.prevalence is None
+        return min(len(np.unique(arm.clusters[held])) for held in told) if is_share else None
     total = 0
     for fold in np.unique(arm.folds):
         here = arm.folds == fold
@@ -141,14 +146,16 @@ def count_trials(arm: ArmTest, name: str) -> int | None:
 
 
 def describe_method(arm: ArmTest, name: str) -> str:
-    """Say in words how a statistic is computed, ties and seeds included."""
-    kind = name if name in _METHODS else name.partition("_")[0]
+    """Say in words how a statistic is computed, ties, prevalence and seeds included."""
+    kind, label = split_name(name)
     text = _METHODS[kind]
-    if name not in _METHODS:
-        text = f"{name.partition('_')[2]} against the rest: {text}"
-    if kind.startswith(("sens", "spec", "bal")):
+    if label is not None:
+        text = f"{label} against the rest: {text}"
+    if kind in ("ppv", "npv"):
+        text += f", {_describe_prevalence(arm, name)}"
+    if kind in _OF_DECISIONS:
         text += f", {arm.operating}"
-    if kind.startswith("auc") and _is_constant(arm):
+    if kind in ("auc", "auc_macro") and _is_constant(arm):
         text += "; all scores of a fold are equal, so it is 0.5 by the definition of ties"
     if len(arm.rounds) > 1:
         text += f"; mean over {arm.counted}"
@@ -160,69 +167,24 @@ def explain_undefined(arm: ArmTest, name: str) -> str:
     absent = [label for i, label in enumerate(arm.classes) if not arm.is_class(i).any()]
     if absent:
         return f"undefined: no test image is of class {', '.join(absent)}"
-    if name.startswith("auc"):
+    kind = split_name(name)[0]
+    if kind in ("auc", "auc_macro", "average_precision", "average_precision_macro"):
         return "undefined: no fold has test images of both classes"
+    if kind in ("ppv", "npv"):
+        side = "positive" if kind == "ppv" else "negative"
+        return f"undefined: no test image is predicted {side} by one of the networks"
+    if kind == "mcc":
+        return "undefined: one of the networks predicts one class for every test image"
     return "undefined: no test image counts"
 
 
-def _compute_binary(arm: ArmTest, positive: int, *, weights: Weights) -> dict[str, Replicates]:
-    """Compute ranking and operating point of two classes."""
-    sensitivity = _compute_recall(arm, positive, weights=weights)
-    specificity = _compute_recall(arm, 1 - positive, weights=weights)
-    return {
-        "auc": _compute_area(arm, positive, weights=weights),
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-    }
-
-
-def _compute_multiclass(
-    arm: ArmTest, *, weights: Weights, brier: Replicates
-) -> dict[str, Replicates]:
-    """Compute each class against the rest, and the means over classes."""
-    each: dict[str, Replicates] = {}
-    for index, label in enumerate(arm.classes):
-        each[f"auc_{label}"] = _compute_area(arm, index, weights=weights)
-        each[f"sensitivity_{label}"] = _compute_recall(arm, index, weights=weights)
-        each[f"specificity_{label}"] = compute_mean(
-            1 - arm.hit_rates(index), ~arm.is_class(index), weights=weights
-        )
-    means = {
-        name: _average(each, list_components(arm, name))
-        for name in ("auc_macro", "balanced_accuracy", "specificity_macro")
-    }
-    return means | {"brier": brier} | each
-
-
-def _compute_recall(arm: ArmTest, index: int, *, weights: Weights) -> Replicates:
-    """Compute the share of a class that is predicted as that class."""
-    return compute_mean(arm.hit_rates(index), arm.is_class(index), weights=weights)
-
-
-def _compute_area(arm: ArmTest, index: int, *, weights: Weights) -> Replicates:
-    """Compute the AUC of a class against the rest, as the mean over the rounds that have one."""
-    areas = np.array(
-        [
-            compute_auc(
-                each.scores[:, index], arm.is_class(index), folds=each.folds, weights=weights
-            )
-            for each in arm.rounds
-        ]
-    )
-    # A resample keeps each class in the parts of the first round, not in those of other repeats.
-    known = ~np.isnan(areas)
-    total = np.where(known, areas, 0.0).sum(axis=0)
-    result: Replicates = np.where(
-        known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan
-    )
-    return result
-
-
-def _average(each: Mapping[str, Replicates], names: Sequence[str]) -> Replicates:
-    """Average several statistics, resample by resample."""
-    result: Replicates = np.mean([each[name] for name in names], axis=0)
-    return result
+def _describe_prevalence(arm: ArmTest, name: str) -> str:
+    """Say at which share of positives a predictive value holds."""
+    if arm.prevalence is not None:
+        return f"by Bayes' rule at the given prevalence of {arm.prevalence:g}"
+    index = find_class(arm, name)
+    share = 0.0 if index is None else float(arm.is_class(index).mean())
+    return f"at the test images' own prevalence of {share:.3g}"
 
 
 def _is_constant(arm: ArmTest) -> bool:

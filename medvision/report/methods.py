@@ -200,7 +200,8 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
         operating = "The most probable class was predicted."
     else:
         of_each = " of each finding, for each model," if task == "multilabel" else " of each model"
-        operating = f"The threshold{of_each} was fixed on its validation subjects."
+        rule, own = _say_rule(sources), "was fixed on its validation subjects"
+        operating = f"The threshold{of_each} {own}, {rule}.{_say_prevalence(sources)}"
     figures = "All figures are of held-out test subjects"
     seeds = sources.setting("train", "seeds")
     if isinstance(seeds, list) and len(seeds) > 1:
@@ -210,6 +211,22 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
         f"and come from {_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
         f"{cite('bootstrap')}, so that several images of one subject do not count as independent."
     )
+
+
+def _say_rule(sources: Sources) -> str:
+    """Say what thresholds were fitted for."""
+    target, cost = _get(sources, "evaluate.operating_target"), _get(sources, "evaluate.miss_cost")
+    return {
+        "sensitivity": f"as the highest that reached a sensitivity of {target} there",
+        "specificity": f"as the lowest that reached a specificity of {target} there",
+        "cost": f"for the least expected cost, a miss costing {cost} false alarms",
+    }.get(str(_get(sources, "evaluate.operating_point")), "by the Youden index")
+
+
+def _say_prevalence(sources: Sources) -> str:
+    """Say at which prevalence predictive values hold, where one is given."""
+    share = _get(sources, "evaluate.prevalence")
+    return "" if share is None else f" Predictive values are for a prevalence of {share}."
 
 
 def _write_explanations(sources: Sources, cite: Cite) -> str:

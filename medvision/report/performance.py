@@ -214,7 +214,7 @@ def _judge_briefly(low: float | None, high: float | None) -> str:
     return "Includes zero" if low <= 0 <= high else "Excludes zero"
 
 
-_LESS_IS_BETTER = ("Brier score", "Mean absolute error", "Root mean squared error")
+_LESS_IS_BETTER = ("Brier score", "Log loss", "Mean absolute error", "Root mean squared error")
 _NEITHER_IS_BETTER = ("Bias", "Lower limit of agreement", "Upper limit of agreement")
 
 

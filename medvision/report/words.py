@@ -14,11 +14,20 @@ ARMS = {
 METRICS = {
     "auc": "AUC",
     "auc_macro": "AUC, mean over classes",
+    "auc_micro": "AUC, all classes pooled",
+    "average_precision": "Average precision",
+    "average_precision_macro": "Average precision, mean over classes",
     "balanced_accuracy": "Balanced accuracy",
     "sensitivity": "Sensitivity",
     "specificity": "Specificity",
     "specificity_macro": "Specificity, mean over classes",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "f1": "F1",
+    "f1_macro": "F1, mean over classes",
+    "mcc": "Matthews correlation",
     "brier": "Brier score",
+    "log_loss": "Log loss",
     "mae": "Mean absolute error",
     "rmse": "Root mean squared error",
     "r2": "R²",
@@ -34,6 +43,9 @@ FINDINGS_METRICS = {
     "sensitivity_macro": "Sensitivity, mean over findings",
     "specificity_macro": "Specificity, mean over findings",
     "brier": "Brier score, mean over findings",
+    "average_precision_macro": "Average precision, mean over findings",
+    "f1_macro": "F1, mean over findings",
+    "log_loss": "Log loss, mean over findings",
 }
 """Metrics of task multilabel that mean over its findings."""
 

@@ -53,11 +53,8 @@ def test_every_figure_is_written_with_interval_counts_and_method(layout: Layout)
     assert result.exit_code == 0, result.output
     rows = read_table(layout.metrics.parent / "metrics.tsv")
     assert {row["metric"] for row in rows} == {
-        "auc",
-        "balanced_accuracy",
-        "sensitivity",
-        "specificity",
-        "brier",
+        *("auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity"),
+        *("ppv", "npv", "f1", "mcc", "brier", "log_loss"),
     }
     for row in rows:
         assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
@@ -131,3 +128,13 @@ def test_predictions_changed_since_they_were_written_are_refused(layout: Layout)
     result = evaluate(layout.root)
     assert result.exit_code == 12
     assert not layout.record("evaluate").exists()
+
+
+def test_an_operating_point_and_a_prevalence_come_from_the_configuration(layout: Layout) -> None:
+    wanted = ("operating_point=sensitivity", "operating_target=0.95", "prevalence=0.01")
+    assert evaluate(layout.root, *(f"evaluate.{each}" for each in wanted)).exit_code == 0
+    thresholds = read_table(layout.metrics.parent / "thresholds.tsv")
+    assert {row["rule"] for row in thresholds} == {"sensitivity of at least 0.95"}
+    rows = {row["metric"]: row for row in read_table(layout.metrics.parent / "metrics.tsv")}
+    assert "at the given prevalence of 0.01" in rows["ppv"]["method"]
+    assert "fixed on validation by sensitivity of at least 0.95" in rows["ppv"]["method"]

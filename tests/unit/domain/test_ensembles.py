@@ -1,8 +1,10 @@
 """Ensembles in the evaluation: with repeats and inner trainings, paired, never the main arm."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from predicted import Row, draw_binary, make_rows
+from predicted import SETTINGS, Row, draw_binary, make_rows
 
 from medvision.domain.arms import ALL_SEEDS
 from medvision.domain.evaluation import evaluate_predictions
@@ -49,10 +51,7 @@ def evaluate(rows: list[Row]):
         rows,
         {},
         classes=Classes(("no", "yes"), "yes"),
-        n_resamples=300,
-        confidence=0.95,
-        seed=3,
-        calibration_bins=3,
+        settings=replace(SETTINGS, n_resamples=300, calibration_bins=3),
     )
 
 

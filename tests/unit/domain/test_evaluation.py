@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from predicted import Row, draw_binary, make_multiclass_rows, make_rows
+from predicted import SETTINGS, Row, draw_binary, make_multiclass_rows, make_rows
 from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
@@ -26,15 +27,13 @@ def evaluate(
     groups: Mapping[str, str] | None = None,
     classes: Classes = BINARY,
     n_resamples: int = 500,
+    **changes: object,
 ) -> Evaluation:
     return evaluate_predictions(
         rows,
         groups or {},
         classes=classes,
-        n_resamples=n_resamples,
-        confidence=0.95,
-        seed=3,
-        calibration_bins=5,
+        settings=replace(SETTINGS, n_resamples=n_resamples, **changes),
     )
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from predicted import SETTINGS
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from medvision.domain.evaluation import evaluate_predictions
@@ -10,7 +11,6 @@ from medvision.domain.labels import Classes
 from medvision.domain.multilabel import evaluate_findings
 
 NAMES = ("a", "b")
-SETTINGS = {"n_resamples": 200, "confidence": 0.95, "seed": 3, "calibration_bins": 4}
 
 
 def make_rows(truth, scores, *, split="test", arm="transfer", subjects=None, seed=0):
@@ -52,7 +52,7 @@ def make_study(seed=0, **changes):
 
 def evaluate(rows, groups=None):
     classes = Classes(NAMES, None, "multilabel")
-    return evaluate_findings(rows, groups or {}, classes=classes, **SETTINGS)
+    return evaluate_findings(rows, groups or {}, classes=classes, settings=SETTINGS)
 
 
 def find(result, metric, arm="transfer"):
@@ -81,7 +81,7 @@ def as_binary(rows, name):
 def test_a_finding_has_the_figures_of_a_study_of_this_finding_alone(name):
     rows = make_study()
     classes = Classes((f"no {name}", name), name)
-    alone = evaluate_predictions(as_binary(rows, name), {}, classes=classes, **SETTINGS)
+    alone = evaluate_predictions(as_binary(rows, name), {}, classes=classes, settings=SETTINGS)
     together = evaluate(rows)
     for item in alone.estimates:
         same = find(together, f"{item.metric}_{name}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from predicted import Row, make_rows
+from predicted import SETTINGS, Row, make_rows
 from sklearn.metrics import roc_auc_score
 
 from medvision.domain.labels import Classes
@@ -10,7 +10,6 @@ from medvision.domain.pairing import StudyTest, compare_studies
 from medvision.errors import DataError
 
 CLASSES = Classes(("no", "yes"), "yes")
-BOOTSTRAP = {"n_resamples": 400, "confidence": 0.95, "seed": 5}
 N = 60
 
 
@@ -45,7 +44,7 @@ def find(comparison, metric: str):
 def test_the_difference_is_that_of_the_shared_images_each_in_its_own_folds() -> None:
     a = make_study("A", noise=0.7, seed=0, keep=range(50))
     b = make_study("B", noise=1.5, seed=1, keep=range(10, N))
-    result = compare_studies(a, b, **BOOTSTRAP)
+    result = compare_studies(a, b, settings=SETTINGS)
     shared = {f"test-{n:04d}" for n in range(10, 50)}
     areas = [
         compute_mean_auc(
@@ -65,13 +64,13 @@ def test_the_difference_is_that_of_the_shared_images_each_in_its_own_folds() -> 
 def test_a_study_against_itself_differs_by_nothing_and_has_no_interval() -> None:
     a = make_study("A", noise=1.0, seed=0)
     b = StudyTest("B", a.rows, {}, CLASSES)
-    held = find(compare_studies(a, b, **BOOTSTRAP), "auc")
+    held = find(compare_studies(a, b, settings=SETTINGS), "auc")
     assert (held.difference, held.low, held.high) == (0.0, None, None)
 
 
 def test_two_studies_the_other_way_round_differ_by_the_opposite() -> None:
     a, b = make_study("A", noise=0.7, seed=0), make_study("B", noise=1.5, seed=1)
-    there, back = compare_studies(a, b, **BOOTSTRAP), compare_studies(b, a, **BOOTSTRAP)
+    there, back = compare_studies(a, b, settings=SETTINGS), compare_studies(b, a, settings=SETTINGS)
     assert find(there, "brier").difference == pytest.approx(-find(back, "brier").difference)
 
 
@@ -86,7 +85,10 @@ def test_doubling_each_subjects_images_does_not_narrow_the_interval() -> None:
         )
         for study in (a, b)
     ]
-    once, twice = compare_studies(a, b, **BOOTSTRAP), compare_studies(*doubled, **BOOTSTRAP)
+    once, twice = (
+        compare_studies(a, b, settings=SETTINGS),
+        compare_studies(*doubled, settings=SETTINGS),
+    )
     width = [find(held, "brier").high - find(held, "brier").low for held in (once, twice)]
     assert width[1] == pytest.approx(width[0], rel=0.02)
     assert find(twice, "brier").n_subjects == N
@@ -100,7 +102,7 @@ def test_subjects_joined_by_either_study_are_resampled_as_one() -> None:
     joined = compare_studies(
         StudyTest("A", a.rows, pairs, CLASSES),
         StudyTest("B", b.rows, shifted, CLASSES),
-        **BOOTSTRAP,
+        settings=SETTINGS,
     )
     # The first eight images hang together in turn: by pairs of A, and by those of B across them.
     assert f"of {1 + (N - 8) // 2} subjects (some joined)" in find(joined, "brier").method
@@ -110,14 +112,14 @@ def test_studies_that_share_no_test_image_are_refused() -> None:
     a = make_study("A", noise=1, seed=0, keep=range(30))
     b = make_study("B", noise=1, seed=1, keep=range(30, N))
     with pytest.raises(DataError, match="must be shared, got none of 30 and 30"):
-        compare_studies(a, b, **BOOTSTRAP)
+        compare_studies(a, b, settings=SETTINGS)
 
 
 def test_studies_of_different_classes_are_refused() -> None:
     a, b = make_study("A", noise=1, seed=0), make_study("B", noise=1, seed=1)
     other = StudyTest("B", b.rows, {}, Classes(("no", "yes"), "no"))
     with pytest.raises(DataError, match="the positive one must be equal"):
-        compare_studies(a, other, **BOOTSTRAP)
+        compare_studies(a, other, settings=SETTINGS)
 
 
 def test_studies_of_values_are_refused_with_a_way_on() -> None:
@@ -135,12 +137,12 @@ def test_an_image_with_two_truths_is_refused_and_not_named() -> None:
     rows = [dict(row) for row in b.rows]
     rows[3]["label"] = "no" if rows[3]["label"] == "yes" else "yes"
     with pytest.raises(DataError, match="got 1 of 60 labelled differently") as caught:
-        compare_studies(a, StudyTest("B", rows, {}, CLASSES), **BOOTSTRAP)
+        compare_studies(a, StudyTest("B", rows, {}, CLASSES), settings=SETTINGS)
     assert "test-0003" not in str(caught.value)
 
 
 def test_arms_of_no_common_name_are_compared_first_with_first() -> None:
     a, b = make_study("A", noise=1, seed=0), make_study("B", noise=1, seed=1)
     renamed = [{**row, "arm": "scratch"} for row in b.rows]
-    result = compare_studies(a, StudyTest("B", renamed, {}, CLASSES), **BOOTSTRAP)
+    result = compare_studies(a, StudyTest("B", renamed, {}, CLASSES), settings=SETTINGS)
     assert [(held.arm_a, held.arm_b) for held in result.pairings] == [("transfer", "scratch")]

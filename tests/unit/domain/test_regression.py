@@ -1,9 +1,12 @@
 """Values evaluated: scikit-learn, scipy and closed forms; intervals by subject."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from predicted import SETTINGS
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
@@ -39,9 +42,8 @@ def draw(n=60, seed=0, noise=6.0):
 
 
 def evaluate(rows, groups=None, n_resamples=300):
-    return evaluate_values(
-        rows, groups or {}, classes=AGE, n_resamples=n_resamples, confidence=0.95, seed=3
-    )
+    settings = replace(SETTINGS, n_resamples=n_resamples)
+    return evaluate_values(rows, groups or {}, classes=AGE, settings=settings)
 
 
 def find(result, metric, arm="transfer"):

@@ -1,9 +1,10 @@
 """From seed to seed: each seed as if it were alone, their mean and their standard deviation."""
 
 import statistics
+from dataclasses import replace
 
 import pytest
-from predicted import draw_binary, make_rows
+from predicted import SETTINGS, draw_binary, make_rows
 
 from medvision.domain.arms import name_ensemble
 from medvision.domain.evaluation import evaluate_predictions
@@ -25,10 +26,7 @@ def evaluate(rows):
         rows,
         {},
         classes=Classes(("no", "yes"), "yes"),
-        n_resamples=100,
-        confidence=0.95,
-        seed=0,
-        calibration_bins=3,
+        settings=replace(SETTINGS, n_resamples=100, seed=0, calibration_bins=3),
     )
 
 

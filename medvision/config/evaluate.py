@@ -1,0 +1,33 @@
+"""The configuration of the statistics on held-out subjects."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medvision.config.sections import Fraction, PositiveFloat, Section, Seed
+
+
+class EvaluateSection(Section):
+    """Statistics on held-out subjects."""
+
+    n_resamples: Annotated[int, Field(ge=100)] = Field(2000, description="Bootstrap resamples.")
+    confidence: Fraction = Field(0.95, description="Level of the intervals.")
+    seed: Seed = Field(3, description="Seed of the bootstrap.")
+    calibration_bins: Annotated[int, Field(ge=2)] = Field(5, description="Bins of equal count.")
+    operating_point: Literal["youden", "sensitivity", "specificity", "cost"] = Field(
+        "youden",
+        description="What thresholds are fitted for, on validation only: the largest Youden index; "
+        "the most specific one that reaches a sensitivity, or the most sensitive one that reaches "
+        "a specificity; the least expected cost.",
+    )
+    operating_target: Fraction = Field(
+        0.9, description="Sensitivity or specificity that validation must reach."
+    )
+    miss_cost: PositiveFloat = Field(
+        1.0, description="Cost of a missed positive, where a false alarm costs 1."
+    )
+    prevalence: Fraction | None = Field(
+        None,
+        description="Share of positives where the model is to be used, for predictive values and "
+        "costs; when omitted that of the images. Of two classes only.",
+    )

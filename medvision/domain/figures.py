@@ -1,0 +1,127 @@
+"""Every figure of one arm on every resample; with several rounds their mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from medvision.domain.bootstrap import Weights
+from medvision.domain.metrics import (
+    Replicates,
+    compute_auc,
+    compute_average_precision,
+    compute_log_losses,
+    compute_mean,
+    compute_micro_auc,
+    compute_squared_errors,
+)
+from medvision.domain.outcomes import compute_f1, compute_mcc, compute_predictive_values
+from medvision.domain.prediction import Predictions
+from medvision.domain.statistic import MACROS, ArmTest, list_components
+
+
+def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
+    """Compute every statistic of an arm on every resample; with several rounds their mean.
+
+    Args:
+        arm: The arm's test predictions.
+        weights: (R, N) weight of each image in each resample; ones for the data themselves.
+
+    Returns:
+        Name to (R,) values, NaN where undefined. Two classes: auc, average_precision,
+        balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, log_loss. More:
+        auc_macro, auc_micro, average_precision_macro, balanced_accuracy, specificity_macro,
+        f1_macro, mcc, brier, log_loss, and auc_, average_precision_, sensitivity_, specificity_,
+        ppv_, npv_ and f1_ of each class.
+    """
+    if arm.positive is not None:
+        own = _compute_class(arm, arm.positive, weights=weights)
+        sensitivity, specificity = own["sensitivity"], own["specificity"]
+        balanced = {"balanced_accuracy": (sensitivity + specificity) / 2}
+        return _order(own | balanced, _BINARY) | _compute_whole(arm, weights)
+    each = {
+        f"{kind}_{label}": found
+        for index, label in enumerate(arm.classes)
+        for kind, found in _compute_class(arm, index, weights=weights).items()
+    }
+    means = {name: _average(each, list_components(arm, name)) for name in MACROS}
+    micro = _average_rounds(
+        arm,
+        lambda r: compute_micro_auc(r.scores, r.labels, folds=r.folds, weights=weights),
+    )
+    return _order(means | {"auc_micro": micro}, _MULTICLASS) | _compute_whole(arm, weights) | each
+
+
+_BINARY = (
+    *("auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity"),
+    *("ppv", "npv", "f1"),
+)
+_MULTICLASS = (
+    *("auc_macro", "auc_micro", "average_precision_macro"),
+    *("balanced_accuracy", "specificity_macro", "f1_macro"),
+)
+
+
+def _order(found: Mapping[str, Replicates], names: Sequence[str]) -> dict[str, Replicates]:
+    """Return statistics in the order in which they are told."""
+    return {name: found[name] for name in names}
+
+
+def _compute_class(arm: ArmTest, index: int, *, weights: Weights) -> dict[str, Replicates]:
+    """Compute one class against the rest."""
+    inside = arm.is_class(index)
+    values = [
+        compute_predictive_values(each == index, inside, weights=weights, prevalence=arm.prevalence)
+        for each in arm.predicted
+    ]
+    f1 = [compute_f1(each == index, inside, weights=weights) for each in arm.predicted]
+    return {
+        "auc": _average_rounds(
+            arm,
+            lambda r: compute_auc(r.scores[:, index], inside, folds=r.folds, weights=weights),
+        ),
+        "average_precision": _average_rounds(
+            arm,
+            lambda r: compute_average_precision(
+                r.scores[:, index], inside, folds=r.folds, weights=weights
+            ),
+        ),
+        "sensitivity": compute_mean(arm.hit_rates(index), inside, weights=weights),
+        "specificity": compute_mean(1 - arm.hit_rates(index), ~inside, weights=weights),
+        "ppv": np.mean([ppv for ppv, _ in values], axis=0),
+        "npv": np.mean([npv for _, npv in values], axis=0),
+        "f1": np.mean(f1, axis=0),
+    }
+
+
+def _compute_whole(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
+    """Compute what is about all classes at once."""
+    everyone = np.ones(len(arm.labels), dtype=bool)
+    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
+    losses = [compute_log_losses(each.scores, arm.labels) for each in arm.rounds]
+    mcc = [
+        compute_mcc(each, arm.labels, n_classes=len(arm.classes), weights=weights)
+        for each in arm.predicted
+    ]
+    return {
+        "mcc": np.mean(mcc, axis=0),
+        "brier": compute_mean(np.mean(errors, axis=0), everyone, weights=weights),
+        "log_loss": compute_mean(np.mean(losses, axis=0), everyone, weights=weights),
+    }
+
+
+def _average_rounds(arm: ArmTest, compute: Callable[[Predictions], Replicates]) -> Replicates:
+    """Return the mean over the rounds that have a value."""
+    found = np.array([compute(each) for each in arm.rounds])
+    # A resample keeps each class in the parts of the first round, not in those of other repeats.
+    known = ~np.isnan(found)
+    total = np.where(known, found, 0.0).sum(axis=0)
+    result: Replicates = np.where(
+        known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan
+    )
+    return result
+
+
+def _average(each: Mapping[str, Replicates], names: Sequence[str]) -> Replicates:
+    """Average several statistics, resample by resample."""
+    result: Replicates = np.mean([each[name] for name in names], axis=0)
+    return result

@@ -1,0 +1,62 @@
+"""Settings of an evaluation: how intervals are made, and where an operating point lies."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from medvision.domain.labels import Classes
+from medvision.errors import ConfigError
+
+Rule = Literal["youden", "sensitivity", "specificity", "cost"]
+"""What a threshold is fitted for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the statistics of a study are made with.
+
+    Args:
+        n_resamples: Bootstrap resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+        calibration_bins: Bins of the calibration curve.
+        operating_point: What thresholds are fitted for on validation.
+        operating_target: Sensitivity or specificity that they must reach there.
+        miss_cost: Cost of a missed positive, where a false alarm costs 1.
+        prevalence: Share of positives where the model is to be used; None takes the test images'.
+    """
+
+    n_resamples: int
+    confidence: float
+    seed: int
+    calibration_bins: int
+    operating_point: Rule
+    operating_target: float
+    miss_cost: float
+    prevalence: float | None
+
+
+def check_settings(settings: Settings, *, classes: Classes) -> None:
+    """Refuse settings that are about one positive class where there is none, or are several.
+
+    Args:
+        settings: Settings of the statistics.
+        classes: Class names and the positive one of two; findings; or a value's name.
+
+    Raises:
+        ConfigError: A prevalence is given and there is no one class that it is of; or thresholds
+            are wanted by a rule and there are none.
+    """
+    has_thresholds = classes.positive is not None or classes.task == "multilabel"
+    what = {"multilabel": "several findings", "regression": "a value"}.get(
+        classes.task, f"{len(classes.names)} classes"
+    )
+    if settings.prevalence is not None and classes.positive is None:
+        raise ConfigError(
+            f"evaluate.prevalence: must be null for {what}, got {settings.prevalence:g}.",
+            "a prevalence is that of the positive class of two.",
+        )
+    if settings.operating_point != "youden" and not has_thresholds:
+        raise ConfigError(
+            f"evaluate.operating_point: must be youden for {what}, got {settings.operating_point}.",
+            "a threshold parts two classes; of more the most probable one is predicted.",
+        )
