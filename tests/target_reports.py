@@ -6,7 +6,7 @@ import numpy as np
 from reports import IMAGES, N_SUBJECTS, SUBJECTS, make_sources
 
 from medvision.cli._evaluated import evaluate
-from medvision.config.sections import EvaluateSection
+from medvision.config.evaluate import EvaluateSection
 from medvision.domain.findings import name_findings
 from medvision.domain.labels import Classes
 from medvision.report.sources import Row, Sources

@@ -127,7 +127,9 @@ def test_studies_of_values_are_refused_with_a_way_on() -> None:
     values = Classes(("age",), None, "regression")
     with pytest.raises(DataError, match="got a study of regression") as caught:
         compare_studies(
-            StudyTest("A", a.rows, {}, values), StudyTest("B", b.rows, {}, values), **BOOTSTRAP
+            StudyTest("A", a.rows, {}, values),
+            StudyTest("B", b.rows, {}, values),
+            settings=SETTINGS,
         )
     assert "metrics.tsv" in caught.value.hint
 
