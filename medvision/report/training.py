@@ -72,12 +72,15 @@ def _say_loss(get: Callable[[str], JsonValue], cite: Cite, *, task: str) -> str:
             f"The focal loss{of_each} {cite('focal')} with gamma {get('focal_gamma')} was fitted."
         )
     if task == "multilabel":
+        by = f"a loss {SEARCHED}" if loss == SEARCHED else "its binary cross-entropy"
         return (
-            "One logit per finding was fitted by its binary cross-entropy; findings not known of "
-            "an image were left out of the loss."
+            f"One logit per finding was fitted by {by}; findings not known of an image were left "
+            "out of the loss."
         )
     if task == "regression":
-        name = f"Huber's loss {cite('huber')}" if loss == "huber" else "the mean squared error"
+        names = {"huber": f"Huber's loss {cite('huber')}"} if loss == "huber" else {}
+        names |= {SEARCHED: f"a loss {SEARCHED}"}
+        name = names.get(loss, "the mean squared error")
         return (
             f"One value was fitted by {name}, in standard deviations from the mean of the training "
             "images' values, which were undone in prediction."

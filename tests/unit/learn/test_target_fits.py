@@ -141,3 +141,22 @@ def test_what_cannot_be_learnt_is_refused():
 def test_less_error_is_better():
     rows = [{"validation_loss": 1.0, "validation_mae": mae} for mae in (3.0, 2.0)]
     assert judge(rows[1], monitor="mae") > judge(rows[0], monitor="mae")
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_a_batch_in_two_passes_is_the_same_step(task):
+    """Images know unequal numbers of findings: passes are weighted by what they know."""
+    make = add_findings if task == "multilabel" else add_values
+    training, validation = make(24, seed=0), make(16, seed=1)
+    if task == "multilabel":
+        labels = training.labels.copy()
+        labels[::3, 1] = np.nan
+        training = replace(training, labels=labels)
+    given = {"task": task, "n_outputs": 2 if task == "multilabel" else 1, "epochs": 1}
+    given |= {"imbalance": "weights", "batch_size": 24}
+    whole, _ = fit(training, validation, **given)
+    halves, _ = fit(training, validation, accumulation=2, **given)
+    # BatchNorm sees the images of one pass; losses before the first step agree all the same.
+    assert halves.history[0]["train_loss"] == pytest.approx(
+        whole.history[0]["train_loss"], abs=0.05
+    )

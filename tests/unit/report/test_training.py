@@ -44,3 +44,21 @@ def test_what_was_set_is_said():
 
 def test_smoothing_is_said():
     assert "smoothed by 0.1 [smoothing]" in write(label_smoothing=0.1, schedule="cosine")
+
+
+def write_task(task, **train):
+    study = build_study({"data": {"task": task}, "train": train})
+    settings = {
+        "train": study.settings("train")["train"],
+        "data": study.settings("cohort")["data"],
+        "model": {"weights": "none"},
+    }
+    return write_training(Sources(tables={}, settings=settings), lambda key: f"[{key}]")
+
+
+def test_the_loss_of_findings_and_of_values_is_named():
+    assert "fitted by its binary cross-entropy;" in write_task("multilabel")
+    assert "The focal loss of each finding [focal]" in write_task("multilabel", loss="focal")
+    assert "fitted by the mean squared error, in standard" in write_task("regression")
+    assert "fitted by Huber's loss [huber], in standard" in write_task("regression", loss="huber")
+    assert "weighted" not in write_task("regression")
