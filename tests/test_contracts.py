@@ -58,7 +58,7 @@ BY_THE_COMMAND = {
     "pretrain": {"images", "subjects"},
     "cohort": {"near_duplicates", "similarity"},
     "tune": {"objective", "workers"},
-    "train": {"seeds", "compare_scratch"},
+    "train": {"mlflow", "seeds", "compare_scratch"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {"ensemble", "temperature"},
 }

@@ -172,7 +172,7 @@ def _describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
 
     section = job.settings.model
     values = dict(job.settings.train)
-    del values["seeds"], values["compare_scratch"]
+    del values["seeds"], values["compare_scratch"], values["mlflow"]
     values |= {"task": job.data.task, "loss": choose_loss(job.data.task, values["loss"])}
     settings = TrainSettings(**values)
     if job.start.path is None:

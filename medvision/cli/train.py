@@ -2,8 +2,6 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from medvision.cli._run import Step, study_command
 from medvision.cli._searches import chosen_path, find_search, read_chosen
 from medvision.cli._starting import find_start
 from medvision.cli._team import is_under_torchrun, open_shared_step
+from medvision.cli._views import open_views
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
@@ -27,7 +26,6 @@ from medvision.runtime.files import write_json
 from medvision.runtime.team import Team, join_team
 
 if TYPE_CHECKING:
-    from medvision.learn.resume import HistoryValue
     from medvision.learn.train import Fit
     from medvision.learn.transfer import WeightsReport
 
@@ -121,12 +119,12 @@ def _train_seed(job: Job, seed: int) -> None:
     digest = job.team.gather(hash_settings(job.step, parts))[0]
     with (
         heed_sigterm(is_patient=is_under_torchrun()) as should_stop,
-        _open_board(job, seed) as add_row,
+        open_views(job, seed, digest=digest) as show_row,
     ):
         watch = Watch(
             f"training {job.arm}, fold {job.fold}, seed {seed}",
             state=State(_path(job, seed, "resume") / "state.pt", digest),
-            on_epoch=add_row,
+            on_epoch=show_row,
             on_report=write if job.team.is_first else None,
             should_stop=should_stop,
         )
@@ -134,15 +132,6 @@ def _train_seed(job: Job, seed: int) -> None:
     if job.team.is_first:
         _write_model(job, trained.fit, seed=seed)
         _write_summary(job, trained, seed=seed)
-
-
-def _open_board(
-    job: Job, seed: int
-) -> "AbstractContextManager[Callable[[Mapping[str, HistoryValue]], None] | None]":
-    """Open TensorBoard's view of a training, in the process that writes."""
-    from medvision.learn.board import open_board
-
-    return open_board(_path(job, seed, "tensorboard")) if job.team.is_first else nullcontext()
 
 
 def _path(job: Job, seed: int, name: str) -> Path:

@@ -232,6 +232,9 @@ class TrainSection(Section):
     compile: Literal["on", "off"] = Field(
         "off", description="torch.compile for the training steps; takes minutes before the first."
     )
+    mlflow: str | None = Field(
+        None, description="Folder or tracking URI where MLflow shows the training; none if omitted."
+    )
 
 
 class ExplainSection(Section):

@@ -19,6 +19,7 @@ _STANDING = {
     "model.weights": "earlier steps and the report stand on it",
     "train.seeds": "seeds are replicates, never chosen",
     "train.compare_scratch": "it says which arms there are",
+    "train.mlflow": "it is for the eyes alone",
     "train.monitor": "tune.objective says what the search improves",
     **dict.fromkeys(
         (

@@ -215,3 +215,19 @@ def test_torchrun_trains_by_several_processes_and_the_first_one_writes(undisturb
     # AdamW's first steps depend on the sign of gradients that are all but nought.
     for one, two in zip(*tables, strict=True):
         assert float(two["train_loss"]) == pytest.approx(float(one["train_loss"]), abs=0.02)
+
+
+def test_mlflow_shows_the_run_that_the_record_names_and_no_path(tmp_path):
+    tracking = pytest.importorskip("mlflow.tracking", reason="needs mlflow-skinny")
+    place = tmp_path / "shown"
+    study = make_study(tmp_path / "study", train={"epochs": 1, "mlflow": str(place)})
+    assert train(study, "--arm", "scratch").exit_code == 0
+    text = Layout(study.output.path).record("train/scratch/fold-0").read_text()
+    assert str(tmp_path) not in text
+    client = tracking.MlflowClient(tracking_uri=f"sqlite:///{place / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("medvision").experiment_id])
+    assert json.loads(text)["facts"]["mlflow_runs"] == {"0": run.data.tags["medvision.run"]}
+    assert run.data.params["train.epochs"] == "1"
+    assert str(tmp_path) not in json.dumps(run.data.params)
+    rows = read_table(Layout(study.output.path).history("scratch", 0, seed=0))
+    assert run.data.metrics["train_loss"] == pytest.approx(float(rows[0]["train_loss"]))
