@@ -238,7 +238,7 @@ def build(n: int) -> tuple[Report, dict[str, float]]:
     cases = facts.explanation.cases[:MAX_CASES]
     views = {case.image_id: make_view(case.image_id, k) for k, case in enumerate(cases)}
     paired = [name for pair in facts.cohort.leakage for name in (pair.image_a, pair.image_b)]
-    names = dict.fromkeys([*facts.quality.tiles, *paired])
+    names = dict.fromkeys([*facts.quality.tiles, *paired, *facts.errors.images])
     pictures = {name: rng.integers(0, 255, (96, 96)).astype(np.uint8) for name in names}
     drawn = time.process_time()
     report = build_report(facts, views=views, pictures=pictures)

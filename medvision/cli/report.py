@@ -248,7 +248,11 @@ def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
     path = step.read(step.layout.pictures)
     places = {name: n for n, name in enumerate(read_npz_names(path, "image_id"))}
     paired = [name for pair in facts.cohort.leakage for name in (pair.image_a, pair.image_b)]
-    names = [name for name in dict.fromkeys([*facts.quality.tiles, *paired]) if name in places]
+    names = [
+        name
+        for name in dict.fromkeys([*facts.quality.tiles, *paired, *facts.errors.images])
+        if name in places
+    ]
     pictures = map_npz_array(path, "picture")
     return {name: np.asarray(pictures[places[name]], dtype=np.uint8) for name in names}
 

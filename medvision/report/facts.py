@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from medvision.domain.record import JsonValue
+from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.methods import MethodsFacts, build_methods
@@ -43,6 +44,7 @@ class Facts:
     spread: SpreadFacts
     prediction: PredictionFacts
     transfer: TransferFacts
+    errors: ErrorFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
@@ -89,6 +91,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         spread=spread,
         prediction=prediction,
         transfer=transfer,
+        errors=build_errors(sources, classes=cohort.classes, task=cohort.task),
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
