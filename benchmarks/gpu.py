@@ -1,8 +1,9 @@
 """What a GPU gains: random augmentation, training with and without mixed precision, attribution."""
 
+import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,11 +12,16 @@ from medvision.augment.batch import apply_parameters, draw_parameters
 from medvision.explain.methods import Settings, attribute
 from medvision.explain.network import canonicalise, reference_precision
 from medvision.learn.backbones import build_backbone
+from medvision.learn.compiling import compile_forward
 from medvision.learn.dataset import Examples
-from medvision.learn.loop import Position, build_engine, run_epoch
+from medvision.learn.loop import Engine, Position, build_engine, run_epoch
+from medvision.learn.placement import place_network
 from medvision.learn.settings import TrainSettings
+from medvision.runtime.seeds import choose_kernels
 
-N_IMAGES, BATCH, SIDE = 32, 8, 96
+BATCH, SIDE = 8, 96
+BATCH_2D, SIDE_2D = 64, 224
+N_STEPS = 4
 BACKBONE = "resnet18"
 AUGMENT = {
     "flip_axes": (0,),
@@ -67,41 +73,111 @@ def time_augmentation(device: torch.device) -> float:
     return 1e3 * measure(lambda: apply_parameters(batch, drawn), repeats=5)
 
 
-def time_training(device: torch.device, *, amp: str, is_augmented: bool) -> float:
-    """Return volumes trained on per second."""
-    rng = np.random.default_rng(0)
-    examples = Examples(
-        arrays=rng.random((N_IMAGES, 1, SIDE, SIDE, SIDE), dtype=np.float32),
-        rows=np.arange(N_IMAGES),
-        labels=np.arange(N_IMAGES) % 2,
-        subjects=tuple(f"s{n}" for n in range(N_IMAGES)),
+@dataclass(frozen=True)
+class Way:
+    """One way to train: on what, and how."""
+
+    backbone: str = BACKBONE
+    spatial_dims: int = 3
+    amp: str = "off"
+    kernels: str = "exact"
+    compile: str = "off"
+    is_augmented: bool = False
+
+    def __str__(self) -> str:
+        side = SIDE if self.spatial_dims == 3 else SIDE_2D
+        words = [self.backbone, f"{side}^{self.spatial_dims}", f"amp {self.amp}", self.kernels]
+        words += ["compiled"] if self.compile == "on" else []
+        return " ".join([*words, "augmented"] if self.is_augmented else words)
+
+
+WAYS = (
+    Way(),
+    Way(amp="auto"),
+    Way(amp="auto", is_augmented=True),
+    Way(amp="auto", kernels="fast"),
+    Way(amp="auto", kernels="fast", compile="on"),
+    *(
+        Way(backbone=name, spatial_dims=2, amp=amp, kernels=kernels)
+        for name in ("resnet18", "densenet121")
+        for amp, kernels in (("off", "exact"), ("off", "fast"), ("auto", "exact"), ("auto", "fast"))
+    ),
+)
+
+
+def change(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Change a batch at random."""
+    drawn = draw_parameters(
+        generator, n_images=len(images), spatial_dims=images.ndim - 2, **AUGMENT
     )
+    return apply_parameters(images, drawn)
+
+
+def build(way: Way, device: torch.device, *, images: np.ndarray) -> Engine:
+    """Return the engine that a training of this way would have."""
     torch.manual_seed(0)
+    choose_kernels(way.kernels)
+    model = build_backbone(way.backbone, spatial_dims=way.spatial_dims, channels=1, n_classes=2)
     engine = build_engine(
-        build_backbone(BACKBONE, spatial_dims=3, channels=1, n_classes=2),
+        place_network(model, device, n_axes=images.ndim),
         device,
-        settings=replace(TRAINING, amp=amp),
+        settings=replace(TRAINING, amp=way.amp, batch_size=way_batch(way)),
         class_weights=np.ones(2),
         blocks=(),
     )
+    if way.compile == "off":
+        return engine
+    shape = (way_batch(way), *images.shape[1:])
+    return replace(
+        engine, forward=compile_forward(engine.model.train(), shape=shape, device=device)
+    )
 
-    def transform(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        drawn = draw_parameters(generator, n_images=len(images), spatial_dims=3, **AUGMENT)
-        return apply_parameters(images, drawn)
+
+def way_batch(way: Way) -> int:
+    """Return the images of a step."""
+    return BATCH if way.spatial_dims == 3 else BATCH_2D
+
+
+def time_training(device: torch.device, way: Way) -> float:
+    """Return images trained on per second."""
+    rng = np.random.default_rng(0)
+    side = SIDE if way.spatial_dims == 3 else SIDE_2D
+    n_images = N_STEPS * way_batch(way)
+    examples = Examples(
+        arrays=rng.random((n_images, 1, *[side] * way.spatial_dims), dtype=np.float32),
+        rows=np.arange(n_images),
+        labels=np.arange(n_images) % 2,
+        subjects=tuple(f"s{n}" for n in range(n_images)),
+    )
+    engine = build(way, device, images=examples.arrays)
 
     def train() -> None:
         run_epoch(
             engine,
             examples,
-            position=Position(np.arange(N_IMAGES)),
+            position=Position(np.arange(n_images)),
             frozen=(),
-            transform=transform if is_augmented else None,
+            transform=change if way.is_augmented else None,
             generator=torch.Generator().manual_seed(0),
             rate=lambda _: 1e-3,
             should_stop=lambda: False,
         )
 
-    return N_IMAGES / measure(train, repeats=5 if device.type == "cuda" else 1)
+    return n_images / measure(train, repeats=5 if device.type == "cuda" else 1)
+
+
+def watch_training(device: torch.device, way: Way) -> str:
+    """Return speed, peak memory and utilisation of a GPU in words."""
+    torch.cuda.reset_peak_memory_stats(device)
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    with subprocess.Popen([*command, "-lms", "100"], stdout=subprocess.PIPE, text=True) as watch:
+        speed = time_training(device, way)
+        watch.terminate()
+        busy = [int(line) for line in watch.communicate()[0].split() if line.isdigit()]
+    memory = torch.cuda.max_memory_allocated(device) / 2**30
+    # The first half holds the making of the images and the first run.
+    share = float(np.median(busy[len(busy) // 2 :])) if busy else float("nan")
+    return f"{way}: {speed:.1f} images/s, {memory:.2f} GiB, {share:.0f} % busy"
 
 
 def explain(device: torch.device) -> tuple[float, np.ndarray, bool]:
@@ -142,19 +218,10 @@ def main() -> None:
     )
     on_cpu, on_gpu = time_augmentation(cpu), time_augmentation(gpu)
     print(f"augmentation, ms a batch: CPU {on_cpu:.1f}, GPU {on_gpu:.2f}, {on_cpu / on_gpu:.0f}x")
-    speeds = {
-        f"{device.type} {amp}{' augmented' if changed else ''}": time_training(
-            device, amp=amp, is_augmented=changed
-        )
-        for device, amp, changed in (
-            (cpu, "off", False),
-            (gpu, "off", False),
-            (gpu, "auto", False),
-            (gpu, "auto", True),
-        )
-    }
-    for name, speed in speeds.items():
-        print(f"training {BACKBONE}, volumes a second, {name}: {speed:.1f}")
+    print(f"training on the CPU, {Way()}: {time_training(cpu, Way()):.1f} images/s")
+    for way in WAYS:
+        print(f"training, {watch_training(gpu, way)}", flush=True)
+    choose_kernels("exact")
     cpu_s, cpu_map, _ = explain(cpu)
     gpu_s, gpu_map, repeats = explain(gpu)
     error = float(np.abs(cpu_map - gpu_map).max() / np.abs(cpu_map).max())

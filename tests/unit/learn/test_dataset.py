@@ -103,3 +103,16 @@ def test_epochs_over_a_store_give_equal_bytes_twice(dtype):
         epochs.append(torch.cat([batch.images for batch in batches]))
     assert torch.equal(*epochs)
     assert len(epochs[0].flatten(1).unique(dim=0)) == 9
+
+
+def test_learning_starts_no_worker_processes_and_takes_no_batch_apart():
+    folder = Path(dataset.__file__).parent
+    texts = {path.name: path.read_text() for path in folder.glob("*.py")}
+    found = [
+        (name, word)
+        for name, text in texts.items()
+        for word in ("DataLoader", "num_workers", "multiprocessing", "decollate")
+        if word in text
+    ]
+    assert texts
+    assert found == []
