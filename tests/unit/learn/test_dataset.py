@@ -1,9 +1,12 @@
 """Batches: every image once, in a drawn order, with its own label."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from medvision.learn import dataset
 from medvision.learn.dataset import (
     Examples,
     count_batches,
