@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pipeline import Values, run_all, write_config
+from predicted import SETTINGS as STATISTICS
 from real_data import QUICK, choose_ingest, read_jpeg, write_dicom, write_labels
 from sklearn.metrics import roc_auc_score
 
@@ -129,10 +130,7 @@ def test_another_network_s_predictions_of_all_images_have_their_known_areas(
         rows,
         {},
         classes=Classes(tuple(names), None, "multilabel"),
-        n_resamples=200,
-        confidence=0.95,
-        seed=1,
-        calibration_bins=5,
+        settings=STATISTICS,
     )
     found = {estimate.metric: estimate for estimate in result.estimates}
     areas = {
