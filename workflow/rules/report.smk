@@ -13,7 +13,11 @@ rule report:
         facts=layout.report_json,
         model_card=layout.model_card,
         model_card_json=layout.model_card.with_suffix(".json"),
-        checklists=layout.table("report", "checklists"),
+        checklists=report(
+            layout.table("report", "checklists"),
+            caption="../report/checklists.rst",
+            category="Report",
+        ),
         performance=performance_figures(),
         training=figure("training", "Training"),
         flow=figure("flow", "Cohort"),
