@@ -11,6 +11,7 @@ Row = dict[str, str]
 
 SETTINGS = Settings(
     n_resamples=200,
+    interval="bca",
     confidence=0.95,
     seed=3,
     calibration_bins=5,

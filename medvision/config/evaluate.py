@@ -11,6 +11,11 @@ class EvaluateSection(Section):
     """Statistics on held-out subjects."""
 
     n_resamples: Annotated[int, Field(ge=100)] = Field(2000, description="Bootstrap resamples.")
+    interval: Literal["bca", "percentile"] = Field(
+        "bca",
+        description="How resamples become an interval: bca, corrected for bias and skewness "
+        "(percentiles where that is undefined); percentile, their quantiles as they are.",
+    )
     confidence: Fraction = Field(0.95, description="Level of the intervals.")
     seed: Seed = Field(3, description="Seed of the bootstrap.")
     calibration_bins: Annotated[int, Field(ge=2)] = Field(5, description="Bins of equal count.")

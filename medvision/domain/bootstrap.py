@@ -11,6 +11,7 @@ Weights = NDArray[np.float64]
 """(R, N) float64: how often each of N images is in each of R resamples."""
 
 _CHUNK_ELEMENTS = 2_000_000
+_MOST_UNITS = 1000
 
 
 def draw_weights(
@@ -47,6 +48,50 @@ def draw_weights(
         counts = np.zeros((n, int(index.max()) + 1))
         for members in strata:
             counts[:, members] = _count_draws(rng, n_members=len(members), n_resamples=n)
+        yield counts[:, index]
+
+
+def leave_out(
+    clusters: Sequence[str], folds: Indices, *, labels: Indices
+) -> tuple[Indices, Iterator[Weights]]:
+    """Leave out subjects in turn, the others of their stratum weighing as much more.
+
+    Strata are those of `draw_weights`, and keep their weight; one of a single subject cannot be
+    resampled and has no unit. Of very many subjects several are left out at once as one unit,
+    evenly within the stratum: the sums that an acceleration needs stay the same but for noise of
+    order 1 / units.
+
+    Args:
+        clusters: (N,) what is left out: the subject, or the group of subjects joined.
+        folds: (N,) fold of each image.
+        labels: (N,) class index of each image.
+
+    Returns:
+        (strata, weights): (G,) stratum of each unit; weights (g, N), a part of the G at a time.
+
+    Source:
+        Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 11 and 14.
+    """
+    index, strata = _find_strata(clusters, folds, labels=labels)
+    size = -(-(int(index.max()) + 1) // _MOST_UNITS)
+    units: list[tuple[Indices, Indices]] = []
+    of_units: list[int] = []
+    for number, members in enumerate(held for held in strata if len(held) > 1):
+        n_units = max(2, -(-len(members) // size))
+        units += [(members[start::n_units], members) for start in range(n_units)]
+        of_units += [number] * n_units
+    return np.array(of_units, dtype=np.intp), _weigh_units(units, index)
+
+
+def _weigh_units(units: Sequence[tuple[Indices, Indices]], index: Indices) -> Iterator[Weights]:
+    """Yield the weights of all images with each unit left out."""
+    size = max(1, _CHUNK_ELEMENTS // max(1, len(index)))
+    for start in range(0, len(units), size):
+        part = units[start : start + size]
+        counts = np.ones((len(part), int(index.max()) + 1))
+        for row, (unit, members) in zip(counts, part, strict=True):
+            row[members] = len(members) / (len(members) - len(unit))
+            row[unit] = 0.0
         yield counts[:, index]
 
 

@@ -1,16 +1,15 @@
 """Estimates: statistics with intervals, and paired differences on the same resamples."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from medvision.domain.arms import list_pairs
-from medvision.domain.bootstrap import compute_interval, draw_weights
 from medvision.domain.calibration import compute_wilson
+from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends
 from medvision.domain.figures import compute_statistics
-from medvision.domain.metrics import Replicates
 from medvision.domain.settings import Settings
 from medvision.domain.statistic import (
     ArmTest,
@@ -22,9 +21,6 @@ from medvision.domain.statistic import (
 )
 
 Interval = tuple[float, float]
-
-_LEAST_SHARE = 0.9
-"""Share of the resamples that must have a value for an interval of them."""
 
 _NO_WIDTH = ("average_precision", "f1", "mcc", "ppv", "npv")
 """Figures of which a perfect value says nothing about how far it may be from the truth."""
@@ -62,13 +58,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Statistics of all arms on the data and on the same resamples."""
+    """The arms, and all their statistics on the data and on the same resamples."""
 
     arms: Mapping[str, ArmTest]
-    values: Mapping[str, Mapping[str, float]]
-    replicates: Mapping[str, Mapping[str, Replicates]]
-    confidence: float
-    n_resamples: int
+    drawn: Drawn
 
 
 def resample(arms: Mapping[str, ArmTest], settings: Settings) -> Resampled:
@@ -82,29 +75,14 @@ def resample(arms: Mapping[str, ArmTest], settings: Settings) -> Resampled:
         Values and replicates by arm and statistic.
     """
     first = next(iter(arms.values()))
-    ones = np.ones((1, len(first.labels)))
-    values = {
-        name: {metric: float(value[0]) for metric, value in compute_statistics(arm, ones).items()}
-        for name, arm in arms.items()
-    }
-    parts: defaultdict[str, defaultdict[str, list[Replicates]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for weights in draw_weights(
-        [str(cluster) for cluster in first.clusters],
-        first.folds,
+    drawn = draw_statistics(
+        {name: partial(compute_statistics, arm) for name, arm in arms.items()},
+        first.clusters,
+        folds=first.folds,
         labels=first.labels,
-        n_resamples=settings.n_resamples,
-        seed=settings.seed,
-    ):
-        for name, arm in arms.items():
-            for metric, replicates in compute_statistics(arm, weights).items():
-                parts[name][metric].append(replicates)
-    joined = {
-        name: {metric: np.concatenate(held) for metric, held in by_metric.items()}
-        for name, by_metric in parts.items()
-    }
-    return Resampled(arms, values, joined, settings.confidence, settings.n_resamples)
+        settings=settings,
+    )
+    return Resampled(arms, drawn)
 
 
 def build_estimates(resampled: Resampled) -> list[Estimate]:
@@ -119,7 +97,7 @@ def build_estimates(resampled: Resampled) -> list[Estimate]:
     return [
         _build_estimate(resampled, name, metric=metric)
         for name in resampled.arms
-        for metric in resampled.values[name]
+        for metric in resampled.drawn.arms[name]
     ]
 
 
@@ -135,7 +113,7 @@ def build_differences(resampled: Resampled) -> list[Difference]:
     return [
         _build_difference(resampled, metric, arms=pair)
         for pair in list_pairs(tuple(resampled.arms))
-        for metric in resampled.values[pair[0]]
+        for metric in resampled.drawn.arms[pair[0]]
     ]
 
 
@@ -146,7 +124,7 @@ def count_subjects(arm: ArmTest) -> int:
 
 def _build_estimate(resampled: Resampled, name: str, *, metric: str) -> Estimate:
     """Put one statistic together."""
-    arm, value = resampled.arms[name], resampled.values[name][metric]
+    arm, value = resampled.arms[name], resampled.drawn.arms[name][metric].value
     positive = find_class(arm, metric)
     reason = explain_undefined(arm, metric) if np.isnan(value) else None
     interval, how = (None, reason or "")
@@ -168,13 +146,12 @@ def _build_estimate(resampled: Resampled, name: str, *, metric: str) -> Estimate
 
 def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Interval | None, str]:
     """Return the interval, None where there is none, and how it was made."""
-    arm, replicates = resampled.arms[name], resampled.replicates[name][metric]
-    held = replicates[np.isfinite(replicates)]
-    if len(held) and float(np.ptp(held)) > 0:
-        if len(held) < _LEAST_SHARE * len(replicates):
-            return None, f"no interval: undefined on {len(replicates) - len(held)} of the resamples"
-        how = _describe_bootstrap(resampled, n_lost=len(replicates) - len(held))
-        return compute_interval(held, resampled.confidence), how
+    arm, draws = resampled.arms[name], resampled.drawn.arms[name][metric]
+    if draws.is_moving:
+        if not draws.is_kept:
+            return None, f"no interval: undefined on {draws.n_lost} of the resamples"
+        low, high, kind = find_ends(draws, resampled.drawn)
+        return (low, high), _describe_bootstrap(resampled, draws, kind=kind)
     parts = list_components(arm, metric)
     if parts:
         ends = [_find_interval(resampled, name, metric=part)[0] for part in parts]
@@ -182,54 +159,50 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
         if len(found) == len(parts):
             low, high = (float(np.mean(side)) for side in zip(*found, strict=True))
             return (low, high), "every resample agrees, so the interval is the mean of its parts'"
-    value, n_trials = resampled.values[name][metric], count_trials(arm, metric)
+    value, n_trials = draws.value, count_trials(arm, metric)
     if n_trials and value in (0.0, 1.0):
         # Resampling a perfect score can only repeat it: an interval of no width would claim
         # certainty that a handful of subjects cannot give.
         what = "pairs of subjects" if metric.startswith("auc") else "subjects"
         how = f"every resample agrees, so the interval is Wilson's with {n_trials} {what}"
-        return compute_wilson(value, n_trials, confidence=resampled.confidence), how
+        return compute_wilson(value, n_trials, confidence=resampled.drawn.confidence), how
     if metric.startswith(_NO_WIDTH):
         return None, "no interval: every resample agrees"
     return (value, value), "every resample agrees, so the interval has no width"
 
 
-def _describe_bootstrap(resampled: Resampled, *, n_lost: int = 0) -> str:
+def _describe_bootstrap(resampled: Resampled, draws: Draws, *, kind: str) -> str:
     """Say how the resamples were drawn."""
     arm = next(iter(resampled.arms.values()))
     n_clusters = len(np.unique(arm.clusters))
     joined = "" if n_clusters == count_subjects(arm) else " (some joined)"
-    lost = f", {n_lost} of them left out as undefined" if n_lost else ""
+    lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
     return (
-        f"percentile bootstrap, {resampled.n_resamples} resamples of "
+        f"{kind}, {len(draws.replicates)} resamples of "
         f"{n_clusters} subjects{joined} within fold and class{lost}"
     )
 
 
 def _build_difference(resampled: Resampled, metric: str, *, arms: tuple[str, str]) -> Difference:
     """Subtract one arm from the other on the data and on each resample."""
-    first, second = arms
-    value = resampled.values[first][metric] - resampled.values[second][metric]
-    replicates = resampled.replicates[first][metric] - resampled.replicates[second][metric]
-    arm, held = resampled.arms[first], replicates[np.isfinite(replicates)]
-    if np.isnan(value):
-        low = high = None
+    first, second = (resampled.drawn.arms[arm][metric] for arm in arms)
+    arm, draws = resampled.arms[arms[0]], first.minus(second)
+    low = high = None
+    if np.isnan(draws.value):
         method = explain_undefined(arm, metric)
-    elif len(held) < _LEAST_SHARE * len(replicates):
-        low = high = None
-        method = f"no interval: undefined on {len(replicates) - len(held)} of the resamples"
-    elif float(np.ptp(held)) == 0:
-        low = high = None
+    elif not draws.is_kept:
+        method = f"no interval: undefined on {draws.n_lost} of the resamples"
+    elif not draws.is_moving:
         method = "no interval: every resample gives the same difference, so it cannot be judged"
     else:
-        low, high = compute_interval(held, resampled.confidence)
-        how = _describe_bootstrap(resampled, n_lost=len(replicates) - len(held))
+        low, high, kind = find_ends(draws, resampled.drawn)
+        how = _describe_bootstrap(resampled, draws, kind=kind)
         method = f"paired on the same subjects; {how}"
     return Difference(
         metric=metric,
-        arm_a=first,
-        arm_b=second,
-        difference=None if np.isnan(value) else value,
+        arm_a=arms[0],
+        arm_b=arms[1],
+        difference=None if np.isnan(draws.value) else draws.value,
         low=low,
         high=high,
         n_subjects=count_subjects(arm),

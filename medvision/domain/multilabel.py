@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import Weights, draw_weights
+from medvision.domain.bootstrap import Weights
+from medvision.domain.draws import Statistics, draw_statistics
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation, HeldOut, build_test, evaluate_test
 from medvision.domain.figures import compute_statistics
@@ -31,8 +32,6 @@ from medvision.domain.prediction import (
 from medvision.domain.resampled import (
     Counts,
     Joined,
-    Statistics,
-    join_resamples,
     list_differences,
     list_estimates,
 )
@@ -210,29 +209,23 @@ def _join(
     counts = Counts(
         len(everyone.position), len(set(everyone.subjects)), len(np.unique(everyone.clusters))
     )
-    values, replicates = join_resamples(
+    drawn = draw_statistics(
         {
             arm: _average({name: test.arms[arm] for name, test in tests.items()}, everyone)
             for arm in first.arms
         },
-        draw_weights(
-            [str(cluster) for cluster in everyone.clusters],
-            everyone.folds,
-            # Within fold alone: the findings together would part the subjects into strata of one.
-            labels=np.zeros(counts.n_images, dtype=np.intp),
-            n_resamples=settings.n_resamples,
-            seed=settings.seed,
-        ),
-        n_images=counts.n_images,
+        everyone.clusters,
+        folds=everyone.folds,
+        # Within fold alone: the findings together would part the subjects into strata of one.
+        labels=np.zeros(counts.n_images, dtype=np.intp),
+        settings=settings,
     )
     arm = next(iter(first.arms.values()))
     over = f"; each the mean over {arm.counted}" if len(arm.rounds) > 1 else ""
     reason = "a finding is there, or absent, in no test image of a fold"
     return Joined(
-        values=values,
-        replicates=replicates,
+        drawn=drawn,
         counts=counts,
-        confidence=settings.confidence,
         methods={name: f"{text}{over}" for name, text in _METHODS.items()},
         undefined=dict.fromkeys(_METHODS, reason),
     )

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.arms import is_ensemble, rank_arm
-from medvision.domain.bootstrap import Weights, draw_weights
+from medvision.domain.bootstrap import Weights
+from medvision.domain.draws import Statistics, draw_statistics
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.labels import Classes
 from medvision.domain.metrics import Replicates
@@ -26,8 +27,6 @@ from medvision.domain.prediction import (
 from medvision.domain.resampled import (
     Counts,
     Joined,
-    Statistics,
-    join_resamples,
     list_differences,
     list_estimates,
 )
@@ -136,22 +135,16 @@ def evaluate_values(
         first[0][1],
         number_clusters(first[0][1].image_ids, first[0][1].subjects, groups=groups),
     )
-    values, replicates = join_resamples(
+    drawn = draw_statistics(
         {arm: _average([each for _, each in rounds]) for arm, rounds in arms.items()},
-        draw_weights(
-            [str(cluster) for cluster in clusters],
-            images.folds,
-            labels=np.zeros(len(clusters), dtype=np.intp),
-            n_resamples=settings.n_resamples,
-            seed=settings.seed,
-        ),
-        n_images=len(clusters),
+        clusters,
+        folds=images.folds,
+        labels=np.zeros(len(clusters), dtype=np.intp),
+        settings=settings,
     )
     joined = Joined(
-        values=values,
-        replicates=replicates,
+        drawn=drawn,
         counts=Counts(len(clusters), len(set(images.subjects)), len(np.unique(clusters))),
-        confidence=settings.confidence,
         methods=_describe_methods([place for place, _ in first]),
         undefined=_UNDEFINED,
     )

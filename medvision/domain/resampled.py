@@ -1,17 +1,13 @@
 """Statistics of arms on common resamples, of any kind, and what estimates they give."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from medvision.domain.arms import list_pairs
-from medvision.domain.bootstrap import Weights, compute_interval
+from medvision.domain.draws import Drawn, Draws, find_ends
 from medvision.domain.estimate import Difference, Estimate
-from medvision.domain.metrics import Replicates
-
-Statistics = Callable[[Weights], Mapping[str, Replicates]]
-"""(R, N) weights of images to name and (R,) values."""
 
 
 @dataclass(frozen=True)
@@ -28,55 +24,16 @@ class Joined:
     """Statistics of all arms on the data and on the same resamples.
 
     Args:
-        values: Arm and statistic to its value; NaN where it is undefined.
-        replicates: Arm and statistic to its (R,) values on the resamples; NaN where undefined.
+        drawn: The statistics.
         counts: Whom they are of.
-        confidence: Level of the intervals.
         methods: Statistic to how it is computed, in words.
         undefined: Statistic to why it may be undefined, in words.
     """
 
-    values: Mapping[str, Mapping[str, float]]
-    replicates: Mapping[str, Mapping[str, Replicates]]
+    drawn: Drawn
     counts: Counts
-    confidence: float
     methods: Mapping[str, str]
     undefined: Mapping[str, str]
-
-
-def join_resamples(
-    arms: Mapping[str, Statistics],
-    resamples: Iterable[Weights],
-    *,
-    n_images: int,
-) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, Replicates]]]:
-    """Compute the statistics of each arm on the data and on common resamples.
-
-    Args:
-        arms: Arm to what computes its statistics.
-        resamples: Weights of the images, a part of the resamples at a time.
-        n_images: Number of images.
-
-    Returns:
-        (values, replicates), as `Joined` has them.
-    """
-    ones = np.ones((1, n_images))
-    values = {
-        arm: {name: float(held[0]) for name, held in compute(ones).items()}
-        for arm, compute in arms.items()
-    }
-    parts: dict[str, dict[str, list[Replicates]]] = {
-        arm: {name: [] for name in held} for arm, held in values.items()
-    }
-    for weights in resamples:
-        for arm, compute in arms.items():
-            for name, found in compute(weights).items():
-                parts[arm][name].append(found)
-    joined = {
-        arm: {name: np.concatenate(held) for name, held in by_name.items()}
-        for arm, by_name in parts.items()
-    }
-    return values, joined
 
 
 def list_estimates(joined: Joined) -> list[Estimate]:
@@ -90,7 +47,7 @@ def list_estimates(joined: Joined) -> list[Estimate]:
     """
     return [
         _estimate(joined, arm, name=name)
-        for arm, by_name in joined.values.items()
+        for arm, by_name in joined.drawn.arms.items()
         for name in by_name
     ]
 
@@ -106,19 +63,21 @@ def list_differences(joined: Joined) -> list[Difference]:
     """
     return [
         _compare(joined, name, arms=pair)
-        for pair in list_pairs(list(joined.values))
-        for name in joined.values[pair[0]]
+        for pair in list_pairs(list(joined.drawn.arms))
+        for name in joined.drawn.arms[pair[0]]
     ]
 
 
 def _estimate(joined: Joined, arm: str, *, name: str) -> Estimate:
     """Put one statistic together."""
-    value = joined.values[arm][name]
+    draws = joined.drawn.arms[arm][name]
+    value = draws.value
     reason = f"undefined: {joined.undefined[name]}" if np.isnan(value) else None
     low, high, how = (None, None, reason)
     if reason is None:
-        low, high, how = _find_interval(joined, joined.replicates[arm][name])
-        low, high = (value, value) if low is None or high is None else (low, high)
+        low, high, how = _find_interval(joined, draws)
+        is_point = not draws.is_moving and draws.is_kept
+        low, high = (value, value) if is_point else (low, high)
     return Estimate(
         arm=arm,
         metric=name,
@@ -135,21 +94,19 @@ def _estimate(joined: Joined, arm: str, *, name: str) -> Estimate:
 
 def _compare(joined: Joined, name: str, *, arms: tuple[str, str]) -> Difference:
     """Subtract one arm from the other on the data and on each resample."""
-    first, second = arms
-    value = joined.values[first][name] - joined.values[second][name]
-    replicates = joined.replicates[first][name] - joined.replicates[second][name]
-    if np.isnan(value):
-        low, high, method = None, None, f"undefined: {joined.undefined[name]}"
-    else:
-        low, high, how = _find_interval(joined, replicates)
-        method = f"paired on the same subjects; {how}"
-    if low is None and not np.isnan(value):
+    first, second = (joined.drawn.arms[arm][name] for arm in arms)
+    draws = first.minus(second)
+    low, high, method = None, None, f"undefined: {joined.undefined[name]}"
+    if not np.isnan(draws.value):
+        low, high, how = _find_interval(joined, draws)
+        method = how if low is None else f"paired on the same subjects; {how}"
+    if draws.is_kept and not draws.is_moving:
         method = "no interval: every resample gives the same difference, so it cannot be judged"
     return Difference(
         metric=name,
-        arm_a=first,
-        arm_b=second,
-        difference=None if np.isnan(value) else value,
+        arm_a=arms[0],
+        arm_b=arms[1],
+        difference=None if np.isnan(draws.value) else draws.value,
         low=low,
         high=high,
         n_subjects=joined.counts.n_subjects,
@@ -157,19 +114,18 @@ def _compare(joined: Joined, name: str, *, arms: tuple[str, str]) -> Difference:
     )
 
 
-def _find_interval(
-    joined: Joined, replicates: Replicates
-) -> tuple[float | None, float | None, str]:
+def _find_interval(joined: Joined, draws: Draws) -> tuple[float | None, float | None, str]:
     """Return the interval, None where all resamples agree, and how it was made."""
-    held = replicates[np.isfinite(replicates)]
-    if not len(held) or float(np.ptp(held)) == 0:
+    if not draws.is_kept:
+        return None, None, f"no interval: undefined on {draws.n_lost} of the resamples"
+    if not draws.is_moving:
         return None, None, "every resample agrees, so the interval has no width"
     counts = joined.counts
     some = "" if counts.n_clusters == counts.n_subjects else " (some joined)"
-    lost = len(replicates) - len(held)
-    left = f", {lost} of them left out as undefined" if lost else ""
+    lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
+    low, high, kind = find_ends(draws, joined.drawn)
     how = (
-        f"percentile bootstrap, {len(replicates)} resamples of {counts.n_clusters} subjects{some} "
-        f"within fold{left}"
+        f"{kind}, {len(draws.replicates)} resamples of {counts.n_clusters} subjects{some} "
+        f"within fold{lost}"
     )
-    return *compute_interval(held, joined.confidence), how
+    return low, high, how

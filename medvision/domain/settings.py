@@ -6,6 +6,9 @@ from typing import Literal
 from medvision.domain.labels import Classes
 from medvision.errors import ConfigError
 
+Interval = Literal["bca", "percentile"]
+"""How resamples become an interval."""
+
 Rule = Literal["youden", "sensitivity", "specificity", "cost"]
 """What a threshold is fitted for."""
 
@@ -16,6 +19,7 @@ class Settings:
 
     Args:
         n_resamples: Bootstrap resamples.
+        interval: How resamples become an interval.
         confidence: Level of the intervals.
         seed: Seed of the bootstrap.
         calibration_bins: Bins of the calibration curve.
@@ -26,6 +30,7 @@ class Settings:
     """
 
     n_resamples: int
+    interval: Interval
     confidence: float
     seed: int
     calibration_bins: int

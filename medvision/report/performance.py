@@ -178,7 +178,12 @@ def _build_metric(row: Row, task: str) -> Metric:
 
 def _name_interval(method: str) -> str:
     """Name in one word how an interval was made; the method says it in full."""
-    known = {"bootstrap": "Bootstrap", "Wilson": "Wilson", "its parts": "Mean of parts"}
+    known = {
+        "BCa bootstrap": "BCa bootstrap",
+        "bootstrap": "Percentile bootstrap",
+        "Wilson": "Wilson",
+        "its parts": "Mean of parts",
+    }
     return next((word for key, word in known.items() if key in method), "")
 
 

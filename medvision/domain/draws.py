@@ -1,0 +1,163 @@
+"""Statistics of arms on the data, on common resamples and with units left out; their intervals."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from medvision.domain.bca import compute_acceleration, compute_bca
+from medvision.domain.bootstrap import Weights, compute_interval, draw_weights, leave_out
+from medvision.domain.metrics import Replicates
+from medvision.domain.prediction import Indices
+from medvision.domain.settings import Interval, Settings
+
+Statistics = Callable[[Weights], Mapping[str, Replicates]]
+"""(R, N) weights of images to name and (R,) values."""
+
+LEAST_SHARE = 0.9
+"""Share of the resamples that must have a value for an interval of them."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One statistic of one arm.
+
+    Args:
+        value: On the data; NaN where it is undefined.
+        replicates: (R,) on each resample; NaN where it is undefined.
+        left_out: (G,) with each unit left out; empty where intervals need none.
+    """
+
+    value: float
+    replicates: Replicates
+    left_out: Replicates
+
+    def minus(self, other: "Draws") -> "Draws":
+        """Subtract another arm's, resample by resample."""
+        return Draws(
+            self.value - other.value,
+            self.replicates - other.replicates,
+            self.left_out - other.left_out,
+        )
+
+    @property
+    def held(self) -> Replicates:
+        """The replicates that have a value."""
+        return self.replicates[np.isfinite(self.replicates)]
+
+    @property
+    def n_lost(self) -> int:
+        """Number of resamples without a value."""
+        return len(self.replicates) - len(self.held)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether any two resamples differ."""
+        held = self.held
+        return len(held) > 0 and float(np.ptp(held)) > 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether enough resamples have a value."""
+        return len(self.held) >= LEAST_SHARE * len(self.replicates)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Every statistic of every arm.
+
+    Args:
+        arms: Arm and statistic to its draws.
+        strata: (G,) stratum of each unit left out.
+        interval: Kind of the intervals.
+        confidence: Their level.
+    """
+
+    arms: Mapping[str, Mapping[str, Draws]]
+    strata: Indices
+    interval: Interval
+    confidence: float
+
+
+def draw_statistics(
+    arms: Mapping[str, Statistics],
+    clusters: Indices,
+    *,
+    folds: Indices,
+    labels: Indices,
+    settings: Settings,
+) -> Drawn:
+    """Compute the statistics of each arm on the data, on resamples and with units left out.
+
+    Args:
+        arms: Arm to what computes its statistics.
+        clusters: (N,) what is resampled as one.
+        folds: (N,) fold of each image.
+        labels: (N,) class index of each image, within which subjects are drawn.
+        settings: Settings of the statistics.
+    """
+    names = [str(cluster) for cluster in clusters]
+    drawn = draw_weights(
+        names, folds, labels=labels, n_resamples=settings.n_resamples, seed=settings.seed
+    )
+    values = _compute(arms, [np.ones((1, len(clusters)))])
+    replicates = _compute(arms, drawn)
+    strata, weights = leave_out(names, folds, labels=labels)
+    without = _compute(arms, weights if settings.interval == "bca" else [])
+    nothing = np.empty(0)
+    return Drawn(
+        arms={
+            arm: {
+                name: Draws(
+                    float(value[0]),
+                    replicates[arm][name],
+                    without[arm].get(name, nothing),
+                )
+                for name, value in own.items()
+            }
+            for arm, own in values.items()
+        },
+        strata=strata,
+        interval=settings.interval,
+        confidence=settings.confidence,
+    )
+
+
+def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
+    """Return the interval of replicates that move, and how it was made.
+
+    Args:
+        draws: Of one statistic, or of a difference of two.
+        drawn: What they are part of.
+
+    Returns:
+        (low, high, kind of bootstrap in words); by percentiles, with the reason, where BCa is
+        undefined.
+    """
+    held, kind = draws.held, "percentile bootstrap"
+    if drawn.interval == "bca":
+        found = compute_bca(
+            draws.value,
+            held,
+            acceleration=compute_acceleration(draws.left_out, drawn.strata),
+            confidence=drawn.confidence,
+        )
+        if not isinstance(found, str):
+            return *found, "BCa bootstrap"
+        kind = f"percentile bootstrap (BCa is undefined: {found})"
+    return *compute_interval(held, drawn.confidence), kind
+
+
+def _compute(
+    arms: Mapping[str, Statistics], parts: Iterable[Weights]
+) -> dict[str, dict[str, Replicates]]:
+    """Compute the statistics of each arm on all weights, a part at a time."""
+    found: dict[str, dict[str, list[Replicates]]] = {arm: {} for arm in arms}
+    for weights in parts:
+        for arm, compute in arms.items():
+            for name, held in compute(weights).items():
+                found[arm].setdefault(name, []).append(held)
+    return {
+        arm: {name: np.concatenate(held) for name, held in own.items()}
+        for arm, own in found.items()
+    }
