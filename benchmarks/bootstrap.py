@@ -1,4 +1,7 @@
-"""The clustered bootstrap of the AUC against a plain loop over scikit-learn, in one run."""
+"""The clustered bootstrap of the AUC against a plain loop over scikit-learn, in one run.
+
+Then a whole evaluation of the same predictions: every figure, by percentiles and by BCa.
+"""
 
 import time
 
@@ -6,7 +9,11 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from medvision.domain.bootstrap import compute_interval, draw_weights
-from medvision.domain.metrics import compute_auc
+from medvision.domain.estimate import build_estimates, resample
+from medvision.domain.metrics import Flags, Scalars, compute_auc
+from medvision.domain.prediction import Indices, Predictions
+from medvision.domain.settings import Interval, Settings
+from medvision.domain.statistic import ArmTest
 
 N_IMAGES, N_SUBJECTS, N_RESAMPLES, N_PLAIN = 10_000, 4_000, 2_000, 50
 
@@ -44,6 +51,55 @@ def main() -> None:
     print(f"{N_RESAMPLES} resamples of {N_IMAGES} images, {N_SUBJECTS} subjects, CPU seconds:")
     print(f"  medvision {ours:.1f} (interval {low:.3f} to {high:.3f})")
     print(f"  loop over scikit-learn {plain:.1f} ({N_PLAIN} timed), ratio {plain / ours:.1f}")
+    arm = make_arm(scores, positive, subjects=subjects.astype(np.intp))
+    kinds: tuple[Interval, ...] = ("percentile", "bca")
+    for kind in kinds:
+        n_figures, seconds = time_evaluation(arm, kind)
+        print(f"  all {n_figures} figures, {kind} {seconds:.1f}")
+
+
+def make_arm(scores: Scalars, positive: Flags, *, subjects: Indices) -> ArmTest:
+    """Return the scores as the test predictions of one arm."""
+    n = len(scores)
+    nothing, labels = np.zeros(n, dtype=np.intp), positive.astype(np.intp)
+    shares = 1 / (1 + np.exp(-scores))
+    predictions = Predictions(
+        image_ids=tuple(str(number) for number in range(n)),
+        subjects=tuple(str(subject) for subject in subjects),
+        trainings=nothing,
+        folds=nothing,
+        labels=labels,
+        probabilities=np.stack([1 - shares, shares], axis=1),
+        scores=np.stack([-scores, scores], axis=1),
+    )
+    return ArmTest(
+        rounds=(predictions,),
+        predicted=((shares > 0.5).astype(np.intp),),
+        classes=("no", "yes"),
+        positive=1,
+        clusters=subjects,
+        operating="at 0.5",
+        counted="",
+        seeds=(0,),
+    )
+
+
+def time_evaluation(arm: ArmTest, kind: Interval) -> tuple[int, float]:
+    """Return the number of figures and the CPU seconds of all of them with their intervals."""
+    settings = Settings(
+        n_resamples=N_RESAMPLES,
+        interval=kind,
+        confidence=0.95,
+        seed=1,
+        calibration_bins=5,
+        operating_point="youden",
+        operating_target=0.9,
+        miss_cost=1.0,
+        prevalence=None,
+    )
+    start = time.process_time()
+    estimates = build_estimates(resample({"arm": arm}, settings))
+    return len(estimates), time.process_time() - start
 
 
 if __name__ == "__main__":

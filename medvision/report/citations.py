@@ -42,6 +42,8 @@ METHODS_CITATIONS = {
     "tpe": "Bergstra J et al. Algorithms for hyper-parameter optimization. NeurIPS 2011.",
     "bootstrap": "Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B "
     "2007;69:369-390. doi:10.1111/j.1467-9868.2007.00593.x.",
+    "bca": "Efron B. Better bootstrap confidence intervals. J Am Stat Assoc 1987;82:171-185. "
+    "doi:10.1080/01621459.1987.10478410.",
     "integrated_gradients": "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep "
     "networks. ICML 2017. arXiv:1703.01365.",
     "layer_gradcam": "Selvaraju RR et al. Grad-CAM: visual explanations from deep networks via "

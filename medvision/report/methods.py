@@ -209,8 +209,14 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
     return (
         f"{figures}. {operating} Intervals are {percent} "
         f"and come from {_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
-        f"{cite('bootstrap')}, so that several images of one subject do not count as independent."
+        f"{cite('bootstrap')}{_say_interval(sources, cite)}, so that several images of one subject do not count as independent."
     )
+
+
+def _say_interval(sources: Sources, cite: Cite) -> str:
+    """Say how resamples became an interval, where not by their quantiles as they are."""
+    is_corrected = _get(sources, "evaluate.interval") == "bca"
+    return f", corrected for bias and skewness (BCa {cite('bca')})" if is_corrected else ""
 
 
 def _say_rule(sources: Sources) -> str:

@@ -1,0 +1,117 @@
+"""How often a 95 % interval holds the truth, with several images a subject, in one run."""
+
+import argparse
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.bootstrap import Weights
+from medvision.domain.draws import Drawn, draw_statistics, find_ends
+from medvision.domain.metrics import Replicates, compute_auc, compute_mean
+from medvision.domain.settings import Settings
+
+AUC, SHARE, WITHIN, CONFIDENCE = 0.90, 0.3, 0.5, 0.95
+DISTANCE = 1.812388
+"""Of two normals of deviation 1 whose AUC is 0.90."""
+
+SETTINGS = Settings(
+    n_resamples=2000,
+    interval="bca",
+    confidence=CONFIDENCE,
+    seed=0,
+    calibration_bins=5,
+    operating_point="youden",
+    operating_target=0.9,
+    miss_cost=1.0,
+    prevalence=None,
+)
+WAYS = ("by subject, BCa", "by subject, percentile", "by image, percentile")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images of subjects with one to five images each, alike within a subject."""
+
+    scores: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    losses: NDArray[np.float64]
+    subjects: NDArray[np.intp]
+
+
+def draw_sample(rng: np.random.Generator, n_subjects: int) -> Sample:
+    """Draw subjects: SHARE of them positive, half the variance of a score between subjects."""
+    ill = np.arange(n_subjects) < round(SHARE * n_subjects)
+    subjects = np.repeat(np.arange(n_subjects), rng.integers(1, 6, n_subjects))
+    noise = math.sqrt(WITHIN) * rng.normal(size=len(subjects))
+    scores = (math.sqrt(1 - WITHIN) * rng.normal(size=n_subjects))[subjects] + noise
+    positive = ill[subjects]
+    scores = scores + DISTANCE * positive
+    odds = DISTANCE * (scores - DISTANCE / 2) + math.log(SHARE / (1 - SHARE))
+    losses = np.logaddexp(0, np.where(positive, -odds, odds))
+    return Sample(scores, positive, losses, subjects)
+
+
+def draw(sample: Sample, settings: Settings, *, by_image: bool) -> Drawn:
+    """Resample subjects, or images as if each were a subject of its own."""
+    n_images = len(sample.scores)
+    folds, everyone = np.zeros(n_images, dtype=np.intp), np.ones(n_images, dtype=bool)
+
+    def compute(weights: Weights) -> dict[str, Replicates]:
+        area = compute_auc(sample.scores, sample.positive, folds=folds, weights=weights)
+        return {"AUC": area, "log loss": compute_mean(sample.losses, everyone, weights=weights)}
+
+    return draw_statistics(
+        {"arm": compute},
+        np.arange(n_images) if by_image else sample.subjects,
+        folds=folds,
+        labels=sample.positive.astype(np.intp),
+        settings=replace(settings, interval="percentile") if by_image else settings,
+    )
+
+
+def count_covered(
+    n_subjects: int, n_runs: int, *, truth: dict[str, float]
+) -> Counter[tuple[str, str]]:
+    """Count the runs whose interval holds the truth, by way and figure."""
+    rng, covered = np.random.default_rng(n_subjects), Counter[tuple[str, str]]()
+    for run in range(n_runs):
+        sample = draw_sample(rng, n_subjects)
+        settings = replace(SETTINGS, seed=run)
+        by_subject = draw(sample, settings, by_image=False)
+        drawn = (
+            by_subject,
+            replace(by_subject, interval="percentile"),
+            draw(sample, settings, by_image=True),
+        )
+        for way, held in zip(WAYS, drawn, strict=True):
+            for name, draws in held.arms["arm"].items():
+                low, high, _ = find_ends(draws, held)
+                covered[way, name] += low <= truth[name] <= high
+    return covered
+
+
+def main() -> None:
+    """Print the shares that are covered, with their standard error."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=1000)
+    n_runs = parser.parse_args().runs
+    large = draw_sample(np.random.default_rng(0), 2_000_000)
+    # The loss of all images is that of the subjects: how many images one has says nothing.
+    truth = {"AUC": AUC, "log loss": float(large.losses.mean())}
+    error = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / n_runs)
+    print(f"share of {n_runs} runs whose 95 % interval holds the truth (± {error:.3f}):")
+    for n_subjects in (100, 1000):
+        start = time.process_time()
+        covered = count_covered(n_subjects, n_runs, truth=truth)
+        print(f"{n_subjects} subjects, {time.process_time() - start:.0f} CPU s")
+        for way in WAYS:
+            shares = (f"{name} {covered[way, name] / n_runs:.3f}" for name in truth)
+            print(f"  {way}: {', '.join(shares)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""BCa intervals: against scipy, against plain loops, and where they are undefined."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from predicted import SETTINGS, draw_binary, make_rows
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from medvision.domain.bca import compute_acceleration, compute_bca
+from medvision.domain.bootstrap import compute_interval, leave_out
+from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends
+from medvision.domain.evaluation import evaluate_predictions
+from medvision.domain.labels import Classes
+
+MANY = replace(SETTINGS, n_resamples=20_000)
+
+
+def draw_mean(values, labels, *, settings=MANY):
+    """Return the draws of a mean, or of the difference of two classes' means."""
+    n = len(values)
+
+    def compute(weights):
+        means = [weights @ (values * (labels == k)) / (weights @ (labels == k)) for k in (0, 1)]
+        return {"mean": means[0] if labels.max() == 0 else means[1] - means[0]}
+
+    drawn = draw_statistics(
+        {"a": compute} if labels.max() else {"a": lambda w: {"mean": w @ values / w.sum(axis=1)}},
+        np.arange(n),
+        folds=np.zeros(n, dtype=np.intp),
+        labels=labels,
+        settings=settings,
+    )
+    return drawn.arms["a"]["mean"], drawn
+
+
+def find_by_scipy(samples, draws, statistic):
+    """Return scipy's BCa interval of the same resamples."""
+    drawn = SimpleNamespace(bootstrap_distribution=draws.replicates)
+    return stats.bootstrap(
+        samples, statistic, n_resamples=0, bootstrap_result=drawn, method="BCa"
+    ).confidence_interval
+
+
+def test_the_interval_of_a_skewed_mean_is_scipys():
+    values = np.random.default_rng(1).exponential(size=40)
+    draws, drawn = draw_mean(values, np.zeros(40, dtype=np.intp))
+    low, high, how = find_ends(draws, drawn)
+    wanted = find_by_scipy((values,), draws, lambda a, axis: a.mean(axis=axis))
+    assert how == "BCa bootstrap"
+    assert (low, high) == pytest.approx(wanted)
+    plain = compute_interval(draws.replicates, 0.95)
+    assert low > plain[0] + 0.01
+    assert high > plain[1] + 0.03
+
+
+def test_the_interval_of_two_classes_is_scipys_of_two_samples():
+    rng = np.random.default_rng(3)
+    values = np.concatenate([rng.exponential(size=30), 2 + 3 * rng.exponential(size=15)])
+    labels = np.repeat([0, 1], [30, 15])
+    draws, drawn = draw_mean(values, labels)
+    low, high, _ = find_ends(draws, drawn)
+    wanted = find_by_scipy(
+        (values[30:], values[:30]), draws, lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis)
+    )
+    assert (low, high) == pytest.approx(wanted)
+
+
+def test_the_acceleration_of_a_mean_is_a_sixth_of_its_skewness_over_root_n():
+    values = np.random.default_rng(5).exponential(size=50)
+    draws, drawn = draw_mean(values, np.zeros(50, dtype=np.intp), settings=SETTINGS)
+    wanted = stats.skew(values) / (6 * math.sqrt(50))
+    assert compute_acceleration(draws.left_out, drawn.strata) == pytest.approx(wanted)
+
+
+def test_leaving_out_is_a_plain_loop_over_subjects():
+    """Oracle: scikit-learn without each subject's images."""
+    rng = np.random.default_rng(6)
+    subjects = np.repeat(np.arange(12), rng.integers(1, 4, 12))
+    truth = subjects % 3 == 0
+    scores = rng.normal(size=len(subjects)) + truth
+    strata, weights = leave_out(
+        [str(s) for s in subjects], np.zeros(len(subjects), np.intp), labels=truth.astype(np.intp)
+    )
+    rows = np.concatenate(list(weights))
+    found = [roc_auc_score(truth, scores, sample_weight=row) for row in rows]
+    wanted = [roc_auc_score(truth[subjects != n], scores[subjects != n]) for n in range(12)]
+    # A class that weighs more as a whole leaves an AUC as it is.
+    assert sorted(found) == pytest.approx(sorted(wanted))
+    assert sorted(np.bincount(strata).tolist()) == [4, 8]
+    assert sorted((rows == 0).sum(axis=1)) == sorted(np.bincount(subjects))
+
+
+def test_units_of_several_subjects_give_the_acceleration_of_single_ones():
+    """Of 6000 subjects six are left out at once."""
+    values = np.random.default_rng(7).exponential(size=6000)
+    draws, drawn = draw_mean(values, np.zeros(6000, dtype=np.intp), settings=SETTINGS)
+    assert len(draws.left_out) == 1000
+    wanted = stats.skew(values) / (6 * math.sqrt(6000))
+    found = compute_acceleration(draws.left_out, drawn.strata)
+    assert found == pytest.approx(wanted, abs=0.65 / 1000 * 3)
+
+
+def test_without_bias_and_acceleration_it_is_the_percentile_interval():
+    replicates = np.random.default_rng(8).normal(size=1999)
+    found = compute_bca(float(np.median(replicates)), replicates, acceleration=0.0, confidence=0.9)
+    assert found == pytest.approx(compute_interval(replicates, 0.9), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "acceleration", "reason"),
+    [
+        (9.0, 0.0, "all resamples lie on one side of the value"),
+        (-9.0, 0.0, "all resamples lie on one side of the value"),
+        (0.0, math.nan, "with a subject left out"),
+        (0.0, 0.6, "the acceleration is too large"),
+    ],
+)
+def test_where_it_is_undefined_percentiles_stand_in_and_say_why(value, acceleration, reason):
+    replicates = np.random.default_rng(9).normal(size=500)
+    found = compute_bca(value, replicates, acceleration=acceleration, confidence=0.95)
+    assert isinstance(found, str)
+    assert reason in found
+    if math.isnan(acceleration):
+        drawn = Drawn({}, np.zeros(3, np.intp), "bca", 0.95)
+        low, high, how = find_ends(Draws(value, replicates, np.full(3, 0.5)), drawn)
+        assert (low, high) == compute_interval(replicates, 0.95)
+        assert how.startswith("percentile bootstrap (BCa is undefined: it does not change")
+
+
+def test_an_evaluation_says_which_interval_it_has():
+    scores, labels, folds = draw_binary(80, seed=1)
+    rows = make_rows(scores, labels, folds=folds)
+    results = {
+        kind: evaluate_predictions(
+            rows,
+            {},
+            classes=Classes(("no", "yes"), "yes"),
+            settings=replace(SETTINGS, interval=kind),
+        )
+        for kind in ("bca", "percentile")
+    }
+    for kind, words in (("bca", "BCa bootstrap"), ("percentile", "percentile bootstrap")):
+        auc = results[kind].estimates[0]
+        assert f"; {words}, 200 resamples of 80 subjects" in auc.method
+        assert auc.low < auc.value < auc.high
+    assert results["bca"].estimates[0].low != results["percentile"].estimates[0].low
+
+
+def test_copies_of_a_subjects_images_change_no_acceleration():
+    """The planted fault: images left out one by one would make copies count as evidence."""
+    values = np.random.default_rng(10).exponential(size=30)
+
+    def find(copies):
+        held = np.tile(values, copies)
+        drawn = draw_statistics(
+            {"a": lambda w: {"mean": w @ held / w.sum(axis=1)}},
+            np.tile(np.arange(30), copies),
+            folds=np.zeros(len(held), dtype=np.intp),
+            labels=np.zeros(len(held), dtype=np.intp),
+            settings=SETTINGS,
+        )
+        return find_ends(drawn.arms["a"]["mean"], drawn)[:2]
+
+    assert find(3) == pytest.approx(find(1))
