@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from medvision.domain.prediction import Indices
 
 Weights = NDArray[np.float64]
-"""(R, N) float64: how often each of N images is in each of R resamples."""
+"""(R, N) float64: how much each of N images weighs in each of R resamples."""
 
 _CHUNK_ELEMENTS = 2_000_000
 _MOST_UNITS = 1000
+_ROUNDING = 1e-12
 
 
 def draw_weights(
@@ -25,7 +26,9 @@ def draw_weights(
     """Resample subjects with replacement, within fold and classes, all their images together.
 
     A stratum is a fold and the set of classes that a subject has in it, so every resample
-    holds as many subjects of each as the data do and no class is ever lost.
+    weighs each as the data do and no class is ever lost. Of n subjects n - 1 are drawn, each
+    weighing n / (n - 1): n draws would give a variance too small by the factor (n - 1) / n, which
+    is one half in strata of two. A stratum of one subject stays as it is.
 
     Args:
         clusters: (N,) what is resampled: the subject, or the group of subjects joined.
@@ -38,7 +41,8 @@ def draw_weights(
         Weights (r, N), a part of the R resamples at a time, so that memory stays bounded.
 
     Source:
-        Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (cluster bootstrap).
+        Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (cluster bootstrap); rescaled
+        as in Rao and Wu 1988, doi:10.1080/01621459.1988.10478591.
     """
     index, strata = _find_strata(clusters, folds, labels=labels)
     rng = np.random.default_rng(seed)
@@ -113,6 +117,15 @@ def compute_interval(replicates: NDArray[np.float64], confidence: float) -> tupl
     return float(low), float(high)
 
 
+def is_moving(replicates: NDArray[np.float64]) -> bool:
+    """Tell whether any two resamples differ by more than the rounding of their weights.
+
+    Args:
+        replicates: (R,) the statistic on each resample, finite.
+    """
+    return float(np.ptp(replicates)) > _ROUNDING * max(1.0, float(np.abs(replicates).max()))
+
+
 def _find_strata(
     clusters: Sequence[str], folds: Indices, *, labels: Indices
 ) -> tuple[Indices, list[Indices]]:
@@ -131,9 +144,14 @@ def _find_strata(
     return index.astype(np.intp), strata
 
 
-def _count_draws(rng: np.random.Generator, *, n_members: int, n_resamples: int) -> NDArray[np.intp]:
-    """Count how often each of n members is drawn in n draws, for each resample."""
-    draws = rng.integers(0, n_members, size=(n_resamples, n_members))
+def _count_draws(
+    rng: np.random.Generator, *, n_members: int, n_resamples: int
+) -> NDArray[np.float64]:
+    """Count how often each of n members is drawn in n - 1 draws, scaled to n, per resample."""
+    if n_members == 1:
+        return np.ones((n_resamples, 1))
+    n_draws = n_members - 1
+    draws = rng.integers(0, n_members, size=(n_resamples, n_draws))
     draws += np.arange(n_resamples)[:, None] * n_members
     flat = np.bincount(draws.ravel(), minlength=n_resamples * n_members)
-    return flat.reshape(n_resamples, n_members)
+    return flat.reshape(n_resamples, n_members).astype(np.float64) * (n_members / n_draws)

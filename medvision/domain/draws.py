@@ -5,8 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.bca import compute_acceleration, compute_bca
-from medvision.domain.bootstrap import Weights, compute_interval, draw_weights, leave_out
+from medvision.domain.bca import compute_bca, compute_influences, expand_confidence
+from medvision.domain.bootstrap import (
+    Weights,
+    compute_interval,
+    draw_weights,
+    is_moving,
+    leave_out,
+)
 from medvision.domain.metrics import Replicates
 from medvision.domain.prediction import Indices
 from medvision.domain.settings import Interval, Settings
@@ -54,7 +60,7 @@ class Draws:
     def is_moving(self) -> bool:
         """Whether any two resamples differ."""
         held = self.held
-        return len(held) > 0 and float(np.ptp(held)) > 0
+        return len(held) > 0 and is_moving(held)
 
     @property
     def is_kept(self) -> bool:
@@ -136,15 +142,16 @@ def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
     """
     held, kind = draws.held, "percentile bootstrap"
     if drawn.interval == "bca":
-        found = compute_bca(
+        found = compute_influences(draws.left_out, drawn.strata)
+        ends = compute_bca(
             draws.value,
             held,
-            acceleration=compute_acceleration(draws.left_out, drawn.strata),
-            confidence=drawn.confidence,
+            acceleration=found.acceleration,
+            confidence=expand_confidence(drawn.confidence, found.freedom),
         )
-        if not isinstance(found, str):
-            return *found, "BCa bootstrap"
-        kind = f"percentile bootstrap (BCa is undefined: {found})"
+        if not isinstance(ends, str):
+            return *ends, f"BCa bootstrap, widened as t of {found.freedom:.0f} degrees of freedom"
+        kind = f"percentile bootstrap (BCa is undefined: {ends})"
     return *compute_interval(held, drawn.confidence), kind
 
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+_ZERO = 1e-12
+"""A difference within this of 0 is one, but for the rounding of the resamples' weights."""
+
 
 def compute_p_value(replicates: NDArray[np.float64]) -> float:
     """Return the two-sided p-value that inverts the percentile interval of a difference.
@@ -22,7 +25,7 @@ def compute_p_value(replicates: NDArray[np.float64]) -> float:
         Davison and Hinkley 1997, Bootstrap Methods and their Application, section 4.4 (the added
         one) and 5.2.
     """
-    n_below, n_above = int((replicates <= 0).sum()), int((replicates >= 0).sum())
+    n_below, n_above = int((replicates <= _ZERO).sum()), int((replicates >= -_ZERO).sum())
     return min(1.0, 2 * (1 + min(n_below, n_above)) / (len(replicates) + 1))
 
 

@@ -207,9 +207,10 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
     if isinstance(seeds, list) and len(seeds) > 1:
         figures += f", means over the {len(seeds)} seeds, none of them chosen"
     return (
-        f"{figures}. {operating} Intervals are {percent} "
-        f"and come from {_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
-        f"{cite('bootstrap')}{_say_interval(sources, cite)}, so that several images of one subject do not count as independent."
+        f"{figures}. {operating} Intervals are {percent} and come from "
+        f"{_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
+        f"{cite('bootstrap')}{_say_interval(sources, cite)}, so that several images of one subject "
+        "do not count as independent."
     )
 
 

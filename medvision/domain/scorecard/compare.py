@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import compute_interval
+from medvision.domain.bootstrap import compute_interval, is_moving
 from medvision.domain.curve import compute_ends, invert_curve
 from medvision.domain.labels import Classes
 from medvision.domain.metrics import Replicates
@@ -156,7 +156,7 @@ def _find_interval(
     replicates: Replicates, confidence: float
 ) -> tuple[float, float] | tuple[None, None]:
     """Return the percentile interval; none where every resample agrees."""
-    if float(np.ptp(replicates)) == 0:
+    if not is_moving(replicates):
         return None, None
     return compute_interval(replicates, confidence)
 
@@ -195,7 +195,7 @@ def _build_advantages(
         for cell in others
     ]
     # Where no resample differs there is nothing to be judged, but it was a comparison.
-    p_values = [compute_p_value(held) if float(np.ptp(held)) else None for held in replicates]
+    p_values = [compute_p_value(held) if is_moving(held) else None for held in replicates]
     adjusted = adjust_holm([1.0 if p is None else p for p in p_values])
     result = []
     for cell, held, p, p_holm in zip(others, replicates, p_values, adjusted, strict=True):

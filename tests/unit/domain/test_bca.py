@@ -10,7 +10,7 @@ from predicted import SETTINGS, draw_binary, make_rows
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from medvision.domain.bca import compute_acceleration, compute_bca
+from medvision.domain.bca import compute_bca, compute_influences, expand_confidence
 from medvision.domain.bootstrap import compute_interval, leave_out
 from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends
 from medvision.domain.evaluation import evaluate_predictions
@@ -37,11 +37,16 @@ def draw_mean(values, labels, *, settings=MANY):
     return drawn.arms["a"]["mean"], drawn
 
 
-def find_by_scipy(samples, draws, statistic):
-    """Return scipy's BCa interval of the same resamples."""
+def find_by_scipy(samples, draws, statistic, *, freedom):
+    """Return scipy's BCa interval of the same resamples, at the level of Student's t."""
     drawn = SimpleNamespace(bootstrap_distribution=draws.replicates)
     return stats.bootstrap(
-        samples, statistic, n_resamples=0, bootstrap_result=drawn, method="BCa"
+        samples,
+        statistic,
+        n_resamples=0,
+        bootstrap_result=drawn,
+        method="BCa",
+        confidence_level=2 * stats.norm.cdf(stats.t.ppf(0.975, freedom)) - 1,
     ).confidence_interval
 
 
@@ -49,9 +54,10 @@ def test_the_interval_of_a_skewed_mean_is_scipys():
     values = np.random.default_rng(1).exponential(size=40)
     draws, drawn = draw_mean(values, np.zeros(40, dtype=np.intp))
     low, high, how = find_ends(draws, drawn)
-    wanted = find_by_scipy((values,), draws, lambda a, axis: a.mean(axis=axis))
-    assert how == "BCa bootstrap"
-    assert (low, high) == pytest.approx(wanted)
+    freedom = compute_influences(draws.left_out, drawn.strata).freedom
+    wanted = find_by_scipy((values,), draws, lambda a, axis: a.mean(axis=axis), freedom=freedom)
+    assert how == f"BCa bootstrap, widened as t of {freedom:.0f} degrees of freedom"
+    assert (low, high) == pytest.approx(wanted, rel=1e-3)
     plain = compute_interval(draws.replicates, 0.95)
     assert low > plain[0] + 0.01
     assert high > plain[1] + 0.03
@@ -63,17 +69,21 @@ def test_the_interval_of_two_classes_is_scipys_of_two_samples():
     labels = np.repeat([0, 1], [30, 15])
     draws, drawn = draw_mean(values, labels)
     low, high, _ = find_ends(draws, drawn)
+    freedom = compute_influences(draws.left_out, drawn.strata).freedom
     wanted = find_by_scipy(
-        (values[30:], values[:30]), draws, lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis)
+        (values[30:], values[:30]),
+        draws,
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        freedom=freedom,
     )
-    assert (low, high) == pytest.approx(wanted)
+    assert (low, high) == pytest.approx(wanted, rel=1e-3)
 
 
 def test_the_acceleration_of_a_mean_is_a_sixth_of_its_skewness_over_root_n():
     values = np.random.default_rng(5).exponential(size=50)
     draws, drawn = draw_mean(values, np.zeros(50, dtype=np.intp), settings=SETTINGS)
     wanted = stats.skew(values) / (6 * math.sqrt(50))
-    assert compute_acceleration(draws.left_out, drawn.strata) == pytest.approx(wanted)
+    assert compute_influences(draws.left_out, drawn.strata).acceleration == pytest.approx(wanted)
 
 
 def test_leaving_out_is_a_plain_loop_over_subjects():
@@ -100,7 +110,7 @@ def test_units_of_several_subjects_give_the_acceleration_of_single_ones():
     draws, drawn = draw_mean(values, np.zeros(6000, dtype=np.intp), settings=SETTINGS)
     assert len(draws.left_out) == 1000
     wanted = stats.skew(values) / (6 * math.sqrt(6000))
-    found = compute_acceleration(draws.left_out, drawn.strata)
+    found = compute_influences(draws.left_out, drawn.strata).acceleration
     assert found == pytest.approx(wanted, abs=0.65 / 1000 * 3)
 
 
@@ -145,7 +155,7 @@ def test_an_evaluation_says_which_interval_it_has():
     }
     for kind, words in (("bca", "BCa bootstrap"), ("percentile", "percentile bootstrap")):
         auc = results[kind].estimates[0]
-        assert f"; {words}, 200 resamples of 80 subjects" in auc.method
+        assert f"; {words}" in auc.method
         assert auc.low < auc.value < auc.high
     assert results["bca"].estimates[0].low != results["percentile"].estimates[0].low
 
@@ -166,3 +176,38 @@ def test_copies_of_a_subjects_images_change_no_acceleration():
         return find_ends(drawn.arms["a"]["mean"], drawn)[:2]
 
     assert find(3) == pytest.approx(find(1))
+
+
+@pytest.mark.parametrize("freedom", [3, 5, 10, 29, 200])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_the_widened_level_is_that_of_students_t(confidence, freedom):
+    wanted = stats.t.ppf((1 + confidence) / 2, freedom)
+    level = expand_confidence(confidence, freedom)
+    assert stats.norm.ppf((1 + level) / 2) == pytest.approx(
+        wanted, rel=0.04 if freedom < 5 else 0.004
+    )
+
+
+def test_the_degrees_of_freedom_are_the_subjects_that_carry_the_figure():
+    """A mean of normal values has as many as there are values; of few that vary, about as many."""
+    rng = np.random.default_rng(11)
+    strata = np.zeros(1000, dtype=np.intp)
+    even = compute_influences(rng.normal(size=1000), strata).freedom
+    assert even == pytest.approx(1000, rel=0.15)
+    few = np.concatenate([rng.normal(size=20), 1e-3 * rng.normal(size=980)])
+    assert 8 < compute_influences(few, strata).freedom < 40
+
+
+def test_strata_of_two_subjects_keep_their_variance():
+    """The planted fault: two draws of two have half the variance that the mean of two has."""
+    values = np.random.default_rng(12).normal(size=(300, 2))
+    folds = np.repeat(np.arange(300), 2)
+    drawn = draw_statistics(
+        {"a": lambda w: {"mean": w @ values.ravel() / w.sum(axis=1)}},
+        np.arange(600),
+        folds=folds,
+        labels=np.zeros(600, dtype=np.intp),
+        settings=replace(SETTINGS, n_resamples=4000),
+    )
+    wanted = math.sqrt((values.var(axis=1, ddof=1) / 2).sum()) / 300
+    assert drawn.arms["a"]["mean"].replicates.std() == pytest.approx(wanted, rel=0.05)
