@@ -1,4 +1,4 @@
-"""What it gains to compute features of a frozen backbone once: E epochs of a linear head."""
+"""What it gains to compute features of a frozen backbone, or of its first blocks, once."""
 
 import argparse
 import time
@@ -22,8 +22,11 @@ def make_examples(n_images: int, side: int, *, seed: int) -> Examples:
     return Examples(images.astype(np.float32), np.arange(n_images), labels, names)
 
 
-def fit(backbone: str, reuse: str, *, epochs: int, n_images: int, side: int) -> tuple[Fit, float]:
-    """Train a linear head; return the training and its CPU seconds."""
+def fit(
+    backbone: str, reuse: str, *, n_frozen: int, epochs: int, n_images: int, side: int
+) -> tuple[Fit, float]:
+    """Train what is not frozen; return the training and its CPU seconds."""
+    policy = "partial" if n_frozen else "linear"
     torch.manual_seed(0)
     model = build_backbone(backbone, spatial_dims=2, channels=1, n_classes=2)
     training = make_examples(n_images, side, seed=0)
@@ -45,7 +48,7 @@ def fit(backbone: str, reuse: str, *, epochs: int, n_images: int, side: int) -> 
             amp="off",
             reuse_features=reuse,
         ),
-        freezing=Freezing(blocks(backbone), "linear"),
+        freezing=Freezing(blocks(backbone), policy, frozen_blocks=n_frozen or 1),
         seed=0,
         device=torch.device("cpu"),
         transform=None,
@@ -61,13 +64,15 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--backbones", nargs="+", default=["small", "resnet18", "densenet121"])
     parser.add_argument("--epochs", type=int, nargs="+", default=[5, 20])
+    parser.add_argument("--frozen-blocks", type=int, default=0, help="0: all, the head alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for backbone in options.backbones:
         # The first pass of a process pays for kernels that are chosen once.
-        fit(backbone, "auto", epochs=1, n_images=32, side=options.side)
+        frozen = {"n_frozen": options.frozen_blocks, "side": options.side}
+        fit(backbone, "auto", epochs=1, n_images=32, **frozen)
         for epochs in options.epochs:
-            size = {"epochs": epochs, "n_images": options.images, "side": options.side}
+            size = {"epochs": epochs, "n_images": options.images, **frozen}
             (once, short_s), (always, long_s) = (fit(backbone, r, **size) for r in ("auto", "off"))
             equal = all(torch.equal(once.tensors[n], t) for n, t in always.tensors.items())
             print(

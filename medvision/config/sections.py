@@ -222,7 +222,7 @@ class TrainSection(Section):
     reuse_features: Literal["auto", "off"] = Field(
         "auto",
         description="Compute a frozen backbone's features once for all epochs, where policy is "
-        "linear and nothing is augmented.",
+        "linear or partial and nothing is augmented.",
     )
     kernels: Literal["exact", "fast"] = Field(
         "exact",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from medvision.learn.chain import Tail, compute_chain_features, find_chain_cut, list_chain
 from medvision.learn.compiling import compile_forward
 from medvision.learn.dataset import Examples, Transform
 from medvision.learn.depth import check_depth
@@ -129,7 +130,7 @@ def fit_network(
         work = _choose_work(model, sides[0], validation=sides[1], plan=plan)
         _fit(run, work, plan=plan, device=device, section=section, team=team)
     return Fit(
-        work.cut.complete(run.best_tensors, model) if work.cut else run.best_tensors,
+        _complete(work, run.best_tensors, model=model),
         tuple(run.history),
         run.best_epoch,
         is_stopped_early=run.n_epochs < settings.epochs,
@@ -146,7 +147,14 @@ class _Work:
     training: Examples
     validation: Examples
     freezing: Freezing
-    cut: Cut | None
+    cut: Cut | Tail | None
+
+
+def _complete(work: _Work, tensors: dict[str, Tensor], *, model: nn.Module) -> dict[str, Tensor]:
+    """Return the whole network's state dict."""
+    if isinstance(work.cut, Cut):
+        return work.cut.complete(tensors, model)
+    return {name.removeprefix("model."): t for name, t in tensors.items()} if work.cut else tensors
 
 
 def _fit(
@@ -189,6 +197,36 @@ def _compile(engine: Engine, work: _Work, *, plan: Plan) -> Engine:
     return replace(engine, forward=forward)
 
 
+def _cut_chain(whole: _Work, *, plan: Plan) -> _Work | None:
+    """Choose the trained parts of a chain on the frozen parts' features, where that can be."""
+    model, freezing = whole.model, plan.freezing
+    n_parts = find_chain_cut(model, freezing)
+    device = next(model.parameters()).device
+    # In mixed precision what lies between two parts has fewer digits than what is kept.
+    if n_parts == 0 or choose_amp_dtype(device, plan.settings.amp) is not None:
+        return None
+    features = [
+        compute_chain_features(
+            model,
+            examples,
+            n_parts=n_parts,
+            freezing=freezing,
+            batch_size=batch_size,
+            device=device,
+        )
+        for examples, batch_size in (
+            (whole.training, plan.settings.batch_size),
+            (whole.validation, BATCH_SIZE),
+        )
+    ]
+    if features[0] is None or features[1] is None:
+        return None
+    _log.info("the frozen blocks' features are computed once, for all epochs")
+    tail = Tail(model, list_chain(model)[n_parts:])
+    blocks = tuple(tuple(f"model.{name}" for name in block) for block in freezing.blocks)
+    return _Work(tail, features[0], features[1], replace(freezing, blocks=blocks), tail)
+
+
 def _choose_work(
     model: nn.Module, training: Examples, *, validation: Examples, plan: Plan
 ) -> _Work:
@@ -197,7 +235,7 @@ def _choose_work(
     may = plan.settings.reuse_features == "auto" and plan.transform is None
     cut = find_cut(model, plan.freezing) if may else None
     if cut is None:
-        return whole
+        return (_cut_chain(whole, plan=plan) if may else None) or whole
     device = next(model.parameters()).device
     # Each in the batches that it would otherwise be passed in, so that the bits are the same.
     ways = (

@@ -8,6 +8,7 @@ import torch
 from fits import examples, fit
 from toy_study import make_images
 
+from medvision.learn import chain
 from medvision.learn.backbones import blocks, build_backbone
 from medvision.learn.freezing import Freezing
 from medvision.learn.predict import predict_logits
@@ -154,6 +155,40 @@ def test_features_computed_once_end_in_the_same_network(name, batch_size):
         assert ends[0].history == ends[1].history
 
 
+@pytest.mark.parametrize(
+    ("name", "frozen_blocks", "is_chain"),
+    [
+        ("small", 1, True),
+        ("small", 2, True),
+        ("squeezenet1_1", 3, True),
+        ("mobilenet_v2", 3, True),
+        ("resnet18", 2, False),
+    ],
+)
+def test_frozen_blocks_computed_once_end_in_the_same_network(name, frozen_blocks, is_chain):
+    side = 3 if name == "squeezenet1_1" else 2
+    images = examples(*make_images(16, seed=0, spatial_dims=2))
+    arrays = np.tile(images.arrays, (1, 1, side, side))
+    images = examples(arrays, images.labels)
+    ends = []
+    for reuse in ("auto", "off"):
+        torch.manual_seed(0)
+        model = build_backbone(name, spatial_dims=2, channels=1, n_classes=2)
+        freezing = Freezing(blocks(name), "partial", frozen_blocks=frozen_blocks)
+        settings = {"freezing": freezing, "epochs": 2, "ema": 0.9, "depth_decay": 0.5}
+        ends.append(fit(images, images, model=model, reuse_features=reuse, **settings))
+    assert [end.reuses_features for end in ends] == [is_chain, False]
+    assert ends[0].tensors.keys() == ends[1].tensors.keys()
+    assert difference(ends[0].tensors, ends[1].tensors) == 0
+    assert ends[0].history == ends[1].history
+
+
+def test_features_too_large_to_hold_are_computed_anew(images, validation, monkeypatch):
+    monkeypatch.setattr(chain, "LARGEST_BYTES", 1000)
+    freezing = Freezing(blocks("small"), "partial", frozen_blocks=1)
+    assert not fit(images, validation, freezing=freezing, epochs=1).reuses_features
+
+
 def test_features_are_computed_anew_where_something_is_random(images, validation):
     def shift(given, generator):
         return given + torch.rand(1, generator=generator)
@@ -165,7 +200,10 @@ def test_features_are_computed_anew_where_something_is_random(images, validation
     model.class_layers.flatten = torch.nn.Sequential(torch.nn.Flatten(1), torch.nn.Dropout(0.5))
     assert not fit(images, validation, model=model, **settings).reuses_features
     partial = Freezing(blocks("small"), "partial")
-    assert not fit(images, validation, freezing=partial, epochs=1).reuses_features
+    changed = fit(images, validation, transform=shift, freezing=partial, epochs=1)
+    assert not changed.reuses_features
+    gradual = Freezing(blocks("small"), "gradual")
+    assert not fit(images, validation, freezing=gradual, epochs=1).reuses_features
 
 
 def test_a_network_that_goes_on_after_its_head_is_trained_whole(images, validation):
