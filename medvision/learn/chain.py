@@ -82,7 +82,8 @@ def find_chain_cut(model: nn.Module, freezing: Freezing) -> int:
     parts = [model.get_submodule(name) for name in list_chain(model)]
     for index, part in enumerate(parts):
         if any(id(parameter) not in held for parameter in part.parameters()):
-            return index
+            spared = [p for before in parts[:index] for p in before.parameters()]
+            return index if spared else 0
     return 0
 
 
