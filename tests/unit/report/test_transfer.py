@@ -1,5 +1,7 @@
 """The report says of the scorecard what it shows, with counts, and nothing where there is none."""
 
+import json
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -7,6 +9,7 @@ from reports import make_sources
 from scorecards import FRACTIONS, STRENGTHS, make_scorecard
 
 from medvision.report.facts import build_facts, facts_to_json
+from medvision.report.figure_transfer import draw_transfer
 from medvision.report.page import build_report
 
 
@@ -97,3 +100,11 @@ def test_a_block_without_variation_leaves_a_gap_and_no_crash(held):
     rows = [{**row, "cka": None} if row["block"] == 2 else row for row in held["similarity"]]
     page = build_report(facts_of({**held, "similarity": rows}), views={})
     assert "similarity.png" in page.figures
+
+
+def test_names_too_long_for_two_columns_leave_the_charts_their_room(held):
+    text = json.dumps(held).replace("pretrain-", "squeezenet1_1-imagenet-copy-")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures = draw_transfer(facts_of(json.loads(text)).transfer)
+    assert [picture.name for picture in pictures] == ["transfer", "similarity"]
