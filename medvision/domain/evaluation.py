@@ -96,13 +96,7 @@ def evaluate_predictions(
         ConfigError: Prevalence or an operating point is set, and there are more than two classes.
     """
     check_settings(settings, classes=classes)
-    test = build_test(
-        rows,
-        groups,
-        classes=classes,
-        rule=choose_rule(settings),
-        prevalence=settings.prevalence,
-    )
+    test = build_test(rows, groups, classes=classes, rule=choose_rule(settings))
     return evaluate_test(test, settings)
 
 
@@ -129,7 +123,6 @@ def build_test(
     *,
     classes: Classes,
     rule: OperatingRule,
-    prevalence: float | None,
 ) -> HeldOut:
     """Read predictions, fix the thresholds on validation, and predict the test images' classes.
 
@@ -138,19 +131,13 @@ def build_test(
         groups: image_id to the group of subjects that is resampled as one.
         classes: Class names in order, and the positive one of two.
         rule: What thresholds are fitted for.
-        prevalence: Share of positives that predictive values are for; None takes the images'.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
     """
     predictions = build_predictions(rows, classes.names)
     thresholds = fit_thresholds(predictions, classes, rule=rule)
-    arms = {
-        name: replace(arm, prevalence=prevalence)
-        for name, arm in _build_arms(
-            predictions, groups, classes=classes, thresholds=thresholds
-        ).items()
-    }
+    arms = _build_arms(predictions, groups, classes=classes, thresholds=thresholds)
     places = tuple(sorted({place for _, place, _ in predictions}))
     return HeldOut(classes, arms, thresholds, places)
 
@@ -162,7 +149,11 @@ def evaluate_test(test: HeldOut, settings: Settings) -> Evaluation:
         test: Their test predictions.
         settings: Settings of the statistics.
     """
-    arms, classes = test.arms, test.classes
+    classes = test.classes
+    arms = {
+        name: replace(arm, prevalence=settings.prevalence, n_bins=settings.calibration_bins)
+        for name, arm in test.arms.items()
+    }
     resampled = resample(arms, settings)
     first = next(iter(arms.values()))
     return Evaluation(
@@ -260,16 +251,11 @@ def _build_calibration(
     arm: ArmTest, *, n_bins: int, confidence: float
 ) -> tuple[CalibrationBin, ...]:
     """Hold probabilities against outcomes: of the positive class, or of the class predicted."""
-    if arm.positive is None:
-        probabilities = [each.probabilities.max(axis=1) for each in arm.rounds]
-        happened = [each.probabilities.argmax(axis=1) == arm.labels for each in arm.rounds]
-    else:
-        probabilities = [each.probabilities[:, arm.positive] for each in arm.rounds]
-        happened = [arm.is_class(arm.positive) for _ in arm.rounds]
+    told = [arm.predict_event(each) for each in arm.rounds]
     n_rounds = len(arm.rounds)
     bins = compute_calibration(
-        np.concatenate(probabilities),
-        np.concatenate(happened),
+        np.concatenate([probabilities for probabilities, _ in told]),
+        np.concatenate([happened for _, happened in told]),
         images=np.tile(np.arange(len(arm.labels)), n_rounds),
         clusters=np.tile(arm.clusters, n_rounds),
         n_bins=n_bins,

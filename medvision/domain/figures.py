@@ -14,6 +14,11 @@ from medvision.domain.metrics import (
     compute_micro_auc,
     compute_squared_errors,
 )
+from medvision.domain.miscalibration import (
+    compute_calibration_intercept,
+    compute_calibration_slope,
+    compute_ece,
+)
 from medvision.domain.outcomes import compute_f1, compute_mcc, compute_predictive_values
 from medvision.domain.prediction import Predictions
 from medvision.domain.statistic import MACROS, ArmTest, list_components
@@ -28,10 +33,11 @@ def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
 
     Returns:
         Name to (R,) values, NaN where undefined. Two classes: auc, average_precision,
-        balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, log_loss. More:
-        auc_macro, auc_micro, average_precision_macro, balanced_accuracy, specificity_macro,
-        f1_macro, mcc, brier, log_loss, and auc_, average_precision_, sensitivity_, specificity_,
-        ppv_, npv_ and f1_ of each class.
+        balanced_accuracy, sensitivity, specificity, ppv, npv, f1, mcc, brier, log_loss, ece,
+        calibration_slope, calibration_intercept. More: auc_macro, auc_micro,
+        average_precision_macro, balanced_accuracy, specificity_macro, f1_macro, mcc, brier,
+        log_loss, ece, and auc_, average_precision_, sensitivity_, specificity_, ppv_, npv_ and f1_
+        of each class.
     """
     if arm.positive is not None:
         own = _compute_class(arm, arm.positive, weights=weights)
@@ -106,7 +112,26 @@ def _compute_whole(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
         "mcc": np.mean(mcc, axis=0),
         "brier": compute_mean(np.mean(errors, axis=0), everyone, weights=weights),
         "log_loss": compute_mean(np.mean(losses, axis=0), everyone, weights=weights),
+        **_compute_calibration(arm, weights),
     }
+
+
+def _compute_calibration(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
+    """Compute how far probabilities are from what happens."""
+    told = [arm.predict_event(each) for each in arm.rounds]
+    errors = [compute_ece(*each, n_bins=arm.n_bins, weights=weights) for each in told]
+    found = {"ece": np.mean(errors, axis=0)}
+    if arm.positive is None:
+        return found
+    index, inside = arm.positive, arm.is_class(arm.positive)
+    fits = {
+        "calibration_slope": compute_calibration_slope,
+        "calibration_intercept": compute_calibration_intercept,
+    }
+    for name, fit in fits.items():
+        every = [fit(each.scores[:, index], inside, weights=weights) for each in arm.rounds]
+        found[name] = np.mean(every, axis=0)
+    return found
 
 
 def _average_rounds(arm: ArmTest, compute: Callable[[Predictions], Replicates]) -> Replicates:

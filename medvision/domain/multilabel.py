@@ -163,9 +163,7 @@ def _build_test(
                 f"logit_{absent}": "0",
             }
         )
-    return build_test(
-        own, groups, classes=Classes((absent, name), name), rule=rule, prevalence=None
-    )
+    return build_test(own, groups, classes=Classes((absent, name), name), rule=rule)
 
 
 _PLACES = ("arm", "fold", "repeat", "part", "inner", "seed", "split", "image_id", "subject")

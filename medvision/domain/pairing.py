@@ -116,8 +116,8 @@ def compare_studies(a: StudyTest, b: StudyTest, *, settings: Settings) -> StudyC
     pairings = [
         _pair(
             {
-                a.name: replace(arms_a[arm_a], clusters=clusters, prevalence=settings.prevalence),
-                b.name: replace(arms_b[arm_b], clusters=clusters, prevalence=settings.prevalence),
+                a.name: _set(arms_a[arm_a], clusters, settings=settings),
+                b.name: _set(arms_b[arm_b], clusters, settings=settings),
             },
             arms=(arm_a, arm_b),
             settings=settings,
@@ -188,7 +188,7 @@ def _check_labels(a: Mapping[str, Row], b: Mapping[str, Row], *, shared: frozens
 def _build_shared(study: StudyTest, shared: frozenset[str]) -> dict[str, ArmTest]:
     """Return a study's arms on the shared images; validation stays whole, for the thresholds."""
     rows = [row for row in study.rows if row["split"] != "test" or row["image_id"] in shared]
-    test = build_test(rows, study.groups, classes=study.classes, rule=study.rule, prevalence=None)
+    test = build_test(rows, study.groups, classes=study.classes, rule=study.rule)
     return dict(test.arms)
 
 
@@ -214,6 +214,16 @@ def _join_groups(a: StudyTest, b: StudyTest, *, images: Sequence[str]) -> Indice
             roots[find(image)] = find(_LINK.format(side=study.name, name=group))
     _, numbers = np.unique([find(image) for image in images], return_inverse=True)
     return numbers.astype(np.intp)
+
+
+def _set(arm: ArmTest, clusters: Indices, *, settings: Settings) -> ArmTest:
+    """Return an arm with the clusters of both studies and the settings of the first."""
+    return replace(
+        arm,
+        clusters=clusters,
+        prevalence=settings.prevalence,
+        n_bins=settings.calibration_bins,
+    )
 
 
 def _pair(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medvision.domain.metrics import Flags, Scalars
+from medvision.domain.miscalibration import expect_ece
 from medvision.domain.prediction import Indices, Predictions
 
 _AUC = "share of positive-negative pairs of one fold that are ranked rightly, ties half"
@@ -26,6 +27,11 @@ _METHODS = {
     "f1_macro": "mean over classes of F1, one against the rest",
     "mcc": "Matthews' correlation of predicted and true class",
     "brier": "mean squared error of the probabilities",
+    "ece": "mean distance of the bins of the calibration curve from the diagonal",
+    "calibration_slope": "slope of a logistic regression of the class on the predicted log-odds; 1 "
+    "is right, below 1 probabilities are too sure",
+    "calibration_intercept": "what must be added to the predicted log-odds for the mean "
+    "probability to be right; 0 is right, below 0 probabilities are too high",
     "log_loss": "mean of minus the logarithm of the true class's probability, in nats",
 }
 _KINDS = ("auc", "average_precision", "sensitivity", "specificity", "ppv", "npv", "f1")
@@ -59,6 +65,7 @@ class ArmTest:
         counted: The rounds in words, such as "3 seeds".
         seeds: Seed of each round; `ALL_SEEDS` in an ensemble.
         prevalence: Share of positives that predictive values are for; None takes the images' own.
+        n_bins: Bins of the calibration.
     """
 
     rounds: tuple[Predictions, ...]
@@ -70,6 +77,7 @@ class ArmTest:
     counted: str
     seeds: tuple[int, ...]
     prevalence: float | None = None
+    n_bins: int = 5
 
     @property
     def labels(self) -> Indices:
@@ -85,6 +93,17 @@ class ArmTest:
         """(N,) whether the true class is this one."""
         flags: Flags = self.labels == index
         return flags
+
+    def predict_event(self, each: Predictions) -> tuple[Scalars, Flags]:
+        """Return the probability of an event, and whether it happened.
+
+        Args:
+            each: One round. The event is the positive class; with more than two classes, that the
+                most probable one is right.
+        """
+        if self.positive is not None:
+            return each.probabilities[:, self.positive], self.is_class(self.positive)
+        return each.probabilities.max(axis=1), each.probabilities.argmax(axis=1) == self.labels
 
     def hit_rates(self, index: int) -> Scalars:
         """(N,) share of rounds that predict this class."""
@@ -157,6 +176,9 @@ def describe_method(arm: ArmTest, name: str) -> str:
         text += f", {arm.operating}"
     if kind in ("auc", "auc_macro") and _is_constant(arm):
         text += "; all scores of a fold are equal, so it is 0.5 by the definition of ties"
+    if kind == "ece":
+        chance = np.mean([expect_ece(arm.predict_event(r)[0], arm.n_bins) for r in arm.rounds])
+        text += f"; biased upwards: perfect probabilities would show about {chance:.3f} here"
     if len(arm.rounds) > 1:
         text += f"; mean over {arm.counted}"
     return text
@@ -175,6 +197,8 @@ def explain_undefined(arm: ArmTest, name: str) -> str:
         return f"undefined: no test image is predicted {side} by one of the networks"
     if kind == "mcc":
         return "undefined: one of the networks predicts one class for every test image"
+    if kind.startswith("calibration_"):
+        return "undefined: the predicted log-odds part the classes, or are all equal"
     return "undefined: no test image counts"
 
 

@@ -28,3 +28,14 @@ class Metric:
 def has_unit(metric: str) -> bool:
     """Tell whether a figure is in the unit of a predicted value."""
     return metric in ("mae", "rmse", "bias", "loa_low", "loa_high")
+
+
+def name_interval(method: str) -> str:
+    """Name in a word or two how an interval was made; the method says it in full."""
+    known = {
+        "BCa bootstrap": "BCa bootstrap",
+        "bootstrap": "Percentile bootstrap",
+        "Wilson": "Wilson",
+        "its parts": "Mean of parts",
+    }
+    return next((word for key, word in known.items() if key in method), "")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medvision.domain.arms import is_ensemble, rank_arm
-from medvision.report.metric import Metric, has_unit
+from medvision.report.metric import Metric, has_unit, name_interval
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import (
     FindingFacts,
@@ -172,19 +172,8 @@ def _build_metric(row: Row, task: str) -> Metric:
         n_subjects=parse_count(row["n_subjects"]),
         n_positive=parse_count(row["n_positive"]),
         method=row["method"],
-        interval_by=_name_interval(row["method"]),
+        interval_by=name_interval(row["method"]),
     )
-
-
-def _name_interval(method: str) -> str:
-    """Name in one word how an interval was made; the method says it in full."""
-    known = {
-        "BCa bootstrap": "BCa bootstrap",
-        "bootstrap": "Percentile bootstrap",
-        "Wilson": "Wilson",
-        "its parts": "Mean of parts",
-    }
-    return next((word for key, word in known.items() if key in method), "")
 
 
 def _build_comparison(row: Row, task: str) -> Comparison:
@@ -219,8 +208,14 @@ def _judge_briefly(low: float | None, high: float | None) -> str:
     return "Includes zero" if low <= 0 <= high else "Excludes zero"
 
 
-_LESS_IS_BETTER = ("Brier score", "Log loss", "Mean absolute error", "Root mean squared error")
-_NEITHER_IS_BETTER = ("Bias", "Lower limit of agreement", "Upper limit of agreement")
+_LESS_IS_BETTER = (
+    "Brier",
+    "Log loss",
+    "Expected",
+    "Mean absolute error",
+    "Root mean squared error",
+)
+_NEITHER_IS_BETTER = ("Calibration", "Bias", "Lower limit of agreement", "Upper limit of agreement")
 
 
 def _judge(
@@ -234,7 +229,7 @@ def _judge(
     span = f"{say_number(low, signed=True)} to {say_number(high, signed=True)}"
     if low <= 0 <= high:
         return f"The interval, {span}, includes zero: {name_a} did not demonstrably help here."
-    if words in _NEITHER_IS_BETTER:
+    if words.startswith(_NEITHER_IS_BETTER):
         return f"The interval, {span}, excludes zero: the two differ."
     better = (difference > 0) != words.startswith(_LESS_IS_BETTER)
     winner, loser = (name_a, name_b) if better else (name_b, name_a)

@@ -55,6 +55,7 @@ def test_every_figure_is_written_with_interval_counts_and_method(layout: Layout)
     assert {row["metric"] for row in rows} == {
         *("auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity"),
         *("ppv", "npv", "f1", "mcc", "brier", "log_loss"),
+        *("ece", "calibration_slope", "calibration_intercept"),
     }
     for row in rows:
         assert float(row["low"]) <= float(row["value"]) <= float(row["high"])

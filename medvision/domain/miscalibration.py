@@ -1,0 +1,170 @@
+"""How far probabilities are from what happens: slope, intercept and expected calibration error."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.bootstrap import Weights
+from medvision.domain.metrics import Flags, Replicates, Scalars, divide
+from medvision.domain.prediction import Indices
+
+_STEPS = 50
+_CLOSE = 1e-6
+"""Newton's next step would be the square of this."""
+_FARTHEST = 700.0
+_LARGEST = 50.0
+"""Coefficients beyond this are those of classes that a limit parts: no fit exists."""
+
+
+def compute_calibration_slope(
+    log_odds: Scalars, positive: Flags, *, weights: Weights
+) -> Replicates:
+    """Fit the slope of a logistic regression of the class on the predicted log-odds.
+
+    1 is right; below 1 probabilities are too near 0 and 1, as after overfitting; above 1 too
+    near one half.
+
+    Args:
+        log_odds: (N,) predicted, of the positive class.
+        positive: (N,) the true class.
+        weights: (R, N) weight of each image in each resample.
+
+    Returns:
+        (R,) slopes, without penalty; NaN where a class is absent, the log-odds are all equal or
+        part the classes.
+
+    Source:
+        Cox 1958, doi:10.1093/biomet/45.3-4.562; Van Calster et al. 2019,
+        doi:10.1186/s12916-019-1466-7.
+    """
+    return _fit(log_odds, positive, weights=weights, has_slope=True)[1]
+
+
+def compute_calibration_intercept(
+    log_odds: Scalars, positive: Flags, *, weights: Weights
+) -> Replicates:
+    """Fit what must be added to the predicted log-odds for the mean probability to be right.
+
+    0 is right; below 0 probabilities are too high on the whole (calibration in the large).
+
+    Args:
+        log_odds: (N,) predicted, of the positive class.
+        positive: (N,) the true class.
+        weights: (R, N) weight of each image in each resample.
+
+    Returns:
+        (R,) intercepts with the slope held at 1; NaN where a class is absent.
+
+    Source:
+        Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7.
+    """
+    return _fit(log_odds, positive, weights=weights, has_slope=False)[0]
+
+
+def part_in_bins(probabilities: Scalars, n_bins: int) -> Indices:
+    """Return the bin of each image, of equal count; equal probabilities never part.
+
+    Args:
+        probabilities: (N,) predicted.
+        n_bins: Bins wanted.
+    """
+    inner = np.quantile(probabilities, np.arange(1, n_bins) / n_bins)
+    index = np.searchsorted(np.unique(inner), probabilities, side="right")
+    return np.unique(index, return_inverse=True)[1].reshape(-1).astype(np.intp)
+
+
+def compute_ece(
+    probabilities: Scalars, happened: Flags, *, n_bins: int, weights: Weights
+) -> Replicates:
+    """Compute the expected calibration error: the mean distance of bins from the diagonal.
+
+    Args:
+        probabilities: (N,) predicted.
+        happened: (N,) whether it happened.
+        n_bins: Bins of equal count, those of the data on every resample.
+        weights: (R, N) weight of each image in each resample.
+
+    Returns:
+        (R,) values in 0 to 1, too large on average (`expect_ece`).
+
+    Source:
+        Naeini, Cooper and Hauskrecht 2015, doi:10.1609/aaai.v29i1.9602; bins of equal count as in
+        Nguyen and O'Connor 2015, doi:10.18653/v1/D15-1182.
+    """
+    bins = part_in_bins(probabilities, n_bins)
+    gaps = np.eye(int(bins.max()) + 1)[bins] * (probabilities - happened)[:, None]
+    return divide(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
+
+
+def expect_ece(probabilities: Scalars, n_bins: int) -> float:
+    """Return the expected calibration error that perfect probabilities would show by chance.
+
+    Args:
+        probabilities: (N,) predicted, of images taken as independent.
+        n_bins: Bins of equal count.
+
+    Source:
+        none: own derivation; a bin's gap is normal with the variance of its images' outcomes, and
+        its mean size is that deviation times the root of 2 / pi. That the error is biased: Roelofs
+        et al. 2022, arXiv:2012.08668.
+    """
+    bins = part_in_bins(probabilities, n_bins)
+    variances = np.bincount(bins, weights=probabilities * (1 - probabilities))
+    return float(np.sqrt(variances).sum() * math.sqrt(2 / math.pi) / len(probabilities))
+
+
+def _fit(
+    x: Scalars, positive: Flags, *, weights: Weights, has_slope: bool
+) -> tuple[Replicates, Replicates]:
+    """Fit intercept and, where wanted, slope on every resample at once, by Newton's method."""
+    truth = positive.astype(np.float64)
+    start = np.array([0.0, 1.0])
+    if len(weights) > 1:
+        # From the fit of all resamples together each of them is a few steps away.
+        together = _fit(x, positive, weights=weights.mean(axis=0)[None], has_slope=has_slope)
+        start = np.concatenate(together) if np.isfinite(together).all() else start
+    found = np.tile(start[:, None], (1, len(weights)))
+    share = weights @ truth / weights.sum(axis=1)
+    is_open = (share > 0) & (share < 1) & (not has_slope or float(np.ptp(x)) > 0)
+    found[:, ~is_open] = np.nan
+    for _ in range(_STEPS):
+        rows = np.flatnonzero(is_open)
+        if not len(rows):
+            break
+        step = _step(x, truth, weights=weights[rows], at=found[:, rows], has_slope=has_slope)
+        found[:, rows] += step
+        is_outside = ~(np.abs(found[:, rows]) <= _LARGEST).all(axis=0)
+        found[:, rows[is_outside]] = np.nan
+        is_open[rows[is_outside | (np.abs(step).max(axis=0) < _CLOSE)]] = False
+    found[:, is_open] = np.nan
+    return found[0], found[1]
+
+
+def _step(
+    x: Scalars,
+    truth: Scalars,
+    *,
+    weights: Weights,
+    at: NDArray[np.float64],
+    has_slope: bool,
+) -> NDArray[np.float64]:
+    """Return Newton's step (2, R) in intercept and slope, at most 2 long in each."""
+    shares = at[1][:, None] * x
+    shares += at[0][:, None]
+    np.clip(shares, -_FARTHEST, _FARTHEST, out=shares)
+    np.exp(-shares, out=shares)
+    shares = 1 / (1 + shares)
+    told = weights * shares
+    g0, g1 = weights @ truth - told.sum(axis=1), weights @ (truth * x) - told @ x
+    told *= 1 - shares
+    h00 = told.sum(axis=1)
+    if not has_slope:
+        step = np.stack([divide(g0, h00), np.zeros(len(g0))])
+    else:
+        h01, h11 = told @ x, told @ x**2
+        determinant = h00 * h11 - h01**2
+        step = np.stack(
+            [divide(h11 * g0 - h01 * g1, determinant), divide(h00 * g1 - h01 * g0, determinant)]
+        )
+    return np.clip(step, -2.0, 2.0)
