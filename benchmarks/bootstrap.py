@@ -96,6 +96,8 @@ def time_evaluation(arm: ArmTest, kind: Interval) -> tuple[int, float]:
         operating_target=0.9,
         miss_cost=1.0,
         prevalence=None,
+        subgroups=(),
+        smallest_subgroup=20,
     )
     start = time.process_time()
     estimates = build_estimates(resample({"arm": arm}, settings))

@@ -28,6 +28,8 @@ SETTINGS = Settings(
     operating_target=0.9,
     miss_cost=1.0,
     prevalence=None,
+    subgroups=(),
+    smallest_subgroup=20,
 )
 WAYS = ("by subject, BCa", "by subject, percentile", "by image, percentile")
 
@@ -98,13 +100,15 @@ def main() -> None:
     """Print the shares that are covered, with their standard error."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=1000)
-    n_runs = parser.parse_args().runs
+    parser.add_argument("--subjects", type=int, nargs="+", default=[100, 1000])
+    options = parser.parse_args()
+    n_runs = options.runs
     large = draw_sample(np.random.default_rng(0), 2_000_000)
     # The loss of all images is that of the subjects: how many images one has says nothing.
     truth = {"AUC": AUC, "log loss": float(large.losses.mean())}
     error = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / n_runs)
     print(f"share of {n_runs} runs whose 95 % interval holds the truth (± {error:.3f}):")
-    for n_subjects in (100, 1000):
+    for n_subjects in options.subjects:
         start = time.process_time()
         covered = count_covered(n_subjects, n_runs, truth=truth)
         print(f"{n_subjects} subjects, {time.process_time() - start:.0f} CPU s")

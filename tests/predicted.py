@@ -19,6 +19,8 @@ SETTINGS = Settings(
     operating_target=0.9,
     miss_cost=1.0,
     prevalence=None,
+    subgroups=(),
+    smallest_subgroup=20,
 )
 
 

@@ -25,7 +25,7 @@ def make_target_sources(
     labels = _draw_labels(task, classes)
     predictions = _predict(labels, classes, arms=arms)
     section = EvaluateSection(n_resamples=100, calibration_bins=3)
-    found = evaluate(predictions, {}, classes=classes, section=section)
+    found = evaluate(predictions, {}, classes=classes, section=section, variables={})
     own = {
         name: [_as_text(row, columns) for row in rows]
         for name, (rows, columns) in found.tables.items()

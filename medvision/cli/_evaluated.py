@@ -23,9 +23,10 @@ from medvision.domain.multilabel import FindingsEvaluation, evaluate_findings
 from medvision.domain.record import JsonValue
 from medvision.domain.regression import ValueEvaluation, evaluate_values
 from medvision.domain.settings import Settings
+from medvision.domain.subgroups import Variables
 
 ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
-_OF_FINDING = ("roc", "calibration", "confusion", "thresholds")
+_OF_FINDING = ("roc", "calibration", "confusion", "thresholds", "subgroups")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def evaluate(
     *,
     classes: Classes,
     section: EvaluateSection,
+    variables: Variables,
 ) -> Evaluated:
     """Evaluate predictions by the study's task.
 
@@ -50,6 +52,7 @@ def evaluate(
         groups: image_id to the group of subjects that is resampled as one.
         classes: Classes, findings, or the value's name.
         section: Settings of the statistics.
+        variables: image_id to the cohort's columns, for subgroups.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
@@ -58,12 +61,16 @@ def evaluate(
     settings = Settings(**dict(section))
     drawn = section.confidence, section.n_resamples
     if classes.task == "multilabel":
-        found = evaluate_findings(rows, groups, classes=classes, settings=settings)
+        found = evaluate_findings(
+            rows, groups, classes=classes, settings=settings, variables=variables
+        )
         return _join_findings(found, *drawn)
     if classes.task == "regression":
         values = evaluate_values(rows, groups, classes=classes, settings=settings)
         return _join_values(values, *drawn)
-    result = evaluate_predictions(rows, groups, classes=classes, settings=settings)
+    result = evaluate_predictions(
+        rows, groups, classes=classes, settings=settings, variables=variables
+    )
     facts = describe_evaluation(
         result, confidence=section.confidence, n_resamples=section.n_resamples
     )

@@ -23,6 +23,10 @@ CALIBRATION_COLUMNS = ("arm", "predicted", "observed", "low", "high", "n", "n_su
 CONFUSION_COLUMNS = ("arm", "label", "predicted", "n")
 THRESHOLDS_COLUMNS = ("arm", "fold", "seed", "threshold", "rule")
 SEEDS_COLUMNS = ("arm", "metric", "n_seeds", "mean", "sd")
+SUBGROUPS_COLUMNS = (
+    *("arm", "variable", "subgroup", "metric", "value", "low", "high", "gap", "gap_low"),
+    *("gap_high", "n_images", "n_subjects", "n_positive", "warning", "method"),
+)
 COMPARISON_COLUMNS = (
     *("metric", "arm_a", "arm_b", "difference", "low", "high", "n_subjects", "method"),
 )
@@ -42,6 +46,7 @@ def list_tables(result: Evaluation) -> dict[str, Table]:
         "thresholds": (_list_thresholds(result), THRESHOLDS_COLUMNS),
         "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
         "seeds": list_spreads(result.spreads),
+        "subgroups": ([asdict(item) for item in result.subgroups], SUBGROUPS_COLUMNS),
     }
 
 
@@ -150,6 +155,7 @@ def describe_evaluation(
         "n_resamples": n_resamples,
         "arms": arms,
         "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
+        "subgroups": [cast(JsonValue, asdict(item)) for item in result.subgroups],
         "sentences": cast(JsonValue, build_sentences(result, confidence=confidence)),
     }
 

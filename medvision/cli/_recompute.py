@@ -43,11 +43,13 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     record = cast(Table, read_json(locate("evaluate/record.json")))
     section = cast(Table, record["parameters"])["evaluate"]
     settings = EvaluateSection.model_validate(section)
+    cohort = {row["image_id"]: row for row in read_table(locate("cohort/cohort.tsv"))}
     result = evaluate(
         read_table(locate("predict/predictions.tsv")),
-        {row["image_id"]: row["group"] for row in read_table(locate("cohort/cohort.tsv"))},
+        {name: row["group"] for name, row in cohort.items()},
         classes=read_classes(locate("cohort/summary.json")),
         section=settings,
+        variables=cohort,
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     return findings + find_prediction_faults(locate) + _find_scorecard_faults(locate)

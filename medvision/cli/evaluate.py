@@ -18,12 +18,13 @@ def command(study: Study, layout: Layout) -> None:
     """Evaluate every arm and compare them."""
     with open_step("evaluate", study, upstream=("cohort", "predict")) as step:
         step.seed = study.evaluate.seed
-        groups = {row["image_id"]: row["group"] for row in read_table(step.read(layout.cohort))}
+        cohort = {row["image_id"]: row for row in read_table(step.read(layout.cohort))}
         result = evaluate(
             read_table(step.read(layout.predictions)),
-            groups,
+            {name: row["group"] for name, row in cohort.items()},
             classes=read_classes(step.read(layout.cohort_summary)),
             section=study.evaluate,
+            variables=cohort,
         )
         for name, (rows, columns) in result.tables.items():
             write_table(step.write(layout.table("evaluate", name)), rows, columns=columns)

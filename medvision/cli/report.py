@@ -38,7 +38,8 @@ _TABLES = {
 }
 _EVALUATE_TABLES = {
     **dict.fromkeys(
-        ("classification", "multilabel"), ("roc", "calibration", "confusion", "thresholds")
+        ("classification", "multilabel"),
+        ("roc", "calibration", "confusion", "thresholds", "subgroups"),
     ),
     "regression": ("errors",),
 }

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medvision.config.sections import Fraction, PositiveFloat, Section, Seed
+from medvision.config.sections import Fraction, Positive, PositiveFloat, Section, Seed
 
 
 class EvaluateSection(Section):
@@ -30,6 +30,14 @@ class EvaluateSection(Section):
     )
     miss_cost: PositiveFloat = Field(
         1.0, description="Cost of a missed positive, where a false alarm costs 1."
+    )
+    subgroups: tuple[str, ...] = Field(
+        (),
+        description="Columns of the labels, such as site or sex: the main figures of the test "
+        "images of each value, and their gap to all others.",
+    )
+    smallest_subgroup: Positive = Field(
+        20, description="Subjects below which a subgroup has a warning."
     )
     prevalence: Fraction | None = Field(
         None,

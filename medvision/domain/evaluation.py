@@ -35,6 +35,7 @@ from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_f
 from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread, compute_spreads
 from medvision.domain.statistic import ArmTest
+from medvision.domain.subgroups import SubgroupFigure, Variables, compute_subgroups
 from medvision.domain.threshold import OperatingRule
 
 
@@ -68,6 +69,7 @@ class Evaluation:
     calibration: Mapping[str, tuple[CalibrationBin, ...]]
     confusion: tuple[ConfusionCell, ...]
     thresholds: tuple[FoldThreshold, ...]
+    subgroups: tuple[SubgroupFigure, ...]
 
 
 def evaluate_predictions(
@@ -76,6 +78,7 @@ def evaluate_predictions(
     *,
     classes: Classes,
     settings: Settings,
+    variables: Variables,
 ) -> Evaluation:
     """Evaluate every arm on its test images.
 
@@ -87,17 +90,19 @@ def evaluate_predictions(
         groups: image_id to the group of subjects that is resampled as one.
         classes: Class names in order, and the positive one of two.
         settings: Settings of the statistics.
+        variables: image_id to the cohort's columns, for subgroups.
 
     Returns:
         Estimates with intervals, differences, curves and counts.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
-        ConfigError: Prevalence or an operating point is set, and there are more than two classes.
+        ConfigError: Prevalence or an operating point is set, and there are more than two classes;
+            or a subgroup's column is none.
     """
     check_settings(settings, classes=classes)
     test = build_test(rows, groups, classes=classes, rule=choose_rule(settings))
-    return evaluate_test(test, settings)
+    return evaluate_test(test, settings, variables=variables)
 
 
 @dataclass(frozen=True)
@@ -142,12 +147,13 @@ def build_test(
     return HeldOut(classes, arms, thresholds, places)
 
 
-def evaluate_test(test: HeldOut, settings: Settings) -> Evaluation:
+def evaluate_test(test: HeldOut, settings: Settings, *, variables: Variables) -> Evaluation:
     """Compute all statistics of the arms.
 
     Args:
         test: Their test predictions.
         settings: Settings of the statistics.
+        variables: image_id to the cohort's columns, for subgroups.
     """
     classes = test.classes
     arms = {
@@ -178,6 +184,7 @@ def evaluate_test(test: HeldOut, settings: Settings) -> Evaluation:
         },
         confusion=tuple(cell for name, arm in arms.items() for cell in _count(name, arm)),
         thresholds=test.thresholds,
+        subgroups=compute_subgroups(arms, variables, settings=settings),
     )
 
 

@@ -38,6 +38,7 @@ from medvision.domain.resampled import (
 from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread
 from medvision.domain.statistic import ArmTest
+from medvision.domain.subgroups import Variables
 from medvision.domain.threshold import OperatingRule
 from medvision.errors import DataError
 
@@ -92,6 +93,7 @@ def evaluate_findings(
     *,
     classes: Classes,
     settings: Settings,
+    variables: Variables,
 ) -> FindingsEvaluation:
     """Evaluate every arm on its test images, finding by finding and over all findings.
 
@@ -104,6 +106,7 @@ def evaluate_findings(
         groups: image_id to the group of subjects that is resampled as one.
         classes: The findings.
         settings: Settings of the statistics.
+        variables: image_id to the cohort's columns, for subgroups.
 
     Returns:
         Estimates with intervals and differences; each finding's curves and counts.
@@ -123,7 +126,9 @@ def evaluate_findings(
         )
         for index, name in enumerate(classes.names)
     }
-    findings = {name: evaluate_test(test, settings) for name, test in tests.items()}
+    findings = {
+        name: evaluate_test(test, settings, variables=variables) for name, test in tests.items()
+    }
     everyone = _gather(rows, groups)
     joined = _join(tests, everyone, settings=settings)
     n_images = joined.counts.n_images

@@ -26,6 +26,8 @@ class Settings:
         operating_point: What thresholds are fitted for on validation.
         operating_target: Sensitivity or specificity that they must reach there.
         miss_cost: Cost of a missed positive, where a false alarm costs 1.
+        subgroups: Columns of the cohort whose values part the test images.
+        smallest_subgroup: Subjects below which a subgroup has a warning.
         prevalence: Share of positives where the model is to be used; None takes the test images'.
     """
 
@@ -38,6 +40,8 @@ class Settings:
     operating_target: float
     miss_cost: float
     prevalence: float | None
+    subgroups: tuple[str, ...]
+    smallest_subgroup: int
 
 
 def check_settings(settings: Settings, *, classes: Classes) -> None:
@@ -59,6 +63,11 @@ def check_settings(settings: Settings, *, classes: Classes) -> None:
         raise ConfigError(
             f"evaluate.prevalence: must be null for {what}, got {settings.prevalence:g}.",
             "a prevalence is that of the positive class of two.",
+        )
+    if settings.subgroups and classes.task == "regression":
+        raise ConfigError(
+            f"evaluate.subgroups: must be empty for a value, got {', '.join(settings.subgroups)}.",
+            "evaluate/errors.tsv has each test image's error, to be joined with cohort/cohort.tsv.",
         )
     if settings.operating_point != "youden" and not has_thresholds:
         raise ConfigError(

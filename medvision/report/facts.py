@@ -19,6 +19,7 @@ from medvision.report.quality import QualityFacts, build_quality
 from medvision.report.searching import SearchFacts, build_searches
 from medvision.report.sources import Sources
 from medvision.report.spread import SpreadFacts, build_spread
+from medvision.report.subgroups import SubgroupTable, build_subgroups
 from medvision.report.summary import summarise, summarise_briefly
 from medvision.report.transfer import TransferFacts, build_transfer
 from medvision.report.words import RESEARCH_USE
@@ -41,6 +42,7 @@ class Facts:
     quality: QualityFacts
     searches: SearchFacts
     performance: PerformanceFacts
+    subgroups: tuple[SubgroupTable, ...]
     spread: SpreadFacts
     prediction: PredictionFacts
     transfer: TransferFacts
@@ -88,6 +90,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         quality=build_quality(sources),
         searches=build_searches(sources),
         performance=performance,
+        subgroups=build_subgroups(sources),
         spread=spread,
         prediction=prediction,
         transfer=transfer,

@@ -21,8 +21,11 @@ def write_upstream(root: Path, rows: list[Row]) -> Layout:
     with open_step("cohort", study) as step:
         write_json(step.write(layout.cohort_summary), {"classes": ["no", "yes"], "positive": "yes"})
         images = {row["image_id"]: row["subject"] for row in rows}
-        cohort = [{"image_id": name, "group": subject} for name, subject in images.items()]
-        write_table(step.write(layout.cohort), cohort, columns=("image_id", "group"))
+        cohort = [
+            {"image_id": name, "group": subject, "site": "ab"[n % 2]}
+            for n, (name, subject) in enumerate(images.items())
+        ]
+        write_table(step.write(layout.cohort), cohort, columns=("image_id", "group", "site"))
     with open_step("predict", study) as step:
         write_table(step.write(layout.predictions), rows, columns=tuple(rows[0]))
     return layout
@@ -139,3 +142,23 @@ def test_an_operating_point_and_a_prevalence_come_from_the_configuration(layout:
     rows = {row["metric"]: row for row in read_table(layout.metrics.parent / "metrics.tsv")}
     assert "at the given prevalence of 0.01" in rows["ppv"]["method"]
     assert "fixed on validation by sensitivity of at least 0.95" in rows["ppv"]["method"]
+
+
+def test_subgroups_come_from_a_column_of_the_cohort(layout: Layout) -> None:
+    assert evaluate(layout.root, "evaluate.subgroups=[site]").exit_code == 0
+    rows = read_table(layout.metrics.parent / "subgroups.tsv")
+    assert {row["subgroup"] for row in rows} == {"a", "b"}
+    assert {row["arm"] for row in rows} == {"transfer", "scratch"}
+    for row in rows:
+        assert (row["n_images"], row["n_subjects"], row["warning"]) == ("30", "30", "")
+        assert float(row["gap_low"]) <= float(row["gap"]) <= float(row["gap_high"])
+    facts = json.loads(layout.metrics.read_text())
+    assert len(facts["subgroups"]) == len(rows)
+    result = evaluate(layout.root, "evaluate.subgroups=[scanner]")
+    assert result.exit_code == 2
+    assert "must name columns of the labels, got scanner" in result.output
+
+
+def test_without_a_column_the_table_of_subgroups_has_no_rows(layout: Layout) -> None:
+    assert evaluate(layout.root).exit_code == 0
+    assert read_table(layout.metrics.parent / "subgroups.tsv") == []

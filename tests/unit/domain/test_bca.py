@@ -150,6 +150,7 @@ def test_an_evaluation_says_which_interval_it_has():
             {},
             classes=Classes(("no", "yes"), "yes"),
             settings=replace(SETTINGS, interval=kind),
+            variables={},
         )
         for kind in ("bca", "percentile")
     }

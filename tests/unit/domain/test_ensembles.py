@@ -52,6 +52,7 @@ def evaluate(rows: list[Row]):
         {},
         classes=Classes(("no", "yes"), "yes"),
         settings=replace(SETTINGS, n_resamples=300, calibration_bins=3),
+        variables={},
     )
 
 

@@ -34,6 +34,7 @@ def evaluate(
         groups or {},
         classes=classes,
         settings=replace(SETTINGS, n_resamples=n_resamples, **changes),
+        variables={},
     )
 
 

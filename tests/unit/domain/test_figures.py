@@ -27,7 +27,7 @@ BINARY, THREE = Classes(("no", "yes"), "yes"), Classes(("a", "b", "c"), None)
 
 def evaluate(rows, classes=BINARY, **changes):
     settings = replace(SETTINGS, **changes)
-    return evaluate_predictions(rows, {}, classes=classes, settings=settings)
+    return evaluate_predictions(rows, {}, classes=classes, settings=settings, variables={})
 
 
 def find(result, metric):

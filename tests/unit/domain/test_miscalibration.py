@@ -109,6 +109,7 @@ def test_an_evaluation_tells_calibration_with_intervals_and_the_bias_of_its_erro
         {},
         classes=Classes(("no", "yes"), "yes"),
         settings=SETTINGS,
+        variables={},
     )
     for metric in ("ece", "calibration_slope", "calibration_intercept"):
         found = find(result, metric)
@@ -126,7 +127,7 @@ def test_copies_of_subjects_narrow_no_interval_of_calibration():
     def run(copies):
         rows = make_rows(scores * copies, labels * copies, subjects=subjects * copies)
         classes = Classes(("no", "yes"), "yes")
-        return evaluate_predictions(rows, {}, classes=classes, settings=SETTINGS)
+        return evaluate_predictions(rows, {}, classes=classes, settings=SETTINGS, variables={})
 
     for metric in ("ece", "calibration_slope", "calibration_intercept"):
         once, many = find(run(1), metric), find(run(3), metric)
@@ -143,6 +144,7 @@ def test_three_classes_have_the_error_of_the_predicted_one_and_no_slope():
         {},
         classes=Classes(("a", "b", "c"), None),
         settings=replace(SETTINGS, calibration_bins=4),
+        variables={},
     )
     told = np.array([[float(row[f"probability_{name}"]) for name in "abc"] for row in rows])
     right = told.argmax(axis=1) == truth

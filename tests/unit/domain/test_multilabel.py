@@ -52,7 +52,7 @@ def make_study(seed=0, **changes):
 
 def evaluate(rows, groups=None):
     classes = Classes(NAMES, None, "multilabel")
-    return evaluate_findings(rows, groups or {}, classes=classes, settings=SETTINGS)
+    return evaluate_findings(rows, groups or {}, classes=classes, settings=SETTINGS, variables={})
 
 
 def find(result, metric, arm="transfer"):
@@ -81,7 +81,9 @@ def as_binary(rows, name):
 def test_a_finding_has_the_figures_of_a_study_of_this_finding_alone(name):
     rows = make_study()
     classes = Classes((f"no {name}", name), name)
-    alone = evaluate_predictions(as_binary(rows, name), {}, classes=classes, settings=SETTINGS)
+    alone = evaluate_predictions(
+        as_binary(rows, name), {}, classes=classes, settings=SETTINGS, variables={}
+    )
     together = evaluate(rows)
     for item in alone.estimates:
         same = find(together, f"{item.metric}_{name}")

@@ -27,6 +27,7 @@ def evaluate(rows):
         {},
         classes=Classes(("no", "yes"), "yes"),
         settings=replace(SETTINGS, n_resamples=100, seed=0, calibration_bins=3),
+        variables={},
     )
 
 
