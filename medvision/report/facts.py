@@ -72,20 +72,18 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     spread, prediction = build_spread(sources, cohort.task), build_prediction(sources)
     transfer = build_transfer(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
+    summary = [
+        tell(cohort, performance, spread=spread, explanation=explanation)
+        for tell in (summarise, summarise_briefly)
+    ]
     return Facts(
         research_use=RESEARCH_USE,
         title=title,
         author=author,
         version=sources.version,
         is_phantom=is_phantom,
-        summary=(
-            *summarise(cohort, performance, spread=spread, explanation=explanation),
-            *transfer.headline,
-        ),
-        summary_lines=(
-            *summarise_briefly(cohort, performance, spread=spread, explanation=explanation),
-            *transfer.headline,
-        ),
+        summary=(*summary[0], *transfer.headline),
+        summary_lines=(*summary[1], *transfer.headline),
         cohort=cohort,
         quality=build_quality(sources),
         searches=build_searches(sources),
