@@ -27,6 +27,9 @@ SUBGROUPS_COLUMNS = (
     *("arm", "variable", "subgroup", "metric", "value", "low", "high", "gap", "gap_low"),
     *("gap_high", "n_images", "n_subjects", "n_positive", "warning", "method"),
 )
+TESTS_COLUMNS = (
+    *("kind", "arm_a", "arm_b", "statistic", "n_unequal", "p", "p_holm", "n_subjects", "method"),
+)
 COMPARISON_COLUMNS = (
     *("metric", "arm_a", "arm_b", "difference", "low", "high", "n_subjects", "method"),
 )
@@ -47,6 +50,7 @@ def list_tables(result: Evaluation) -> dict[str, Table]:
         "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
         "seeds": list_spreads(result.spreads),
         "subgroups": ([asdict(item) for item in result.subgroups], SUBGROUPS_COLUMNS),
+        "tests": ([asdict(item) for item in result.tests], TESTS_COLUMNS),
     }
 
 
@@ -156,6 +160,7 @@ def describe_evaluation(
         "arms": arms,
         "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
         "subgroups": [cast(JsonValue, asdict(item)) for item in result.subgroups],
+        "tests": [cast(JsonValue, asdict(item)) for item in result.tests],
         "sentences": cast(JsonValue, build_sentences(result, confidence=confidence)),
     }
 

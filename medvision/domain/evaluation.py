@@ -23,6 +23,7 @@ from medvision.domain.operating import (
     fit_thresholds,
     predict_classes,
 )
+from medvision.domain.pair_tests import PairTest, compare_pairs
 from medvision.domain.prediction import (
     Predictions,
     Round,
@@ -70,6 +71,7 @@ class Evaluation:
     confusion: tuple[ConfusionCell, ...]
     thresholds: tuple[FoldThreshold, ...]
     subgroups: tuple[SubgroupFigure, ...]
+    tests: tuple[PairTest, ...]
 
 
 def evaluate_predictions(
@@ -185,6 +187,7 @@ def evaluate_test(test: HeldOut, settings: Settings, *, variables: Variables) ->
         confusion=tuple(cell for name, arm in arms.items() for cell in _count(name, arm)),
         thresholds=test.thresholds,
         subgroups=compute_subgroups(arms, variables, settings=settings),
+        tests=compare_pairs(arms),
     )
 
 

@@ -1,7 +1,8 @@
 """Evaluation of several findings: each as a study of its own, and their means over all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from medvision.domain.macro import (
 )
 from medvision.domain.metrics import Replicates
 from medvision.domain.operating import choose_rule
+from medvision.domain.pair_tests import correct_tests
 from medvision.domain.prediction import (
     Indices,
     group_rows,
@@ -129,6 +131,7 @@ def evaluate_findings(
     findings = {
         name: evaluate_test(test, settings, variables=variables) for name, test in tests.items()
     }
+    findings = _correct(findings)
     everyone = _gather(rows, groups)
     joined = _join(tests, everyone, settings=settings)
     n_images = joined.counts.n_images
@@ -141,6 +144,15 @@ def evaluate_findings(
         counts=joined.counts,
         n_unknown={name: n_images - held.n_images for name, held in findings.items()},
     )
+
+
+def _correct(findings: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    """Correct the tests of all findings together for their number."""
+    corrected = iter(correct_tests([test for held in findings.values() for test in held.tests]))
+    return {
+        name: replace(held, tests=tuple(islice(corrected, len(held.tests))))
+        for name, held in findings.items()
+    }
 
 
 def _build_test(

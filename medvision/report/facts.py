@@ -8,6 +8,7 @@ from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.methods import MethodsFacts, build_methods
+from medvision.report.pair_tests import PairTestFacts, build_tests
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.predicting import (
     PredictionFacts,
@@ -42,6 +43,7 @@ class Facts:
     quality: QualityFacts
     searches: SearchFacts
     performance: PerformanceFacts
+    tests: tuple[PairTestFacts, ...]
     subgroups: tuple[SubgroupTable, ...]
     spread: SpreadFacts
     prediction: PredictionFacts
@@ -88,6 +90,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         quality=build_quality(sources),
         searches=build_searches(sources),
         performance=performance,
+        tests=build_tests(sources),
         subgroups=build_subgroups(sources),
         spread=spread,
         prediction=prediction,

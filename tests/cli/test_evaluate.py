@@ -162,3 +162,14 @@ def test_subgroups_come_from_a_column_of_the_cohort(layout: Layout) -> None:
 def test_without_a_column_the_table_of_subgroups_has_no_rows(layout: Layout) -> None:
     assert evaluate(layout.root).exit_code == 0
     assert read_table(layout.metrics.parent / "subgroups.tsv") == []
+
+
+def test_both_tests_of_the_two_arms_are_written(layout: Layout) -> None:
+    assert evaluate(layout.root).exit_code == 0
+    rows = read_table(layout.metrics.parent / "tests.tsv")
+    assert [row["kind"] for row in rows] == ["areas", "decisions"]
+    for row in rows:
+        assert (row["arm_a"], row["arm_b"], row["n_subjects"]) == ("transfer", "scratch", "60")
+        # One comparison of each kind: nothing to correct for.
+        assert 0 < float(row["p"]) == float(row["p_holm"]) <= 1
+    assert len(json.loads(layout.metrics.read_text())["tests"]) == 2

@@ -165,3 +165,16 @@ def test_a_finding_that_no_test_image_has_is_undefined_and_so_is_the_mean():
         assert estimate.reason.startswith("undefined")
     assert find(result, "brier").value is not None
     assert find(result, "auc_a").value is not None
+
+
+def test_tests_of_all_findings_are_corrected_together():
+    worse = [row | {"arm": "scratch"} for row in make_study(seed=9)]
+    labels = {(row["split"], row["image_id"]): row["label"] for row in make_study()}
+    worse = [row | {"label": labels[row["split"], row["image_id"]]} for row in worse]
+    result = evaluate([*make_study(), *worse])
+    for kind in ("areas", "decisions"):
+        tests = [t for held in result.findings.values() for t in held.tests if t.kind == kind]
+        assert len(tests) == len(NAMES)
+        low, high = sorted(tests, key=lambda test: test.p)
+        assert low.p_holm == pytest.approx(min(1, 2 * low.p))
+        assert high.p_holm == pytest.approx(max(high.p, low.p_holm))
