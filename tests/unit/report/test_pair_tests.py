@@ -57,7 +57,7 @@ def test_what_was_not_tested_says_why():
     }
     facts = build([blank])
     assert (facts.tests[0].detail, facts.tests[0].p) == ("–", "–")
-    assert "not tested: both rank alike" in build_report(facts, views={}).html
+    assert "not tested: both alike" in build_report(facts, views={}).html
 
 
 def test_one_arm_has_no_tests():
