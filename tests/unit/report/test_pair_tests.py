@@ -53,7 +53,7 @@ def test_what_was_not_tested_says_why():
         "statistic": "",
         "p": "",
         "p_holm": "",
-        "method": "not tested: both rank alike",
+        "method": "not tested: both alike",
     }
     facts = build([blank])
     assert (facts.tests[0].detail, facts.tests[0].p) == ("–", "–")
