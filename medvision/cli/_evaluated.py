@@ -26,7 +26,7 @@ from medvision.domain.settings import Settings
 from medvision.domain.subgroups import Variables
 
 ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
-_OF_FINDING = ("roc", "calibration", "confusion", "thresholds", "subgroups", "tests")
+_OF_FINDING = ("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision")
 
 
 @dataclass(frozen=True)

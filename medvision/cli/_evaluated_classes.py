@@ -27,6 +27,10 @@ SUBGROUPS_COLUMNS = (
     *("arm", "variable", "subgroup", "metric", "value", "low", "high", "gap", "gap_low"),
     *("gap_high", "n_images", "n_subjects", "n_positive", "warning", "method"),
 )
+DECISION_COLUMNS = (
+    *("arm", "threshold", "net_benefit", "low", "high", "treat_all", "n_images", "n_subjects"),
+    "method",
+)
 TESTS_COLUMNS = (
     *("kind", "arm_a", "arm_b", "statistic", "n_unequal", "p", "p_holm", "n_subjects", "method"),
 )
@@ -51,6 +55,7 @@ def list_tables(result: Evaluation) -> dict[str, Table]:
         "seeds": list_spreads(result.spreads),
         "subgroups": ([asdict(item) for item in result.subgroups], SUBGROUPS_COLUMNS),
         "tests": ([asdict(item) for item in result.tests], TESTS_COLUMNS),
+        "decision": ([asdict(item) for item in result.decision], DECISION_COLUMNS),
     }
 
 
@@ -161,6 +166,7 @@ def describe_evaluation(
         "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
         "subgroups": [cast(JsonValue, asdict(item)) for item in result.subgroups],
         "tests": [cast(JsonValue, asdict(item)) for item in result.tests],
+        "decision": [cast(JsonValue, asdict(item)) for item in result.decision],
         "sentences": cast(JsonValue, build_sentences(result, confidence=confidence)),
     }
 

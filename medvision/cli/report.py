@@ -39,7 +39,7 @@ _TABLES = {
 _EVALUATE_TABLES = {
     **dict.fromkeys(
         ("classification", "multilabel"),
-        ("roc", "calibration", "confusion", "thresholds", "subgroups", "tests"),
+        ("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
     ),
     "regression": ("errors",),
 }

@@ -7,6 +7,7 @@ import numpy as np
 
 from medvision.domain.arms import ALL_SEEDS, rank_arm
 from medvision.domain.calibration import CalibrationBin, compute_calibration
+from medvision.domain.decision import DecisionPoint, compute_decision_curves
 from medvision.domain.estimate import (
     Difference,
     Estimate,
@@ -72,6 +73,7 @@ class Evaluation:
     thresholds: tuple[FoldThreshold, ...]
     subgroups: tuple[SubgroupFigure, ...]
     tests: tuple[PairTest, ...]
+    decision: tuple[DecisionPoint, ...]
 
 
 def evaluate_predictions(
@@ -188,6 +190,7 @@ def evaluate_test(test: HeldOut, settings: Settings, *, variables: Variables) ->
         thresholds=test.thresholds,
         subgroups=compute_subgroups(arms, variables, settings=settings),
         tests=compare_pairs(arms),
+        decision=compute_decision_curves(arms, settings=settings),
     )
 
 

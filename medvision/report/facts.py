@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from medvision.domain.record import JsonValue
+from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.flow import CohortFacts, build_cohort
@@ -44,6 +45,7 @@ class Facts:
     searches: SearchFacts
     performance: PerformanceFacts
     tests: tuple[PairTestFacts, ...]
+    decision: tuple[DecisionRow, ...]
     subgroups: tuple[SubgroupTable, ...]
     spread: SpreadFacts
     prediction: PredictionFacts
@@ -91,6 +93,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         searches=build_searches(sources),
         performance=performance,
         tests=build_tests(sources),
+        decision=build_decision(sources),
         subgroups=build_subgroups(sources),
         spread=spread,
         prediction=prediction,
