@@ -6,10 +6,13 @@ from dataclasses import asdict
 from typing import cast
 
 from medvision.domain.arms import write_seed
+from medvision.domain.decision import DecisionPoint
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation
+from medvision.domain.pair_tests import PairTest
 from medvision.domain.record import JsonValue
 from medvision.domain.spread import SeedSpread
+from medvision.domain.subgroups import SubgroupFigure
 from medvision.io.tables import Cell
 
 Table = tuple[Sequence[Mapping[str, Cell]], tuple[str, ...]]
@@ -163,12 +166,20 @@ def describe_evaluation(
         "confidence": confidence,
         "n_resamples": n_resamples,
         "arms": arms,
-        "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
-        "subgroups": [cast(JsonValue, asdict(item)) for item in result.subgroups],
-        "tests": [cast(JsonValue, asdict(item)) for item in result.tests],
-        "decision": [cast(JsonValue, asdict(item)) for item in result.decision],
+        **_describe_rows(result),
         "sentences": cast(JsonValue, build_sentences(result, confidence=confidence)),
     }
+
+
+def _describe_rows(result: Evaluation) -> dict[str, JsonValue]:
+    """Return what is one row after another."""
+    held: dict[str, Sequence[Difference | SubgroupFigure | PairTest | DecisionPoint]] = {
+        "comparison": result.differences,
+        "subgroups": result.subgroups,
+        "tests": result.tests,
+        "decision": result.decision,
+    }
+    return {name: [cast(JsonValue, asdict(row)) for row in rows] for name, rows in held.items()}
 
 
 def build_sentences(result: Evaluation, *, confidence: float) -> list[str]:

@@ -105,8 +105,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         limits=(
             *_list_limits(cohort, performance, is_phantom=is_phantom),
             *list_prediction_limits(prediction, is_explained=bool(explanation.cases)),
-            *explanation.limits,
-            *transfer.sentences[-1:],
+            *(explanation.limits + transfer.sentences[-1:]),
         ),
     )
 
