@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from predicted import SETTINGS
 from toy_study import make_study
 
 from medvision.cli._inference import finish
@@ -184,10 +185,8 @@ def test_an_ensemble_is_evaluated_as_an_arm_with_thresholds_of_its_own(unscaled)
         rows,
         {},
         classes=Classes(("benign", "nodule"), "nodule"),
-        n_resamples=100,
-        confidence=0.95,
-        seed=0,
-        calibration_bins=2,
+        settings=SETTINGS,
+        variables={},
     )
     assert list(result.curves) == ["scratch", "scratch-ensemble"]
     assert result.seeds == (0, 3)

@@ -131,6 +131,7 @@ def test_another_network_s_predictions_of_all_images_have_their_known_areas(
         {},
         classes=Classes(tuple(names), None, "multilabel"),
         settings=STATISTICS,
+        variables={},
     )
     found = {estimate.metric: estimate for estimate in result.estimates}
     areas = {
