@@ -1,4 +1,5 @@
 const ROWS_A_PAGE = 25;
+const ROWS_SHOWN_WHOLE = 40;
 const readCell = (cell) => {
   const parts = [];
   const walk = (node) => {
@@ -49,7 +50,7 @@ const addDownload = (table, bar, name) => {
 };
 const addPages = (table, bar) => {
   const body = table.tBodies[0];
-  if (!body || body.rows.length <= ROWS_A_PAGE) return;
+  if (!body || body.rows.length <= ROWS_SHOWN_WHOLE) return;
   let page = 0;
   const place = document.createElement("output");
   const show = () => {
