@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.networks.nets.resnet import ResNet
+from imagenet_transfer import build as build_squeezenet
 from numpy.typing import NDArray
+from pneumoniamnist_paper import train_paper
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,23 +30,17 @@ from torch.nn import functional
 from medvision.augment.batch import apply_parameters, draw_parameters
 from medvision.augment.fixed_views import list_views
 from medvision.domain.pooling import Logits, pool_logits
-from medvision.learn.backbones import blocks, build_backbone, head_names
+from medvision.learn.backbones import blocks, build_backbone
 from medvision.learn.dataset import Examples
-from medvision.learn.entrance import build_form
 from medvision.learn.freezing import Freezing
 from medvision.learn.predict import predict_views
-from medvision.learn.registry import find_shelf, get_source
 from medvision.learn.settings import TrainSettings
-from medvision.learn.sources import read_weights
 from medvision.learn.train import fit_network
-from medvision.learn.transfer import load_weights
-from medvision.runtime.files import hash_file
 from medvision.runtime.seeds import derive_seed, seed_everything
 
 CPU = torch.device("cpu")
-SOURCE = "squeezenet1_1-imagenet-copy"
 PAPER = "Yang et al. 2023: AUC 0.944, accuracy 0.854 (ResNet-18, 28×28)"
-PAPER_AUC, PAPER_EPOCHS, PAPER_BATCH = 0.944, 100, 128
+PAPER_AUC, PAPER_EPOCHS = 0.944, 100
 N_RESAMPLES = 2000
 
 Splits = dict[str, Examples]
@@ -129,66 +124,13 @@ def _make_examples(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], *, side
     return Examples(grey.numpy(), np.arange(len(pixels)), labels.astype(np.int64), names)
 
 
-def train_paper(parts: Splits, *, epochs: int, seed: int) -> Logits:
-    """Train by the paper's recipe; return the test logits at the best validation AUC."""
-    seed_everything(seed)
-    network = ResNet(
-        "basic",
-        [2, 2, 2, 2],
-        [64, 128, 256, 512],
-        spatial_dims=2,
-        n_input_channels=1,
-        conv1_t_size=3,
-        conv1_t_stride=1,
-        no_max_pool=True,
-        shortcut_type="B",
-        num_classes=2,
-        bias_downsample=False,
-    )
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    steps = [epochs // 2, 3 * epochs // 4]
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, steps, gamma=0.1)
-    train, validation, test = (parts[name] for name in ("train", "validation", "test"))
-    images, labels = (torch.from_numpy(part) for part in (train.arrays, train.labels))
-    best, kept = -1.0, np.empty((0, 2))
-    for _ in range(epochs):
-        network.train()
-        for rows in torch.randperm(len(labels)).split(PAPER_BATCH):
-            optimizer.zero_grad()
-            # The paper's images are scaled to -1 to 1.
-            loss = functional.cross_entropy(network(images[rows] * 2 - 1), labels[rows])
-            loss.backward()
-            optimizer.step()
-        schedule.step()
-        found = _predict_paper(network, validation)
-        auc = float(roc_auc_score(validation.labels, found[:, 1] - found[:, 0]))
-        if auc > best:
-            best, kept = auc, _predict_paper(network, test)
-    return kept
-
-
-@torch.no_grad()
-def _predict_paper(network: nn.Module, part: Examples) -> Logits:
-    """Return the logits of a part."""
-    network.eval()
-    images = torch.from_numpy(part.arrays).split(PAPER_BATCH)
-    return torch.cat([network(each * 2 - 1) for each in images]).double().numpy()
-
-
 def build(recipe: Recipe, folder: Path, *, seed: int) -> nn.Module:
     """Build a network of our own, with its starting weights."""
+    if recipe.is_transfer:
+        path = folder / "weights" / "squeezenet1_1_imagenet_torchvision.pt"
+        return build_squeezenet(path, is_transfer=True, seed=seed)
     seed_everything(derive_seed("initial-weights", seed))
-    if not recipe.is_transfer:
-        return build_backbone(recipe.backbone, spatial_dims=2, channels=1, n_classes=2)
-    source = get_source(SOURCE, find_shelf())
-    path = folder / "weights" / "squeezenet1_1_imagenet_torchvision.pt"
-    if hash_file(path) != source.sha256:
-        raise SystemExit(f"{path} is not the file that {SOURCE} describes")
-    form = build_form(source, intensity="percentile", channels=1)
-    network = build_backbone(recipe.backbone, spatial_dims=2, channels=1, n_classes=2, form=form)
-    head = head_names(recipe.backbone)
-    load_weights(network, read_weights(path), head=head, minimum_match=1)
-    return network
+    return build_backbone(recipe.backbone, spatial_dims=2, channels=1, n_classes=2)
 
 
 def make_change(recipe: Recipe) -> Callable[[Tensor, torch.Generator], Tensor]:

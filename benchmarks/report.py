@@ -84,20 +84,6 @@ def make_ingest(images: list[str]) -> dict[str, list[Row]]:
 def make_cohort(cohort: list[Row], rng: np.random.Generator) -> dict[str, list[Row]]:
     """Folds, balance, findings and measures; a subgroup column of twelve sites and one of ages."""
     folds = [make_fold_row(row, k, fold) for fold in range(N_FOLDS) for k, row in enumerate(cohort)]
-    values = [("site", f"site-{k}") for k in range(12)]
-    values += [("age", str(k)) for k in range(min(len(cohort), 100))]
-    balance: list[Row] = [
-        {
-            "fold": str(fold),
-            "split": "test",
-            "variable": variable,
-            "value": value,
-            "n_images": "7",
-            "share": "0.08",
-        }
-        for fold in range(N_FOLDS)
-        for variable, value in values
-    ]
     measured = rng.normal(1, 0.1, (len(cohort), 4))
     measures: list[Row] = [
         {
@@ -119,11 +105,29 @@ def make_cohort(cohort: list[Row], rng: np.random.Generator) -> dict[str, list[R
     return {
         "cohort": cohort,
         "folds": folds,
-        "balance": balance,
+        "balance": make_balance(n_ages=min(len(cohort), 100)),
         "measures": measures,
         "quality": flagged,
         "leakage": [make_pair(a, b) for a, b in zip(cohort[:-1:50], cohort[1::50], strict=False)],
     }
+
+
+def make_balance(*, n_ages: int) -> list[Row]:
+    """One row per fold and value of a subgroup column."""
+    values = [("site", f"site-{k}") for k in range(12)]
+    values += [("age", str(k)) for k in range(n_ages)]
+    return [
+        {
+            "fold": str(fold),
+            "split": "test",
+            "variable": variable,
+            "value": value,
+            "n_images": "7",
+            "share": "0.08",
+        }
+        for fold in range(N_FOLDS)
+        for variable, value in values
+    ]
 
 
 def make_fold_row(row: Row, k: int, fold: int) -> Row:
