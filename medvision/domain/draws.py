@@ -155,6 +155,26 @@ def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
     return *compute_interval(held, drawn.confidence), kind
 
 
+def describe_resamples(
+    draws: Draws, kind: str, *, n_clusters: int, n_subjects: int, within: str
+) -> str:
+    """Say how the resamples behind an interval were drawn.
+
+    Args:
+        draws: Of one statistic, or of a difference of two.
+        kind: Kind of bootstrap in words, of `find_ends`.
+        n_clusters: What is resampled as one.
+        n_subjects: Subjects; more than `n_clusters` where some were joined.
+        within: What each resample keeps the numbers of, such as fold and class.
+    """
+    joined = "" if n_clusters == n_subjects else " (some joined)"
+    lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
+    return (
+        f"{kind}, {len(draws.replicates)} resamples of {n_clusters} subjects{joined} "
+        f"within {within}{lost}"
+    )
+
+
 def _compute(
     arms: Mapping[str, Statistics], parts: Iterable[Weights]
 ) -> dict[str, dict[str, Replicates]]:

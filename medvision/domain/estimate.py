@@ -8,7 +8,7 @@ import numpy as np
 
 from medvision.domain.arms import list_pairs
 from medvision.domain.calibration import compute_wilson
-from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends
+from medvision.domain.draws import Drawn, Draws, describe_resamples, draw_statistics, find_ends
 from medvision.domain.figures import compute_statistics
 from medvision.domain.settings import Settings
 from medvision.domain.statistic import (
@@ -174,12 +174,12 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
 def _describe_bootstrap(resampled: Resampled, draws: Draws, *, kind: str) -> str:
     """Say how the resamples were drawn."""
     arm = next(iter(resampled.arms.values()))
-    n_clusters = len(np.unique(arm.clusters))
-    joined = "" if n_clusters == count_subjects(arm) else " (some joined)"
-    lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
-    return (
-        f"{kind}, {len(draws.replicates)} resamples of "
-        f"{n_clusters} subjects{joined} within fold and class{lost}"
+    return describe_resamples(
+        draws,
+        kind,
+        n_clusters=len(np.unique(arm.clusters)),
+        n_subjects=count_subjects(arm),
+        within="fold and class",
     )
 
 

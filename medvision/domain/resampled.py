@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medvision.domain.arms import list_pairs
-from medvision.domain.draws import Drawn, Draws, find_ends
+from medvision.domain.draws import Drawn, Draws, describe_resamples, find_ends
 from medvision.domain.estimate import Difference, Estimate
 
 
@@ -121,11 +121,8 @@ def _find_interval(joined: Joined, draws: Draws) -> tuple[float | None, float | 
     if not draws.is_moving:
         return None, None, "every resample agrees, so the interval has no width"
     counts = joined.counts
-    some = "" if counts.n_clusters == counts.n_subjects else " (some joined)"
-    lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
     low, high, kind = find_ends(draws, joined.drawn)
-    how = (
-        f"{kind}, {len(draws.replicates)} resamples of {counts.n_clusters} subjects{some} "
-        f"within fold{lost}"
+    how = describe_resamples(
+        draws, kind, n_clusters=counts.n_clusters, n_subjects=counts.n_subjects, within="fold"
     )
     return low, high, how
