@@ -3,18 +3,11 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medvision.domain.bootstrap import Weights
+from medvision.domain.logistic import fit_offset, fit_slope
 from medvision.domain.metrics import Flags, Replicates, Scalars, divide
 from medvision.domain.prediction import Indices
-
-_STEPS = 50
-_CLOSE = 1e-6
-"""Newton's next step would be the square of this."""
-_FARTHEST = 700.0
-_LARGEST = 50.0
-"""Coefficients beyond this are those of classes that a limit parts: no fit exists."""
 
 
 def compute_calibration_slope(
@@ -38,7 +31,7 @@ def compute_calibration_slope(
         Cox 1958, doi:10.1093/biomet/45.3-4.562; Van Calster et al. 2019,
         doi:10.1186/s12916-019-1466-7.
     """
-    return _fit(log_odds, positive, weights=weights, has_slope=True)[1]
+    return fit_slope(log_odds, positive, weights=weights)
 
 
 def compute_calibration_intercept(
@@ -59,7 +52,7 @@ def compute_calibration_intercept(
     Source:
         Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7.
     """
-    return _fit(log_odds, positive, weights=weights, has_slope=False)[0]
+    return fit_offset(log_odds, positive, weights=weights)
 
 
 def part_in_bins(probabilities: Scalars, n_bins: int) -> Indices:
@@ -112,59 +105,3 @@ def expect_ece(probabilities: Scalars, n_bins: int) -> float:
     bins = part_in_bins(probabilities, n_bins)
     variances = np.bincount(bins, weights=probabilities * (1 - probabilities))
     return float(np.sqrt(variances).sum() * math.sqrt(2 / math.pi) / len(probabilities))
-
-
-def _fit(
-    x: Scalars, positive: Flags, *, weights: Weights, has_slope: bool
-) -> tuple[Replicates, Replicates]:
-    """Fit intercept and, where wanted, slope on every resample at once, by Newton's method."""
-    truth = positive.astype(np.float64)
-    start = np.array([0.0, 1.0])
-    if len(weights) > 1:
-        # From the fit of all resamples together each of them is a few steps away.
-        together = _fit(x, positive, weights=weights.mean(axis=0)[None], has_slope=has_slope)
-        start = np.concatenate(together) if np.isfinite(together).all() else start
-    found = np.tile(start[:, None], (1, len(weights)))
-    share = weights @ truth / weights.sum(axis=1)
-    is_open = (share > 0) & (share < 1) & (not has_slope or float(np.ptp(x)) > 0)
-    found[:, ~is_open] = np.nan
-    for _ in range(_STEPS):
-        rows = np.flatnonzero(is_open)
-        if not len(rows):
-            break
-        step = _step(x, truth, weights=weights[rows], at=found[:, rows], has_slope=has_slope)
-        found[:, rows] += step
-        is_outside = ~(np.abs(found[:, rows]) <= _LARGEST).all(axis=0)
-        found[:, rows[is_outside]] = np.nan
-        is_open[rows[is_outside | (np.abs(step).max(axis=0) < _CLOSE)]] = False
-    found[:, is_open] = np.nan
-    return found[0], found[1]
-
-
-def _step(
-    x: Scalars,
-    truth: Scalars,
-    *,
-    weights: Weights,
-    at: NDArray[np.float64],
-    has_slope: bool,
-) -> NDArray[np.float64]:
-    """Return Newton's step (2, R) in intercept and slope, at most 2 long in each."""
-    shares = at[1][:, None] * x
-    shares += at[0][:, None]
-    np.clip(shares, -_FARTHEST, _FARTHEST, out=shares)
-    np.exp(-shares, out=shares)
-    shares = 1 / (1 + shares)
-    told = weights * shares
-    g0, g1 = weights @ truth - told.sum(axis=1), weights @ (truth * x) - told @ x
-    told *= 1 - shares
-    h00 = told.sum(axis=1)
-    if not has_slope:
-        step = np.stack([divide(g0, h00), np.zeros(len(g0))])
-    else:
-        h01, h11 = told @ x, told @ x**2
-        determinant = h00 * h11 - h01**2
-        step = np.stack(
-            [divide(h11 * g0 - h01 * g1, determinant), divide(h00 * g1 - h01 * g0, determinant)]
-        )
-    return np.clip(step, -2.0, 2.0)

@@ -39,6 +39,34 @@ def test_slopes_on_resamples_are_scikit_learns_without_penalty(seed):
         assert slope == pytest.approx(model.coef_[0, 0], rel=1e-4)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 8.0, 60.0])
+def test_slope_and_intercept_are_found_whatever_the_scale_of_the_log_odds(unit):
+    """Networks that are far too sure have log-odds in the tens, and errors among them."""
+    odds, truth = draw(n=150, seed=2, slope=0.8)
+    weights = np.random.default_rng(5).multinomial(150, np.ones(150) / 150, 40).astype(float)
+    plain = compute_calibration_slope(odds, truth, weights=weights)
+    found = compute_calibration_slope(unit * odds, truth, weights=weights)
+    assert np.isfinite(plain).all()
+    assert unit * found == pytest.approx(plain, rel=1e-6)
+    offsets = compute_calibration_intercept(unit * odds, truth, weights=weights)
+    for row, value in zip(weights, offsets, strict=True):
+        assert row @ share(unit * odds + value) == pytest.approx(row @ truth, abs=1e-6)
+
+
+def test_slopes_are_missing_exactly_where_a_limit_parts_the_classes():
+    rng = np.random.default_rng(3)
+    odds = rng.normal(size=24)
+    truth = odds + 0.35 * rng.normal(size=24) > 0
+    weights = rng.multinomial(24, np.ones(24) / 24, 300).astype(float)
+    found = compute_calibration_slope(odds, truth, weights=weights)
+    parted = []
+    for row in weights:
+        yes, no = (odds[(row > 0) & flags] for flags in (truth, ~truth))
+        parted.append(not len(yes) or not len(no) or no.max() <= yes.min() or yes.max() <= no.min())
+    assert 0 < sum(parted) < 300
+    assert np.isnan(found).tolist() == parted
+
+
 def test_the_intercept_makes_the_mean_probability_right():
     odds, truth = draw(seed=3, intercept=1.2)
     weights = np.random.default_rng(1).integers(0, 3, (4, 400)).astype(float)
