@@ -22,11 +22,15 @@ from medvision.domain.labels import Classes
 from medvision.domain.multilabel import FindingsEvaluation, evaluate_findings
 from medvision.domain.record import JsonValue
 from medvision.domain.regression import ValueEvaluation, evaluate_values
+from medvision.domain.rescaling import read_temperatures
 from medvision.domain.settings import Settings
 from medvision.domain.subgroups import Variables
 
 ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
-_OF_FINDING = ("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision")
+_OF_FINDING = (
+    *("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
+    *("scaling", "calibration_before"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def evaluate(
     classes: Classes,
     section: EvaluateSection,
     variables: Variables,
+    temperatures: Sequence[Mapping[str, str]] = (),
 ) -> Evaluated:
     """Evaluate predictions by the study's task.
 
@@ -53,23 +58,34 @@ def evaluate(
         classes: Classes, findings, or the value's name.
         section: Settings of the statistics.
         variables: image_id to the cohort's columns, for subgroups.
+        temperatures: Rows of `predict/temperatures.tsv`; none where none were fitted.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
         ConfigError: A setting does not fit the task.
     """
     settings = Settings(**dict(section))
-    drawn = section.confidence, section.n_resamples
+    drawn, scales = (section.confidence, section.n_resamples), read_temperatures(temperatures)
     if classes.task == "multilabel":
         found = evaluate_findings(
-            rows, groups, classes=classes, settings=settings, variables=variables
+            rows,
+            groups,
+            classes=classes,
+            settings=settings,
+            variables=variables,
+            temperatures=scales,
         )
         return _join_findings(found, *drawn)
     if classes.task == "regression":
         values = evaluate_values(rows, groups, classes=classes, settings=settings)
         return _join_values(values, *drawn)
     result = evaluate_predictions(
-        rows, groups, classes=classes, settings=settings, variables=variables
+        rows,
+        groups,
+        classes=classes,
+        settings=settings,
+        variables=variables,
+        temperatures=scales.get("", {}),
     )
     facts = describe_evaluation(
         result, confidence=section.confidence, n_resamples=section.n_resamples

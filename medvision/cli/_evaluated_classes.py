@@ -6,11 +6,13 @@ from dataclasses import asdict
 from typing import cast
 
 from medvision.domain.arms import write_seed
+from medvision.domain.calibration import CalibrationBin
 from medvision.domain.decision import DecisionPoint
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation
 from medvision.domain.pair_tests import PairTest
 from medvision.domain.record import JsonValue
+from medvision.domain.rescaling import ScalingEffect
 from medvision.domain.spread import SeedSpread
 from medvision.domain.subgroups import SubgroupFigure
 from medvision.io.tables import Cell
@@ -37,6 +39,11 @@ DECISION_COLUMNS = (
 TESTS_COLUMNS = (
     *("kind", "arm_a", "arm_b", "statistic", "n_unequal", "p", "p_holm", "n_subjects", "method"),
 )
+SCALING_COLUMNS = (
+    *("arm", "metric", "before", "before_low", "before_high", "after", "after_low", "after_high"),
+    *("change", "change_low", "change_high", "n_images", "n_subjects", "n_scaled", "n_networks"),
+    "method",
+)
 COMPARISON_COLUMNS = (
     *("metric", "arm_a", "arm_b", "difference", "low", "high", "n_subjects", "method"),
 )
@@ -51,7 +58,9 @@ def list_tables(result: Evaluation) -> dict[str, Table]:
     return {
         "metrics": ([asdict(item) for item in result.estimates], METRICS_COLUMNS),
         "roc": (_list_points(result), ROC_COLUMNS),
-        "calibration": (_list_bins(result), CALIBRATION_COLUMNS),
+        "calibration": (_list_bins(result.calibration), CALIBRATION_COLUMNS),
+        "calibration_before": (_list_bins(result.calibration_before), CALIBRATION_COLUMNS),
+        "scaling": ([asdict(item) for item in result.scaling], SCALING_COLUMNS),
         "confusion": ([asdict(item) for item in result.confusion], CONFUSION_COLUMNS),
         "thresholds": (_list_thresholds(result), THRESHOLDS_COLUMNS),
         "comparison": ([asdict(item) for item in result.differences], COMPARISON_COLUMNS),
@@ -71,11 +80,9 @@ def _list_points(result: Evaluation) -> list[dict[str, Cell]]:
     ]
 
 
-def _list_bins(result: Evaluation) -> list[dict[str, Cell]]:
+def _list_bins(curves: Mapping[str, Sequence[CalibrationBin]]) -> list[dict[str, Cell]]:
     """List the bins of each arm's calibration curve."""
-    return [
-        {"arm": arm, **asdict(each)} for arm, bins in result.calibration.items() for each in bins
-    ]
+    return [{"arm": arm, **asdict(each)} for arm, bins in curves.items() for each in bins]
 
 
 def _list_thresholds(result: Evaluation) -> list[dict[str, Cell]]:
@@ -131,27 +138,6 @@ def describe_evaluation(
     Returns:
         The content of `evaluate/metrics.json`, which an audit computes again.
     """
-    arms: dict[str, JsonValue] = {
-        arm: {
-            "metrics": {
-                item.metric: cast(JsonValue, asdict(item))
-                for item in result.estimates
-                if item.arm == arm
-            },
-            "roc": cast(JsonValue, result.curves[arm].tolist()),
-            "calibration": [cast(JsonValue, asdict(each)) for each in result.calibration[arm]],
-            "confusion": [
-                cast(JsonValue, asdict(each)) for each in result.confusion if each.arm == arm
-            ],
-            "thresholds": [
-                cast(JsonValue, row) for row in _list_thresholds(result) if row["arm"] == arm
-            ],
-            "seeds": [
-                cast(JsonValue, row) for row in list_spreads(result.spreads)[0] if row["arm"] == arm
-            ],
-        }
-        for arm in result.curves
-    }
     return {
         "classes": list(result.classes.names),
         "positive": result.classes.positive,
@@ -165,19 +151,42 @@ def describe_evaluation(
         "seeds": list(result.seeds),
         "confidence": confidence,
         "n_resamples": n_resamples,
-        "arms": arms,
+        "arms": {arm: _describe_arm(result, arm) for arm in result.curves},
         **_describe_rows(result),
         "sentences": cast(JsonValue, build_sentences(result, confidence=confidence)),
     }
 
 
+def _describe_arm(result: Evaluation, arm: str) -> JsonValue:
+    """Return one arm's figures, curves and counts."""
+    own = [item for item in result.estimates if item.arm == arm]
+    before = result.calibration_before.get(arm, ())
+    seeds = [row for row in list_spreads(result.spreads)[0] if row["arm"] == arm]
+    return {
+        "metrics": {item.metric: cast(JsonValue, asdict(item)) for item in own},
+        "roc": cast(JsonValue, result.curves[arm].tolist()),
+        "calibration": [cast(JsonValue, asdict(each)) for each in result.calibration[arm]],
+        "calibration_before": [cast(JsonValue, asdict(each)) for each in before],
+        "confusion": [
+            cast(JsonValue, asdict(each)) for each in result.confusion if each.arm == arm
+        ],
+        "thresholds": [
+            cast(JsonValue, row) for row in _list_thresholds(result) if row["arm"] == arm
+        ],
+        "seeds": [cast(JsonValue, row) for row in seeds],
+    }
+
+
 def _describe_rows(result: Evaluation) -> dict[str, JsonValue]:
     """Return what is one row after another."""
-    held: dict[str, Sequence[Difference | SubgroupFigure | PairTest | DecisionPoint]] = {
+    held: dict[
+        str, Sequence[Difference | SubgroupFigure | PairTest | DecisionPoint | ScalingEffect]
+    ] = {
         "comparison": result.differences,
         "subgroups": result.subgroups,
         "tests": result.tests,
         "decision": result.decision,
+        "scaling": result.scaling,
     }
     return {name: [cast(JsonValue, asdict(row)) for row in rows] for name, rows in held.items()}
 

@@ -50,6 +50,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
         classes=read_classes(locate("cohort/summary.json")),
         section=settings,
         variables=cohort,
+        temperatures=read_table(locate("predict/temperatures.tsv")),
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     return findings + find_prediction_faults(locate) + _find_scorecard_faults(locate)

@@ -25,6 +25,7 @@ def command(study: Study, layout: Layout) -> None:
             classes=read_classes(step.read(layout.cohort_summary)),
             section=study.evaluate,
             variables=cohort,
+            temperatures=read_table(step.read(layout.table("predict", "temperatures"))),
         )
         for name, (rows, columns) in result.tables.items():
             write_table(step.write(layout.table("evaluate", name)), rows, columns=columns)

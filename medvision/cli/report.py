@@ -39,7 +39,10 @@ _TABLES = {
 _EVALUATE_TABLES = {
     **dict.fromkeys(
         ("classification", "multilabel"),
-        ("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
+        (
+            *("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
+            *("scaling", "calibration_before"),
+        ),
     ),
     "regression": ("errors",),
 }

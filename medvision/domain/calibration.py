@@ -8,6 +8,7 @@ import numpy as np
 
 from medvision.domain.metrics import Flags, Scalars
 from medvision.domain.prediction import Indices
+from medvision.domain.statistic import ArmTest
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,30 @@ class CalibrationBin:
     high: float
     n: int
     n_subjects: int
+
+
+def calibrate_arm(arm: ArmTest, *, confidence: float) -> tuple[CalibrationBin, ...]:
+    """Compute the calibration curve of an arm, all its rounds together.
+
+    Args:
+        arm: The arm's test predictions. The event is the positive class; with more than two
+            classes, that the most probable one is right.
+        confidence: Level of the intervals.
+
+    Returns:
+        Bins in order of `predicted`.
+    """
+    told = [arm.predict_event(each) for each in arm.rounds]
+    n_rounds = len(arm.rounds)
+    bins = compute_calibration(
+        np.concatenate([probabilities for probabilities, _ in told]),
+        np.concatenate([happened for _, happened in told]),
+        images=np.tile(np.arange(len(arm.labels)), n_rounds),
+        clusters=np.tile(arm.clusters, n_rounds),
+        n_bins=arm.n_bins,
+        confidence=confidence,
+    )
+    return tuple(bins)
 
 
 def compute_calibration(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medvision.domain.arms import ALL_SEEDS, rank_arm
-from medvision.domain.calibration import CalibrationBin, compute_calibration
+from medvision.domain.calibration import CalibrationBin, calibrate_arm
 from medvision.domain.decision import DecisionPoint, compute_decision_curves
 from medvision.domain.estimate import (
     Difference,
@@ -33,7 +33,14 @@ from medvision.domain.prediction import (
     describe_rounds,
     number_clusters,
 )
-from medvision.domain.roc import Curve, WeightedCurve, average_curves, compute_fold_curves
+from medvision.domain.rescaling import (
+    NO_TEMPERATURES,
+    ScalingEffect,
+    Temperatures,
+    compute_effects,
+    undo_temperatures,
+)
+from medvision.domain.roc import Curve, trace_arm
 from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread, compute_spreads
 from medvision.domain.statistic import ArmTest
@@ -74,6 +81,8 @@ class Evaluation:
     subgroups: tuple[SubgroupFigure, ...]
     tests: tuple[PairTest, ...]
     decision: tuple[DecisionPoint, ...]
+    scaling: tuple[ScalingEffect, ...]
+    calibration_before: Mapping[str, tuple[CalibrationBin, ...]]
 
 
 def evaluate_predictions(
@@ -83,6 +92,7 @@ def evaluate_predictions(
     classes: Classes,
     settings: Settings,
     variables: Variables,
+    temperatures: Temperatures = NO_TEMPERATURES,
 ) -> Evaluation:
     """Evaluate every arm on its test images.
 
@@ -95,6 +105,7 @@ def evaluate_predictions(
         classes: Class names in order, and the positive one of two.
         settings: Settings of the statistics.
         variables: image_id to the cohort's columns, for subgroups.
+        temperatures: What the logits of each network were divided by; none where nothing was.
 
     Returns:
         Estimates with intervals, differences, curves and counts.
@@ -106,7 +117,7 @@ def evaluate_predictions(
     """
     check_settings(settings, classes=classes)
     test = build_test(rows, groups, classes=classes, rule=choose_rule(settings))
-    return evaluate_test(test, settings, variables=variables)
+    return evaluate_test(test, settings, variables=variables, temperatures=temperatures)
 
 
 @dataclass(frozen=True)
@@ -151,13 +162,16 @@ def build_test(
     return HeldOut(classes, arms, thresholds, places)
 
 
-def evaluate_test(test: HeldOut, settings: Settings, *, variables: Variables) -> Evaluation:
+def evaluate_test(
+    test: HeldOut, settings: Settings, *, variables: Variables, temperatures: Temperatures
+) -> Evaluation:
     """Compute all statistics of the arms.
 
     Args:
         test: Their test predictions.
         settings: Settings of the statistics.
         variables: image_id to the cohort's columns, for subgroups.
+        temperatures: What the logits of each network were divided by; none where nothing was.
     """
     classes = test.classes
     arms = {
@@ -165,6 +179,7 @@ def evaluate_test(test: HeldOut, settings: Settings, *, variables: Variables) ->
         for name, arm in test.arms.items()
     }
     resampled = resample(arms, settings)
+    before = undo_temperatures(arms, temperatures)
     first = next(iter(arms.values()))
     return Evaluation(
         classes=classes,
@@ -179,19 +194,29 @@ def evaluate_test(test: HeldOut, settings: Settings, *, variables: Variables) ->
         estimates=tuple(build_estimates(resampled)),
         differences=tuple(build_differences(resampled)),
         spreads=compute_spreads(arms),
-        curves={name: _build_curve(arm) for name, arm in arms.items()},
-        calibration={
-            name: _build_calibration(
-                arm, n_bins=settings.calibration_bins, confidence=settings.confidence
-            )
-            for name, arm in arms.items()
-        },
+        curves={name: trace_arm(arm) for name, arm in arms.items()},
+        calibration=_calibrate(arms, settings),
         confusion=tuple(cell for name, arm in arms.items() for cell in _count(name, arm)),
         thresholds=test.thresholds,
         subgroups=compute_subgroups(arms, variables, settings=settings),
         tests=compare_pairs(arms),
         decision=compute_decision_curves(arms, settings=settings),
+        scaling=compute_effects(
+            resampled.drawn,
+            after=arms,
+            before=before,
+            temperatures=temperatures,
+            settings=settings,
+        ),
+        calibration_before=_calibrate(before, settings),
     )
+
+
+def _calibrate(
+    arms: Mapping[str, ArmTest], settings: Settings
+) -> dict[str, tuple[CalibrationBin, ...]]:
+    """Return each arm's calibration curve."""
+    return {name: calibrate_arm(arm, confidence=settings.confidence) for name, arm in arms.items()}
 
 
 def _build_arms(
@@ -244,37 +269,6 @@ def _build_arm(
         counted=describe_rounds([place for place, _ in rounds]),
         seeds=tuple(place.seed for place, _ in rounds),
     )
-
-
-def _build_curve(arm: ArmTest) -> Curve:
-    """Average the ROC curves over folds, rounds and, with more than two, classes."""
-    indices = range(len(arm.classes)) if arm.positive is None else [arm.positive]
-    curves = []
-    for index in indices:
-        for each in arm.rounds:
-            found = compute_fold_curves(
-                each.scores[:, index], arm.is_class(index), folds=each.folds
-            )
-            total = sum(item.weight for item in found)
-            curves += [WeightedCurve(item.curve, item.weight / total) for item in found]
-    return average_curves(curves) if curves else np.empty((0, 2))
-
-
-def _build_calibration(
-    arm: ArmTest, *, n_bins: int, confidence: float
-) -> tuple[CalibrationBin, ...]:
-    """Hold probabilities against outcomes: of the positive class, or of the class predicted."""
-    told = [arm.predict_event(each) for each in arm.rounds]
-    n_rounds = len(arm.rounds)
-    bins = compute_calibration(
-        np.concatenate([probabilities for probabilities, _ in told]),
-        np.concatenate([happened for _, happened in told]),
-        images=np.tile(np.arange(len(arm.labels)), n_rounds),
-        clusters=np.tile(arm.clusters, n_rounds),
-        n_bins=n_bins,
-        confidence=confidence,
-    )
-    return tuple(bins)
 
 
 def _count(name: str, arm: ArmTest) -> list[ConfusionCell]:

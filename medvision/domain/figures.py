@@ -101,26 +101,34 @@ def _compute_class(arm: ArmTest, index: int, *, weights: Weights) -> dict[str, R
 
 def _compute_whole(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
     """Compute what is about all classes at once."""
-    everyone = np.ones(len(arm.labels), dtype=bool)
-    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
-    losses = [compute_log_losses(each.scores, arm.labels) for each in arm.rounds]
     mcc = [
         compute_mcc(each, arm.labels, n_classes=len(arm.classes), weights=weights)
         for each in arm.predicted
     ]
-    return {
-        "mcc": np.mean(mcc, axis=0),
-        "brier": compute_mean(np.mean(errors, axis=0), everyone, weights=weights),
-        "log_loss": compute_mean(np.mean(losses, axis=0), everyone, weights=weights),
-        **_compute_calibration(arm, weights),
-    }
+    return {"mcc": np.mean(mcc, axis=0), **compute_calibration_statistics(arm, weights)}
 
 
-def _compute_calibration(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
-    """Compute how far probabilities are from what happens."""
+def compute_calibration_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
+    """Compute how far probabilities are from what happens, on every resample.
+
+    Args:
+        arm: The arm's test predictions; no threshold has a part in this.
+        weights: (R, N) weight of each image in each resample.
+
+    Returns:
+        Name to (R,) values: brier, log_loss, ece; of two classes also calibration_slope and
+        calibration_intercept. With several rounds their mean.
+    """
+    everyone = np.ones(len(arm.labels), dtype=bool)
+    squares = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
+    losses = [compute_log_losses(each.scores, arm.labels) for each in arm.rounds]
     told = [arm.predict_event(each) for each in arm.rounds]
     errors = [compute_ece(*each, n_bins=arm.n_bins, weights=weights) for each in told]
-    found = {"ece": np.mean(errors, axis=0)}
+    found = {
+        "brier": compute_mean(np.mean(squares, axis=0), everyone, weights=weights),
+        "log_loss": compute_mean(np.mean(losses, axis=0), everyone, weights=weights),
+        "ece": np.mean(errors, axis=0),
+    }
     if arm.positive is None:
         return found
     index, inside = arm.positive, arm.is_class(arm.positive)

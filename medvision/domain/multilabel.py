@@ -37,6 +37,7 @@ from medvision.domain.resampled import (
     list_differences,
     list_estimates,
 )
+from medvision.domain.rescaling import NO_FINDINGS, NO_TEMPERATURES, Temperatures
 from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread
 from medvision.domain.statistic import ArmTest
@@ -96,6 +97,7 @@ def evaluate_findings(
     classes: Classes,
     settings: Settings,
     variables: Variables,
+    temperatures: Mapping[str, Temperatures] = NO_FINDINGS,
 ) -> FindingsEvaluation:
     """Evaluate every arm on its test images, finding by finding and over all findings.
 
@@ -109,6 +111,7 @@ def evaluate_findings(
         classes: The findings.
         settings: Settings of the statistics.
         variables: image_id to the cohort's columns, for subgroups.
+        temperatures: Finding to what its logits were divided by; none where nothing was.
 
     Returns:
         Estimates with intervals and differences; each finding's curves and counts.
@@ -129,7 +132,13 @@ def evaluate_findings(
         for index, name in enumerate(classes.names)
     }
     findings = {
-        name: evaluate_test(test, settings, variables=variables) for name, test in tests.items()
+        name: evaluate_test(
+            test,
+            settings,
+            variables=variables,
+            temperatures=temperatures.get(name, NO_TEMPERATURES),
+        )
+        for name, test in tests.items()
     }
     findings = _correct(findings)
     everyone = _gather(rows, groups)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from medvision.domain.metrics import Flags, Scalars
 from medvision.domain.prediction import Indices
+from medvision.domain.statistic import ArmTest
 
 Curve = NDArray[np.float64]
 """(P, 2) float64: false and true positive rate, from (0, 0) to (1, 1)."""
@@ -21,6 +22,27 @@ class WeightedCurve:
 
     curve: Curve
     weight: float
+
+
+def trace_arm(arm: ArmTest) -> Curve:
+    """Average the ROC curves of an arm over folds, rounds and, with more than two, classes.
+
+    Args:
+        arm: Its test predictions.
+
+    Returns:
+        (P, 2); empty where no fold has both classes.
+    """
+    indices = range(len(arm.classes)) if arm.positive is None else [arm.positive]
+    curves = []
+    for index in indices:
+        for each in arm.rounds:
+            found = compute_fold_curves(
+                each.scores[:, index], arm.is_class(index), folds=each.folds
+            )
+            total = sum(item.weight for item in found)
+            curves += [WeightedCurve(item.curve, item.weight / total) for item in found]
+    return average_curves(curves) if curves else np.empty((0, 2))
 
 
 def compute_roc(scores: Scalars, positive: Flags) -> Curve:

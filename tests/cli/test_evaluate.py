@@ -1,6 +1,7 @@
 """`medvision evaluate` on predictions written as the step before writes them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,16 @@ from predicted import Row, draw_binary, make_rows
 
 from medvision.cli._run import open_step
 from medvision.cli.main import main
+from medvision.cli.predict import TEMPERATURE_COLUMNS
 from medvision.config.model import load_study
-from medvision.io.tables import read_table, write_table
+from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
 
 
-def write_upstream(root: Path, rows: list[Row]) -> Layout:
+def write_upstream(
+    root: Path, rows: list[Row], temperatures: Sequence[dict[str, Cell]] = ()
+) -> Layout:
     """Write the cohort and predictions, each with its record."""
     study, layout = load_study(json.dumps({"output": {"path": str(root)}})), Layout(root)
     with open_step("cohort", study) as step:
@@ -28,6 +32,11 @@ def write_upstream(root: Path, rows: list[Row]) -> Layout:
         write_table(step.write(layout.cohort), cohort, columns=("image_id", "group", "site"))
     with open_step("predict", study) as step:
         write_table(step.write(layout.predictions), rows, columns=tuple(rows[0]))
+        write_table(
+            step.write(layout.table("predict", "temperatures")),
+            temperatures,
+            columns=TEMPERATURE_COLUMNS,
+        )
     return layout
 
 
@@ -173,3 +182,31 @@ def test_both_tests_of_the_two_arms_are_written(layout: Layout) -> None:
         # One comparison of each kind: nothing to correct for.
         assert 0 < float(row["p"]) == float(row["p_holm"]) <= 1
     assert len(json.loads(layout.metrics.read_text())["tests"]) == 2
+
+
+def test_calibration_is_told_before_and_after_a_temperature(tmp_path: Path) -> None:
+    scores, labels, folds = draw_binary(90, seed=1)
+    rows = make_rows([2 * score for score in scores], labels, folds=folds)
+    temperatures = [
+        {"arm": "transfer", "fold": fold, "seed": 0, "temperature": 1.7} for fold in range(3)
+    ]
+    layout = write_upstream(tmp_path, rows, temperatures)
+    assert evaluate(tmp_path).exit_code == 0
+    found = {row["metric"]: row for row in read_table(layout.metrics.parent / "scaling.tsv")}
+    figures = {row["metric"]: row for row in read_table(layout.metrics.parent / "metrics.tsv")}
+    assert list(found) == ["brier", "log_loss", "ece", "calibration_slope", "calibration_intercept"]
+    for name, row in found.items():
+        assert row["after"] == figures[name]["value"]
+        assert float(row["change_low"]) <= float(row["change"]) <= float(row["change_high"])
+        assert (row["n_subjects"], row["n_scaled"], row["n_networks"]) == ("90", "3", "3")
+    bins = read_table(layout.metrics.parent / "calibration_before.tsv")
+    assert sum(int(row["n"]) for row in bins) == 90
+    facts = json.loads(layout.metrics.read_text())
+    assert len(facts["scaling"]) == 5
+    assert len(facts["arms"]["transfer"]["calibration_before"]) == len(bins)
+
+
+def test_without_temperatures_there_is_nothing_before(layout: Layout) -> None:
+    assert evaluate(layout.root).exit_code == 0
+    for name in ("scaling", "calibration_before"):
+        assert read_table(layout.metrics.parent / f"{name}.tsv") == []

@@ -1,6 +1,7 @@
 rule evaluate:
     input:
         layout.predictions,
+        layout.table("predict", "temperatures"),
         layout.record("predict"),
     output:
         metrics=layout.metrics,
