@@ -8,7 +8,7 @@ from pathlib import Path
 from medvision.cli._run import Step, open_step
 from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
-from medvision.cli.predict import PREDICTION_COLUMNS
+from medvision.cli.predict import PREDICTION_COLUMNS, TEMPERATURE_COLUMNS
 from medvision.config.model import Study, load_study
 from medvision.domain.split import FOLD_COLUMNS
 from medvision.io.tables import Cell, write_table
@@ -186,6 +186,9 @@ def write_predict(study: Study, layout: Layout) -> None:
         columns += ("logit_negative", "logit_positive")
         columns += ("probability_negative", "probability_positive")
         write_table(step.write(layout.predictions), rows, columns=columns)
+        write_table(
+            step.write(layout.table("predict", "temperatures")), [], columns=TEMPERATURE_COLUMNS
+        )
 
 
 def _predict(image: str, label: str) -> dict[str, Cell]:
