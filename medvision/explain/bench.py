@@ -1,10 +1,11 @@
 """Explaining case by case: each before the network of the fold that never saw it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from medvision.domain.geometry import Affine, compute_spacing_mm
 from medvision.domain.record import JsonValue
@@ -12,7 +13,13 @@ from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
 from medvision.explain.case import Case, CaseImage, Trained
 from medvision.explain.localisation import compute_lesion_diameters_mm
-from medvision.explain.network import Canonical, canonicalise, compute_certificate, hash_state
+from medvision.explain.network import (
+    Canonical,
+    Proof,
+    compute_certificate,
+    hash_state,
+    prove_canonical,
+)
 from medvision.explain.one import DEPTHS, Explained, Networks, Plan, explain_case
 from medvision.explain.sanity import randomise_weights
 from medvision.runtime.progress import track
@@ -75,7 +82,7 @@ def explain_cases(
 
     Returns:
         (finished, facts): the cases in the order given; per network its certificate, what was
-        rewritten in it and the hash of its state.
+        rewritten in it, what is hidden in it all the same, and the hash of its state.
 
     Raises:
         ExplanationError: A network's state changed while it was explained.
@@ -85,9 +92,9 @@ def explain_cases(
     facts: dict[_Model, dict[str, JsonValue]] = {}
     bench: _Bench | None = None
     for case in track(by_model, "explaining test images", total=len(by_model)):
-        if bench is None or bench.model != _name_model(case):
-            bench = _open_bench(case, hands, plan=plan)
         image = hands.load_image(case)
+        if bench is None or bench.model != _name_model(case):
+            bench = _open_bench(case, image, hands=hands, plan=plan)
         finished[case.image_id] = _finish(case, image, bench=bench, hands=hands, plan=plan)
         known = facts.setdefault(bench.model, _describe(bench))
         known["certificate"] = max(float(str(known["certificate"])), _certify(bench, image))
@@ -104,6 +111,7 @@ class _Bench:
     model: _Model
     trained: Trained
     canonical: Canonical
+    proof: Proof
     networks: Networks
 
 
@@ -112,16 +120,23 @@ def _name_model(case: Case) -> _Model:
     return case.arm, case.fold, case.seed
 
 
-def _open_bench(case: Case, hands: Hands, *, plan: Plan) -> _Bench:
+def _open_bench(case: Case, image: CaseImage, *, hands: Hands, plan: Plan) -> _Bench:
     """Load the network of a case's fold and make its copies."""
     trained = hands.load_network(case)
-    canonical = canonicalise(trained.network, device=hands.device)
+    canonical, proof = prove_canonical(
+        trained.network, device=hands.device, batch=_to_batch(image, hands.device)
+    )
     randomised = {
         depth: randomise_weights(canonical.network, depth=depth, seed=plan.seed)
         for depth in DEPTHS.values()
     }
     networks = Networks(canonical.network, trained.layer, trained.classes, randomised)
-    return _Bench(_name_model(case), trained, canonical, networks)
+    return _Bench(_name_model(case), trained, canonical, proof, networks)
+
+
+def _to_batch(image: CaseImage, device: torch.device) -> Tensor:
+    """Return an image as a batch of one."""
+    return torch.tensor(image.array, dtype=torch.float32, device=device)[None]
 
 
 def _describe(bench: _Bench) -> dict[str, JsonValue]:
@@ -132,15 +147,16 @@ def _describe(bench: _Bench) -> dict[str, JsonValue]:
         "fold": fold,
         "seed": seed,
         "state_hash": bench.canonical.state_hash,
-        "rewritten_in_place": list(bench.canonical.rewritten),
-        "certificate": 0.0,
+        "rewrites": [asdict(change) for change in bench.canonical.rewrites],
+        "hidden": [asdict(found) | {"reason": reason} for found, reason in bench.proof.hidden],
+        "certificate": bench.proof.certificate,
     }
 
 
 def _certify(bench: _Bench, image: CaseImage) -> float:
     """Return the difference of logits between the trained network and its copy."""
     device = next(bench.canonical.network.parameters()).device
-    batch = torch.tensor(image.array, dtype=torch.float32, device=device)[None]
+    batch = _to_batch(image, device)
     return compute_certificate(bench.trained.network, bench.canonical.network, batch=batch)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,9 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from medvision.errors import ExplanationError
+from medvision.explain.rewrite import Rewrite, rewrite
+from medvision.explain.witness import Hidden, find_hidden
 
 Forward = Callable[[Tensor], Tensor]
 """Batch (B, C, I, J[, K]) float32 to logits (B, n_classes)."""
+
+
+CERTIFICATE_LIMIT = 1e-4
+"""Largest difference of a rewritten copy's logits from the original's; above it, no rewrite."""
 
 
 @dataclass(frozen=True)
@@ -20,36 +26,98 @@ class Canonical:
     """A copy of a network that attribution methods may be applied to.
 
     Args:
-        network: The copy: eval mode, float32, frozen, no activation works in place.
-        rewritten: Dotted names of the modules that worked in place.
+        network: The copy: eval mode, float32, frozen; each activation a module of its own, out of
+            place, as far as the network's code can be followed.
+        rewrites: What was changed.
+        untraced: Dotted name of each module whose code cannot be followed, to the reason.
         state_hash: sha256 of the parameters and buffers.
     """
 
     network: nn.Module
-    rewritten: tuple[str, ...]
+    rewrites: tuple[Rewrite, ...]
+    untraced: Mapping[str, str]
     state_hash: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was seen of a canonical copy at work.
+
+    Args:
+        certificate: Largest absolute difference of its logits from the original's; 0 expected.
+        hidden: Activations that are still no module of their own, each with the reason.
+    """
+
+    certificate: float
+    hidden: tuple[tuple[Hidden, str], ...]
+
+    def explain_hidden(self) -> str | None:
+        """Return in words what is hidden, or None where nothing is."""
+        if not self.hidden:
+            return None
+        (first, reason), more = self.hidden[0], len(self.hidden) - 1
+        others = f" and {more} more" if more else ""
+        return f"{first.module or 'the network'}: {first.call}{others} ({reason})"
 
 
 def canonicalise(network: nn.Module, *, device: torch.device) -> Canonical:
     """Copy a network and rewrite what attribution methods cannot bear.
 
-    An activation that works in place changes the output of the layer before it, which is what
-    LayerGradCam looks at. The original is not changed.
+    Several methods hook on the modules of activations: they miss a function, and mistake the
+    second call of a module for the first. An activation that works in place changes the output of
+    the layer before it, which is what LayerGradCam looks at. The original is not changed.
 
     Args:
         network: Any module that maps a batch to logits.
         device: Where the copy works.
 
     Returns:
-        The copy with the names of what was rewritten.
+        The copy with the changes.
     """
-    twin = copy.deepcopy(network).float().eval().to(device).requires_grad_(requires_grad=False)
-    rewritten = []
-    for name, module in twin.named_modules():
-        if getattr(module, "inplace", None) is True:
-            module.inplace = False
-            rewritten.append(name)
-    return Canonical(twin, tuple(rewritten), hash_state(twin))
+    twin = _copy_plainly(network, device)
+    changes, untraced = rewrite(twin)
+    return Canonical(twin, tuple(changes), untraced, hash_state(twin))
+
+
+def prove_canonical(
+    network: nn.Module, *, device: torch.device, batch: Tensor
+) -> tuple[Canonical, Proof]:
+    """Make the canonical copy and hold it against the original on images.
+
+    A rewrite that changes the logits is taken back, and every activation that methods would then
+    miss is named.
+
+    Args:
+        network: The original.
+        device: Where the copy works.
+        batch: Images (B, C, ...) on that device.
+
+    Returns:
+        (canonical, proof): the copy, and what was seen of it.
+    """
+    canonical = canonicalise(network, device=device)
+    reason = "the code that calls it cannot be followed"
+    try:
+        certificate = compute_certificate(network, canonical.network, batch=batch)
+        fault = (
+            None if certificate <= CERTIFICATE_LIMIT else f"changed a logit by {certificate:.3g}"
+        )
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        fault = f"failed with {type(error).__name__}"
+    if fault is not None:
+        plain = _copy_plainly(network, device)
+        canonical = Canonical(plain, (), {"": f"the rewrite {fault}"}, hash_state(plain))
+        certificate = compute_certificate(network, plain, batch=batch)
+        reason = f"the rewrite {fault} and was taken back"
+    hidden = find_hidden(canonical.network, batch)
+    reasons = [canonical.untraced.get(found.module, reason) for found in hidden]
+    return canonical, Proof(certificate, tuple(zip(hidden, reasons, strict=True)))
+
+
+def _copy_plainly(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return a frozen copy in eval mode and float32."""
+    twin = copy.deepcopy(network).float().eval().to(device)
+    return twin.requires_grad_(requires_grad=False)
 
 
 def compute_certificate(network: nn.Module, twin: nn.Module, *, batch: Tensor) -> float:

@@ -107,6 +107,6 @@ def explain_predictions(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
         checks=list_checks(selection.cases, checks),
-        summary=summarise(selection, finished, checks=checks, plan=plan),
+        summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks),
         facts={"networks": networks},
     )

@@ -34,7 +34,12 @@ LIMITS = (
 
 
 def summarise(
-    selection: Selection, finished: Sequence[Finished], *, checks: Sequence[Check], plan: Plan
+    selection: Selection,
+    finished: Sequence[Finished],
+    *,
+    checks: Sequence[Check],
+    plan: Plan,
+    networks: Sequence[JsonValue],
 ) -> dict[str, JsonValue]:
     """Return the summary of an explained selection.
 
@@ -43,15 +48,17 @@ def summarise(
         finished: The explained cases.
         checks: All rows of checks.
         plan: Methods and parameters.
+        networks: Per network what was rewritten in its copy, and with what certificate.
 
     Returns:
-        Plain JSON types: selection, methods, controls, parameters, limits.
+        Plain JSON types: selection, networks, methods, controls, parameters, limits.
     """
     settings = plan.settings
     return {
         "selection": selection.as_dict(),
         "explained": EXPLAINED[selection.task],
         "confidence": CONFIDENCE,
+        "networks": _describe_networks(networks),
         "methods": {
             method: {
                 "checks": _summarise_checks(checks, method, names=tuple(SOURCES)),
@@ -150,6 +157,16 @@ def _describe_cells(finished: Sequence[Finished], method: str) -> dict[str, Json
         "cell_mm": [round(mm, 6) for mm in cell_mm],
         "too_coarse": note,
     }
+
+
+def _describe_networks(networks: Sequence[JsonValue]) -> JsonValue:
+    """Return how much was rewritten in the copies, and how far their logits are off."""
+    return [
+        {key: network[key] for key in ("arm", "fold", "seed", "certificate", "hidden")}
+        | {"n_rewrites": len(rewrites) if isinstance(rewrites := network["rewrites"], list) else 0}
+        for network in networks
+        if isinstance(network, dict)
+    ]
 
 
 def _describe_masks(finished: Sequence[Finished]) -> JsonValue:

@@ -41,7 +41,7 @@ def test_a_sealed_network_answers_as_it_did_when_it_was_trained(kind, tmp_path):
 def test_the_canonical_copy_keeps_the_entrance(kind):
     network, images = build(kind)
     twin = canonicalise(network, device=torch.device("cpu"))
-    assert twin.rewritten == ()
+    assert twin.rewrites == ()
     assert compute_certificate(network, twin.network, batch=images) == 0
 
 

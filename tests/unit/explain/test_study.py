@@ -234,7 +234,9 @@ def test_the_record_certifies_the_copy_of_each_network(planted):
     networks = planted[0].facts["networks"]
     assert [network["fold"] for network in networks] == [0, 1]
     assert all(network["certificate"] == 0 for network in networks)
-    assert all(network["rewritten_in_place"] == ["act"] for network in networks)
+    rewrite = {"module": "act", "was": "works in place", "now": "returns a new tensor"}
+    assert all(network["rewrites"] == [rewrite] for network in networks)
+    assert all(network["hidden"] == [] for network in networks)
 
 
 def test_two_runs_are_bit_equal(planted):
