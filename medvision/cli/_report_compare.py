@@ -17,13 +17,14 @@ from medvision.layout import Layout
 from medvision.runtime.files import hash_file, write_json, write_text
 
 if TYPE_CHECKING:
-    from medvision.domain.pairing import StudyTest
     from medvision.domain.settings import Settings
-    from medvision.report.comparing import StudyFacts
+    from medvision.domain.sharing import StudyTest
+    from medvision.report.unlike import StudyFacts
 
 _HELP = """Compare two studies: settings, cohorts, and figures on the test subjects both share.
 
-A and B are output folders of two runs. Refused where no test image is shared.
+A and B are output folders of two runs that predict the same: classes, findings or a value. Refused
+where no test image is shared.
 
 \b
 Example:
@@ -64,6 +65,7 @@ def compare(a: Path, b: Path, *, output: Path, quiet: bool) -> None:
             for folder, held, name in zip((a, b), records, "AB", strict=True)
         ),
         compared=compare_studies(*tests, settings=settings),
+        classes=tests[0].classes,
         confidence=settings.confidence,
         n_resamples=settings.n_resamples,
         version=__version__,
@@ -97,7 +99,7 @@ def _read_records(folder: Path) -> dict[str, Record]:
 def _read_test(folder: Path, records: dict[str, Record], *, name: str) -> "StudyTest":
     """Read what a study predicted, and its groups and classes."""
     from medvision.domain.operating import choose_rule
-    from medvision.domain.pairing import StudyTest
+    from medvision.domain.sharing import StudyTest
 
     layout = Layout(folder)
     for step, path in (
@@ -136,7 +138,7 @@ def _read_settings(records: dict[str, Record]) -> "Settings":
 
 def _describe(folder: Path, records: dict[str, Record], *, name: str) -> "StudyFacts":
     """Gather a study's settings, software and cohort."""
-    from medvision.report.comparing import StudyFacts
+    from medvision.report.unlike import StudyFacts
 
     settings: dict[str, JsonValue] = {}
     software: dict[str, str] = {}

@@ -81,7 +81,7 @@ class FindingsEvaluation:
 
 
 @dataclass(frozen=True)
-class _Everyone:
+class Everyone:
     """The test images of one round: all of them, whatever is known of each."""
 
     position: Mapping[str, int]
@@ -124,13 +124,7 @@ def evaluate_findings(
         Macro averages as in Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002.
     """
     check_settings(settings, classes=classes)
-    truth = parse_findings([read_cell(row, "label") for row in rows], classes.names)
-    tests = {
-        name: _build_test(
-            rows, groups, name=name, truth=truth[:, index], rule=choose_rule(settings)
-        )
-        for index, name in enumerate(classes.names)
-    }
+    tests = build_finding_tests(rows, groups, classes=classes, rule=choose_rule(settings))
     findings = {
         name: evaluate_test(
             test,
@@ -141,8 +135,8 @@ def evaluate_findings(
         for name, test in tests.items()
     }
     findings = _correct(findings)
-    everyone = _gather(rows, groups)
-    joined = _join(tests, everyone, settings=settings)
+    held = {name: test.arms for name, test in tests.items()}
+    joined = join_findings(held, gather_images(rows, groups), settings=settings)
     n_images = joined.counts.n_images
     return FindingsEvaluation(
         classes=classes,
@@ -161,6 +155,31 @@ def _correct(findings: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
     return {
         name: replace(held, tests=tuple(islice(corrected, len(held.tests))))
         for name, held in findings.items()
+    }
+
+
+def build_finding_tests(
+    rows: Sequence[Mapping[str, str]],
+    groups: Mapping[str, str],
+    *,
+    classes: Classes,
+    rule: OperatingRule,
+) -> dict[str, HeldOut]:
+    """Build the test of each finding, as one of two classes, on the images that know it.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`.
+        groups: image_id to the group of subjects that is resampled as one.
+        classes: The findings.
+        rule: What thresholds are fitted for.
+
+    Raises:
+        DataError: Predictions are missing, not numbers, or not of the same images.
+    """
+    truth = parse_findings([read_cell(row, "label") for row in rows], classes.names)
+    return {
+        name: _build_test(rows, groups, name=name, truth=truth[:, index], rule=rule)
+        for index, name in enumerate(classes.names)
     }
 
 
@@ -206,15 +225,23 @@ def _read_probability(row: Mapping[str, str], name: str) -> float:
         ) from error
 
 
-def _gather(rows: Sequence[Mapping[str, str]], groups: Mapping[str, str]) -> _Everyone:
-    """Return the test images of the first arm's first round."""
+def gather_images(rows: Sequence[Mapping[str, str]], groups: Mapping[str, str]) -> Everyone:
+    """Return the test images of the first arm's first round.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`.
+        groups: image_id to the group of subjects that is resampled as one.
+
+    Raises:
+        DataError: No test image is predicted.
+    """
     held = {key: own for key, own in group_rows(rows).items() if key[2] == "test"}
     if not held:
         raise DataError("predictions: test images must be predicted, got none.")
     ordered = sort_rows(held[min(held)], where="predictions")
     image_ids = [row["image_id"] for row in ordered]
     subjects = tuple(row["subject"] for row in ordered)
-    return _Everyone(
+    return Everyone(
         position={name: n for n, name in enumerate(image_ids)},
         subjects=subjects,
         folds=np.array([int(read_cell(row, "part")) for row in ordered], dtype=np.intp),
@@ -222,21 +249,27 @@ def _gather(rows: Sequence[Mapping[str, str]], groups: Mapping[str, str]) -> _Ev
     )
 
 
-def _join(
-    tests: Mapping[str, HeldOut],
-    everyone: _Everyone,
+def join_findings(
+    tests: Mapping[str, Mapping[str, ArmTest]],
+    everyone: Everyone,
     *,
     settings: Settings,
 ) -> Joined:
-    """Compute the means over the findings on the data and on common resamples."""
+    """Compute the means over the findings on the data and on common resamples.
+
+    Args:
+        tests: Finding to its arms, the same of each.
+        everyone: All test images.
+        settings: Settings of the statistics.
+    """
     first = next(iter(tests.values()))
     counts = Counts(
         len(everyone.position), len(set(everyone.subjects)), len(np.unique(everyone.clusters))
     )
     drawn = draw_statistics(
         {
-            arm: _average({name: test.arms[arm] for name, test in tests.items()}, everyone)
-            for arm in first.arms
+            arm: _average({name: arms[arm] for name, arms in tests.items()}, everyone)
+            for arm in first
         },
         everyone.clusters,
         folds=everyone.folds,
@@ -244,7 +277,7 @@ def _join(
         labels=np.zeros(counts.n_images, dtype=np.intp),
         settings=settings,
     )
-    arm = next(iter(first.arms.values()))
+    arm = next(iter(first.values()))
     over = f"; each the mean over {arm.counted}" if len(arm.rounds) > 1 else ""
     reason = "a finding is there, or absent, in no test image of a fold"
     return Joined(
@@ -255,7 +288,7 @@ def _join(
     )
 
 
-def _average(arms: Mapping[str, ArmTest], everyone: _Everyone) -> Statistics:
+def _average(arms: Mapping[str, ArmTest], everyone: Everyone) -> Statistics:
     """Return what computes the means over the findings of one arm."""
     places = {
         name: np.array([everyone.position[each] for each in arm.rounds[0].image_ids])

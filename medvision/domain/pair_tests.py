@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medvision.domain.arms import list_pairs
-from medvision.domain.delong import compute_placements, compute_variance
+from medvision.domain.delong import compute_influences, compute_placements, compute_variance
 from medvision.domain.metrics import Scalars
 from medvision.domain.multiplicity import adjust_holm
 from medvision.domain.statistic import ArmTest
 
-AREAS, DECISIONS = "areas", "decisions"
-"""The two kinds of test."""
+AREAS, DECISIONS, ERRORS = "areas", "decisions", "errors"
+"""The kinds of test; that of the errors of a value is in `value_tests`."""
 
 _EQUAL = 1e-9
 
@@ -23,11 +23,11 @@ class PairTest:
     """One test of `arm_a` against `arm_b`.
 
     Args:
-        kind: areas or decisions.
+        kind: areas, decisions or errors.
         arm_a: First arm.
         arm_b: Second arm.
-        statistic: z of areas; subjects on which the first is better, of decisions.
-        n_unequal: Subjects on which decisions differ; None of areas.
+        statistic: z of areas; subjects on which the first is better, of decisions and errors.
+        n_unequal: Subjects on which decisions or errors differ; None of areas.
         p: Two-sided; None where `method` says why.
         p_holm: The same, corrected for all tests of its kind.
         n_subjects: Subjects, or groups of them, that are independent.
@@ -49,15 +49,15 @@ def compare_pairs(arms: Mapping[str, ArmTest]) -> tuple[PairTest, ...]:
     """Test the arms in the pairs of `list_pairs`, corrected for their number.
 
     Args:
-        arms: Name to test predictions, of the same images; of two classes.
+        arms: Name to test predictions, of the same images.
 
     Returns:
-        Tests of areas, then of decisions; none with more than two classes.
+        Tests of areas, then of decisions; with more than two classes of decisions alone.
     """
     pairs = list_pairs(tuple(arms))
-    if next(iter(arms.values())).positive is None:
-        return ()
-    found = [test(arms, pair) for test in (_test_areas, _test_decisions) for pair in pairs]
+    has_area = next(iter(arms.values())).positive is not None
+    kinds = (_test_areas, _test_decisions) if has_area else (_test_decisions,)
+    found = [test(arms, pair) for test in kinds for pair in pairs]
     return correct_tests(found)
 
 
@@ -71,7 +71,7 @@ def correct_tests(tests: Sequence[PairTest]) -> tuple[PairTest, ...]:
         Holm 1979, Scandinavian Journal of Statistics 6:65-70.
     """
     adjusted: dict[int, float] = {}
-    for kind in (AREAS, DECISIONS):
+    for kind in dict.fromkeys(held.kind for held in tests):
         own = [n for n, held in enumerate(tests) if held.kind == kind]
         values = adjust_holm([1.0 if (p := tests[n].p) is None else p for n in own])
         adjusted |= dict(zip(own, values, strict=True))
@@ -102,7 +102,7 @@ def _find_z(a: ArmTest, b: ArmTest) -> tuple[float | None, str]:
     """Return the difference of the areas by its standard error, or why there is none."""
     every = [*a.rounds, *b.rounds]
     if any(not np.array_equal(each.folds, a.folds) for each in every):
-        return None, "not tested: the repeats part the subjects differently"
+        return _find_z_apart(a, b)
     positive = a.is_class(a.positive or 0)
     total = variance = weights = 0.0
     for fold in np.unique(a.folds):
@@ -126,6 +126,33 @@ def _find_z(a: ArmTest, b: ArmTest) -> tuple[float | None, str]:
     return total / math.sqrt(variance), f"{name}, areas within fold, folds by their pairs"
 
 
+def _find_z_apart(a: ArmTest, b: ArmTest) -> tuple[float | None, str]:
+    """Return the same where rounds, or the two arms, part the subjects into other folds."""
+    areas, influences = zip(*(_average_influences(arm) for arm in (a, b)), strict=True)
+    gap, gaps = areas[0] - areas[1], influences[0] - influences[1]
+    if math.isnan(gap):
+        return None, "not tested: a fold has one subject alone of a class, or none has both"
+    _, index = np.unique(a.clusters, return_inverse=True)
+    variance = float((np.bincount(index.reshape(-1), weights=gaps) ** 2).sum())
+    if variance <= _EQUAL**2:
+        return None, "not tested: both rank all images alike"
+    return gap / math.sqrt(variance), (
+        "DeLong 1988 by each subject's influence on both areas, each area within its own folds"
+    )
+
+
+def _average_influences(arm: ArmTest) -> tuple[float, Scalars]:
+    """Return an arm's area and each image's influence on it, means over the rounds."""
+    index = arm.positive or 0
+    positive = arm.is_class(index)
+    held = [
+        compute_influences(each.scores[:, index], positive, folds=each.folds, clusters=arm.clusters)
+        for each in arm.rounds
+    ]
+    influences: Scalars = np.mean([each for _, each in held], axis=0)
+    return float(np.mean([area for area, _ in held])), influences
+
+
 def _average_placements(arm: ArmTest, here: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Scalars:
     """Return the placements of a fold's images, the mean over the rounds."""
     index = arm.positive or 0
@@ -142,7 +169,8 @@ def _test_decisions(arms: Mapping[str, ArmTest], pair: tuple[str, str]) -> PairT
     gaps = np.bincount(index.reshape(-1), weights=_share_right(a) - _share_right(b))
     better, worse = int((gaps > _EQUAL).sum()), int((gaps < -_EQUAL).sum())
     n_unequal = better + worse
-    method = "McNemar, mid-p, on subjects: more images right, at the networks' own thresholds"
+    at = "the most probable class" if a.positive is None else "the networks' own thresholds"
+    method = f"McNemar, mid-p, on subjects: more images right, at {at}"
     return PairTest(
         kind=DECISIONS,
         arm_a=pair[0],

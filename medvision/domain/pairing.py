@@ -1,9 +1,8 @@
-"""Two studies on the subjects that both tested: who is shared, and how their figures differ."""
+"""Two studies on the subjects that both tested: how their figures differ, and tests of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
+from itertools import islice
 
 from medvision.domain.arms import rank_arm
 from medvision.domain.estimate import (
@@ -13,48 +12,29 @@ from medvision.domain.estimate import (
     build_estimates,
     resample,
 )
-from medvision.domain.evaluation import build_test
-from medvision.domain.labels import Classes
-from medvision.domain.prediction import Indices
+from medvision.domain.evaluation import HeldOut, build_test
+from medvision.domain.multilabel import build_finding_tests, gather_images, join_findings
+from medvision.domain.pair_tests import PairTest, compare_pairs, correct_tests
+from medvision.domain.prediction import number_clusters
+from medvision.domain.regression import (
+    Rounds,
+    average_errors,
+    build_value_arms,
+    resample_values,
+)
+from medvision.domain.resampled import list_differences, list_estimates
 from medvision.domain.settings import Settings
+from medvision.domain.sharing import Overlap, Shared, StudyTest, find_shared
 from medvision.domain.statistic import ArmTest
-from medvision.domain.threshold import BY_YOUDEN, OperatingRule
-from medvision.errors import DataError
-
-Row = Mapping[str, str]
-
-_LINK = "{side}:{name}"
+from medvision.domain.value_tests import compare_errors
 
 
 @dataclass(frozen=True)
-class StudyTest:
-    """What a study predicted.
+class FoundTest:
+    """A test of one study against the other; of several findings, of which."""
 
-    Args:
-        name: What the study is called in messages and results, such as "A".
-        rows: Rows of `predict/predictions.tsv`.
-        groups: image_id to the group of subjects that is resampled as one.
-        classes: Class names in order, and the positive one of two.
-        rule: What its thresholds are fitted for.
-    """
-
-    name: str
-    rows: Sequence[Row]
-    groups: Mapping[str, str]
-    classes: Classes
-    rule: OperatingRule = BY_YOUDEN
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Test images and subjects of each study, and those that both have."""
-
-    n_images_a: int
-    n_images_b: int
-    n_images: int
-    n_subjects_a: int
-    n_subjects_b: int
-    n_subjects: int
+    finding: str
+    test: PairTest
 
 
 @dataclass(frozen=True)
@@ -66,12 +46,14 @@ class Pairing:
         arm_b: Arm of the second.
         estimates: Each study's figures; `arm` is the study's name.
         differences: First study minus second, figure by figure.
+        tests: Of the difference, corrected for the number of all tests of their kind.
     """
 
     arm_a: str
     arm_b: str
     estimates: tuple[Estimate, ...]
     differences: tuple[Difference, ...]
+    tests: tuple[FoundTest, ...]
 
 
 @dataclass(frozen=True)
@@ -96,147 +78,158 @@ def compare_studies(a: StudyTest, b: StudyTest, *, settings: Settings) -> StudyC
         settings: Of resamples, intervals and prevalence; thresholds go by each study's own rule.
 
     Returns:
-        Counts of what is shared, and for each pair of arms estimates and differences.
+        Counts of what is shared, and for each pair of arms estimates, differences and tests.
 
     Raises:
-        DataError: Classes differ, no test image is shared, or shared ones are labelled
+        DataError: Tasks or classes differ, no test image is shared, or shared ones are labelled
             differently.
 
     Source:
         Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (cluster bootstrap), paired.
     """
-    _check_classes(a, b)
-    tested_a, tested_b = (_read_tested(study.rows) for study in (a, b))
-    shared = frozenset(tested_a) & frozenset(tested_b)
-    overlap = _count_overlap(tested_a, tested_b, shared=shared)
-    _check_shared(a, b, overlap=overlap)
-    _check_labels(tested_a, tested_b, shared=shared)
-    arms_a, arms_b = (_build_shared(study, shared) for study in (a, b))
-    clusters = _join_groups(a, b, images=next(iter(arms_a.values())).rounds[0].image_ids)
-    pairings = [
-        _pair(
-            {
-                a.name: _set(arms_a[arm_a], clusters, settings=settings),
-                b.name: _set(arms_b[arm_b], clusters, settings=settings),
-            },
-            arms=(arm_a, arm_b),
-            settings=settings,
+    shared = find_shared(a, b)
+    pair = {
+        "classification": _pair_classes,
+        "multilabel": _pair_findings,
+        "regression": _pair_values,
+    }[a.classes.task]
+    return StudyComparison(shared.overlap, _correct(pair(shared, settings)))
+
+
+def _correct(pairings: Sequence[Pairing]) -> tuple[Pairing, ...]:
+    """Correct the tests of all networks and findings together for their number."""
+    every = [found.test for pairing in pairings for found in pairing.tests]
+    corrected = iter(correct_tests(every))
+    return tuple(
+        replace(
+            pairing,
+            tests=tuple(
+                FoundTest(found.finding, test)
+                for found, test in zip(
+                    pairing.tests, islice(corrected, len(pairing.tests)), strict=True
+                )
+            ),
         )
-        for arm_a, arm_b in _list_arms(arms_a, arms_b)
-    ]
-    return StudyComparison(overlap, tuple(pairings))
-
-
-def _read_tested(rows: Sequence[Row]) -> dict[str, Row]:
-    """Return a row of each test image."""
-    return {row["image_id"]: row for row in rows if row["split"] == "test"}
-
-
-def _count_overlap(
-    a: Mapping[str, Row], b: Mapping[str, Row], *, shared: frozenset[str]
-) -> Overlap:
-    """Count what is tested by each study, and by both."""
-    return Overlap(
-        n_images_a=len(a),
-        n_images_b=len(b),
-        n_images=len(shared),
-        n_subjects_a=len({row["subject"] for row in a.values()}),
-        n_subjects_b=len({row["subject"] for row in b.values()}),
-        n_subjects=len({a[name]["subject"] for name in shared}),
+        for pairing in pairings
     )
 
 
-def _check_classes(a: StudyTest, b: StudyTest) -> None:
-    """Refuse studies that do not predict the same, and tasks that are not compared here."""
-    if a.classes.task != "classification":
-        raise DataError(
-            f"{a.name}: what is predicted must be a class to compare studies, got a study of "
-            f"{a.classes.task}.",
-            "hold their evaluate/metrics.tsv side by side; their intervals are not paired.",
-        )
-    if a.classes != b.classes:
-        told = [", ".join(study.classes.names) or "none" for study in (a, b)]
-        raise DataError(
-            f"{a.name} and {b.name}: classes, their order and the positive one must be equal, got "
-            f"{told[0]} and {told[1]}.",
-            "compare studies of one question; cohort.positive and the labels name the classes.",
-        )
-
-
-def _check_shared(a: StudyTest, b: StudyTest, *, overlap: Overlap) -> None:
-    """Refuse studies that tested different images."""
-    if overlap.n_images == 0:
-        raise DataError(
-            f"{a.name} and {b.name}: test images must be shared, got none of {overlap.n_images_a} "
-            f"and {overlap.n_images_b}.",
-            "compare studies of one cohort whose pseudonyms were made with one key "
-            "(ingest.key); where the split is given, give both the same.",
-        )
-
-
-def _check_labels(a: Mapping[str, Row], b: Mapping[str, Row], *, shared: frozenset[str]) -> None:
-    """Refuse studies in which an image has two truths."""
-    n_unequal = sum(a[name]["label"] != b[name]["label"] for name in shared)
-    if n_unequal:
-        raise DataError(
-            f"test images: labels must be equal in both studies, got {n_unequal} of {len(shared)} "
-            "labelled differently.",
-            "run the study with the older labels again, from the step cohort on.",
-        )
-
-
-def _build_shared(study: StudyTest, shared: frozenset[str]) -> dict[str, ArmTest]:
-    """Return a study's arms on the shared images; validation stays whole, for the thresholds."""
-    rows = [row for row in study.rows if row["split"] != "test" or row["image_id"] in shared]
-    test = build_test(rows, study.groups, classes=study.classes, rule=study.rule)
-    return dict(test.arms)
-
-
-def _list_arms(a: Mapping[str, ArmTest], b: Mapping[str, ArmTest]) -> list[tuple[str, str]]:
+def _list_arms(a: Sequence[str], b: Sequence[str]) -> list[tuple[str, str]]:
     """Return which arm is compared with which."""
     common = sorted(set(a) & set(b), key=rank_arm)
     return [(name, name) for name in common] or [(min(a, key=rank_arm), min(b, key=rank_arm))]
 
 
-def _join_groups(a: StudyTest, b: StudyTest, *, images: Sequence[str]) -> Indices:
-    """Number the clusters: images are one where either study joins them, directly or in turn."""
-    roots: dict[str, str] = {}
-
-    def find(name: str) -> str:
-        while roots.setdefault(name, name) != name:
-            name = roots[name]
-        return name
-
-    for study in (a, b):
-        subjects = {row["image_id"]: row["subject"] for row in study.rows}
-        for image in images:
-            group = study.groups.get(image) or subjects[image]
-            roots[find(image)] = find(_LINK.format(side=study.name, name=group))
-    _, numbers = np.unique([find(image) for image in images], return_inverse=True)
-    return numbers.astype(np.intp)
+def _pair_classes(shared: Shared, settings: Settings) -> list[Pairing]:
+    """Compare studies of classes."""
+    tests = [
+        build_test(study.rows, study.groups, classes=study.classes, rule=study.rule)
+        for study in (shared.a, shared.b)
+    ]
+    return [
+        _compare(_choose(shared, tests, arms=arms), arms=arms, settings=settings)
+        for arms in _list_arms(list(tests[0].arms), list(tests[1].arms))
+    ]
 
 
-def _set(arm: ArmTest, clusters: Indices, *, settings: Settings) -> ArmTest:
-    """Return an arm with the clusters of both studies and the settings of the first."""
-    return replace(
-        arm,
-        clusters=clusters,
-        prevalence=settings.prevalence,
-        n_bins=settings.calibration_bins,
+def _choose(
+    shared: Shared, tests: Sequence[HeldOut], *, arms: tuple[str, str]
+) -> dict[str, ArmTest]:
+    """Return one arm of each study under the study's name."""
+    return {
+        study.name: test.arms[arm]
+        for study, test, arm in zip((shared.a, shared.b), tests, arms, strict=True)
+    }
+
+
+def _compare(
+    held: Mapping[str, ArmTest], *, arms: tuple[str, str], settings: Settings, finding: str = ""
+) -> Pairing:
+    """Compare one network of each study, on classes or on one finding."""
+    set_arms = {
+        name: replace(arm, prevalence=settings.prevalence, n_bins=settings.calibration_bins)
+        for name, arm in held.items()
+    }
+    resampled = resample(set_arms, settings)
+    tail = f"_{finding}" if finding else ""
+    return Pairing(
+        arm_a=arms[0],
+        arm_b=arms[1],
+        estimates=tuple(
+            replace(item, metric=f"{item.metric}{tail}") for item in build_estimates(resampled)
+        ),
+        differences=tuple(
+            replace(item, metric=f"{item.metric}{tail}") for item in build_differences(resampled)
+        ),
+        tests=tuple(FoundTest(finding, test) for test in compare_pairs(set_arms)),
     )
 
 
-def _pair(
-    held: Mapping[str, ArmTest],
+def _pair_findings(shared: Shared, settings: Settings) -> list[Pairing]:
+    """Compare studies of several findings: their means, then each finding."""
+    tests = [
+        build_finding_tests(study.rows, study.groups, classes=study.classes, rule=study.rule)
+        for study in (shared.a, shared.b)
+    ]
+    first = [next(iter(each.values())) for each in tests]
+    return [
+        _pair_each_finding(shared, tests, arms=arms, settings=settings)
+        for arms in _list_arms(list(first[0].arms), list(first[1].arms))
+    ]
+
+
+def _pair_each_finding(
+    shared: Shared,
+    tests: Sequence[Mapping[str, HeldOut]],
     *,
     arms: tuple[str, str],
     settings: Settings,
 ) -> Pairing:
-    """Compare one network of each study."""
-    resampled = resample(held, settings)
+    """Compare one network of each study on all findings."""
+    held = {
+        name: _choose(shared, [each[name] for each in tests], arms=arms)
+        for name in shared.a.classes.names
+    }
+    joined = join_findings(held, gather_images(shared.a.rows, shared.a.groups), settings=settings)
+    parts = [
+        _compare(own, arms=arms, settings=settings, finding=name) for name, own in held.items()
+    ]
     return Pairing(
         arm_a=arms[0],
         arm_b=arms[1],
-        estimates=tuple(build_estimates(resampled)),
-        differences=tuple(build_differences(resampled)),
+        estimates=(*list_estimates(joined), *(each for part in parts for each in part.estimates)),
+        differences=(
+            *list_differences(joined),
+            *(each for part in parts for each in part.differences),
+        ),
+        tests=tuple(each for part in parts for each in part.tests),
+    )
+
+
+def _pair_values(shared: Shared, settings: Settings) -> list[Pairing]:
+    """Compare studies of a value."""
+    a, b = (build_value_arms(study.rows) for study in (shared.a, shared.b))
+    return [
+        _compare_values(shared, a[arms[0]], b[arms[1]], arms=arms, settings=settings)
+        for arms in _list_arms(list(a), list(b))
+    ]
+
+
+def _compare_values(
+    shared: Shared, a: Rounds, b: Rounds, *, arms: tuple[str, str], settings: Settings
+) -> Pairing:
+    """Compare one network of each study on a value."""
+    held = {shared.a.name: a, shared.b.name: b}
+    joined, images = resample_values(held, shared.a.groups, settings), a[0][1]
+    test = compare_errors(
+        {name: average_errors(rounds) for name, rounds in held.items()},
+        clusters=number_clusters(images.image_ids, images.subjects, groups=shared.a.groups),
+        seed=settings.seed,
+    )
+    return Pairing(
+        arm_a=arms[0],
+        arm_b=arms[1],
+        estimates=tuple(list_estimates(joined)),
+        differences=tuple(list_differences(joined)),
+        tests=(FoundTest("", test),),
     )

@@ -32,21 +32,8 @@ from medvision.domain.resampled import (
 )
 from medvision.domain.settings import Settings, check_settings
 from medvision.domain.spread import SeedSpread, describe_spread
+from medvision.domain.value_statistics import METHODS, compute_value_statistics
 from medvision.domain.values import Values
-
-LIMIT_SD = 1.96
-"""Standard deviations from the bias to a limit of agreement: 95 % of normal errors lie within."""
-
-METHODS = {
-    "mae": "mean absolute error",
-    "rmse": "root of the mean squared error",
-    "r2": "1 minus the squared errors' sum over that of the values about their mean",
-    "pearson_r": "Pearson's correlation of true and predicted value",
-    "bias": "mean of predicted minus true value",
-    "loa_low": f"bias minus {LIMIT_SD} standard deviations of the errors",
-    "loa_high": f"bias plus {LIMIT_SD} standard deviations of the errors",
-}
-"""Statistic to how it is computed."""
 
 _UNDEFINED = {
     **dict.fromkeys(METHODS, "fewer than two test images"),
@@ -72,6 +59,10 @@ class ValuePredictions:
     folds: Indices
     true: Values
     predicted: Values
+
+
+Rounds = Sequence[tuple[Round, ValuePredictions]]
+"""What one arm predicts, round by round, of the same images."""
 
 
 @dataclass(frozen=True)
@@ -129,25 +120,8 @@ def evaluate_values(
         Limits of agreement: Bland and Altman 1986, doi:10.1016/S0140-6736(86)90837-8.
     """
     check_settings(settings, classes=classes)
-    arms = _build_arms(rows)
-    first = next(iter(arms.values()))
-    images, clusters = (
-        first[0][1],
-        number_clusters(first[0][1].image_ids, first[0][1].subjects, groups=groups),
-    )
-    drawn = draw_statistics(
-        {arm: _average([each for _, each in rounds]) for arm, rounds in arms.items()},
-        clusters,
-        folds=images.folds,
-        labels=np.zeros(len(clusters), dtype=np.intp),
-        settings=settings,
-    )
-    joined = Joined(
-        drawn=drawn,
-        counts=Counts(len(clusters), len(set(images.subjects)), len(np.unique(clusters))),
-        methods=_describe_methods([place for place, _ in first]),
-        undefined=_UNDEFINED,
-    )
+    arms = build_value_arms(rows)
+    images, joined = next(iter(arms.values()))[0][1], resample_values(arms, groups, settings)
     return ValueEvaluation(
         classes=classes,
         estimates=tuple(list_estimates(joined)),
@@ -158,7 +132,37 @@ def evaluate_values(
         points={arm: _average_points([each for _, each in own]) for arm, own in arms.items()},
         counts=joined.counts,
         n_folds=len(np.unique(images.folds)),
-        places=tuple(place for place, _ in first),
+        places=tuple(place for place, _ in next(iter(arms.values()))),
+    )
+
+
+def resample_values(
+    arms: Mapping[str, Rounds],
+    groups: Mapping[str, str],
+    settings: Settings,
+) -> Joined:
+    """Compute every statistic of every arm on the data and on common resamples of subjects.
+
+    Args:
+        arms: Name to its rounds, all of the same images.
+        groups: image_id to the group of subjects that is resampled as one.
+        settings: Settings of the statistics.
+    """
+    first = next(iter(arms.values()))
+    images = first[0][1]
+    clusters = number_clusters(images.image_ids, images.subjects, groups=groups)
+    drawn = draw_statistics(
+        {arm: _average([each for _, each in rounds]) for arm, rounds in arms.items()},
+        clusters,
+        folds=images.folds,
+        labels=np.zeros(len(clusters), dtype=np.intp),
+        settings=settings,
+    )
+    return Joined(
+        drawn=drawn,
+        counts=Counts(len(clusters), len(set(images.subjects)), len(np.unique(clusters))),
+        methods=_describe_methods([place for place, _ in first]),
+        undefined=_UNDEFINED,
     )
 
 
@@ -169,64 +173,17 @@ def _describe_methods(rounds: Sequence[Round]) -> dict[str, str]:
     return {name: f"{text}{over}" for name, text in METHODS.items()}
 
 
-def compute_value_statistics(
-    true: Values, predicted: Values, *, weights: Weights
-) -> dict[str, Replicates]:
-    """Compute every statistic of predicted values on every resample.
-
-    Args:
-        true: (N,) true values.
-        predicted: (N,) predicted ones.
-        weights: (R, N) how often each image counts in each resample; ones for the data.
-
-    Returns:
-        Name, as in `METHODS`, to (R,) values; NaN where undefined.
-    """
-    n = weights.sum(axis=1)
-    errors = predicted - true
-    # About fixed points near their means: sums of squares of what is large cancel badly.
-    x, y = true - true.mean(), predicted - predicted.mean()
-    mean_x, mean_y, bias = (weights @ held / n for held in (x, y, errors))
-    centred = errors - errors.mean()
-    spread = weights @ centred**2 - n * (weights @ centred / n) ** 2
-    squares = weights @ errors**2
-    of_x = _clear(weights @ x**2 - n * mean_x**2, true)
-    of_y = _clear(weights @ y**2 - n * mean_y**2, predicted)
-    together = weights @ (x * y) - n * mean_x * mean_y
-    sd = np.sqrt(_divide(np.maximum(spread, 0.0), n - 1))
-    return {
-        "mae": weights @ np.abs(errors) / n,
-        "rmse": np.sqrt(squares / n),
-        "r2": 1 - _divide(squares, of_x),
-        "pearson_r": _divide(together, np.sqrt(of_x * of_y)),
-        "bias": bias,
-        "loa_low": bias - LIMIT_SD * sd,
-        "loa_high": bias + LIMIT_SD * sd,
-    }
-
-
-_LEAST = 1e-20
-"""Share of the squared values below which a sum of squares is nothing but rounding."""
-
-
-def _clear(squares: Replicates, values: Values) -> Replicates:
-    """Return sums of squares about a mean, 0 where all values are equal but for rounding."""
-    limit = _LEAST * len(values) * float((values**2).max())
-    result: Replicates = np.where(squares > limit, squares, 0.0)
-    return result
-
-
-def _divide(numerator: Replicates, denominator: Replicates) -> Replicates:
-    """Divide, with NaN where there is nothing to divide by."""
-    result: Replicates = np.full(len(numerator), np.nan)
-    np.divide(numerator, denominator, out=result, where=denominator > 0)
-    return result
-
-
-def _build_arms(
+def build_value_arms(
     rows: Sequence[Mapping[str, str]],
 ) -> dict[str, list[tuple[Round, ValuePredictions]]]:
-    """Gather each arm's test predictions, transfer first, and check that they are comparable."""
+    """Gather each arm's test predictions, transfer first, and check that they are comparable.
+
+    Args:
+        rows: Rows of `predict/predictions.tsv`.
+
+    Raises:
+        DataError: Predictions are missing, not finite numbers, or not of the same images.
+    """
     held: dict[str, list[tuple[Round, ValuePredictions]]] = {}
     for key, own in sorted(group_rows(rows).items()):
         arm, place, split = key
@@ -265,15 +222,25 @@ def _average_points(rounds: Sequence[ValuePredictions]) -> NDArray[np.float64]:
     return np.stack([rounds[0].true, predicted], axis=1)
 
 
+def average_errors(rounds: Rounds) -> Values:
+    """Return the mean absolute error of each image over the rounds, (N,).
+
+    Args:
+        rounds: Of one arm.
+    """
+    result: Values = np.mean([np.abs(each.predicted - each.true) for _, each in rounds], axis=0)
+    return result
+
+
 def _list_spreads(
-    arms: Mapping[str, Sequence[tuple[Round, ValuePredictions]]],
+    arms: Mapping[str, Rounds],
 ) -> tuple[SeedSpread, ...]:
     """Return the spread of every statistic of every single network's arm."""
     singles = {arm: own for arm, own in arms.items() if not is_ensemble(arm)}
     return tuple(spread for arm, own in singles.items() for spread in _spread(arm, own))
 
 
-def _spread(arm: str, rounds: Sequence[tuple[Round, ValuePredictions]]) -> list[SeedSpread]:
+def _spread(arm: str, rounds: Rounds) -> list[SeedSpread]:
     """Return each statistic of one arm seed by seed; of several rounds of a seed their mean."""
     ones = np.ones((1, len(rounds[0][1].true)))
     found = {

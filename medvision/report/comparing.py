@@ -1,12 +1,23 @@
 """Two studies side by side as facts: settings, cohorts, software, figures on shared subjects."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from medvision.domain.estimate import Difference, Estimate
-from medvision.domain.pairing import Overlap, Pairing, StudyComparison
-from medvision.domain.record import JsonValue
-from medvision.report.sources import Row
+from medvision.domain.labels import Classes, Task
+from medvision.domain.pairing import Pairing, StudyComparison
+from medvision.domain.sharing import Overlap
+from medvision.report.metric import choose_digits, find_direction, has_unit
+from medvision.report.pair_tests import PairTestFacts, build_test
+from medvision.report.targets import is_of_all
+from medvision.report.unlike import (
+    CohortCount,
+    StudyFacts,
+    Unlike,
+    count_cohorts,
+    flatten_settings,
+    list_unlike,
+)
 from medvision.report.words import (
     ARMS,
     RESEARCH_USE,
@@ -17,50 +28,7 @@ from medvision.report.words import (
     say_within,
 )
 
-_MAIN = ("auc", "auc_macro", "balanced_accuracy")
-_LESS_IS_BETTER = ("brier", "log_loss")
-_ABSENT = "–"
-_MAX_LABELS = 20
-
-
-@dataclass(frozen=True)
-class StudyFacts:
-    """One of the two studies.
-
-    Args:
-        name: "A" or "B".
-        title: Its report's title.
-        version: Version of medvision that made it.
-        settings: Configuration section to its fields.
-        software: Distribution to version.
-        cohort: Rows of `cohort/cohort.tsv`.
-    """
-
-    name: str
-    title: str
-    version: str
-    settings: Mapping[str, JsonValue]
-    software: Mapping[str, str]
-    cohort: Sequence[Row]
-
-
-@dataclass(frozen=True)
-class Unlike:
-    """A setting or a version that differs; what a study lacks is a dash."""
-
-    name: str
-    a: str
-    b: str
-
-
-@dataclass(frozen=True)
-class CohortCount:
-    """One count of both cohorts, and of what both hold where that has a meaning."""
-
-    words: str
-    a: int
-    b: int
-    shared: int | None
+_MAIN = ("auc", "auc_macro", "mae", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -82,6 +50,20 @@ class FigureRow:
     n_subjects: int
     verdict: str
     method: str
+    is_of_all: bool
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether the figure is in the unit of a predicted value."""
+        return has_unit(self.metric)
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """One test of A against B, and the networks that it is of."""
+
+    arm: str
+    held: PairTestFacts
 
 
 @dataclass(frozen=True)
@@ -90,6 +72,8 @@ class ComparisonFacts:
 
     research_use: str
     version: str
+    task: Task
+    value: str
     confidence: float
     n_resamples: int
     title_a: str
@@ -97,10 +81,16 @@ class ComparisonFacts:
     sentences: tuple[str, ...]
     overlap: Overlap
     figures: tuple[FigureRow, ...]
+    tests: tuple[PairRow, ...]
     settings: tuple[Unlike, ...]
     n_settings: int
     software: tuple[Unlike, ...]
     cohort: tuple[CohortCount, ...]
+
+    @property
+    def digits(self) -> int:
+        """Return the decimals of figures in the unit of a predicted value."""
+        return choose_digits(next((row.a for row in self.figures if row.metric == "mae"), None))
 
 
 def build_comparison(
@@ -108,6 +98,7 @@ def build_comparison(
     b: StudyFacts,
     *,
     compared: StudyComparison,
+    classes: Classes,
     confidence: float,
     n_resamples: int,
     version: str,
@@ -118,6 +109,7 @@ def build_comparison(
         a: The first study.
         b: The second.
         compared: Their figures on the shared test images.
+        classes: What both predict.
         confidence: Level of the intervals.
         n_resamples: Number of resamples behind them.
         version: Version of medvision that compares.
@@ -125,90 +117,33 @@ def build_comparison(
     Returns:
         The facts; no path, no clock.
     """
-    figures = [row for pairing in compared.pairings for row in _list_figures(pairing)]
+    task = classes.task
+    figures = [row for pairing in compared.pairings for row in _list_figures(pairing, task)]
+    tests = [row for pairing in compared.pairings for row in _list_tests(pairing)]
     flat_a, flat_b = (flatten_settings(study.settings) for study in (a, b))
     return ComparisonFacts(
         research_use=RESEARCH_USE,
         version=version,
+        task=task,
+        value=classes.names[0] if task == "regression" else "",
         confidence=confidence,
         n_resamples=n_resamples,
         title_a=a.title,
         title_b=b.title,
-        sentences=(_say_overlap(compared.overlap), *_say_main(figures)),
+        sentences=(_say_overlap(compared.overlap), *_say_main(figures, tests)),
         overlap=compared.overlap,
         figures=tuple(figures),
-        settings=_list_unlike(flat_a, flat_b),
+        tests=tuple(tests),
+        settings=list_unlike(flat_a, flat_b),
         n_settings=len({*flat_a, *flat_b}),
-        software=_list_unlike(
+        software=list_unlike(
             {"medvision": a.version, **a.software}, {"medvision": b.version, **b.software}
         ),
-        cohort=_count_cohorts(a, b, overlap=compared.overlap),
+        cohort=count_cohorts(a, b, overlap=compared.overlap, task=task),
     )
 
 
-def flatten_settings(settings: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
-    """Return each field by its dotted name, such as `train.epochs`, and its value as text.
-
-    Args:
-        settings: Nested sections.
-        prefix: What stands before each name.
-    """
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= flatten_settings(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = _show(value)
-    return flat
-
-
-def _show(value: JsonValue) -> str:
-    """Return a setting as a reader would write it."""
-    if isinstance(value, list):
-        return ", ".join(_show(item) for item in value) or "none"
-    if value is None:
-        return "not set"
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _list_unlike(a: Mapping[str, str], b: Mapping[str, str]) -> tuple[Unlike, ...]:
-    """Return what differs, by name."""
-    return tuple(
-        Unlike(name, a.get(name, _ABSENT), b.get(name, _ABSENT))
-        for name in sorted({*a, *b})
-        if a.get(name) != b.get(name)
-    )
-
-
-def _count_cohorts(a: StudyFacts, b: StudyFacts, *, overlap: Overlap) -> tuple[CohortCount, ...]:
-    """Count images and subjects of both cohorts, of their classes and test parts."""
-    images_a, images_b = ({row["image_id"]: row for row in study.cohort} for study in (a, b))
-    shared = images_a.keys() & images_b.keys()
-    subjects_a, subjects_b = ({row["subject"] for row in study.cohort} for study in (a, b))
-    labels = sorted({row["label"] for study in (a, b) for row in study.cohort})
-    unequal = sum(images_a[name]["label"] != images_b[name]["label"] for name in shared)
-    by_label = [
-        CohortCount(
-            f"Images labelled {label}",
-            sum(row["label"] == label for row in a.cohort),
-            sum(row["label"] == label for row in b.cohort),
-            sum(images_a[name]["label"] == images_b[name]["label"] == label for name in shared),
-        )
-        for label in labels[:_MAX_LABELS]
-    ]
-    return (
-        CohortCount("Subjects", len(subjects_a), len(subjects_b), len(subjects_a & subjects_b)),
-        CohortCount("Images", len(images_a), len(images_b), len(shared)),
-        *by_label,
-        CohortCount("Shared images labelled differently", unequal, unequal, unequal),
-        CohortCount(
-            "Test subjects", overlap.n_subjects_a, overlap.n_subjects_b, overlap.n_subjects
-        ),
-        CohortCount("Test images", overlap.n_images_a, overlap.n_images_b, overlap.n_images),
-    )
-
-
-def _list_figures(pairing: Pairing) -> list[FigureRow]:
+def _list_figures(pairing: Pairing, task: Task) -> list[FigureRow]:
     """Return a pair's figures, those of both studies beside their difference."""
     held = {(item.arm, item.metric): item for item in pairing.estimates}
     return [
@@ -217,16 +152,17 @@ def _list_figures(pairing: Pairing) -> list[FigureRow]:
             a=held[item.arm_a, item.metric],
             b=held[item.arm_b, item.metric],
             arm=_name_arms(pairing),
+            task=task,
         )
         for item in pairing.differences
     ]
 
 
-def _build_row(item: Difference, *, a: Estimate, b: Estimate, arm: str) -> FigureRow:
+def _build_row(item: Difference, *, a: Estimate, b: Estimate, arm: str, task: Task) -> FigureRow:
     """Return one figure's row."""
     return FigureRow(
         metric=item.metric,
-        words=say_metric(item.metric),
+        words=say_metric(item.metric, task),
         arm=arm,
         a=a.value,
         a_low=a.low,
@@ -240,7 +176,24 @@ def _build_row(item: Difference, *, a: Estimate, b: Estimate, arm: str) -> Figur
         n_subjects=item.n_subjects,
         verdict=_judge(item),
         method=item.method,
+        is_of_all=is_of_all(item.metric, task),
     )
+
+
+def _list_tests(pairing: Pairing) -> list[PairRow]:
+    """Return a pair's tests."""
+    return [
+        PairRow(
+            _name_arms(pairing),
+            build_test({**_write(asdict(found.test)), "finding": found.finding}),
+        )
+        for found in pairing.tests
+    ]
+
+
+def _write(held: Mapping[str, object]) -> dict[str, str]:
+    """Return values as a table's cells hold them."""
+    return {name: "" if value is None else str(value) for name, value in held.items()}
 
 
 def _name_arms(pairing: Pairing) -> str:
@@ -255,8 +208,8 @@ def _judge(item: Difference) -> str:
         return "Cannot be judged"
     if item.low <= 0 <= item.high:
         return "Includes zero"
-    is_less = item.metric.startswith(_LESS_IS_BETTER)
-    return "A did better" if (item.difference > 0) != is_less else "B did better"
+    better = item.difference * find_direction(item.metric)
+    return "The two differ" if better == 0 else "A did better" if better > 0 else "B did better"
 
 
 def _say_overlap(overlap: Overlap) -> str:
@@ -268,27 +221,34 @@ def _say_overlap(overlap: Overlap) -> str:
     )
 
 
-def _say_main(figures: Sequence[FigureRow]) -> list[str]:
-    """Say the main figure's difference for each pair of networks."""
+def _say_main(figures: Sequence[FigureRow], tests: Sequence[PairRow]) -> list[str]:
+    """Say the main figure's difference for each pair of networks, and what was tested."""
     names = {row.metric for row in figures}
     main = next((name for name in _MAIN if name in names), "")
-    return [_say_row(row) for row in figures if row.metric == main]
+    digits = choose_digits(next((row.a for row in figures if row.metric == main), None))
+    said = [
+        _say_row(row, digits=digits if row.has_unit else 3) for row in figures if row.metric == main
+    ]
+    if len(tests) > 1:
+        said.append(
+            f"{len(tests)} tests were made; their p-values, each kind corrected for its number, "
+            "are in the table of tests."
+        )
+    return said
 
 
-def _say_row(row: FigureRow) -> str:
+def _say_row(row: FigureRow, *, digits: int) -> str:
     """Say one difference with its interval."""
     head = (
         f"{row.arm}: the {say_within(row.words)} of A minus that of B was "
-        f"{say_number(row.difference, digits=3, signed=True)}"
+        f"{say_number(row.difference, digits=digits, signed=True)}"
     )
     if row.low is None or row.high is None:
         return f"{head}; no interval could be computed, so it cannot be judged."
-    span = f"{say_number(row.low, digits=3, signed=True)} to " + say_number(
-        row.high, digits=3, signed=True
-    )
+    low, high = (say_number(end, digits=digits, signed=True) for end in (row.low, row.high))
     ends = {
         "Includes zero": "includes zero: no difference was shown",
         "A did better": "excludes zero: A did better",
         "B did better": "excludes zero: B did better",
     }
-    return f"{head}. The interval, {span}, {ends[row.verdict]}."
+    return f"{head}. The interval, {low} to {high}, {ends[row.verdict]}."

@@ -1,5 +1,6 @@
 """One figure of one arm, with its interval and counts."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -28,6 +29,26 @@ class Metric:
 def has_unit(metric: str) -> bool:
     """Tell whether a figure is in the unit of a predicted value."""
     return metric in ("mae", "rmse", "bias", "loa_low", "loa_high")
+
+
+_LESS_IS_BETTER = ("brier", "log_loss", "ece", "mae", "rmse")
+_NEITHER_IS_BETTER = ("calibration_slope", "calibration_intercept", "bias", "loa_low", "loa_high")
+
+
+def find_direction(metric: str) -> int:
+    """Return 1 where more of a figure is better, -1 where less is, 0 where neither is."""
+    if metric.startswith(_NEITHER_IS_BETTER):
+        return 0
+    return -1 if metric.startswith(_LESS_IS_BETTER) else 1
+
+
+def choose_digits(value: float | None) -> int:
+    """Return the decimals of a figure in a value's own unit: two more than a hundredth needs.
+
+    Args:
+        value: The main figure; None or 0 gives 3.
+    """
+    return max(0, 2 - math.floor(math.log10(abs(value)))) if value else 3
 
 
 def name_interval(method: str) -> str:

@@ -8,6 +8,7 @@ from medvision.report.words import ARMS, say
 _KINDS = {
     "areas": "Areas under the ROC curves",
     "decisions": "Right predictions, subject by subject",
+    "errors": "Absolute errors, subject by subject",
 }
 
 
@@ -32,11 +33,15 @@ def build_tests(sources: Sources) -> tuple[PairTestFacts, ...]:
     Args:
         sources: Table `tests`.
     """
-    return tuple(_build(row) for row in sources.table("tests"))
+    return tuple(build_test(row) for row in sources.table("tests"))
 
 
-def _build(row: Row) -> PairTestFacts:
-    """Return a row of tests.tsv as a fact."""
+def build_test(row: Row) -> PairTestFacts:
+    """Return one test as a fact.
+
+    Args:
+        row: Row of `evaluate/tests.tsv`, or one of its form.
+    """
     return PairTestFacts(
         words=say(row["kind"], _KINDS),
         finding=row.get("finding", ""),

@@ -1,11 +1,16 @@
 """Performance as facts: metrics with intervals, curves, and comparisons in words."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medvision.domain.arms import is_ensemble, rank_arm
-from medvision.report.metric import Metric, has_unit, name_interval
+from medvision.report.metric import (
+    Metric,
+    choose_digits,
+    find_direction,
+    has_unit,
+    name_interval,
+)
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import (
     FindingFacts,
@@ -96,10 +101,8 @@ class PerformanceFacts:
     @property
     def digits(self) -> int:
         """Return the decimals that the figures are shown with: two in a hundred of a value's."""
-        value = next((abs(m.value) for m in self.main if m.value), 0.0)
-        if self.task != "regression" or not value:
-            return 3
-        return max(0, 2 - math.floor(math.log10(value)))
+        value = next((m.value for m in self.main if m.value), None)
+        return choose_digits(value) if self.task == "regression" else 3
 
     def find(self, arm: str, metric: str) -> Metric | None:
         """Return one metric of one arm, None where it was not computed."""
@@ -191,7 +194,7 @@ def _build_comparison(row: Row, task: str) -> Comparison:
         n_subjects=parse_count(row["n_subjects"]),
         method=row["method"],
         verdict=_judge(
-            words,
+            row["metric"],
             arm_a=row["arm_a"],
             arm_b=row["arm_b"],
             interval=(difference, low, high),
@@ -208,18 +211,12 @@ def _judge_briefly(low: float | None, high: float | None) -> str:
     return "Includes zero" if low <= 0 <= high else "Excludes zero"
 
 
-_LESS_IS_BETTER = (
-    "Brier",
-    "Log loss",
-    "Expected",
-    "Mean absolute error",
-    "Root mean squared error",
-)
-_NEITHER_IS_BETTER = ("Calibration", "Bias", "Lower limit of agreement", "Upper limit of agreement")
-
-
 def _judge(
-    words: str, *, arm_a: str, arm_b: str, interval: tuple[float | None, float | None, float | None]
+    metric: str,
+    *,
+    arm_a: str,
+    arm_b: str,
+    interval: tuple[float | None, float | None, float | None],
 ) -> str:
     """Say what an interval of a difference does and does not show."""
     difference, low, high = interval
@@ -229,9 +226,9 @@ def _judge(
     span = f"{say_number(low, signed=True)} to {say_number(high, signed=True)}"
     if low <= 0 <= high:
         return f"The interval, {span}, includes zero: {name_a} did not demonstrably help here."
-    if words.startswith(_NEITHER_IS_BETTER):
+    if find_direction(metric) == 0:
         return f"The interval, {span}, excludes zero: the two differ."
-    better = (difference > 0) != words.startswith(_LESS_IS_BETTER)
+    better = difference * find_direction(metric) > 0
     winner, loser = (name_a, name_b) if better else (name_b, name_a)
     return f"The interval, {span}, excludes zero: {winner} did better than {loser}."
 

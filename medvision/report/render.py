@@ -156,6 +156,7 @@ def _build_environment() -> Environment:
         "percent": lambda share: "–" if share is None else f"{100 * share:.3g}%",
         "tenth": lambda share: "–" if share is None else f"{100 * share:.1f}%",
         "short": _show_short,
+        "sentence": _show_sentence,
         "data_uri": _show_data_uri,
         "tall": lambda view: round(100 * _count_rows(view) / view.size[0], 4),
         "top": lambda view: round(-100 * (view.key * (view.size[0] + 2) + 1) / view.size[0], 4),
@@ -177,6 +178,11 @@ def _show_short(value: float) -> str:
         mantissa, _, exponent = f"{value:.1e}".partition("e")
         text = f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     return text.replace("-", "−")
+
+
+def _show_sentence(text: str) -> str:
+    """Show a text as a sentence; names within keep their letters."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _show_data_uri(png: bytes) -> str:
