@@ -21,6 +21,18 @@ MACRO = {
 }
 """Mean over the findings, and what it is the mean of."""
 
+METHODS = {
+    "auc_macro": "mean over findings of the AUC",
+    "balanced_accuracy": "mean over findings of the mean of sensitivity and specificity",
+    "sensitivity_macro": "mean over findings of the share found of those that have it",
+    "specificity_macro": "mean over findings of the share of those without it that are called so",
+    "brier": "mean over findings of the mean squared error of the probability",
+    "average_precision_macro": "mean over findings of the average precision",
+    "f1_macro": "mean over findings of F1",
+    "log_loss": "mean over findings of the log loss, in nats",
+}
+"""Mean over the findings to how it is computed."""
+
 
 def rename_estimates(findings: Mapping[str, Evaluation]) -> list[Estimate]:
     """Return the estimates of each finding under its name, arm by arm.

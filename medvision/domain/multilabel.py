@@ -16,6 +16,7 @@ from medvision.domain.findings import parse_findings
 from medvision.domain.labels import Classes
 from medvision.domain.macro import (
     MACRO,
+    METHODS,
     average_spreads,
     rename_differences,
     rename_estimates,
@@ -44,17 +45,6 @@ from medvision.domain.statistic import ArmTest
 from medvision.domain.subgroups import Variables
 from medvision.domain.threshold import OperatingRule
 from medvision.errors import DataError
-
-_METHODS = {
-    "auc_macro": "mean over findings of the AUC",
-    "balanced_accuracy": "mean over findings of the mean of sensitivity and specificity",
-    "sensitivity_macro": "mean over findings of the share found of those that have it",
-    "specificity_macro": "mean over findings of the share of those without it that are called so",
-    "brier": "mean over findings of the mean squared error of the probability",
-    "average_precision_macro": "mean over findings of the average precision",
-    "f1_macro": "mean over findings of F1",
-    "log_loss": "mean over findings of the log loss, in nats",
-}
 
 
 @dataclass(frozen=True)
@@ -283,8 +273,8 @@ def join_findings(
     return Joined(
         drawn=drawn,
         counts=counts,
-        methods={name: f"{text}{over}" for name, text in _METHODS.items()},
-        undefined=dict.fromkeys(_METHODS, reason),
+        methods={name: f"{text}{over}" for name, text in METHODS.items()},
+        undefined=dict.fromkeys(METHODS, reason),
     )
 
 
