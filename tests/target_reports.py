@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from reports import IMAGES, N_SUBJECTS, SUBJECTS, make_sources
 
-from medvision.cli._evaluated import evaluate
+from medvision.cli._evaluated_external import evaluate
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.findings import name_findings
 from medvision.domain.labels import Classes

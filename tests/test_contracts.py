@@ -25,6 +25,7 @@ TAKERS = {
     "cohort": (
         "medvision.domain.folds:build_folds",
         "medvision.domain.leakage:find_leakage",
+        "medvision.domain.external:mark_external",
         "medvision.domain.cohort:match_labels",
     ),
     "quality": ("medvision.domain.quality:find_findings",),

@@ -10,6 +10,7 @@ from medvision.cli._inputs import find_labels, read_labels
 from medvision.cli._run import Step, read_record
 from medvision.domain.candidates import build_archive_images
 from medvision.domain.cohort import Matching, match_labels
+from medvision.domain.external import mark_external
 from medvision.domain.labels import LabelRow, build_label_rows
 from medvision.errors import DataError, StaleOutputError
 from medvision.io.deidentify import Pseudonymiser, cap_age, read_key
@@ -17,19 +18,28 @@ from medvision.io.tables import read_table
 
 
 def read_cohort_labels(step: Step) -> list[LabelRow]:
-    """Read the table of labels, its subjects and images under their pseudonyms, ages capped.
+    """Read the table of labels, subjects and images under pseudonyms, ages capped.
+
+    The rows of an external cohort have the split `external`.
 
     Args:
         step: The running step; the table is registered with it.
 
     Raises:
-        LabelError: The table cannot be read, or a row of it makes no sense.
+        LabelError: The table cannot be read, a row of it makes no sense, or no row is external
+            that should be.
+        CohortError: An external cohort is named twice.
         DataError: The key of the pseudonyms is missing.
         StaleOutputError: The key is another than ingestion used.
     """
     path, data = find_labels(step.study, step.layout), step.study.data
     register_input(step, "labels", path=path)
-    rows = build_label_rows(read_labels(path, data=data))
+    cohort = step.study.cohort
+    rows = mark_external(
+        build_label_rows(read_labels(path, data=data)),
+        cohort.external_column,
+        external_values=cohort.external_values,
+    )
     # What is predicted may be an age too.
     value = (data.label_column or "") if data.task == "regression" else ""
     names = _read_names(step)

@@ -10,6 +10,7 @@ import numpy as np
 
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import CohortImage, count_unmatched
+from medvision.domain.external import drop_external, part_cohort
 from medvision.domain.findings import NO_FINDING, parse_findings
 from medvision.domain.kinds import list_present, name_kinds
 from medvision.domain.labels import Classes, Task
@@ -44,7 +45,7 @@ class Parts:
 
 
 def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
-    """Gather the counts that the report and later steps need.
+    """Gather the counts that the report and later steps need, an external cohort's apart.
 
     Args:
         parts: The cohort and what was left over.
@@ -53,7 +54,8 @@ def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
     Returns:
         The content of `cohort/summary.json`.
     """
-    images = parts.images
+    images, external = part_cohort(parts.images)
+    folds = drop_external(parts.folds)
     given = any(image.given_split for image in images)
     classes = parts.classes
     by_name = Counter(n for image in images for n in list_present(image.label, classes.task))
@@ -74,10 +76,26 @@ def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
         **_summarise_targets([image.label for image in images], classes),
         "attributes": list(images[0].attributes),
         "given_split": given,
-        "missing_class": find_missing_class(parts.folds, kinds),
+        "missing_class": find_missing_class(folds, kinds),
+        **_summarise_external(external, classes),
         "unmatched": dict(count_unmatched(parts.unmatched)),
         "leakage": _summarise_leakage(parts.pairs, on_leakage=on_leakage),
         "masks": dict(sorted(Counter(parts.alignments).items())),
+    }
+
+
+def _summarise_external(images: Sequence[CohortImage], classes: Classes) -> dict[str, JsonValue]:
+    """Count the external cohort apart; nothing where there is none."""
+    if not images:
+        return {}
+    by_name = Counter(n for image in images for n in list_present(image.label, classes.task))
+    return {
+        "external": {
+            "n_images": len(images),
+            "n_subjects": len({image.subject for image in images}),
+            "n_groups": len({image.group for image in images}),
+            "n_images_by_class": _count_by_class(by_name, classes),
+        }
     }
 
 

@@ -7,6 +7,7 @@ from medvision.cli._run import Step
 from medvision.domain.balance import BALANCE_COLUMNS, count_balance
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import CohortImage
+from medvision.domain.external import drop_external, part_cohort
 from medvision.domain.kinds import count_names
 from medvision.domain.labels import Classes
 from medvision.domain.split import FOLD_COLUMNS, Assignment
@@ -56,7 +57,7 @@ def write_folds(
     images: Sequence[CohortImage],
     classes: Classes,
 ) -> None:
-    """Write the folds and their balance.
+    """Write the folds and, of what is internal, their balance.
 
     Args:
         step: The running step.
@@ -67,11 +68,12 @@ def write_folds(
     write_table(
         step.write(step.layout.folds), [asdict(item) for item in folds], columns=FOLD_COLUMNS
     )
+    internal, _ = part_cohort(images)
     balance = count_balance(
-        folds,
-        images,
+        drop_external(folds),
+        internal,
         stratify_by=step.study.cohort.stratify_by,
-        names=count_names([image.label for image in images], classes),
+        names=count_names([image.label for image in internal], classes),
     )
     rows = [asdict(item) for item in balance]
     write_table(step.write(step.layout.balance), rows, columns=BALANCE_COLUMNS)

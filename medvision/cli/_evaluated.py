@@ -1,4 +1,4 @@
-"""An evaluation of any task from its predictions: what `evaluate` writes and an audit repeats."""
+"""An evaluation of any task on one cohort: its facts, its tables, and what they were made of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,9 +15,9 @@ from medvision.cli._evaluated_classes import (
     say_estimate,
     say_spread,
 )
-from medvision.config.evaluate import EvaluateSection
 from medvision.domain.arms import ALL_SEEDS
 from medvision.domain.evaluation import evaluate_predictions
+from medvision.domain.external_test import Figures
 from medvision.domain.labels import Classes
 from medvision.domain.multilabel import FindingsEvaluation, evaluate_findings
 from medvision.domain.record import JsonValue
@@ -35,28 +35,29 @@ _OF_FINDING = (
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The content of metrics.json, and the tables beside it by name."""
+    """The content of metrics.json, the tables beside it by name, and the figures behind them."""
 
     facts: dict[str, JsonValue]
     tables: Mapping[str, Table]
+    figures: tuple[Figures, ...]
 
 
-def evaluate(
+def evaluate_cohort(
     rows: Sequence[Mapping[str, str]],
     groups: Mapping[str, str],
     *,
     classes: Classes,
-    section: EvaluateSection,
+    settings: Settings,
     variables: Variables,
     temperatures: Sequence[Mapping[str, str]] = (),
 ) -> Evaluated:
-    """Evaluate predictions by the study's task.
+    """Evaluate the predictions of one cohort's test set by the study's task.
 
     Args:
         rows: Rows of `predict/predictions.tsv`.
         groups: image_id to the group of subjects that is resampled as one.
         classes: Classes, findings, or the value's name.
-        section: Settings of the statistics.
+        settings: Settings of the statistics.
         variables: image_id to the cohort's columns, for subgroups.
         temperatures: Rows of `predict/temperatures.tsv`; none where none were fitted.
 
@@ -64,8 +65,7 @@ def evaluate(
         DataError: Predictions are missing, not numbers, or not of the same images.
         ConfigError: A setting does not fit the task.
     """
-    settings = Settings(**dict(section))
-    drawn, scales = (section.confidence, section.n_resamples), read_temperatures(temperatures)
+    drawn, scales = (settings.confidence, settings.n_resamples), read_temperatures(temperatures)
     if classes.task == "multilabel":
         found = evaluate_findings(
             rows,
@@ -88,9 +88,9 @@ def evaluate(
         temperatures=scales.get("", {}),
     )
     facts = describe_evaluation(
-        result, confidence=section.confidence, n_resamples=section.n_resamples
+        result, confidence=settings.confidence, n_resamples=settings.n_resamples
     )
-    return Evaluated(facts, list_tables(result))
+    return Evaluated(facts, list_tables(result), (Figures("", result.estimates, result.drawn),))
 
 
 def _join_findings(result: FindingsEvaluation, confidence: float, n_resamples: int) -> Evaluated:
@@ -129,7 +129,12 @@ def _join_findings(result: FindingsEvaluation, confidence: float, n_resamples: i
             confidence=confidence,
         ),
     }
-    return Evaluated(facts, _list_estimates(result) | tables)
+    macros = [item for item in result.estimates if item.metric in result.drawn.arms[item.arm]]
+    figures = (
+        Figures("", macros, result.drawn),
+        *(Figures(name, held.estimates, held.drawn) for name, held in result.findings.items()),
+    )
+    return Evaluated(facts, _list_estimates(result) | tables, figures)
 
 
 def _join_values(result: ValueEvaluation, confidence: float, n_resamples: int) -> Evaluated:
@@ -168,7 +173,11 @@ def _join_values(result: ValueEvaluation, confidence: float, n_resamples: int) -
             confidence=confidence,
         ),
     }
-    return Evaluated(facts, _list_estimates(result) | {"errors": (rows, ERROR_COLUMNS)})
+    return Evaluated(
+        facts,
+        _list_estimates(result) | {"errors": (rows, ERROR_COLUMNS)},
+        (Figures("", result.estimates, result.drawn),),
+    )
 
 
 def _list_estimates(result: FindingsEvaluation | ValueEvaluation) -> dict[str, Table]:

@@ -9,6 +9,7 @@ import numpy as np
 from medvision.cli._learning import LearningData
 from medvision.cli._run import Step
 from medvision.domain.arms import ALL_SEEDS, name_ensemble
+from medvision.domain.labels import EXTERNAL
 from medvision.domain.pooling import LINKS, Logits, pool_logits
 from medvision.domain.temperature import Temperature, fit_temperature
 from medvision.errors import StaleOutputError
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from medvision.learn.predict import View
 
-SPLITS = ("validation", "test")
-"""What is predicted, each in the same way, so that what is fixed on one holds on the other."""
+SPLITS = ("validation", "test", EXTERNAL)
+"""What is predicted, each in the same way, so that what is fixed on one holds on the others."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def finish(
     """
     pooled = {
         split: pool_logits(np.stack([each[split] for each in members]), LINKS[data.task])
-        for split in SPLITS
+        for split in members[0]
     }
     temperature = None
     if fit == "fit":

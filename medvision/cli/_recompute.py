@@ -7,7 +7,7 @@ from typing import cast
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
-from medvision.cli._evaluated import evaluate
+from medvision.cli._evaluated_external import evaluate
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.compare import compute_facts
 from medvision.config.evaluate import EvaluateSection

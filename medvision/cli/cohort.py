@@ -16,7 +16,9 @@ from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import count_unmatched
+from medvision.domain.external import add_external, check_external, part_cohort
 from medvision.domain.folds import build_folds
+from medvision.domain.labels import EXTERNAL
 from medvision.domain.leakage import (
     LeakagePair,
     check_group_sizes,
@@ -26,6 +28,11 @@ from medvision.domain.leakage import (
 )
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
+
+_OF_FOLDS = (
+    *("folds", "validation_fraction", "seed", "stratify_by", "held_out", "inner_folds", "repeats"),
+)
+"""Settings of the section that say how subjects are dealt."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +52,10 @@ def command(study: Study, layout: Layout) -> None:
         labels = read_cohort_labels(step)
         matching = match_images(step, labels)
         judged = judge_quality(step, matching.images)
-        classes = choose_classes(study.data, [image.label for image in judged.images])
+        internal, external = part_cohort(judged.images)
+        classes = choose_classes(study.data, [image.label for image in internal])
+        is_asked = any(row.split == EXTERNAL for row in labels)
+        check_external(external, classes, is_asked=is_asked)
         pairs = find_leakage(
             judged.images,
             on_leakage=study.cohort.on_leakage,
@@ -55,14 +65,11 @@ def command(study: Study, layout: Layout) -> None:
         write_leakage(step, pairs)
         write_unmatched(step, matching.unmatched)
         check_leakage(pairs)
-        settings = {
-            name: value
-            for name, value in dict(study.cohort).items()
-            if name not in ("on_leakage", "roles", "near_duplicates", "similarity")
-        }
+        settings = {name: getattr(study.cohort, name) for name in _OF_FOLDS}
         images = join_groups(judged.images, pairs)
-        check_group_sizes(images, folds=study.cohort.folds)
-        folds = build_folds(images, **settings, classes=classes)
+        internal, external = part_cohort(images)
+        check_group_sizes(internal, folds=study.cohort.folds)
+        folds = add_external(build_folds(internal, **settings, classes=classes), external)
         masks = write_masks(step, images)
         unmatched = [*matching.unmatched, *masks.refused]
         write_unmatched(step, unmatched)

@@ -1,7 +1,7 @@
 """`medvision evaluate`: statistics with intervals on held-out subjects."""
 
 from medvision.cli._cohort_summary import read_classes
-from medvision.cli._evaluated import evaluate
+from medvision.cli._evaluated_external import evaluate, list_sentences
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
 from medvision.io.tables import read_table, write_table
@@ -11,7 +11,8 @@ from medvision.runtime.files import write_json
 
 @study_command(
     "evaluate",
-    help="Compute statistics with intervals on held-out subjects, thresholds fixed on validation.",
+    help="Compute statistics with intervals on held-out subjects, thresholds fixed on validation; "
+    "those of an external cohort apart.",
     example="medvision evaluate --config config/config.yaml --set evaluate.n_resamples=5000",
 )
 def command(study: Study, layout: Layout) -> None:
@@ -30,4 +31,4 @@ def command(study: Study, layout: Layout) -> None:
         for name, (rows, columns) in result.tables.items():
             write_table(step.write(layout.table("evaluate", name)), rows, columns=columns)
         write_json(step.write(layout.metrics), result.facts)
-        step.facts["sentences"] = result.facts["sentences"]
+        step.facts["sentences"] = list_sentences(result)

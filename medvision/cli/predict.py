@@ -1,4 +1,4 @@
-"""`medvision predict`: probabilities of the validation and test images, from every checkpoint."""
+"""`medvision predict`: probabilities of the images held out, from every checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -25,8 +25,8 @@ TEMPERATURE_COLUMNS = (
 
 @study_command(
     "predict",
-    help="Compute logits and probabilities of validation and test images, of every arm, fold "
-    "and seed: over several views, at a fitted temperature and over all seeds where asked.",
+    help="Compute logits and probabilities of validation, test and external images, of every arm, "
+    "fold and seed: over several views, at a fitted temperature and over all seeds where asked.",
     example="medvision predict --config config/config.yaml --set 'predict.views=[shift, zoom]'",
 )
 def command(study: Study, layout: Layout) -> None:

@@ -14,7 +14,7 @@ class CohortSection(Section):
     folds: Positive = Field(
         3,
         description="Each subject is tested in exactly one fold, once per repeat; 1 honours the "
-        "split column of the labels as given (train, validation, test).",
+        "split column of the labels as given (train, validation, test, and external).",
     )
     validation_fraction: Fraction = Field(
         0.25,
@@ -38,6 +38,15 @@ class CohortSection(Section):
     )
     repeats: Positive = Field(
         1, description="How often the whole dealing is done, each time another one."
+    )
+    external_column: str | None = Field(
+        None,
+        description="Column of the labels, such as site, that tells an external cohort: its "
+        "images are tested by every network and used for nothing else. When omitted there is one "
+        "only where the column split says external.",
+    )
+    external_values: tuple[str, ...] = Field(
+        (), description="What external_column says of the external cohort's images."
     )
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = Field(
         ("original",),
@@ -72,6 +81,10 @@ class CohortSection(Section):
             raise ValueError(
                 "folds must be 2 or more with held_out, inner_folds or repeats, got 1, which "
                 "honours the given splits"
+            )
+        if (self.external_column is None) != (not self.external_values):
+            raise ValueError(
+                "external_column and external_values must be given together, got one alone"
             )
         return self
 

@@ -9,7 +9,7 @@ from medvision.config.tune import TuneSection
 
 
 class PredictSection(Section):
-    """What becomes of a network's logits, on validation and test images alike."""
+    """What becomes of a network's logits, on validation, test and external images alike."""
 
     views: tuple[Literal["flip", "shift", "zoom"], ...] = Field(
         (),

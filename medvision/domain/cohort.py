@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from medvision.domain.candidates import ArchiveImage, Choice, Unmatched, judge_image
-from medvision.domain.labels import LabelRow
+from medvision.domain.labels import EXTERNAL, LabelRow
 from medvision.errors import LabelError
 
 
@@ -24,7 +24,7 @@ class CohortImage:
         frame_of_reference: Pseudonym of the space that positions refer to, or empty.
         person_key: Pseudonym of name, birth date and sex, or empty.
         pixel_digest: Digest of the decoded array.
-        given_split: The split that the user gave, or None.
+        given_split: The split that the user gave, external for an external cohort, or None.
         shape: Voxels, such as `64x64x24`.
         spacing_mm: Voxel size in mm, such as `3x3x5`.
         modality: DICOM modality code, or empty.
@@ -52,6 +52,11 @@ class CohortImage:
     line: int = 0
     mask: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the image is of the external cohort."""
+        return self.given_split == EXTERNAL
 
 
 @dataclass(frozen=True)

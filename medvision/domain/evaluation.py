@@ -8,6 +8,7 @@ import numpy as np
 from medvision.domain.arms import ALL_SEEDS, rank_arm
 from medvision.domain.calibration import CalibrationBin, calibrate_arm
 from medvision.domain.decision import DecisionPoint, compute_decision_curves
+from medvision.domain.draws import Drawn
 from medvision.domain.estimate import (
     Difference,
     Estimate,
@@ -83,6 +84,7 @@ class Evaluation:
     decision: tuple[DecisionPoint, ...]
     scaling: tuple[ScalingEffect, ...]
     calibration_before: Mapping[str, tuple[CalibrationBin, ...]]
+    drawn: Drawn
 
 
 def evaluate_predictions(
@@ -209,6 +211,7 @@ def evaluate_test(
             settings=settings,
         ),
         calibration_before=_calibrate(before, settings),
+        drawn=resampled.drawn,
     )
 
 

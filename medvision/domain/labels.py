@@ -9,6 +9,9 @@ from medvision.errors import LabelError
 
 SPLITS = ("train", "validation", "test")
 
+EXTERNAL = "external"
+"""The split of an external cohort: in every fold, for nothing but a figure of its own."""
+
 Task = Literal["classification", "multilabel", "regression"]
 """What is predicted of an image: one class of several, which findings are there, or a value."""
 
@@ -45,7 +48,7 @@ class LabelRow:
         image: The image's name (SeriesInstanceUID or relative path) or its pseudonym.
         part: Which of several images of one name, such as `echo-time-ms=4.6` or `volume=2`.
         mask: Path of a mask, relative to the table's folder.
-        split: train, validation or test, where the user gives the split.
+        split: train, validation, test or external, where the user gives the split.
         attributes: Every further column, kept as a subgroup variable.
     """
 
@@ -260,9 +263,10 @@ def _read_optional(row: Mapping[str, str], name: str) -> str | None:
 
 def _check_split(split: str | None, *, line: int) -> str | None:
     """Return the split if it is a known word or absent."""
-    if split is None or split in SPLITS:
+    known = (*SPLITS, EXTERNAL)
+    if split is None or split in known:
         return split
     raise LabelError(
-        f"labels line {line}: split must be train, validation or test, got {split}.",
-        suggest(split, SPLITS) or "use exactly these words.",
+        f"labels line {line}: split must be train, validation, test or external, got {split}.",
+        suggest(split, known) or "use exactly these words.",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from medvision.domain.cohort import CohortImage
+from medvision.domain.labels import EXTERNAL
 from medvision.errors import CohortError
 
 _Key = Callable[[CohortImage], str]
@@ -72,7 +73,8 @@ def find_leakage(
     pairs: each image is paired with the first one on another side, not with every one.
 
     Args:
-        images: The cohort; given splits, where present, are the sides, else the subjects are.
+        images: The cohort; given splits, where present, are the sides, else the subjects are,
+            apart in the external cohort.
         on_leakage: group, stop or report; decides each pair's action.
         near: Images of the cohort that show the same, one of them altered; those of one side
             are left out, since a subject's own images may look alike.
@@ -84,8 +86,9 @@ def find_leakage(
         none: own definition. Equal means equal digests of the decoded arrays, so re-compressed
         copies are caught; altered copies are those of `near`.
     """
-    given = any(image.given_split for image in images)
-    side: _Key = _by_split if given else attrgetter("subject")
+    given = any(image.given_split and not image.is_external for image in images)
+    has_external = any(image.is_external for image in images)
+    side: _Key = _by_split if given else _by_subject
     keys: list[tuple[str, _Key]] = [
         ("same-pixels", attrgetter("pixel_digest")),
         ("same-study", attrgetter("study")),
@@ -94,7 +97,7 @@ def find_leakage(
         ("same-person", attrgetter("person_key")),
         ("same-subject", attrgetter("patient")),
     ]
-    if given:
+    if given or has_external:
         keys.append(("same-subject", attrgetter("subject")))
     pairs = [p for kind, key in keys for p in _pair(images, kind=kind, key=key, side=side)]
     pairs += _pair(
@@ -219,10 +222,10 @@ def _choose_action(pair: LeakagePair, on_leakage: str) -> str:
     if pair.kind == "conflicting-label":
         # No split can cure a wrong label, so grouping does not either.
         return "reported" if on_leakage == "report" else "stopped"
-    if a.given_split:
+    if a.given_split or b.given_split:
         if a.given_split == b.given_split:
             return "same-split" if a.subject != b.subject else "same-subject"
-        # A given split is honoured, so nothing can be moved to mend it.
+        # A given split, or external cohort, is honoured, so nothing can be moved to mend it.
         return "reported" if on_leakage == "report" else "stopped"
     if a.subject == b.subject:
         return "same-subject"
@@ -234,6 +237,12 @@ def _choose_hint(stopped: Sequence[LeakagePair]) -> str:
     override = "or set cohort.on_leakage to report to go on; the report's first page says so."
     if any(pair.kind == "conflicting-label" for pair in stopped):
         return f"cohort/leakage.tsv lists equal images with unequal labels: correct one, {override}"
+    if any(pair.image_a.is_external != pair.image_b.is_external for pair in stopped):
+        return (
+            "the external cohort must share nothing with the images that are trained on: take the "
+            "images that cohort/leakage.tsv names out of one of the two in the labels, raise "
+            f"cohort.similarity where near-pixels only look alike, {override}"
+        )
     if any(pair.image_a.given_split for pair in stopped):
         return f"correct the given split by cohort/leakage.tsv, {override}"
     return f"set cohort.on_leakage to group to keep them in one split, {override}"
@@ -257,3 +266,8 @@ def _name_group(subjects: Sequence[str]) -> str:
 def _by_split(image: CohortImage) -> str:
     """Side of a given split."""
     return image.given_split or ""
+
+
+def _by_subject(image: CohortImage) -> str:
+    """Side of a subject, another where the image is external."""
+    return f"{EXTERNAL} {image.subject}" if image.is_external else image.subject

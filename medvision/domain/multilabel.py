@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import Statistics, draw_statistics
+from medvision.domain.draws import Drawn, Statistics, draw_statistics
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.evaluation import Evaluation, HeldOut, build_test, evaluate_test
 from medvision.domain.figures import compute_statistics
@@ -59,6 +59,7 @@ class FindingsEvaluation:
         spreads: From seed to seed, in the same order.
         counts: Of all images.
         n_unknown: Finding to the test images of which it is not known.
+        drawn: The means over the findings on the data and on resamples.
     """
 
     classes: Classes
@@ -68,6 +69,7 @@ class FindingsEvaluation:
     spreads: tuple[SeedSpread, ...]
     counts: Counts
     n_unknown: Mapping[str, int]
+    drawn: Drawn
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def evaluate_findings(
         spreads=(*average_spreads(findings), *rename_spreads(findings)),
         counts=joined.counts,
         n_unknown={name: n_images - held.n_images for name, held in findings.items()},
+        drawn=joined.drawn,
     )
 
 

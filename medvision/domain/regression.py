@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medvision.domain.arms import is_ensemble, rank_arm
 from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import Statistics, draw_statistics
+from medvision.domain.draws import Drawn, Statistics, draw_statistics
 from medvision.domain.estimate import Difference, Estimate
 from medvision.domain.labels import Classes
 from medvision.domain.metrics import Replicates
@@ -80,6 +80,7 @@ class ValueEvaluation:
         counts: Whom they are of.
         n_folds: Parts that were tested.
         places: The rounds that there are.
+        drawn: The statistics on the data and on resamples.
     """
 
     classes: Classes
@@ -92,6 +93,7 @@ class ValueEvaluation:
     counts: Counts
     n_folds: int
     places: tuple[Round, ...]
+    drawn: Drawn
 
 
 def evaluate_values(
@@ -133,6 +135,7 @@ def evaluate_values(
         counts=joined.counts,
         n_folds=len(np.unique(images.folds)),
         places=tuple(place for place, _ in next(iter(arms.values()))),
+        drawn=joined.drawn,
     )
 
 

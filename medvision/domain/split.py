@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from medvision.domain.labels import SPLITS
+from medvision.domain.labels import EXTERNAL, SPLITS
 from medvision.errors import CohortError
 
 FOLD_COLUMNS = ("fold", "repeat", "part", "inner", "image_id", "subject", "label", "split")
@@ -24,7 +24,7 @@ class Assignment:
         image_id: Pseudonymous name of the image.
         subject: Pseudonym of the subject.
         label: Name of the class, findings joined, or a number.
-        split: train, validation or test.
+        split: train, validation, test or external.
     """
 
     fold: int
@@ -41,7 +41,8 @@ def check_no_leakage(assignments: Sequence[Assignment]) -> None:
     """Refuse folds in which a subject or image is on two sides, or a subject is tested twice.
 
     A subject may be tested once per repeat and inner training, and the trainings of one part
-    must test the same subjects. Every stage that fits something calls this first.
+    must test the same subjects. An external subject must be external in every fold. Every stage
+    that fits something calls this first.
 
     Args:
         assignments: The folds, as built or as read back.
@@ -64,6 +65,7 @@ def check_no_leakage(assignments: Sequence[Assignment]) -> None:
     _check_places(assignments)
     _check_tested_once(assignments)
     _check_same_tested(assignments)
+    _check_external(assignments)
 
 
 def _check_places(assignments: Sequence[Assignment]) -> None:
@@ -110,6 +112,17 @@ def _check_same_tested(assignments: Sequence[Assignment]) -> None:
                 )
 
 
+def _check_external(assignments: Sequence[Assignment]) -> None:
+    """Refuse an external subject that is on another side of any fold."""
+    external = {item.subject for item in assignments if item.split == EXTERNAL}
+    for item in assignments:
+        if item.subject in external and item.split != EXTERNAL:
+            raise CohortError(
+                f"fold {item.fold}: a subject of the external cohort must be in no other split of "
+                f"any fold, got {item.subject} in {item.split}."
+            )
+
+
 def check_groups_together(assignments: Sequence[Assignment], groups: Mapping[str, str]) -> None:
     """Refuse folds that part the members of a group.
 
@@ -132,7 +145,7 @@ def check_groups_together(assignments: Sequence[Assignment], groups: Mapping[str
 def keep_untested(
     assignments: Sequence[Assignment], folds: Sequence[int]
 ) -> tuple[Assignment, ...]:
-    """Return what trainings may train and validate on, their test images left out.
+    """Return what trainings may train and validate on, test and external images left out.
 
     Args:
         assignments: All folds.
@@ -145,8 +158,9 @@ def keep_untested(
         CohortError: A subject that one of them tests trains or validates in one of them.
     """
     own = [item for item in assignments if item.fold in folds]
-    tested = {item.subject for item in own if item.split == "test"}
-    kept = tuple(item for item in own if item.split != "test")
+    away = ("test", EXTERNAL)
+    tested = {item.subject for item in own if item.split in away}
+    kept = tuple(item for item in own if item.split not in away)
     for item in kept:
         if item.subject in tested:
             raise CohortError(

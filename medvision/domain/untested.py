@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from medvision.domain.labels import EXTERNAL
 from medvision.errors import CohortError
 
 _OF_ANY = ("subject", "subject_key", "person_key", "pixel_digest")
@@ -27,6 +28,8 @@ def list_traces(row: Row) -> set[tuple[str, str]]:
 def find_tested(manifest: Sequence[Row], *, folds: Sequence[Row]) -> set[str]:
     """Return the images that share a trace with a test image of any fold, those included.
 
+    The external cohort is tested in every fold.
+
     A trace is the labels' subject, or the archive's subject, person, study, series, or equal
     pixels: what the labels do not know of, the archive may.
 
@@ -38,7 +41,7 @@ def find_tested(manifest: Sequence[Row], *, folds: Sequence[Row]) -> set[str]:
         none: own definition.
     """
     subjects = {row["image_id"]: row["subject"] for row in folds}
-    test_subjects = {row["subject"] for row in folds if row["split"] == "test"}
+    test_subjects = {row["subject"] for row in folds if row["split"] in ("test", EXTERNAL)}
     tested = {name for name, subject in subjects.items() if subject in test_subjects}
     traces = {t for row in manifest if row["image_id"] in tested for t in list_traces(row)}
     linked = {row["image_id"] for row in manifest if list_traces(row) & traces}

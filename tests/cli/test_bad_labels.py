@@ -87,11 +87,11 @@ CASES: dict[str, tuple[Rows | bytes, int, str, str]] = {
     ),
     "mistyped split": (
         *(change(split="trian"), 4),
-        *("labels line 2: split must be train, validation or test, got trian", "mean train?"),
+        *("line 2: split must be train, validation, test or external, got trian", "mean train?"),
     ),
     "unknown split": (
         *(change(split="holdout"), 4),
-        *("must be train, validation or test, got holdout", "use exactly these words"),
+        *("must be train, validation, test or external, got holdout", "use exactly these words"),
     ),
     "duplicate row": (
         *([*GOOD, GOOD[0]], 4),

@@ -1,0 +1,156 @@
+"""The external cohort: who is of it, what its labels may be, and its place in every fold."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medvision.domain.cohort import CohortImage
+from medvision.domain.findings import NO_FINDING, parse_findings
+from medvision.domain.kinds import list_present
+from medvision.domain.labels import EXTERNAL, Classes, LabelRow, suggest
+from medvision.domain.split import Assignment
+from medvision.errors import CohortError, LabelError
+
+Images = tuple[CohortImage, ...]
+
+
+def mark_external(
+    rows: Sequence[LabelRow], external_column: str | None, *, external_values: Sequence[str]
+) -> list[LabelRow]:
+    """Give the rows of an external cohort the split `external`.
+
+    Args:
+        rows: The table of labels.
+        external_column: Column that tells the cohorts apart; None leaves the rows as they are.
+        external_values: What it says of external rows.
+
+    Returns:
+        The rows in the same order.
+
+    Raises:
+        LabelError: There is no such column, a value is in no row, or every row is external.
+        CohortError: The labels give the split as well.
+    """
+    if external_column is None:
+        return list(rows)
+    if any(row.split is not None for row in rows):
+        raise CohortError(
+            "cohort.external_column: must be omitted where the labels have a column split, got "
+            f"{external_column}.",
+            "write external into column split for these rows instead.",
+        )
+    _check_column(rows, external_column, values=external_values)
+    return [
+        replace(row, split=EXTERNAL) if row.attributes[external_column] in external_values else row
+        for row in rows
+    ]
+
+
+def _check_column(rows: Sequence[LabelRow], column: str, *, values: Sequence[str]) -> None:
+    """Refuse a column that is not there, values that are in no row, and values that are in all."""
+    columns = sorted(rows[0].attributes)
+    if column not in columns:
+        raise LabelError(
+            f"cohort.external_column: column must be one of {', '.join(columns) or 'none'}, got "
+            f"{column}.",
+            suggest(column, columns) or "name a further column of the labels, such as site.",
+        )
+    held = sorted({row.attributes[column] for row in rows})
+    for value in values:
+        if value not in held:
+            raise LabelError(
+                f"cohort.external_values: value must be in column {column}, got {value}.",
+                suggest(value, held) or "write it as the column does, letter by letter.",
+            )
+    if set(held) <= set(values):
+        raise LabelError(
+            f"cohort.external_values: must leave rows to train and test on, got all {len(held)} "
+            f"values of column {column}.",
+            "name only the values of the cohort that is external.",
+        )
+
+
+def part_cohort(images: Sequence[CohortImage]) -> tuple[Images, Images]:
+    """Part a cohort in what is trained and tested on, and what is external.
+
+    Args:
+        images: The cohort.
+
+    Returns:
+        (internal, external), each in its order; all are internal where nothing is external.
+    """
+    internal = tuple(image for image in images if not image.is_external)
+    return internal, tuple(image for image in images if image.is_external)
+
+
+def check_external(images: Sequence[CohortImage], classes: Classes, *, is_asked: bool) -> None:
+    """Refuse an external cohort of which nothing is left, or with what no network is taught.
+
+    Args:
+        images: Those of the external cohort.
+        classes: What the internal labels are of.
+        is_asked: The configuration or the labels name an external cohort.
+
+    Raises:
+        CohortError: An external cohort was named, and none of its images is there.
+        LabelError: A class or finding is of external images alone, or a finding is known of none.
+    """
+    if is_asked and not images:
+        raise CohortError(
+            "cohort: the external cohort must keep an image, got none.",
+            "see cohort/unmatched.tsv, ingest/rejects.tsv and cohort/quality.tsv for why.",
+        )
+    known = {*classes.names, NO_FINDING}
+    counts = Counter(name for image in images for name in list_present(image.label, classes.task))
+    for name, n_images in sorted(counts.items()):
+        if name not in known:
+            raise LabelError(
+                f"labels: an external image must be of a class that is trained on "
+                f"({', '.join(classes.names)}), got {n_images} of {name}.",
+                "correct the label, or leave these rows out: no network can predict this class.",
+            )
+    if images and classes.task == "multilabel":
+        _check_findings(images, classes.names)
+
+
+def _check_findings(images: Sequence[CohortImage], names: Sequence[str]) -> None:
+    """Refuse an external cohort in which nobody looked for a finding: it has no figure there."""
+    unknown = np.isnan(parse_findings([image.label for image in images], names))
+    for index, name in enumerate(names):
+        if unknown[:, index].all():
+            raise LabelError(
+                f"labels: finding {name} must be known of an external image at least, got none of "
+                f"{len(images)}.",
+                "leave the finding out of data.findings, or say of these images whether it is "
+                "there.",
+            )
+
+
+def add_external(folds: Sequence[Assignment], images: Sequence[CohortImage]) -> list[Assignment]:
+    """Add the external cohort to every fold.
+
+    Args:
+        folds: The folds of the internal images.
+        images: Those of the external cohort.
+
+    Returns:
+        Assignments sorted by fold and image_id; the folds themselves where nothing is external.
+    """
+    places = sorted({(item.fold, item.repeat, item.part, item.inner) for item in folds})
+    added = [
+        Assignment(*place, image.image_id, image.subject, image.label, EXTERNAL)
+        for place in places
+        for image in images
+    ]
+    return sorted([*folds, *added], key=lambda item: (item.fold, item.image_id))
+
+
+def drop_external(folds: Sequence[Assignment]) -> list[Assignment]:
+    """Return the folds without the external cohort: what balance and checks of splits count.
+
+    Args:
+        folds: The folds.
+    """
+    return [item for item in folds if item.split != EXTERNAL]
