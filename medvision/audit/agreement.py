@@ -73,15 +73,17 @@ def find_row_faults(read: ReadTable) -> list[Finding]:
     """Return the rows in which tables contradict one another.
 
     Subject and label of an image must be the same in every table, each prediction must be of the
-    split, repeat and part that the folds say, every test image that could be preprocessed must
-    be predicted by every arm and seed, no subject may be in two splits of a fold, and what is
-    explained must have been predicted as a test image.
+    split, repeat and part that the folds say, every test and external image that could be
+    preprocessed must be predicted by every arm and seed, no subject may be in two splits of a
+    fold, or external in one fold alone, and what is explained must have been predicted as a test
+    image.
     """
     cohort = {row["image_id"]: (row["subject"], row["label"]) for row in read(COHORT)}
     places = {(row["fold"], row["image_id"]): _read_place(row) for row in read(FOLDS)}
     predictions = read(PREDICTIONS)
     tested = {(row["fold"], row["image_id"]) for row in predictions if row["split"] == "test"}
-    findings = [*_find_mixed_subjects(read(FOLDS)), *_find_unpredicted(read)]
+    folds = read(FOLDS)
+    findings = [*_find_mixed_subjects(folds), *_find_part_external(folds), *_find_unpredicted(read)]
     for table in (FOLDS, PREDICTIONS, SELECTION):
         findings += _find_identity_faults(table, read(table), cohort=cohort)
     for row in predictions:
@@ -117,12 +119,12 @@ def _find_identity_faults(
 
 
 def _find_unpredicted(read: ReadTable) -> list[Finding]:
-    """Name the test images that an arm and seed did not predict: no case may be left out."""
+    """Name the images held out that an arm and seed did not predict: no case may be left out."""
     rejected = {row["image_id"] for row in read(PREPROCESS_REJECTS)}
     owed = {
         (row["fold"], row["image_id"])
         for row in read(FOLDS)
-        if row["split"] == "test" and row["image_id"] not in rejected
+        if row["split"] in ("test", "external") and row["image_id"] not in rejected
     }
     done = defaultdict(set)
     for row in read(PREDICTIONS):
@@ -143,4 +145,16 @@ def _find_mixed_subjects(folds: Rows) -> list[Finding]:
         Finding(f"{FOLDS} fold {fold} {subject}", "splits", "one", " and ".join(sorted(found)))
         for (fold, subject), found in sorted(splits.items())
         if len(found) > 1
+    ]
+
+
+def _find_part_external(folds: Rows) -> list[Finding]:
+    """Name the subjects that are of the external cohort in some folds and in others are not."""
+    splits = defaultdict(set)
+    for row in folds:
+        splits[row["subject"]].add(row["split"])
+    return [
+        Finding(f"{FOLDS} {subject}", "splits", "external alone", " and ".join(sorted(found)))
+        for subject, found in sorted(splits.items())
+        if "external" in found and len(found) > 1
     ]

@@ -13,6 +13,7 @@ from medvision.cli._inputs import choose_classes, read_labels
 from medvision.config.model import Study
 from medvision.config.scorecard import FEWEST_SEEDS
 from medvision.domain.enough import count_needed
+from medvision.domain.external import check_external_labels, mark_external, part_rows
 from medvision.domain.kinds import Kinds, name_kinds
 from medvision.domain.labels import Classes, LabelRow, build_label_rows
 from medvision.domain.values import parse_values
@@ -116,8 +117,11 @@ def _is_dicom(path: Path) -> bool:
 def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
     """Read the table of labels by the rules that the cohort step applies."""
     try:
-        rows = build_label_rows(read_labels(path, data=study.data))
+        every = build_label_rows(read_labels(path, data=study.data))
+        every = mark_external(every, **study.cohort.external)
+        rows, others = part_rows(every)
         classes = choose_classes(study.data, [row.label for row in rows])
+        check_external_labels([row.label for row in others], classes)
     except MedvisionError as error:
         return Finding("Labels", "fail", error.message, error.hint), []
     kinds = name_kinds([row.label for row in rows], classes)
@@ -125,24 +129,24 @@ def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
     for row in rows:
         for name in kinds[row.label] or ("any",):
             subjects[name].add(row.subject)
-    found = _count_labels(rows, classes, kinds=kinds)
+    found = _count_labels(rows, classes, kinds=kinds) + _count_external(others)
     rarest = min(sorted(subjects), key=lambda name: len(subjects[name]))
     cohort = study.cohort
     unknown = [name for name in cohort.stratify_by if name not in rows[0].attributes]
     if unknown:
         hint = f"cohort.stratify_by may name {', '.join(rows[0].attributes) or 'no column here'}."
-        return Finding("Labels", "fail", f"{found}; no column {unknown[0]}", hint), rows
+        return Finding("Labels", "fail", f"{found}; no column {unknown[0]}", hint), every
     needed = count_needed(
         folds=cohort.folds, held_out=cohort.held_out, inner_folds=cohort.inner_folds
     )
     if needed > len(subjects[rarest]):
         hint = "lower cohort.folds or inner_folds, or label more subjects."
         need = f"{cohort.folds} folds need {needed} subjects of each class"
-        return Finding("Labels", "fail", f"{found}; {need}", hint), rows
+        return Finding("Labels", "fail", f"{found}; {need}", hint), every
     if study.cohort.folds == 1 and rows[0].split is None:
         hint = "add a column split, or set cohort.folds to 2 or more."
-        return Finding("Labels", "fail", f"{found}; 1 fold and no split column", hint), rows
-    return Finding("Labels", "ok", found), rows
+        return Finding("Labels", "fail", f"{found}; 1 fold and no split column", hint), every
+    return Finding("Labels", "ok", found), every
 
 
 def _count_labels(rows: list[LabelRow], classes: Classes, *, kinds: Kinds) -> str:
@@ -158,6 +162,12 @@ def _count_labels(rows: list[LabelRow], classes: Classes, *, kinds: Kinds) -> st
         told.append(f"{name} {len(own)} rows of {len({row.subject for row in own})} subjects")
     of_all = f"; {len(rows)} rows of {n_all} subjects in all"
     return ", ".join(told) + (of_all if classes.task == "multilabel" else "")
+
+
+def _count_external(rows: list[LabelRow]) -> str:
+    """Say how many rows and subjects are of the external cohort, where there is one."""
+    n_subjects = len({row.subject for row in rows})
+    return f"; external {len(rows)} rows of {n_subjects} subjects" if rows else ""
 
 
 def _check_masks(home: Path, rows: list[LabelRow]) -> Finding:

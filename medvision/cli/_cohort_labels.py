@@ -34,12 +34,8 @@ def read_cohort_labels(step: Step) -> list[LabelRow]:
     """
     path, data = find_labels(step.study, step.layout), step.study.data
     register_input(step, "labels", path=path)
-    cohort = step.study.cohort
-    rows = mark_external(
-        build_label_rows(read_labels(path, data=data)),
-        cohort.external_column,
-        external_values=cohort.external_values,
-    )
+    rows = build_label_rows(read_labels(path, data=data))
+    rows = mark_external(rows, **step.study.cohort.external)
     # What is predicted may be an age too.
     value = (data.label_column or "") if data.task == "regression" else ""
     names = _read_names(step)

@@ -1,6 +1,6 @@
 """The section of the cohort: how subjects are split, and what happens when a split would leak."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -87,6 +87,11 @@ class CohortSection(Section):
                 "external_column and external_values must be given together, got one alone"
             )
         return self
+
+    @property
+    def external(self) -> dict[str, Any]:
+        """What tells the external cohort, as parameters of what marks its rows."""
+        return {name: getattr(self, name) for name in ("external_column", "external_values")}
 
     @property
     def n_fits(self) -> int:

@@ -34,6 +34,7 @@ def mark_external(
         CohortError: The labels give the split as well.
     """
     if external_column is None:
+        _check_some_left(rows)
         return list(rows)
     if any(row.split is not None for row in rows):
         raise CohortError(
@@ -42,14 +43,16 @@ def mark_external(
             "write external into column split for these rows instead.",
         )
     _check_column(rows, external_column, values=external_values)
-    return [
+    marked = [
         replace(row, split=EXTERNAL) if row.attributes[external_column] in external_values else row
         for row in rows
     ]
+    _check_some_left(marked)
+    return marked
 
 
 def _check_column(rows: Sequence[LabelRow], column: str, *, values: Sequence[str]) -> None:
-    """Refuse a column that is not there, values that are in no row, and values that are in all."""
+    """Refuse a column that is not there, and values that are in no row."""
     columns = sorted(rows[0].attributes)
     if column not in columns:
         raise LabelError(
@@ -64,12 +67,26 @@ def _check_column(rows: Sequence[LabelRow], column: str, *, values: Sequence[str
                 f"cohort.external_values: value must be in column {column}, got {value}.",
                 suggest(value, held) or "write it as the column does, letter by letter.",
             )
-    if set(held) <= set(values):
+
+
+def _check_some_left(rows: Sequence[LabelRow]) -> None:
+    """Refuse labels that are all external: nothing would be left to train and test on."""
+    if all(row.split == EXTERNAL for row in rows):
         raise LabelError(
-            f"cohort.external_values: must leave rows to train and test on, got all {len(held)} "
-            f"values of column {column}.",
-            "name only the values of the cohort that is external.",
+            f"labels: rows must be left to train and test on, got {len(rows)} rows that are all "
+            "external.",
+            "name only the rows of the cohort that is external.",
         )
+
+
+def part_rows(rows: Sequence[LabelRow]) -> tuple[list[LabelRow], list[LabelRow]]:
+    """Part the table of labels in (internal, external), each in its order.
+
+    Args:
+        rows: The rows, those of the external cohort marked.
+    """
+    internal = [row for row in rows if row.split != EXTERNAL]
+    return internal, [row for row in rows if row.split == EXTERNAL]
 
 
 def part_cohort(images: Sequence[CohortImage]) -> tuple[Images, Images]:
@@ -102,8 +119,21 @@ def check_external(images: Sequence[CohortImage], classes: Classes, *, is_asked:
             "cohort: the external cohort must keep an image, got none.",
             "see cohort/unmatched.tsv, ingest/rejects.tsv and cohort/quality.tsv for why.",
         )
+    check_external_labels([image.label for image in images], classes)
+
+
+def check_external_labels(labels: Sequence[str], classes: Classes) -> None:
+    """Refuse external labels of a class that no network is taught, or that say nothing.
+
+    Args:
+        labels: Of the external cohort.
+        classes: What the internal labels are of.
+
+    Raises:
+        LabelError: A class or finding is of external labels alone, or a finding is known of none.
+    """
     known = {*classes.names, NO_FINDING}
-    counts = Counter(name for image in images for name in list_present(image.label, classes.task))
+    counts = Counter(name for label in labels for name in list_present(label, classes.task))
     for name, n_images in sorted(counts.items()):
         if name not in known:
             raise LabelError(
@@ -111,18 +141,18 @@ def check_external(images: Sequence[CohortImage], classes: Classes, *, is_asked:
                 f"({', '.join(classes.names)}), got {n_images} of {name}.",
                 "correct the label, or leave these rows out: no network can predict this class.",
             )
-    if images and classes.task == "multilabel":
-        _check_findings(images, classes.names)
+    if labels and classes.task == "multilabel":
+        _check_findings(labels, classes.names)
 
 
-def _check_findings(images: Sequence[CohortImage], names: Sequence[str]) -> None:
+def _check_findings(labels: Sequence[str], names: Sequence[str]) -> None:
     """Refuse an external cohort in which nobody looked for a finding: it has no figure there."""
-    unknown = np.isnan(parse_findings([image.label for image in images], names))
+    unknown = np.isnan(parse_findings(labels, names))
     for index, name in enumerate(names):
         if unknown[:, index].all():
             raise LabelError(
                 f"labels: finding {name} must be known of an external image at least, got none of "
-                f"{len(images)}.",
+                f"{len(labels)}.",
                 "leave the finding out of data.findings, or say of these images whether it is "
                 "there.",
             )

@@ -220,6 +220,66 @@ def test_a_leaking_split_goes_on_when_told_to_and_is_marked(cohort: Cohort, fold
     assert [row["split"] for row in folds].count("train") == 6
 
 
+def give_sites(rows: Rows, external: Sequence[str]) -> list[dict[str, str]]:
+    return [{**row, "site": "B" if row["subject"] in external else "A"} for row in rows]
+
+
+OUTSIDE = ("cohort.external_column=site", "cohort.external_values=[B]")
+
+
+def test_an_external_cohort_is_in_every_fold_and_in_no_count_of_the_study(
+    cohort: Cohort, folder: Path
+) -> None:
+    rows = give_sites(list_labels(), ["Doe02", "Doe03", "Doe05"])
+    result = cohort(rows, *OUTSIDE)
+    assert result.exit_code == 0, result.output
+    layout = Layout(folder / "results")
+    external = [row for row in read_table(layout.cohort) if row["given_split"] == "external"]
+    assert {row["site"] for row in external} == {"B"}
+    folds, names = read_table(layout.folds), {row["image_id"] for row in external}
+    assert {row["image_id"] for row in folds if row["split"] == "external"} == names
+    assert sum(row["split"] == "external" for row in folds) == 3 * 3
+    summary = json.loads(layout.cohort_summary.read_text())
+    assert summary["external"] == {
+        "n_images": 3,
+        "n_subjects": 3,
+        "n_groups": 3,
+        "n_images_by_class": {"sick": 2, "well": 1},
+    }
+    assert (summary["n_images"], summary["n_images_by_class"]) == (9, {"sick": 3, "well": 6})
+    assert (summary["given_split"], summary["missing_class"]) == (False, None)
+    balance = read_table(layout.balance)
+    assert {row["split"] for row in balance} == {"train", "validation", "test"}
+    assert {row["value"] for row in balance if row["variable"] == "site"} == {"A"}
+
+
+def test_a_copy_in_the_external_cohort_stops_the_run(cohort: Cohort, folder: Path) -> None:
+    result = cohort(give_sites(list_labels(), [COPY]), *OUTSIDE)
+    assert result.exit_code == 5
+    assert "1 same-pixels" in result.output
+    assert "external cohort must share nothing" in " ".join(result.output.split())
+    (pair,) = read_table(Layout(folder / "results").leakage)
+    assert sorted([pair["split_a"], pair["split_b"]]) == ["", "external"]
+
+
+def test_external_may_be_a_word_of_the_column_split(cohort: Cohort, folder: Path) -> None:
+    rows = [row for row in give_split(list_labels()) if row["subject"] != COPY]
+    rows = [{**row, "split": "external"} if row["subject"] in "Doe01" else row for row in rows]
+    result = cohort(rows, "cohort.folds=1")
+    assert result.exit_code == 0, result.output
+    folds = read_table(Layout(folder / "results").folds)
+    assert [row["split"] for row in folds].count("external") == 1
+    assert json.loads(Layout(folder / "results").cohort_summary.read_text())["given_split"] is True
+
+
+def test_an_external_class_of_its_own_is_refused(cohort: Cohort) -> None:
+    rows = give_sites(list_labels(), ["Doe03"])
+    rows = [{**row, "label": "odd"} if row["site"] == "B" else row for row in rows]
+    result = cohort(rows, *OUTSIDE)
+    assert result.exit_code != 0
+    assert "class that is trained on (sick, well), got 1 of odd" in " ".join(result.output.split())
+
+
 def test_a_search_for_altered_copies_bears_a_cohort_without_2d_images(
     cohort: Cohort, folder: Path
 ) -> None:

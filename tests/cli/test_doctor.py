@@ -136,6 +136,18 @@ def test_unusable_labels_fail(study, tmp_path, header, lines, words):
     assert_fails(doctor(study), "Labels", *words)
 
 
+def test_an_external_cohort_is_counted_apart_and_makes_no_fold(study, tmp_path):
+    lines = ["a,x,N", "b,y,N", "c,x,N", "d,y,N", "e,x,N", "f,y,N", "g,y,S"]
+    write_labels(tmp_path, lines, header="subject,label,site")
+    study["cohort"] |= {"external_column": "site", "external_values": ["S"]}
+    assert find_line(doctor(study), "Labels") == (
+        "ok",
+        "x 3 rows of 3 subjects, y 3 rows of 3 subjects; external 1 rows of 1 subjects",
+    )
+    study["cohort"]["external_values"] = ["T"]
+    assert_fails(doctor(study), "Labels", "value must be in column site, got T")
+
+
 def test_nested_folds_with_too_few_subjects_fail(study):
     study["cohort"]["inner_folds"] = 3
     assert_fails(doctor(study), "Labels", "3 folds need 5 subjects of each class")

@@ -45,7 +45,7 @@ def test_rows_are_external_by_the_value_of_a_column() -> None:
     [
         ("sit", ["B"], "external_column: column must be one of site, got sit"),
         ("site", ["b"], "external_values: value must be in column site, got b"),
-        ("site", ["A", "B"], "must leave rows to train and test on, got all 2"),
+        ("site", ["A", "B"], "rows must be left to train and test on, got 3 rows"),
     ],
 )
 def test_a_cohort_that_cannot_be_told_is_refused(column: str, values: list, message: str) -> None:
