@@ -89,7 +89,8 @@ def _find(step: Step, images: Sequence[CohortImage]) -> list[Finding]:
         image.image_id: (f"{rows[image.image_id]['dimensions']}D", image.modality)
         for image in measured
     }
-    groups = choose_groups(kinds, minimum_group=step.study.quality.minimum_group)
+    external = {image.image_id for image in images if image.is_external}
+    groups = _choose_groups(kinds, external, minimum_group=step.study.quality.minimum_group)
     sound = [name for name in groups if not _is_spoilt(rows[name], settings["blank_share"])]
     fits = _fit(step, {name: groups[name] for name in sound})
     joined = [
@@ -97,6 +98,17 @@ def _find(step: Step, images: Sequence[CohortImage]) -> list[Finding]:
         for image in images
     ]
     return find_findings(joined, **settings)
+
+
+def _choose_groups(
+    kinds: dict[str, tuple[str, str]], external: set[str], *, minimum_group: int
+) -> dict[str, str]:
+    """Return the group of each image; an external cohort is held against itself alone."""
+    own = {name: kind for name, kind in kinds.items() if name not in external}
+    others = {name: kind for name, kind in kinds.items() if name in external}
+    groups = choose_groups(own, minimum_group=minimum_group)
+    found = choose_groups(others, minimum_group=minimum_group)
+    return groups | {name: f"{group}, external" for name, group in found.items()}
 
 
 def _is_spoilt(row: Row, blank_share: float) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from medvision.cli._run import read_record
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
+from medvision.domain.labels import EXTERNAL
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatVolume, parse_shape
 from medvision.errors import StaleOutputError
@@ -129,6 +130,8 @@ def read_cohort(layout: Layout) -> list[Row]:
 def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
     """Leave out the images that cannot be in one array with the others.
 
+    What the array is like, those of an external cohort have no say in.
+
     Args:
         study: The configuration in force.
         layout: Where its files lie.
@@ -141,9 +144,14 @@ def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
     from medvision.preprocess.dimensions import choose_dimensions
 
     shapes = {row["image_id"]: parse_shape(row["shape"]) for row in rows}
-    spatial_dims, others = choose_dimensions(shapes, dimensions=study.data.dimensions)
+    external = frozenset(row["image_id"] for row in rows if is_external(row))
+    spatial_dims, others = choose_dimensions(
+        shapes, dimensions=study.data.dimensions, uncounted=external
+    )
     kept = _leave_out(shapes, others)
-    channels, other_channels = choose_channels({name: is_colour(layout, name) for name in kept})
+    channels, other_channels = choose_channels(
+        {name: is_colour(layout, name) for name in kept}, uncounted=external
+    )
     manifest = read_table(layout.manifest, required=("image_id", "flags"))
     record = read_record(layout, "ingest")
     kept = _leave_out(kept, other_channels)
@@ -165,6 +173,15 @@ def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
         channels=channels,
         rejections=(*others, *other_channels),
     )
+
+
+def is_external(row: Row) -> bool:
+    """Tell whether a row of the cohort is of its external part.
+
+    Args:
+        row: Of `cohort/cohort.tsv`, or of another table of images.
+    """
+    return row.get("given_split") == EXTERNAL
 
 
 def _leave_out(image_ids: Iterable[str], rejections: Sequence["Rejection"]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medvision.cli._images import Images, choose_images, is_colour, read_cohort
+from medvision.cli._images import Images, choose_images, is_colour, is_external, read_cohort
 from medvision.cli._run import Step
 from medvision.cli._store_tables import write_tables
 from medvision.cli.preprocess import list_displays, prepare_store
@@ -113,7 +113,9 @@ def write_unlabelled_store(step: Step) -> "Examples":
     """
     study, layout = step.study, step.layout
     archive = read_archive(step)
-    like = choose_images(study, layout, rows=archive.cohort)
+    like = choose_images(
+        study, layout, rows=[row for row in archive.cohort if not is_external(row)]
+    )
     uses = choose_uses(study, archive, like=like)
     used = [row for row in archive.candidates if uses[row["image_id"]] == LEARNT_FROM]
     if study.pretrain.subjects != "all":

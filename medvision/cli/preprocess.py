@@ -15,7 +15,7 @@ from medvision.cli._extensions import (
     describe_passed_by,
     find_passed_by,
 )
-from medvision.cli._images import INVERTED, Images, choose_images, read_cohort
+from medvision.cli._images import INVERTED, Images, choose_images, is_external, read_cohort
 from medvision.cli._inputs import parse_shard
 from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
@@ -117,9 +117,7 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
         tasks, workshop, find_shard=lambda number: step.write(shards[number - 1]), n_shards=total
     )
     result = replace(result, rejections=(*images.rejections, *result.rejections))
-    task = study.data.task
-    shown = {row["image_id"]: list_present(row["label"], task) for row in rows}
-    check_classes_left(shown, result)
+    check_classes_left({row["image_id"]: _list_shown(study, row) for row in rows}, result)
     displays = list_displays(images, workshop.recipe.plan)
     for image_id in displays:
         step.read(layout.sidecar(image_id))
@@ -134,6 +132,11 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     clear_needless(tasks, workshop.recipe)
     for path in _list_others(layout, shards):
         path.unlink(missing_ok=True)
+
+
+def _list_shown(study: Study, row: Row) -> tuple[str, ...]:
+    """Return what must not be lost with an image: its class, or the external cohort."""
+    return ("external cohort",) if is_external(row) else list_present(row["label"], study.data.task)
 
 
 def _list_others(layout: Layout, shards: Sequence[Path]) -> list[Path]:

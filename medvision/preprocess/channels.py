@@ -1,6 +1,6 @@
 """Whether a cohort is grey or coloured, and its images as arrays with the channels first."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from medvision.preprocess.rejection import Rejection
 N_COLOURS = 3
 
 
-def choose_channels(colours: Mapping[str, bool]) -> tuple[int, list[Rejection]]:
+def choose_channels(
+    colours: Mapping[str, bool], *, uncounted: Collection[str] = ()
+) -> tuple[int, list[Rejection]]:
     """Decide between one channel and three for the whole cohort.
 
     The larger group is followed (grey where both are equal), the other is rejected: neither is
@@ -18,12 +20,13 @@ def choose_channels(colours: Mapping[str, bool]) -> tuple[int, list[Rejection]]:
 
     Args:
         colours: Image to whether it is red, green and blue.
+        uncounted: Images that have no say, such as those of an external cohort.
 
     Returns:
         (channels, rejections): 1 or 3; one rejection per image of the smaller group.
     """
-    n_coloured = sum(colours.values())
-    is_coloured = 2 * n_coloured > len(colours)
+    counted = [colour for image_id, colour in colours.items() if image_id not in set(uncounted)]
+    is_coloured = 2 * sum(counted) > len(counted)
     words = ("grey", "colour") if is_coloured else ("colour", "grey")
     detail = f"a {words[0]} image in a cohort of mostly {words[1]} ones"
     others = sorted(image_id for image_id, colour in colours.items() if colour != is_coloured)

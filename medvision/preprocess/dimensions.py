@@ -1,6 +1,6 @@
 """Whether a cohort is of 2D images or of volumes, told by the shapes or by the user."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from medvision.domain.volume import GridShape, format_shape
@@ -9,7 +9,10 @@ from medvision.preprocess.rejection import Rejection
 
 
 def choose_dimensions(
-    shapes: Mapping[str, GridShape], *, dimensions: Literal["auto", 2, 3]
+    shapes: Mapping[str, GridShape],
+    *,
+    dimensions: Literal["auto", 2, 3],
+    uncounted: Collection[str] = (),
 ) -> tuple[int, list[Rejection]]:
     """Decide between 2D and 3D for the whole cohort.
 
@@ -20,6 +23,7 @@ def choose_dimensions(
     Args:
         shapes: Image to its source shape; not empty.
         dimensions: `data.dimensions`.
+        uncounted: Images that have no say in `auto`, such as those of an external cohort.
 
     Returns:
         (spatial_dims, rejections): 2 or 3; one rejection per image of the smaller group.
@@ -37,7 +41,8 @@ def choose_dimensions(
         )
     if dimensions != "auto":
         return dimensions, []
-    if len(flat) > len(deep):
+    n_flat, n_deep = (len(set(side) - set(uncounted)) for side in (flat, deep))
+    if n_flat > n_deep:
         return 2, [_reject(image_id, shapes[image_id], chosen=2) for image_id in deep]
     return 3, [_reject(image_id, shapes[image_id], chosen=3) for image_id in flat]
 

@@ -253,6 +253,26 @@ def test_an_external_cohort_is_in_every_fold_and_in_no_count_of_the_study(
     assert {row["value"] for row in balance if row["variable"] == "site"} == {"A"}
 
 
+def test_external_images_have_no_say_in_what_is_an_outlier_among_the_others(
+    cohort: Cohort, folder: Path
+) -> None:
+    rows, strict = list_labels(), ("quality.outlier_z=1.5", "quality.minimum_group=3")
+    table = Layout(folder / "results").table("cohort", "quality")
+    assert cohort([row for row in rows if row["subject"] < "Doe06"], *strict).exit_code == 0
+    alone = read_table(table)
+    assert alone, "without a finding nothing could differ"
+    outside = give_sites(rows, [row["subject"] for row in rows if row["subject"] >= "Doe06"])
+    assert cohort(outside, *strict, *OUTSIDE, "cohort.on_leakage=report").exit_code == 0
+    names = {row["image_id"] for row in read_table(Layout(folder / "results").cohort)}
+    external = {
+        row["image_id"]
+        for row in read_table(Layout(folder / "results").cohort)
+        if row["given_split"] == "external"
+    }
+    assert len(external) == 6 == len(names) - 6
+    assert [row for row in read_table(table) if row["image_id"] not in external] == alone
+
+
 def test_a_copy_in_the_external_cohort_stops_the_run(cohort: Cohort, folder: Path) -> None:
     result = cohort(give_sites(list_labels(), [COPY]), *OUTSIDE)
     assert result.exit_code == 5

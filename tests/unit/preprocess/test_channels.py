@@ -30,6 +30,12 @@ def test_the_larger_group_decides_and_the_other_is_rejected(colours, channels, r
     assert {item.reason for item in found[1]} <= REASONS.keys()
 
 
+def test_an_external_cohort_has_no_say_in_whether_images_are_grey():
+    colours = {"a": False, "b": True, "c": True}
+    channels, rejections = choose_channels(colours, uncounted=["b", "c"])
+    assert (channels, [item.image_id for item in rejections]) == (1, ["b", "c"])
+
+
 def test_colours_become_channels():
     volume = put_channels_first(COLOUR, is_colour=True, is_inverted=False)
     assert volume.shape == (3, 6, 5, 1)

@@ -29,6 +29,15 @@ def test_auto_follows_the_larger_group_and_rejects_the_other(shapes, expected, r
     assert {rejection.reason for rejection in rejections} <= {"other-dimensions"}
 
 
+def test_an_external_cohort_has_no_say_in_whether_images_are_volumes():
+    shapes = name([DEEP, FLAT, FLAT])
+    spatial_dims, rejections = choose_dimensions(
+        shapes, dimensions="auto", uncounted=["img-1", "img-2"]
+    )
+    assert spatial_dims == 3
+    assert [rejection.image_id for rejection in rejections] == ["img-1", "img-2"]
+
+
 def test_3_takes_one_voxel_thick_volumes_too():
     assert choose_dimensions(name([FLAT, DEEP]), dimensions=3) == (3, [])
 
