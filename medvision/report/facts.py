@@ -18,6 +18,7 @@ from medvision.report.predicting import (
 )
 from medvision.report.provenance import ProvenanceFacts, build_provenance
 from medvision.report.quality import QualityFacts, build_quality
+from medvision.report.rescaling import ScalingRow, build_scaling
 from medvision.report.searching import SearchFacts, build_searches
 from medvision.report.sources import Sources
 from medvision.report.spread import SpreadFacts, build_spread
@@ -46,6 +47,7 @@ class Facts:
     performance: PerformanceFacts
     tests: tuple[PairTestFacts, ...]
     decision: tuple[DecisionRow, ...]
+    scaling: tuple[ScalingRow, ...]
     subgroups: tuple[SubgroupTable, ...]
     spread: SpreadFacts
     prediction: PredictionFacts
@@ -94,6 +96,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         performance=performance,
         tests=build_tests(sources),
         decision=build_decision(sources),
+        scaling=build_scaling(sources),
         subgroups=build_subgroups(sources),
         spread=spread,
         prediction=prediction,

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
+from medvision.report.figure_calibration import draw_calibration
 from medvision.report.figure_decision import draw_decision
 from medvision.report.figure_transfer import draw_transfer
 from medvision.report.flow import FlowStep
@@ -132,35 +133,6 @@ def draw_roc(arms: Sequence[ArmFacts], metrics: Sequence[Metric]) -> Picture:
         f"{arm.words}: AUC {say_number(values[arm.arm].value)}" for arm in arms if arm.arm in values
     )
     return draw_picture("roc", draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
-
-
-def draw_calibration(arms: Sequence[ArmFacts], event: str) -> Picture:
-    """Draw the predicted probability of an event against its share, with interval per bin."""
-
-    def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
-        for n, arm in enumerate(arms):
-            colour = choose_colour(arm.arm, position=n)
-            shift = 0.006 * (n - (len(arms) - 1) / 2)
-            for held in arm.calibration:
-                if held.low is not None and held.high is not None:
-                    x = held.predicted + shift
-                    axes.plot([x, x], [held.low, held.high], color=colour, lw=1, alpha=0.45)
-            centres = [held.predicted + shift for held in arm.calibration]
-            observed = [held.observed for held in arm.calibration]
-            axes.plot(
-                centres, observed, "o-", color=colour, markersize=4, linewidth=1.2, label=arm.words
-            )
-        axes.set_xlabel("Predicted probability")
-        axes.set_ylabel(f"Observed share of {event}")
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_aspect("equal")
-        axes.grid(visible=True)
-        axes.legend(loc="upper left")
-
-    alt = "Calibration: predicted probability against observed share; counts are in the table."
-    return draw_picture("calibration", draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
 
 
 def draw_training(histories: Sequence[HistoryPoints]) -> list[Picture]:

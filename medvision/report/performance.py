@@ -11,6 +11,7 @@ from medvision.report.metric import (
     has_unit,
     name_interval,
 )
+from medvision.report.rescaling import list_scaled
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import (
     FindingFacts,
@@ -71,12 +72,13 @@ class HistoryPoints:
 
 @dataclass(frozen=True)
 class ArmFacts:
-    """The curves and counts of one arm."""
+    """The curves and counts of one arm; `calibration_before` where a temperature moved it."""
 
     arm: str
     words: str
     roc: tuple[tuple[float, float], ...]
     calibration: tuple[CalibrationBin, ...]
+    calibration_before: tuple[CalibrationBin, ...]
     confusion: tuple[tuple[int, ...], ...]
     thresholds: tuple[float, ...]
 
@@ -244,8 +246,9 @@ def _build_arm(sources: Sources, arm: str, *, classes: Sequence[str]) -> ArmFact
     """Return one arm's curves."""
     own = {
         name: [row for row in sources.table(name) if row["arm"] == arm]
-        for name in ("roc", "calibration", "confusion", "thresholds")
+        for name in ("roc", "calibration", "calibration_before", "confusion", "thresholds")
     }
+    before = own["calibration_before"] if arm in list_scaled(sources) else []
     points = [(parse_number(r["fpr"]) or 0.0, parse_number(r["tpr"]) or 0.0) for r in own["roc"]]
     cells = {(r["label"], r["predicted"]): parse_count(r["n"]) or 0 for r in own["confusion"]}
     thresholds = [parse_number(row["threshold"]) for row in own["thresholds"]]
@@ -254,6 +257,7 @@ def _build_arm(sources: Sources, arm: str, *, classes: Sequence[str]) -> ArmFact
         words=say(arm, ARMS),
         roc=thin(points),
         calibration=tuple(_build_bins(own["calibration"])),
+        calibration_before=tuple(_build_bins(before)),
         confusion=tuple(tuple(cells.get((a, b), 0) for b in classes) for a in classes)
         if cells
         else (),

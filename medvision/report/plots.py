@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from medvision.domain.record import JsonValue
 from medvision.report.facts import Facts
 from medvision.report.performance import ArmFacts, HistoryPoints
-from medvision.report.words import ARMS, say
+from medvision.report.words import ARMS, name_unscaled, say
 
 MAX_MODELS = 30
 MAX_EPOCHS = 200
@@ -85,20 +85,27 @@ def _fill_steps(points: Sequence[tuple[float, float]], axis: Sequence[float]) ->
 
 def _plot_calibration(arms: Sequence[ArmFacts]) -> JsonValue:
     """Bring the bins of all arms onto one axis, each with its interval and count."""
-    axis = sorted({_round(held.predicted) for arm in arms for held in arm.calibration})
+    curves = [(arm, arm.words, arm.calibration, n) for n, arm in enumerate(arms)]
+    curves += [
+        (arm, name_unscaled(arm.words), arm.calibration_before, n)
+        for n, arm in enumerate(arms)
+        if arm.calibration_before
+    ]
+    axis = sorted({_round(held.predicted) for _, _, bins, _ in curves for held in bins})
     series: list[JsonValue] = []
-    for n, arm in enumerate(arms):
-        bins = {_round(held.predicted): held for held in arm.calibration}
-        found = [bins.get(x) for x in axis]
+    for arm, name, bins, n in curves:
+        places = {_round(held.predicted): held for held in bins}
+        found = [places.get(x) for x in axis]
         series.append(
             {
-                "name": arm.words,
+                "name": name,
                 "colour": _choose_colour(arm.arm, n),
                 "y": [_round_or_none(held.observed) if held else None for held in found],
                 "low": [_round_or_none(held.low) if held else None for held in found],
                 "high": [_round_or_none(held.high) if held else None for held in found],
                 "n": [held.n if held else None for held in found],
                 "points": True,
+                "dotted": bins is not arm.calibration,
             }
         )
     return {

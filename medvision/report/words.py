@@ -183,6 +183,15 @@ def say_metric(name: str, task: str = "classification") -> str:
     return f"{METRICS[kind]}, {name.removeprefix(f'{kind}_')}"
 
 
+def name_unscaled(arm: str) -> str:
+    """Return what an arm is called before its temperature.
+
+    Args:
+        arm: The arm, in words.
+    """
+    return f"{arm}, before the temperature"
+
+
 def say(code: str, words: dict[str, str]) -> str:
     """Return a code's words; an unknown code is spelt out as it stands."""
     spelt = code.replace("_", " ").replace("-", " ").strip()

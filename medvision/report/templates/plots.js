@@ -30,6 +30,7 @@ const makePlot = (figure) => {
     const name = document.createElement("span");
     name.style.setProperty("--key", `var(--${series.colour})`);
     name.textContent = series.name;
+    if (series.dotted) name.className = "dotted";
     return name;
   }));
   figure.querySelector("svg").after(key, box, readout);

@@ -7,6 +7,7 @@ from reports import make_sources
 
 from medvision.report.facts import build_facts
 from medvision.report.page import build_report
+from medvision.report.plots import build_plots
 from medvision.report.sources import Sources
 
 SEEDS = {"transfer": (0.90, 0.94, 0.89), "scratch": (0.80, 0.88, 0.86)}
@@ -137,3 +138,68 @@ def test_temperatures_are_shown_with_the_number_that_they_were_fitted_on() -> No
 def test_explanations_say_that_they_are_of_the_image_itself_where_views_were_averaged(views):
     facts, _ = build(make_study(views=views))
     assert any("on the image itself" in limit for limit in facts.limits) == bool(views)
+
+
+def scale(*, n_scaled: int = 1, finding: str | None = None) -> Sources:
+    """A study whose temperature made the log loss less, and did nothing else that shows."""
+    sources, rows = make_study(temperature="fit"), []
+    figures = {
+        "log_loss": ((0.61, 0.44), (-0.31, -0.05)),
+        "calibration_slope": ((0.35, 1.1), (0.2, 1.3)),
+        "calibration_intercept": ((0.1, 0.4), (0.1, 0.5)),
+        "brier": ((0.2, 0.19), (-0.03, 0.01)),
+        "ece": ((0.11, None), (None, None)),
+    }
+    for metric, ((before, after), (low, high)) in figures.items():
+        ends = {"before_low": before - 0.05, "before_high": before + 0.05}
+        ends |= {"after_low": 0.01, "after_high": 0.02, "change_low": low, "change_high": high}
+        change = None if after is None else after - before
+        row = {"before": before, "after": after, "change": change, **ends}
+        counts = {"n_images": 36, "n_subjects": 36, "n_scaled": n_scaled, "n_networks": 3}
+        place = {"arm": "transfer", "metric": metric, "method": "as <it> was"}
+        place |= {} if finding is None else {"finding": finding}
+        rows.append({k: "" if v is None else str(v) for k, v in {**place, **row, **counts}.items()})
+    bins = [{**row, "predicted": "0.987"} for row in sources.tables["calibration"][:1]]
+    tables = {**sources.tables, "scaling": rows, "calibration_before": bins}
+    return replace(sources, tables=tables)
+
+
+def test_calibration_before_and_after_the_temperature_stands_on_the_page() -> None:
+    facts, html = build(scale())
+    assert "Before and after the temperature" in html
+    assert all(text in html for text in ("0.610", "0.440", "\u22120.310 to \u22120.050"))
+    assert "as &lt;it&gt; was" in html
+    told = {row.metric: row.verdict for row in facts.scaling}
+    assert told == {
+        "Log loss": "Better",
+        "Calibration slope": "Better",
+        "Calibration intercept": "Worse",
+        "Brier score": "Includes zero",
+        "Expected calibration error": "Cannot be judged",
+    }
+
+
+def test_the_curve_before_is_drawn_dotted_beside_the_one_after() -> None:
+    facts, html = build(scale())
+    (before,) = [arm.calibration_before for arm in facts.performance.arms if arm.arm == "transfer"]
+    assert [held.predicted for held in before] == [0.987]
+    plot = build_plots(facts)["calibration"]
+    names = {series["name"]: series["dotted"] for series in plot["series"]}
+    assert names["Transfer learning"] is False
+    assert names["Transfer learning, before the temperature"] is True
+    assert "Dotted, the same images before the temperature" in html
+    assert "Calibration of transfer learning before the temperature, with counts" in html
+
+
+def test_a_curve_that_no_temperature_moved_is_drawn_once() -> None:
+    facts, html = build(scale(n_scaled=0))
+    assert all(not arm.calibration_before for arm in facts.performance.arms)
+    assert "Dotted, the same images" not in html
+
+
+def test_without_a_temperature_the_page_has_no_before() -> None:
+    assert "Before and after the temperature" not in build(make_study())[1]
+
+
+def test_of_findings_the_table_names_each() -> None:
+    assert '<th scope="row">Mass &amp; more</th>' in build(scale(finding="Mass & more"))[1]
