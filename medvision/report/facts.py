@@ -71,11 +71,10 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         The facts; no picture, no path, no clock.
     """
     cohort = build_cohort(sources)
-    performance = build_performance(
-        sources, classes=cohort.classes, task=cohort.task, value=cohort.value
-    )
-    explanation = build_explanation(sources, confidence=performance.confidence, task=cohort.task)
-    spread, prediction = build_spread(sources, cohort.task), build_prediction(sources)
+    classes, task = cohort.classes, cohort.task
+    performance = build_performance(sources, classes=classes, task=task, value=cohort.value)
+    explanation = build_explanation(sources, confidence=performance.confidence, task=task)
+    spread, prediction = build_spread(sources, task), build_prediction(sources)
     transfer = build_transfer(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
     summary = [
@@ -101,7 +100,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         spread=spread,
         prediction=prediction,
         transfer=transfer,
-        errors=build_errors(sources, classes=cohort.classes, task=cohort.task),
+        errors=build_errors(sources, classes=classes, task=task),
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
