@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import cast
 
+from medvision.cli._evaluated_abstention import Table
 from medvision.cli._evaluated_classes import (
     COMPARISON_COLUMNS,
     METRICS_COLUMNS,
-    Table,
     describe_evaluation,
     list_spreads,
     list_tables,
@@ -30,6 +30,7 @@ ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
 _OF_FINDING = (
     *("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
     *("scaling", "calibration_before"),
+    *("abstention", "risk_coverage", "uncertainty"),
 )
 
 

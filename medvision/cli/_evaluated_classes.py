@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import cast
 
+from medvision.cli._evaluated_abstention import Table, list_abstention, say_orders
+from medvision.domain.abstention import AbstentionFigure, RiskPoint
 from medvision.domain.arms import write_seed
 from medvision.domain.calibration import CalibrationBin
 from medvision.domain.decision import DecisionPoint
@@ -16,9 +18,6 @@ from medvision.domain.rescaling import ScalingEffect
 from medvision.domain.spread import SeedSpread
 from medvision.domain.subgroups import SubgroupFigure
 from medvision.io.tables import Cell
-
-Table = tuple[Sequence[Mapping[str, Cell]], tuple[str, ...]]
-"""Rows and columns."""
 
 METRICS_COLUMNS = (
     *("arm", "metric", "value", "low", "high", "n_images", "n_subjects", "n_positive", "method"),
@@ -68,6 +67,7 @@ def list_tables(result: Evaluation) -> dict[str, Table]:
         "subgroups": ([asdict(item) for item in result.subgroups], SUBGROUPS_COLUMNS),
         "tests": ([asdict(item) for item in result.tests], TESTS_COLUMNS),
         "decision": ([asdict(item) for item in result.decision], DECISION_COLUMNS),
+        **list_abstention(result.abstention),
     }
 
 
@@ -177,16 +177,27 @@ def _describe_arm(result: Evaluation, arm: str) -> JsonValue:
     }
 
 
+_Described = (
+    Difference
+    | SubgroupFigure
+    | PairTest
+    | DecisionPoint
+    | ScalingEffect
+    | AbstentionFigure
+    | RiskPoint
+)
+
+
 def _describe_rows(result: Evaluation) -> dict[str, JsonValue]:
     """Return what is one row after another."""
-    held: dict[
-        str, Sequence[Difference | SubgroupFigure | PairTest | DecisionPoint | ScalingEffect]
-    ] = {
+    held: dict[str, Sequence[_Described]] = {
         "comparison": result.differences,
         "subgroups": result.subgroups,
         "tests": result.tests,
         "decision": result.decision,
         "scaling": result.scaling,
+        "abstention": result.abstention.figures,
+        "risk_coverage": result.abstention.curve,
     }
     return {name: [cast(JsonValue, asdict(row)) for row in rows] for name, rows in held.items()}
 
@@ -210,6 +221,7 @@ def build_sentences(result: Evaluation, *, confidence: float) -> list[str]:
         *(say_estimate(item, "AUC", level=level) for item in main),
         *(say_spread(item, "AUC") for item in spreads if item.mean is not None),
         *(say_difference(item, "AUC", level=level) for item in differences),
+        *say_orders(result.abstention.figures, level=level),
     ]
 
 

@@ -42,6 +42,7 @@ _EVALUATE_TABLES = {
         (
             *("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
             *("scaling", "calibration_before"),
+            *("abstention", "risk_coverage", "uncertainty"),
         ),
     ),
     "regression": ("errors",),

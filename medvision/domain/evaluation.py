@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medvision.domain.abstention import Abstention, compute_abstention
 from medvision.domain.arms import ALL_SEEDS, rank_arm
 from medvision.domain.calibration import CalibrationBin, calibrate_arm
 from medvision.domain.decision import DecisionPoint, compute_decision_curves
@@ -85,6 +86,7 @@ class Evaluation:
     scaling: tuple[ScalingEffect, ...]
     calibration_before: Mapping[str, tuple[CalibrationBin, ...]]
     drawn: Drawn
+    abstention: Abstention
 
 
 def evaluate_predictions(
@@ -212,6 +214,7 @@ def evaluate_test(
         ),
         calibration_before=_calibrate(before, settings),
         drawn=resampled.drawn,
+        abstention=compute_abstention(arms, test.thresholds, settings=settings),
     )
 
 
