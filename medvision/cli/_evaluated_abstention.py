@@ -64,5 +64,5 @@ def _say_order(
     return (
         f"{rate.arm}: error rate {rate.value or 0:.3f} at full coverage, area under the "
         f"risk-coverage curve {area.value or 0:.3f}, a gain of {gain.value or 0:+.3f}{ends}: the "
-        f"order by certainty {judge_order(gain)}."
+        f"order by certainty {judge_order(low, high)}."
     )

@@ -15,7 +15,7 @@ _LOSSES: dict[Task, tuple[str, ...]] = {
 }
 
 PERFORMANCE_FIGURES: dict[Task, tuple[str, ...]] = {
-    "classification": ("performance", "roc", "calibration"),
+    "classification": ("performance", "roc", "calibration", "risk_coverage"),
     "multilabel": ("performance", "roc", "findings"),
     "regression": ("performance", "scatter", "bland_altman"),
 }

@@ -143,17 +143,18 @@ def compute_abstention(
     )
 
 
-def judge_order(gain: AbstentionFigure) -> str:
+def judge_order(low: float | None, high: float | None) -> str:
     """Say whether an order is shown to be better than a random one.
 
     Args:
-        gain: Its figure `aurc_gain`.
+        low: Lower end of the interval of its figure `aurc_gain`; None where it has none.
+        high: Upper end.
     """
-    if gain.value is None or gain.low is None or gain.high is None:
+    if low is None or high is None:
         return "cannot be judged"
-    if gain.low > 0:
+    if low > 0:
         return "is better than a random order"
-    if gain.high < 0:
+    if high < 0:
         return "is worse than a random order"
     return "is not shown to be better than a random order"
 

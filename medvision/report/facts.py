@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from medvision.domain.record import JsonValue
+from medvision.report.abstention import AbstentionFacts, build_abstention
 from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
@@ -48,6 +49,7 @@ class Facts:
     tests: tuple[PairTestFacts, ...]
     decision: tuple[DecisionRow, ...]
     scaling: tuple[ScalingRow, ...]
+    abstention: AbstentionFacts
     subgroups: tuple[SubgroupTable, ...]
     spread: SpreadFacts
     prediction: PredictionFacts
@@ -96,6 +98,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         tests=build_tests(sources),
         decision=build_decision(sources),
         scaling=build_scaling(sources),
+        abstention=build_abstention(sources),
         subgroups=build_subgroups(sources),
         spread=spread,
         prediction=prediction,

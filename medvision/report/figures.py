@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
+from medvision.report.figure_abstention import draw_risk_coverage
 from medvision.report.figure_calibration import draw_calibration
 from medvision.report.figure_decision import draw_decision
 from medvision.report.figure_transfer import draw_transfer
@@ -35,9 +36,10 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         facts: Facts of the report.
 
     Returns:
-        Name to picture: `flow`, `performance`, `roc`, `calibration`, `decision`, `findings`,
-        `scatter`, `bland_altman`, `training`, `training-<arm>`, `transfer` and `similarity`, as
-        far as their facts exist. Names that are fixed are files that the workflow publishes.
+        Name to picture: `flow`, `performance`, `roc`, `calibration`, `decision`,
+        `risk_coverage`, `findings`, `scatter`, `bland_altman`, `training`,
+        `training-<arm>`, `transfer` and `similarity`, as far as their facts exist. Names that are
+        fixed are files that the workflow publishes.
     """
     performance = facts.performance
     digits = performance.digits if performance.task == "regression" else 2
@@ -62,6 +64,8 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         figures.append(draw_calibration(performance.arms, event))
     if facts.decision:
         figures.append(draw_decision(facts.decision))
+    if facts.abstention.curves:
+        figures.append(draw_risk_coverage(facts.abstention.curves))
     figures += draw_training(performance.histories)
     figures += draw_transfer(facts.transfer)
     return {figure.name: figure for figure in figures}

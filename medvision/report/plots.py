@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from medvision.domain.record import JsonValue
+from medvision.report.abstention import RiskCurve
 from medvision.report.facts import Facts
+from medvision.report.figure_abstention import find_top
 from medvision.report.performance import ArmFacts, HistoryPoints
 from medvision.report.words import ARMS, name_unscaled, say
 
@@ -23,10 +25,10 @@ def build_plots(facts: Facts) -> dict[str, JsonValue]:
         facts: All facts of the report.
 
     Returns:
-        Name of the figure (`roc`, `calibration`, `training-<arm>`) to its values. Each holds a
-        common axis `x` and one list per series, in which None is a gap. Of many models or epochs
-        a part, so that the page stays small: at most `MAX_MODELS` models of an arm and
-        `MAX_EPOCHS` points of each.
+        Name of the figure (`roc`, `calibration`, `risk_coverage`, `training-<arm>`) to its values.
+        Each holds a common axis `x` and one list per series, in which None is a gap. Of many
+        models or epochs a part, so that the page stays small: at most `MAX_MODELS` models of an
+        arm and `MAX_EPOCHS` points of each.
     """
     arms = facts.performance.arms
     plots: dict[str, JsonValue] = {}
@@ -34,6 +36,8 @@ def build_plots(facts: Facts) -> dict[str, JsonValue]:
         plots["roc"] = _plot_roc(arms)
     if any(arm.calibration for arm in arms):
         plots["calibration"] = _plot_calibration(arms)
+    if facts.abstention.curves:
+        plots["risk_coverage"] = _plot_risks(facts.abstention.curves)
     histories = facts.performance.histories
     for n, name in enumerate(dict.fromkeys(held.arm for held in histories)):
         own = [held for held in histories if held.arm == name]
@@ -115,6 +119,30 @@ def _plot_calibration(arms: Sequence[ArmFacts]) -> JsonValue:
         "y_label": "Observed share",
         "range": [-0.03, 1.03],
         "diagonal": True,
+    }
+
+
+def _plot_risks(curves: Sequence[RiskCurve]) -> JsonValue:
+    """Return each curve, with its interval, on the axis that all have."""
+    series: list[JsonValue] = [
+        {
+            "name": curve.words,
+            "colour": _choose_colour(curve.arm, n),
+            "y": [_round(point.risk) for point in curve.points],
+            "low": [_round_or_none(point.low) for point in curve.points],
+            "high": [_round_or_none(point.high) for point in curve.points],
+            "n": [_round(point.n_kept) for point in curve.points],
+            "level": _round(curve.error_rate),
+        }
+        for n, curve in enumerate(curves)
+    ]
+    return {
+        "x": [point.coverage for point in curves[0].points],
+        "series": series,
+        "x_label": "Share of the images kept",
+        "y_label": "Error rate",
+        "range": [0, 1.01],
+        "heights": [0, _round(find_top(curves))],
     }
 
 

@@ -30,7 +30,9 @@ from medvision.report.words import (
     say_number,
 )
 
-_PERFORMANCE = ("roc", "calibration", "decision", "findings", "scatter", "bland_altman")
+_PERFORMANCE = (
+    *("roc", "calibration", "decision", "risk_coverage", "findings", "scatter", "bland_altman"),
+)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -76,7 +76,7 @@ def test_every_figure_is_written_with_interval_counts_and_method(layout: Layout)
     facts = json.loads(layout.metrics.read_text())
     auc = facts["arms"]["transfer"]["metrics"]["auc"]
     assert f"{auc['value']:.9g}" == next(r["value"] for r in rows if r["metric"] == "auc")
-    assert len(facts["sentences"]) == 5
+    assert len(facts["sentences"]) == 7
     assert facts["sentences"][0].startswith(f"transfer: AUC {auc['value']:.3f} (95% interval")
 
 

@@ -15,7 +15,14 @@ from medvision.config.sections import ReportSection
 from medvision.report.facts import build_facts
 from medvision.report.words import RESEARCH_USE
 
-FIGURES = {"flow.png", "performance.png", "roc.png", "calibration.png", "training.png"}
+FIGURES = {
+    "flow.png",
+    "performance.png",
+    "roc.png",
+    "calibration.png",
+    "training.png",
+    "risk_coverage.png",
+}
 
 
 @pytest.fixture

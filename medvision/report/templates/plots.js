@@ -66,11 +66,14 @@ const makePlot = (figure) => {
     const series = held.series[s - 1];
     series.low?.forEach((low, n) => {
       const style = { colour: readVariable(series.colour), width: 1.2, alpha: 0.5, shift: 2 * (s - 1) * devicePixelRatio };
-      if (low != null) line(u, [held.x[n], low], [held.x[n], series.high[n]], style);
+      if (low != null) line(u, [held.x[n], low], [held.x[n], Math.min(series.high[n], u.scales.y.max)], style);
     });
   };
   const drawDiagonal = (u) => {
     if (held.diagonal) line(u, [0, 0], [1, 1], { colour: readVariable("muted"), width: 1, dash: [3, 3] });
+    for (const { level, colour } of held.series) {
+      if (level != null) line(u, [0, level], [1, level], { colour: readVariable(colour), width: 1, dash: [3, 3] });
+    }
   };
   const measure = () => {
     const width = Math.max(200, Math.min(box.clientWidth || figure.clientWidth, 448));
@@ -87,7 +90,7 @@ const makePlot = (figure) => {
     legend: { show: false },
     padding: [8, 14, 0, 0],
     cursor: { drag: { x: false, y: false, setScale: false }, points: { show: held.series.length <= 4, size: 7 }, dataIdx: (_, s, n) => (s ? nearest(held.series[s - 1].y, n) ?? n : n) },
-    scales: { x: { time: false, ...(held.range ? { range: held.range } : {}) }, y: held.range ? { range: held.range } : { range: [0, 1.05 * held.top || 1] } },
+    scales: { x: { time: false, ...(held.range ? { range: held.range } : {}) }, y: held.range ? { range: held.heights ?? held.range } : { range: [0, 1.05 * held.top || 1] } },
     axes: [axis(held.x_label, 26), axis(held.y_label, 34)],
     series: [{}, ...held.series.map((series) => ({
       stroke: readVariable(series.colour), width: series.dotted ? 1 : 1.6, dash: series.dotted ? [2, 3] : [], alpha: held.range ? 1 : 0.8,

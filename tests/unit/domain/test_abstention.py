@@ -22,6 +22,10 @@ def figures(found, score="margin"):
     return {held.metric: held for held in found.figures if held.score == score}
 
 
+def ends(figure):
+    return figure.low, figure.high
+
+
 def make_both(scores, labels):
     return make_rows(scores, labels) + make_rows(scores, labels, split="validation")
 
@@ -59,7 +63,7 @@ def test_an_order_that_finds_errors_is_called_better_than_chance_and_a_blind_one
     scores, labels, _ = draw_binary(300, seed=1)
     useful = figures(compute(make_both(scores, labels)))["aurc_gain"]
     assert useful.low > 0
-    assert judge_order(useful) == "is better than a random order"
+    assert judge_order(*ends(useful)) == "is better than a random order"
     rng = np.random.default_rng(2)
     # Right and wrong predictions are equally far from the threshold.
     truth = rng.random(300) < 0.5
@@ -68,10 +72,10 @@ def test_an_order_that_finds_errors_is_called_better_than_chance_and_a_blind_one
     words = ["yes" if flag else "no" for flag in truth]
     blind = figures(compute(make_both(odds.tolist(), words)))["aurc_gain"]
     assert blind.low < 0 < blind.high
-    assert judge_order(blind) == "is not shown to be better than a random order"
+    assert judge_order(*ends(blind)) == "is not shown to be better than a random order"
     odds = np.where(is_right, 0.1, 1.0) * odds
     upside_down = figures(compute(make_both(odds.tolist(), words)))["aurc_gain"]
-    assert judge_order(upside_down) == "is worse than a random order"
+    assert judge_order(*ends(upside_down)) == "is worse than a random order"
 
 
 def test_copies_of_subjects_narrow_no_interval():
@@ -93,7 +97,7 @@ def test_without_an_error_nothing_is_claimed():
     assert (held["aurc"].value, held["aurc_gain"].low) == (0, None)
     assert held["error_auc"].value is None
     assert held["error_rate"].high == pytest.approx(0.161, abs=0.001)
-    assert judge_order(held["aurc_gain"]) == "cannot be judged"
+    assert judge_order(*ends(held["aurc_gain"])) == "cannot be judged"
     narrow, wide = found.curve[-1], found.curve[0]
     assert narrow.high < wide.high
     assert "Wilson's, subjects: 1" in wide.method
@@ -103,7 +107,7 @@ def test_constant_predictions_are_all_equally_certain():
     held = figures(compute(make_rows([0.3] * 12, ["yes", "no"] * 6)))
     assert held["aurc"].value == pytest.approx(held["error_rate"].value)
     assert held["error_auc"].value == 0.5
-    assert judge_order(held["aurc_gain"]) == "cannot be judged"
+    assert judge_order(*ends(held["aurc_gain"])) == "cannot be judged"
 
 
 def test_of_several_seeds_each_network_counts_and_the_disagreement_orders():
