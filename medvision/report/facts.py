@@ -29,6 +29,7 @@ from medvision.report.transfer import TransferFacts, build_transfer
 from medvision.report.words import RESEARCH_USE
 
 _FEW_SUBJECTS = 200
+_SAY = (summarise, summarise_briefly)
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     spread, prediction = build_spread(sources, task), build_prediction(sources)
     transfer = build_transfer(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
-    summary = [
-        tell(cohort, performance, spread=spread, explanation=explanation)
-        for tell in (summarise, summarise_briefly)
-    ]
+    summary = [say(cohort, performance, spread=spread, explanation=explanation) for say in _SAY]
     return Facts(
         research_use=RESEARCH_USE,
         title=title,
