@@ -6,7 +6,7 @@ from functools import partial
 from typing import cast
 
 from medvision.cli._evaluated import Evaluated, evaluate_cohort
-from medvision.cli._evaluated_classes import Table
+from medvision.cli._evaluated_abstention import Table
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.external_test import CohortGap, build_gaps, part_rows
 from medvision.domain.labels import Classes

@@ -25,7 +25,7 @@ _METHODS = {
     "aurc": "area under the error rate of the images kept, by the share kept; a random order gives "
     "the error rate of all",
     "aurc_excess": "that area above the least possible one: every wrong image after every right "
-    "one of its fold",
+    "one",
     "aurc_gain": "error rate of all, which a random order gives, minus that area",
     "augrc": "area under the share of all images that are kept and wrong; a random order gives "
     "half the error rate",

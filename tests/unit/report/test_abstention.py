@@ -8,7 +8,7 @@ from predicted import draw_binary, make_rows
 from reports import make_sources
 from target_reports import make_target_sources
 
-from medvision.cli._evaluated import evaluate
+from medvision.cli._evaluated_external import evaluate
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.labels import Classes
 from medvision.report.abstention import build_abstention
