@@ -1,6 +1,7 @@
 """Every figure of one arm on every resample; with several rounds their mean."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -57,6 +58,34 @@ def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
     return _order(means | {"auc_micro": micro}, _MULTICLASS) | _compute_whole(arm, weights) | each
 
 
+def compute_areas(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
+    """Compute the AUC alone, as `compute_statistics` does with all else.
+
+    Args:
+        arm: The arm's test predictions.
+        weights: (R, N) weight of each image in each resample; ones for the data themselves.
+
+    Returns:
+        Name to (R,) values, NaN where undefined: auc; with more than two classes auc_macro and
+        auc_ of each class.
+    """
+    each = {
+        label: _average_rounds(arm, partial(_compute_area, arm, index, weights=weights))
+        for index, label in enumerate(arm.classes)
+        if arm.positive in (None, index)
+    }
+    if arm.positive is not None:
+        return {"auc": each[arm.classes[arm.positive]]}
+    found = {f"auc_{label}": area for label, area in each.items()}
+    return {"auc_macro": _average(found, list_components(arm, "auc_macro"))} | found
+
+
+def _compute_area(arm: ArmTest, index: int, each: Predictions, *, weights: Weights) -> Replicates:
+    """Compute the AUC of one class in one round."""
+    inside = arm.is_class(index)
+    return compute_auc(each.scores[:, index], inside, folds=each.folds, weights=weights)
+
+
 _BINARY = (
     *("auc", "average_precision", "balanced_accuracy", "sensitivity", "specificity"),
     *("ppv", "npv", "f1"),
@@ -81,10 +110,7 @@ def _compute_class(arm: ArmTest, index: int, *, weights: Weights) -> dict[str, R
     ]
     f1 = [compute_f1(each == index, inside, weights=weights) for each in arm.predicted]
     return {
-        "auc": _average_rounds(
-            arm,
-            lambda r: compute_auc(r.scores[:, index], inside, folds=r.folds, weights=weights),
-        ),
+        "auc": _average_rounds(arm, partial(_compute_area, arm, index, weights=weights)),
         "average_precision": _average_rounds(
             arm,
             lambda r: compute_average_precision(

@@ -1,0 +1,222 @@
+"""How well each probe tells the label of held-out images, beside the network; what that says."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+
+from medvision.domain.bootstrap import Weights
+from medvision.domain.draws import Drawn, Draws, draw_statistics
+from medvision.domain.estimate import (
+    Difference,
+    Estimate,
+    Resampled,
+    build_differences,
+    build_estimates,
+)
+from medvision.domain.figures import compute_areas
+from medvision.domain.metrics import Replicates
+from medvision.domain.multiplicity import adjust_holm
+from medvision.domain.prediction import check_same_images, number_clusters
+from medvision.domain.regression import METHODS, ValuePredictions, compute_value_statistics
+from medvision.domain.resampled import Counts, Joined, list_differences, list_estimates
+from medvision.domain.settings import Settings
+from medvision.domain.statistic import ArmTest
+
+Verdict = Literal["found", "hint", "none", "undefined"]
+"""found: above chance, also after correction for the number of looks; hint: the interval alone lies
+above chance; none: it does not; undefined: there is no figure."""
+
+NETWORK = "network"
+"""Name of the study's own network among what is judged."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one probe is worth on one target.
+
+    Args:
+        probe: Its name.
+        target: The finding; empty where there is one question only.
+        figure: Its AUC (macro for more than two classes) or R2 on held-out images.
+        gain: The network's figure minus the probe's, on the same subjects; None without a network.
+        p: One-sided, that it tells nothing.
+        p_holm: The same corrected for all probes and targets.
+        verdict: What that says.
+    """
+
+    probe: str
+    target: str
+    figure: Estimate
+    gain: Difference | None
+    p: float | None
+    p_holm: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Question:
+    """One target with the figures of all who were asked, on the same images and resamples.
+
+    Args:
+        target: The finding; empty where there is one question only.
+        metric: Name of the figure: auc, auc_macro or r2.
+        chance: Its value where nothing is told.
+        estimates: Each one's figure.
+        gains: Each probe's name to the network's figure minus its own.
+        draws: Each one's resamples.
+    """
+
+    target: str
+    metric: str
+    chance: float
+    estimates: Mapping[str, Estimate]
+    gains: Mapping[str, Difference]
+    draws: Mapping[str, Draws]
+
+
+def ask_classes(
+    network: ArmTest, probes: Mapping[str, ArmTest], *, target: str, settings: Settings
+) -> Question:
+    """Compute the AUC of the network and of each probe.
+
+    Args:
+        network: Its test predictions.
+        probes: Each probe's answers about the same images.
+        target: The finding; empty where there is one question only.
+        settings: Settings of the statistics.
+
+    Raises:
+        DataError: They are not of the same images.
+    """
+    arms = {NETWORK: network, **probes}
+    check_same_images([arm.rounds[0] for arm in arms.values()])
+    drawn = draw_statistics(
+        {name: partial(compute_areas, arm) for name, arm in arms.items()},
+        network.clusters,
+        folds=network.folds,
+        labels=network.labels,
+        settings=settings,
+    )
+    held, metric = Resampled(arms, drawn), "auc" if network.positive is not None else "auc_macro"
+    return _gather(target, metric, drawn, of=(build_estimates(held), build_differences(held)))
+
+
+def ask_values(
+    network: Sequence[ValuePredictions],
+    probes: Mapping[str, Sequence[ValuePredictions]],
+    *,
+    groups: Mapping[str, str],
+    settings: Settings,
+) -> Question:
+    """Compute R2 of the network and of each probe.
+
+    Args:
+        network: Its test predictions, round by round.
+        probes: Each probe's answers about the same images.
+        groups: image_id to the group of subjects that is resampled as one.
+        settings: Settings of the statistics.
+
+    Raises:
+        DataError: They are not of the same images.
+    """
+    arms, first = {NETWORK: network, **probes}, network[0]
+    check_same_images([rounds[0] for rounds in arms.values()])
+    clusters = number_clusters(first.image_ids, first.subjects, groups=groups)
+    drawn = draw_statistics(
+        {name: partial(_compute_r2, rounds) for name, rounds in arms.items()},
+        clusters,
+        folds=first.folds,
+        labels=np.zeros(len(clusters), dtype=np.intp),
+        settings=settings,
+    )
+    counts = Counts(len(clusters), len(set(first.subjects)), len(np.unique(clusters)))
+    joined = Joined(drawn, counts, {"r2": METHODS["r2"]}, {"r2": "all true values are equal"})
+    return _gather("", "r2", drawn, of=(list_estimates(joined), list_differences(joined)))
+
+
+def judge_probes(questions: Sequence[Question], *, confidence: float) -> list[Judgement]:
+    """Say of each probe and target whether the label shows in it, corrected for their number.
+
+    Args:
+        questions: All targets.
+        confidence: Level of the intervals.
+
+    Source:
+        Wald test of the figure with the bootstrap's standard error, one-sided; Holm 1979,
+        Scandinavian Journal of Statistics 6:65-70, over all probes and targets.
+    """
+    pairs = [(asked, name) for asked in questions for name in asked.draws if name != NETWORK]
+    levels = [_compute_p(asked.draws[name], asked.chance) for asked, name in pairs]
+    adjusted = iter(adjust_holm([p for p in levels if p is not None]))
+    judged = []
+    for (asked, name), p in zip(pairs, levels, strict=True):
+        p_holm = None if p is None else next(adjusted)
+        figure = asked.estimates[name]
+        judged.append(
+            Judgement(
+                probe=name,
+                target=asked.target,
+                figure=figure,
+                gain=asked.gains.get(name),
+                p=p,
+                p_holm=p_holm,
+                verdict=_decide(figure, asked.chance, p_holm=p_holm, confidence=confidence),
+            )
+        )
+    return judged
+
+
+def _decide(figure: Estimate, chance: float, *, p_holm: float | None, confidence: float) -> Verdict:
+    """Tell what a figure says."""
+    if figure.value is None:
+        return "undefined"
+    if figure.low is None or figure.low <= chance:
+        return "none"
+    return "found" if p_holm is not None and p_holm < 1 - confidence else "hint"
+
+
+def _compute_p(draws: Draws, chance: float) -> float | None:
+    """Return the one-sided p-value of a figure at chance; None where there is no figure."""
+    if math.isnan(draws.value):
+        return None
+    deviation = float(draws.held.std()) if len(draws.held) else 0.0
+    if deviation <= 0:
+        return float(draws.value <= chance)
+    return 1 - NormalDist().cdf((draws.value - chance) / deviation)
+
+
+def _compute_r2(rounds: Sequence[ValuePredictions], weights: Weights) -> dict[str, Replicates]:
+    """Compute the mean of R2 over the rounds."""
+    found = [
+        compute_value_statistics(each.true, each.predicted, weights=weights)["r2"]
+        for each in rounds
+    ]
+    return {"r2": np.mean(found, axis=0)}
+
+
+def _gather(
+    target: str,
+    metric: str,
+    drawn: Drawn,
+    *,
+    of: tuple[Sequence[Estimate], Sequence[Difference]],
+) -> Question:
+    """Keep the main figure of each."""
+    estimates, differences = of
+    return Question(
+        target=target,
+        metric=metric,
+        chance=0.0 if metric == "r2" else 0.5,
+        estimates={item.arm: item for item in estimates if item.metric == metric},
+        gains={
+            item.arm_b: item
+            for item in differences
+            if item.metric == metric and item.arm_a == NETWORK
+        },
+        draws={name: held[metric] for name, held in drawn.arms.items()},
+    )
