@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS = (
-    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune"),
-    *("train", "predict", "evaluate", "explain", "scorecard", "compare", "report", "audit"),
+    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune", "train"),
+    *("predict", "evaluate", "explain", "scorecard", "compare", "shortcuts", "report", "audit"),
 )
 
 

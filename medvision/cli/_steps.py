@@ -21,6 +21,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     skipped |= {"pull"} if study.pacs.protocol == "none" else set()
     skipped |= set() if study.needs_pretraining else {"pretrain"}
     skipped |= set() if study.scorecard.sources else {"compare"}
+    skipped |= set() if study.shortcuts.is_asked else {"shortcuts"}
     folds = range(_count_folds(study, layout))
     many = {
         "tune": list_searches(study, layout),

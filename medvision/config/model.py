@@ -32,6 +32,7 @@ from medvision.config.sections import (
     Section,
     TrainSection,
 )
+from medvision.config.shortcuts import ShortcutsSection
 from medvision.config.task import check_task
 from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
 from medvision.domain.record import JsonValue
@@ -55,6 +56,7 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "explain": ("explain", "compute"),
     "scorecard": ("model", "augment", "train", "scorecard", "compute"),
     "compare": ("scorecard", "evaluate"),
+    "shortcuts": ("shortcuts", "evaluate"),
     "report": ("report",),
     "audit": ("audit",),
 }
@@ -81,6 +83,7 @@ class Study(Section):
     evaluate: EvaluateSection = EvaluateSection()
     explain: ExplainSection = ExplainSection()
     scorecard: ScorecardSection = ScorecardSection()
+    shortcuts: ShortcutsSection = ShortcutsSection()
     report: ReportSection = ReportSection()
     audit: AuditSection = AuditSection()
     compute: ComputeSection = ComputeSection()
