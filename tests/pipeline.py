@@ -59,6 +59,7 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     for start, fold in itertools.product(study.scorecard.arms, folds):
         lines.append(["scorecard", "--arm", start.name, "--fold", str(fold)])
     lines += [["compare"]] if study.scorecard.sources else []
+    lines += [["shortcuts"]] if study.shortcuts.is_asked else []
     lines += [["report"], ["audit", "seal"]]
     names = [line[0] for line in lines]
     start = len(names) - names[::-1].index(after) if after else 0

@@ -48,6 +48,7 @@ TAKERS = {
     "evaluate": ("medvision.domain.settings:Settings",),
     "explain": ("medvision.explain.study:explain_predictions",),
     "scorecard": ("medvision.domain.subsets:choose_subsets",),
+    "shortcuts": (),
     "report": ("medvision.report.facts:build_facts",),
     "audit": ("medvision.audit.seal:seal_bundle",),
 }
@@ -62,6 +63,7 @@ BY_THE_COMMAND = {
     "train": {"mlflow", "seeds", "compare_scratch"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {"ensemble", "temperature"},
+    "shortcuts": {"probes", "columns", "border"},
 }
 
 

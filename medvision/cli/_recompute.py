@@ -9,6 +9,7 @@ from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._evaluated_external import evaluate
 from medvision.cli._recompute_predictions import find_prediction_faults
+from medvision.cli._shortcut_judged import compute_facts as judge_shortcuts
 from medvision.cli.compare import compute_facts
 from medvision.config.evaluate import EvaluateSection
 from medvision.config.scorecard import ScorecardSection
@@ -19,6 +20,7 @@ from medvision.runtime.files import read_json
 
 METRICS = "evaluate/metrics.json"
 SCORECARD = "compare/scorecard.json"
+SHORTCUTS = "shortcuts/shortcuts.json"
 RELATIVE_TOLERANCE = 1e-6
 """Sums in another order, on another machine, differ by far less; an edited figure by more."""
 
@@ -53,7 +55,8 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
         temperatures=read_table(locate("predict/temperatures.tsv")),
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
-    return findings + find_prediction_faults(locate) + _find_scorecard_faults(locate)
+    findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
+    return findings + _find_shortcut_faults(locate)
 
 
 def _find_scorecard_faults(locate: Locate) -> list[Finding]:
@@ -78,6 +81,18 @@ def _find_scorecard_faults(locate: Locate) -> list[Finding]:
     )
     found = compare_values("", wanted=wanted, held=read_json(locate(SCORECARD)))
     return [replace(finding, where=SCORECARD) for finding in found]
+
+
+def _find_shortcut_faults(locate: Locate) -> list[Finding]:
+    """Judge the probes of the shortcut audit again, where the study has one."""
+    try:
+        record = cast(Table, read_json(locate("shortcuts/record.json")))
+    except MedvisionError:
+        return []
+    settings = EvaluateSection.model_validate(cast(Table, record["parameters"])["evaluate"])
+    wanted, _ = judge_shortcuts(locate, section=settings)
+    found = compare_values("", wanted=wanted, held=read_json(locate(SHORTCUTS)))
+    return [replace(finding, where=SHORTCUTS) for finding in found]
 
 
 def compare_values(place: str, *, wanted: JsonValue, held: JsonValue) -> list[Finding]:

@@ -70,6 +70,8 @@ def config_of(step):
     if step in ("scorecard", "compare"):
         # The study's own search, trainings and what follows are not what it stands on.
         earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]
+    if step == "shortcuts":
+        earlier = [*STEPS[: STEPS.index("evaluate")], step]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     return json.dumps(part, sort_keys=True, default=str)
@@ -151,6 +153,12 @@ def comparison():
     """The scorecard, where the configuration asks for one."""
     names = ("scorecard.json", "record.json") if STARTS else ()
     return [layout.step("compare") / name for name in names]
+
+
+def shortcut_audit():
+    """The shortcut audit, where the configuration asks for one."""
+    names = ("shortcuts.json", "record.json") if study.shortcuts.is_asked else ()
+    return [layout.step("shortcuts") / name for name in names]
 
 
 def labels_file():

@@ -4,6 +4,7 @@ rule report:
         layout.record("evaluate"),
         layout.record("explain"),
         comparison(),
+        shortcut_audit(),
     output:
         html=report(
             layout.report_html,

@@ -1,0 +1,32 @@
+rule shortcuts:
+    input:
+        layout.predictions,
+        layout.array_meta,
+        [layout.record(name) for name in ("ingest", "cohort", "preprocess", "predict")],
+    output:
+        facts=layout.step("shortcuts") / "shortcuts.json",
+        table=report(
+            layout.table("shortcuts", "probes"),
+            caption="../report/shortcuts.rst",
+            category="Shortcuts",
+        ),
+        shown=layout.table("shortcuts", "shown"),
+        answers=layout.table("shortcuts", "answers"),
+        record=layout.record("shortcuts"),
+    log:
+        log_of("shortcuts"),
+    benchmark:
+        benchmark_of("shortcuts")
+    conda:
+        "../envs/medvision.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        config=config_of("shortcuts"),
+        version=__version__,
+    message:
+        "Asking whether the label shows in headers, background or border alone."
+    shell:
+        "medvision shortcuts --config {params.config:q} > {log} 2>&1"
