@@ -117,7 +117,8 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
         *list_scorecards(study, layout),
         *(("compare",) if study.scorecard.sources else ()),
     )
-    asked = (*_OPTIONAL, *trained, *scorecard)
+    shortcuts = ("shortcuts",) if study.shortcuts.is_asked else ()
+    asked = (*_OPTIONAL, *trained, *scorecard, *shortcuts)
     done = [name for name in asked if layout.record(name).is_file()]
     for name in set(asked) - set(done):
         _log.warning("report: step %s was not run, so its part is left out.", name)
@@ -180,6 +181,7 @@ def _read_documents(step: Step, done: tuple[str, ...]) -> dict[str, dict[str, Js
     paths = {"cohort_summary": ("cohort", layout.cohort_summary)}
     paths["explain_summary"] = ("explain", layout.explain_summary)
     paths["array_meta"] = ("preprocess", layout.array_meta)
+    paths["shortcuts"] = ("shortcuts", layout.step("shortcuts") / "shortcuts.json")
     paths["scorecard"] = ("compare", layout.step("compare") / "scorecard.json")
     return {
         name: cast(dict[str, JsonValue], read_json(step.read(path)))

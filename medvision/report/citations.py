@@ -2,6 +2,7 @@
 
 from medvision.report import predicting
 from medvision.report.pretraining import CITATIONS
+from medvision.report.shortcuts import CITATIONS as SHORTCUT_CITATIONS
 from medvision.report.transfer import CITATIONS as TRANSFER_CITATIONS
 
 METHODS_CITATIONS = {
@@ -54,6 +55,7 @@ METHODS_CITATIONS = {
     **CITATIONS,
     **predicting.CITATIONS,
     **TRANSFER_CITATIONS,
+    **SHORTCUT_CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
     "black-box models. BMVC 2018. arXiv:1806.07421.",
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "

@@ -102,6 +102,7 @@ EVIDENCE: dict[str, Evidence] = {
         "Checks of explanations",
         lambda facts: bool(facts.explanation.cases and facts.explanation.matrix),
     ),
+    "shortcuts": Evidence("shortcuts", "Shortcuts", lambda facts: bool(facts.shortcuts.rows)),
     "errors": Evidence("errors", "Errors", lambda facts: facts.errors.n_wrong > 0),
     "wrong_cases": Evidence(
         "cases",

@@ -21,6 +21,7 @@ from medvision.report.provenance import ProvenanceFacts, build_provenance
 from medvision.report.quality import QualityFacts, build_quality
 from medvision.report.rescaling import ScalingRow, build_scaling
 from medvision.report.searching import SearchFacts, build_searches
+from medvision.report.shortcuts import ShortcutFacts, build_shortcuts
 from medvision.report.sources import Sources
 from medvision.report.spread import SpreadFacts, build_spread
 from medvision.report.subgroups import SubgroupTable, build_subgroups
@@ -55,6 +56,7 @@ class Facts:
     spread: SpreadFacts
     prediction: PredictionFacts
     transfer: TransferFacts
+    shortcuts: ShortcutFacts
     errors: ErrorFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
@@ -78,7 +80,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     performance = build_performance(sources, classes=classes, task=task, value=cohort.value)
     explanation = build_explanation(sources, confidence=performance.confidence, task=task)
     spread, prediction = build_spread(sources, task), build_prediction(sources)
-    transfer = build_transfer(sources)
+    transfer, shortcuts = build_transfer(sources), build_shortcuts(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
     summary = [say(cohort, performance, spread=spread, explanation=explanation) for say in _SAY]
     return Facts(
@@ -87,8 +89,8 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         author=author,
         version=sources.version,
         is_phantom=is_phantom,
-        summary=(*summary[0], *transfer.headline),
-        summary_lines=(*summary[1], *transfer.headline),
+        summary=summary[0] + transfer.headline + shortcuts.headline,
+        summary_lines=summary[1] + transfer.headline + shortcuts.headline,
         cohort=cohort,
         quality=build_quality(sources),
         searches=build_searches(sources),
@@ -101,6 +103,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         spread=spread,
         prediction=prediction,
         transfer=transfer,
+        shortcuts=shortcuts,
         errors=build_errors(sources, classes=classes, task=task),
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
@@ -108,7 +111,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         limits=(
             *_list_limits(cohort, performance, is_phantom=is_phantom),
             *list_prediction_limits(prediction, is_explained=bool(explanation.cases)),
-            *(explanation.limits + transfer.sentences[-1:]),
+            *(explanation.limits + transfer.sentences[-1:] + shortcuts.warnings),
         ),
     )
 

@@ -9,6 +9,7 @@ from medvision.report.citations import METHODS_CITATIONS
 from medvision.report.pretraining import describe_pretraining
 from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
+from medvision.report.shortcuts import describe_shortcuts
 from medvision.report.sources import Sources
 from medvision.report.storage import describe_storage
 from medvision.report.training import write_training
@@ -55,6 +56,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Prediction", "predict", predicting.write_prediction),
         ("Statistics", "evaluate", _write_statistics),
         ("Transfer", "evaluate", describe_transfer),
+        ("Shortcuts", "evaluate", describe_shortcuts),
         ("Explanations", "explain", _write_explanations),
     )
     paragraphs = tuple(

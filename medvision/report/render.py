@@ -124,6 +124,7 @@ def _list_contents(facts: Facts, *, has_checklists: bool) -> list[tuple[str, str
         "training": ("Training", bool(facts.performance.histories)),
         "performance": ("Performance", bool(facts.performance.metrics)),
         "transfer": ("Transfer", bool(facts.transfer.rows)),
+        "shortcuts": ("Shortcuts", bool(facts.shortcuts.rows)),
         "errors": ("Errors", facts.errors.n_images > 0),
         "explanations": ("Explanations", bool(facts.explanation.cases)),
         "methods": ("Methods", bool(facts.methods.paragraphs)),

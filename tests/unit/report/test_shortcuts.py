@@ -1,0 +1,112 @@
+"""The report warns of what the label can be predicted from, and says nothing where none looked."""
+
+from dataclasses import replace
+
+import pytest
+from reports import make_sources
+
+from medvision.report.checklist import fill_checklists
+from medvision.report.facts import build_facts
+from medvision.report.page import build_report
+
+ROW = {
+    "target": None,
+    "shown": "Manufacturer",
+    "metric": "auc",
+    "value": 0.83,
+    "low": 0.7,
+    "high": 0.9,
+    "n_images": 36,
+    "n_subjects": 36,
+    "network": 0.91,
+    "gain": 0.08,
+    "gain_low": 0.01,
+    "gain_high": 0.15,
+    "p": 0.001,
+    "p_holm": 0.003,
+    "method": "",
+}
+FOUND = {**ROW, "probe": "border", "verdict": "found", "words": "The border <b>tells</b>."}
+NONE = {**ROW, "probe": "scanner", "value": 0.5, "verdict": "none", "words": "No sign."}
+EMPTY = dict.fromkeys(ROW)
+CONSTANT = {**EMPTY, "probe": "size", "shown": "", "verdict": "constant", "words": "One value."}
+SITE = {**ROW, "probe": "column site", "verdict": "hint", "words": "A hint."}
+
+
+def facts_of(*rows):
+    sources = make_sources(explained=0)
+    warnings = [row["words"] for row in rows if row["verdict"] == "found"]
+    held = {
+        "probes": list(rows),
+        "warnings": warnings,
+        "limits": "No proof.",
+        "n_looks": 3,
+        "confidence": 0.95,
+    }
+    documents = {**sources.documents, **({"shortcuts": held} if rows else {})}
+    return build_facts(replace(sources, documents=documents), title="t", author=None)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return build_report(facts_of(FOUND, NONE, CONSTANT, SITE), views={})
+
+
+def test_without_an_audit_nothing_is_said_of_one() -> None:
+    facts = facts_of()
+    assert 'id="shortcuts"' not in build_report(facts, views={}).html
+    assert "Shortcuts" not in dict(facts.methods.paragraphs)
+    assert len(facts.summary_lines) == 3
+
+
+def test_only_a_warning_is_a_line_of_the_summary_and_a_limit(page) -> None:
+    facts = facts_of(FOUND, NONE)
+    assert facts.summary_lines[3] == "Shortcuts: The border <b>tells</b>."
+    assert "The border <b>tells</b>." in facts.limits
+    assert len(facts_of(NONE, CONSTANT).summary_lines) == 3
+    assert "1 warning: the label shows where it should not." in page.html
+    assert "No warning: from none" in build_report(facts_of(NONE), views={}).html
+
+
+def test_many_warnings_are_counted_in_the_summary() -> None:
+    line = facts_of(FOUND, FOUND, FOUND, FOUND).summary_lines[3]
+    assert line.endswith("The border <b>tells</b>. 2 more warnings: see Shortcuts.")
+
+
+def test_each_probe_has_its_row_with_figure_network_and_verdict(page) -> None:
+    for text in (
+        '<th scope="row">Border of the picture</th>',
+        "<strong>0.830</strong>",
+        "0.700 to 0.900",
+        "+0.010 to +0.150",
+        "One value: nothing to learn",
+        '<th scope="row">Column site</th>',
+        "The border &lt;b&gt;tells&lt;/b&gt;.",
+    ):
+        assert text in page.html, text
+    assert "Finding</th>" not in page.html.partition('id="shortcuts"')[2].partition("</table>")[0]
+
+
+def test_findings_are_named_where_there_are_several() -> None:
+    html = build_report(facts_of({**FOUND, "target": "Effusion"}), views={}).html
+    assert "<td>Effusion</td>" in html
+
+
+def test_the_methods_name_what_was_asked_and_cite_it() -> None:
+    text = dict(facts_of(FOUND, NONE, CONSTANT).methods.paragraphs)["Shortcuts"]
+    assert "(border of the picture, scanner)" in text
+    assert "size" not in text
+    assert any("Shortcut learning" in held for held in facts_of(FOUND).methods.citations)
+
+
+def test_the_checklists_point_at_it_only_where_it_is() -> None:
+    def list_places(facts):
+        return [
+            (held.name, item.item)
+            for held in fill_checklists(facts)
+            for item in held.items
+            if any(place.anchor == "shortcuts" for place in item.places)
+        ]
+
+    assert len(list_places(facts_of(NONE))) == 3
+    assert list_places(facts_of()) == []
