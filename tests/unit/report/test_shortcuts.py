@@ -102,7 +102,7 @@ def test_the_methods_name_what_was_asked_and_cite_it() -> None:
 def test_the_checklists_point_at_it_only_where_it_is() -> None:
     def list_places(facts):
         return [
-            (held.name, item.item)
+            (held.key, item.item)
             for held in fill_checklists(facts)
             for item in held.items
             if any(place.anchor == "shortcuts" for place in item.places)
