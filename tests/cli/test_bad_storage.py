@@ -101,7 +101,7 @@ def call_with_limit(arguments: list[str], *, n_bytes: int) -> tuple[int, str]:
 
 STAGES = (
     *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train"),
-    *("predict", "evaluate", "explain", "report", "audit"),
+    *("predict", "evaluate", "explain", "shortcuts", "report", "audit"),
 )
 
 
