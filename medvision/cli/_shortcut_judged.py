@@ -9,9 +9,8 @@ from medvision.cli._cohort_summary import read_classes
 from medvision.cli._shortcut_text import say_limits, say_not_asked, say_probe
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.evaluation import build_test
-from medvision.domain.findings import parse_findings
-from medvision.domain.labels import Classes
-from medvision.domain.multilabel import build_finding_test
+from medvision.domain.labels import EXTERNAL, Classes
+from medvision.domain.multilabel import build_finding_tests
 from medvision.domain.operating import choose_rule
 from medvision.domain.record import JsonValue
 from medvision.domain.regression import build_value_arms
@@ -82,8 +81,9 @@ def compute_facts(
     groups = {row["image_id"]: row["group"] for row in read_table(read("cohort/cohort.tsv"))}
     shown = {row["probe"]: row for row in read_table(read("shortcuts/shown.tsv"))}
     answers = _read_answers(read("shortcuts/answers.tsv"), classes)
+    predictions = read_table(read("predict/predictions.tsv"))
     questions = _ask(
-        read_table(read("predict/predictions.tsv")),
+        [row for row in predictions if row["split"] != EXTERNAL],
         answers,
         groups=groups,
         classes=classes,
@@ -143,10 +143,9 @@ def _ask_findings(
     settings: Settings,
 ) -> list[Question]:
     """Put one question per finding, on the images of which it is known."""
-    truth = parse_findings([row["label"] for row in predictions], classes.names)
-    rule, questions = choose_rule(settings), []
-    for index, name in enumerate(classes.names):
-        test = build_finding_test(predictions, groups, name=name, truth=truth[:, index], rule=rule)
+    tests = build_finding_tests(predictions, groups, classes=classes, rule=choose_rule(settings))
+    questions = []
+    for name, test in tests.items():
         arms = {
             probe: build_finding_arm(held, groups, classes=classes, name=name)
             for probe, held in answers.items()

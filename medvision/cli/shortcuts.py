@@ -1,6 +1,7 @@
 """`medvision shortcuts`: can the label be predicted from what should not tell it?"""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from medvision.cli._cohort_summary import read_classes
@@ -14,6 +15,7 @@ from medvision.cli._shortcut_judged import (
 )
 from medvision.cli._shortcut_views import SHOWN_COLUMNS, View, build_views
 from medvision.config.model import Study
+from medvision.domain.labels import EXTERNAL
 from medvision.domain.shortcut.answers import ask_probe
 from medvision.errors import ConfigError
 from medvision.io.tables import write_table
@@ -42,7 +44,9 @@ def command(study: Study, layout: Layout) -> None:
     ) as step:
         step.seed = study.evaluate.seed
         data = read_learning_data(step)
-        used = {item.image_id for item in data.assignments}
+        # An external cohort has no part in what is asked of the study's own folds.
+        own = tuple(item for item in data.assignments if item.split != EXTERNAL)
+        data, used = replace(data, assignments=own), {item.image_id for item in own}
         image_ids = [name for name in data.store.image_ids if name in used]
         views = build_views(step, image_ids)
         _ask(step, views, data=data, image_ids=image_ids)

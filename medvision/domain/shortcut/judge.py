@@ -22,10 +22,11 @@ from medvision.domain.figures import compute_areas
 from medvision.domain.metrics import Replicates
 from medvision.domain.multiplicity import adjust_holm
 from medvision.domain.prediction import check_same_images, number_clusters
-from medvision.domain.regression import METHODS, ValuePredictions, compute_value_statistics
+from medvision.domain.regression import ValuePredictions
 from medvision.domain.resampled import Counts, Joined, list_differences, list_estimates
 from medvision.domain.settings import Settings
 from medvision.domain.statistic import ArmTest
+from medvision.domain.value_statistics import METHODS, compute_value_statistics
 
 Verdict = Literal["found", "hint", "none", "undefined"]
 """found: above chance, also after correction for the number of looks; hint: the interval alone lies
