@@ -95,3 +95,26 @@ def open_browser(executable: str, profile: Path) -> Iterator[Page]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+def point_at(page: Page, figure: str, x: float, y: float) -> str:
+    """Move the pointer to a place of a plot, in shares from below left; return what is read."""
+    box = page.evaluate(
+        f"""(() => {{
+          const box = document.querySelector({figure!r});
+          box.scrollIntoView({{ block: "center", behavior: "instant" }});
+          const r = box.querySelector(".u-over").getBoundingClientRect();
+          return [r.left, r.top, r.width, r.height];
+        }})()"""
+    )
+    left, top = box[0] + x * box[2], box[1] + (1 - y) * box[3]
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=left, y=top)
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)))")
+    return page.evaluate(f"document.querySelector({figure!r} + ' .readout').textContent")
+
+
+def press(page: Page, key: str) -> str:
+    """Press a key; return what the plot that has the focus reads out."""
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+    return page.evaluate("document.activeElement.parentElement.querySelector('output').textContent")

@@ -16,7 +16,7 @@ _LOSSES: dict[Task, tuple[str, ...]] = {
 
 PERFORMANCE_FIGURES: dict[Task, tuple[str, ...]] = {
     "classification": ("performance", "roc", "calibration", "risk_coverage"),
-    "multilabel": ("performance", "roc", "findings"),
+    "multilabel": ("performance", "roc", "calibration", "findings"),
     "regression": ("performance", "scatter", "bland_altman"),
 }
 """Figures of the report that the workflow publishes."""

@@ -207,7 +207,7 @@ def _judge(item: Difference) -> str:
     if item.low is None or item.high is None or item.difference is None:
         return "Cannot be judged"
     if item.low <= 0 <= item.high:
-        return "Includes zero"
+        return "No difference shown"
     better = item.difference * find_direction(item.metric)
     return "The two differ" if better == 0 else "A did better" if better > 0 else "B did better"
 
@@ -247,7 +247,7 @@ def _say_row(row: FigureRow, *, digits: int) -> str:
         return f"{head}; no interval could be computed, so it cannot be judged."
     low, high = (say_number(end, digits=digits, signed=True) for end in (row.low, row.high))
     ends = {
-        "Includes zero": "includes zero: no difference was shown",
+        "No difference shown": "includes zero: no difference was shown",
         "A did better": "excludes zero: A did better",
         "B did better": "excludes zero: B did better",
     }

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from medvision.report.canvas import Picture, draw_picture
-from medvision.report.performance import ArmFacts, CalibrationBin
+from medvision.report.performance import ArmFacts
+from medvision.report.reliability import CalibrationBin
 from medvision.report.theme import MUTED, choose_colour
 from medvision.report.words import RESEARCH_USE, name_unscaled
 

@@ -17,6 +17,7 @@ from medvision.report.metric import Metric
 from medvision.report.performance import ArmFacts, HistoryPoints
 from medvision.report.target_figures import (
     draw_agreement,
+    draw_finding_calibration,
     draw_finding_curves,
     draw_findings,
     draw_scatter,
@@ -49,6 +50,7 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     ]
     if performance.findings:
         figures.append(draw_finding_curves(performance.findings))
+        figures.append(draw_finding_calibration(performance.findings))
         figures.append(draw_findings(performance.findings))
     if performance.values:
         name = str(facts.cohort.value)

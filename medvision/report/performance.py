@@ -11,6 +11,7 @@ from medvision.report.metric import (
     has_unit,
     name_interval,
 )
+from medvision.report.reliability import CalibrationBin, build_bins
 from medvision.report.rescaling import list_scaled
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import (
@@ -23,6 +24,15 @@ from medvision.report.targets import (
 )
 from medvision.report.words import ARMS, say, say_metric, say_number
 
+Interval = tuple[float | None, float | None, float | None]
+"""A difference, and the ends of its interval."""
+
+_SHORT = {
+    "transfer": "with transfer",
+    "scratch": "from scratch",
+    "transfer-ensemble": "as an ensemble",
+    "scratch-ensemble": "as an ensemble",
+}
 _MAIN_METRICS = ("auc", "auc_macro", "balanced_accuracy")
 
 
@@ -47,17 +57,6 @@ class Comparison:
     def has_unit(self) -> bool:
         """Whether the figure is in the unit of a predicted value."""
         return has_unit(self.metric)
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """One bin of the reliability curve."""
-
-    predicted: float
-    observed: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -201,16 +200,28 @@ def _build_comparison(row: Row, task: str) -> Comparison:
             arm_b=row["arm_b"],
             interval=(difference, low, high),
         ),
-        verdict_short=_judge_briefly(low, high),
+        verdict_short=_judge_briefly(
+            row["metric"],
+            arm_a=row["arm_a"],
+            arm_b=row["arm_b"],
+            interval=(difference, low, high),
+        ),
         is_ensemble=is_ensemble(row["arm_a"]),
     )
 
 
-def _judge_briefly(low: float | None, high: float | None) -> str:
+def _judge_briefly(metric: str, *, arm_a: str, arm_b: str, interval: Interval) -> str:
     """Say in a few words what an interval of a difference shows."""
-    if low is None or high is None:
+    difference, low, high = interval
+    if difference is None or low is None or high is None:
         return "Cannot be judged"
-    return "Includes zero" if low <= 0 <= high else "Excludes zero"
+    if low <= 0 <= high:
+        return "No difference shown"
+    better = difference * find_direction(metric)
+    if better == 0:
+        return "The two differ"
+    winner = arm_a if better > 0 else arm_b
+    return f"Better {_SHORT.get(winner, f'with {say(winner, ARMS).lower()}')}"
 
 
 def _judge(
@@ -218,7 +229,7 @@ def _judge(
     *,
     arm_a: str,
     arm_b: str,
-    interval: tuple[float | None, float | None, float | None],
+    interval: Interval,
 ) -> str:
     """Say what an interval of a difference does and does not show."""
     difference, low, high = interval
@@ -256,25 +267,13 @@ def _build_arm(sources: Sources, arm: str, *, classes: Sequence[str]) -> ArmFact
         arm=arm,
         words=say(arm, ARMS),
         roc=thin(points),
-        calibration=tuple(_build_bins(own["calibration"])),
-        calibration_before=tuple(_build_bins(before)),
+        calibration=tuple(build_bins(own["calibration"])),
+        calibration_before=tuple(build_bins(before)),
         confusion=tuple(tuple(cells.get((a, b), 0) for b in classes) for a in classes)
         if cells
         else (),
         thresholds=tuple(value for value in thresholds if value is not None),
     )
-
-
-def _build_bins(rows: Sequence[Row]) -> list[CalibrationBin]:
-    """Return the reliability curve's bins that hold images."""
-    bins = []
-    for row in rows:
-        predicted, observed = parse_number(row["predicted"]), parse_number(row["observed"])
-        if predicted is None or observed is None:
-            continue
-        low, high = parse_number(row["low"]), parse_number(row["high"])
-        bins.append(CalibrationBin(predicted, observed, low, high, parse_count(row["n"]) or 0))
-    return bins
 
 
 def _build_histories(sources: Sources) -> tuple[HistoryPoints, ...]:

@@ -34,6 +34,21 @@ def draw_finding_curves(findings: Sequence[FindingFacts]) -> Picture:
     )
 
 
+def draw_finding_calibration(findings: Sequence[FindingFacts]) -> Picture:
+    """Draw the reliability curve of each finding and arm, a small chart per finding."""
+    shown = findings[:MOST_CURVES]
+    charts = [_make_reliability(finding, is_first=n == 0) for n, finding in enumerate(shown)]
+    return draw_grid(
+        "calibration",
+        charts,
+        n_columns=min(_COLUMNS, max(3, len(charts))),
+        size_in=(2.1, 2.15),
+        alt="Calibration of each finding: predicted probability against the share that has it; "
+        "the values are in the table.",
+        caption=RESEARCH_USE,
+    )
+
+
 def draw_findings(findings: Sequence[FindingFacts]) -> Picture:
     """Draw the AUC of each finding and arm as a point with its interval."""
     n_arms = max((len(finding.arms) for finding in findings), default=1)
@@ -67,7 +82,7 @@ def draw_findings(findings: Sequence[FindingFacts]) -> Picture:
 
 def draw_scatter(arms: Sequence[ValueArm], name: str) -> Picture:
     """Draw predicted against true values, on the dashed line where they agree."""
-    low, high = _find_range([value for arm in arms for point in arm.points for value in point])
+    low, high = find_range([value for arm in arms for point in arm.points for value in point])
 
     def draw(axes: Axes) -> None:
         axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
@@ -117,28 +132,58 @@ def draw_agreement(arms: Sequence[ValueArm], name: str) -> Picture:
     return draw_picture("bland_altman", draw, size_in=(3.5, 3.3), alt=alt, caption=RESEARCH_USE)
 
 
+def _make_reliability(finding: FindingFacts, *, is_first: bool) -> Draw:
+    """Return the drawing of one finding's reliability curves."""
+
+    def draw(axes: Axes) -> None:
+        for n, arm in enumerate(finding.arms):
+            colour = choose_colour(arm.arm, position=n)
+            for held in arm.calibration:
+                if held.low is not None and held.high is not None:
+                    ends = [held.low, held.high]
+                    axes.plot([held.predicted] * 2, ends, color=colour, linewidth=0.9, alpha=0.45)
+            axes.plot(
+                [held.predicted for held in arm.calibration],
+                [held.observed for held in arm.calibration],
+                "o-",
+                color=colour,
+                markersize=2.6,
+                linewidth=1.1,
+                label=say(arm.arm, ARMS),
+            )
+        axes.set_title(finding.name, fontsize=7)
+        _square(axes, names=("Predicted", "Observed") if is_first else None)
+
+    return draw
+
+
+def _square(axes: Axes, *, names: tuple[str, str] | None) -> None:
+    """Give axes of shares, with the diagonal; names stand on the first chart alone."""
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=(0, (3, 3)), zorder=1)
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xticks([0, 0.5, 1])
+    axes.set_yticks([0, 0.5, 1])
+    axes.set_aspect("equal")
+    axes.grid(visible=True)
+    if names:
+        axes.set_xlabel(names[0], fontsize=7)
+        axes.set_ylabel(names[1], fontsize=7)
+
+
 def _make_curve(finding: FindingFacts, *, is_first: bool) -> Draw:
     """Return the drawing of one finding's curves."""
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7, linestyle=(0, (3, 3)))
         for n, arm in enumerate(finding.arms):
             x, y = zip(*arm.roc, strict=True) if arm.roc else ((), ())
             colour = choose_colour(arm.arm, position=n)
             label = say(arm.arm, ARMS)
             axes.plot(x, y, color=colour, linewidth=1.4, label=label, drawstyle="steps-post")
         axes.set_title(f"{finding.name}  {_say_areas(finding)}", fontsize=7)
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.02)
-        axes.set_xticks([0, 0.5, 1])
-        axes.set_yticks([0, 0.5, 1])
-        axes.set_aspect("equal")
-        axes.grid(visible=True)
-        if is_first:
-            axes.set_xlabel("1 − specificity", fontsize=7)
-            axes.set_ylabel("Sensitivity", fontsize=7)
-            if len(finding.arms) > 1:
-                axes.legend(loc="lower right", fontsize=6)
+        _square(axes, names=("1 − specificity", "Sensitivity") if is_first else None)
+        if is_first and len(finding.arms) > 1:
+            axes.legend(loc="lower right", fontsize=6)
 
     return draw
 
@@ -167,8 +212,12 @@ def _scatter(
     )
 
 
-def _find_range(values: Sequence[float]) -> tuple[float, float]:
-    """Return bounds of an axis with a margin."""
+def find_range(values: Sequence[float]) -> tuple[float, float]:
+    """Return bounds of an axis with a margin.
+
+    Args:
+        values: What the axis must hold; none gives 0 to 1 with its margin.
+    """
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     margin = 0.04 * (high - low) or 1.0
     return low - margin, high + margin

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from medvision.domain.findings import SEPARATOR
 from medvision.domain.macro import MACRO
 from medvision.report.metric import Metric
+from medvision.report.reliability import CalibrationBin, build_bins
 from medvision.report.sources import Row, Sources, parse_number
 from medvision.report.words import ARMS, say
 
@@ -24,11 +25,13 @@ class FindingArm:
         arm: transfer or scratch.
         metrics: Figure to its value, those of `FINDING_METRICS`; None where it was not computed.
         roc: Points of the curve, averaged over folds.
+        calibration: Bins of the reliability curve.
     """
 
     arm: str
     metrics: tuple[Metric | None, ...]
     roc: tuple[tuple[float, float], ...]
+    calibration: tuple[CalibrationBin, ...]
 
     @property
     def auc(self) -> Metric | None:
@@ -76,15 +79,13 @@ def build_findings(
     """Gather the figures of each finding.
 
     Args:
-        sources: Table `roc`, with the finding in every row.
+        sources: Tables `roc` and `calibration`, with the finding in every row.
         names: Findings in their order.
         metrics: All figures of all arms.
         arms: Arms in their order.
     """
     held = {(metric.arm, metric.metric): metric for metric in metrics}
-    curves: dict[tuple[str, str], list[Row]] = {}
-    for row in sources.table("roc"):
-        curves.setdefault((row["arm"], row.get("finding", "")), []).append(row)
+    curves, bins = (_group(sources.table(table)) for table in ("roc", "calibration"))
     facts = []
     for name in names:
         own = tuple(
@@ -92,6 +93,7 @@ def build_findings(
                 arm,
                 tuple(held.get((arm, f"{kind}_{name}")) for kind in FINDING_METRICS),
                 thin([(_read(r, "fpr"), _read(r, "tpr")) for r in curves.get((arm, name), [])]),
+                tuple(build_bins(bins.get((arm, name), []))),
             )
             for arm in arms
         )
@@ -99,6 +101,14 @@ def build_findings(
         counts = (first.n_images, first.n_positive) if first else (None, None)
         facts.append(FindingFacts(name, *counts, own))
     return tuple(facts)
+
+
+def _group(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows of each arm and finding."""
+    held: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        held.setdefault((row["arm"], row.get("finding", "")), []).append(row)
+    return held
 
 
 def build_values(

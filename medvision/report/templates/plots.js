@@ -11,40 +11,59 @@ const describePoint = (held, series, n) => {
   const count = series.n ? `, ${series.n[n]} images` : "";
   const name = (label) => label.charAt(0).toLowerCase() + label.slice(1);
   const value = `${name(held.y_label)} ${series.y[n]}${span}`;
-  const told = held.range ? `${series.name}: ${value}` : `${series.name} ${series.y[n]}`;
+  const told = "top" in held ? `${series.name} ${series.y[n]}` : `${series.name}: ${value}`;
   return `${told} at ${name(held.x_label)} ${held.x[n]}${count}`;
 };
 const makePlot = (figure) => {
-  const held = JSON.parse(figure.dataset.plot);
+  let held = JSON.parse(figure.dataset.plot);
   const box = document.createElement("div");
   box.className = "plot";
   box.tabIndex = 0;
   box.setAttribute("role", "group");
-  box.setAttribute("aria-label", `Plot of values: ${held.y_label} by ${held.x_label}. Left and right arrows step along a curve, up and down arrows change the curve.`);
   const readout = document.createElement("output");
   readout.className = "readout";
   readout.textContent = "Point at a curve, or use the arrow keys, to read its values.";
   const key = document.createElement("p");
   key.className = "key";
-  key.append(...(held.range ? held.series : []).map((series) => {
-    const name = document.createElement("span");
-    name.style.setProperty("--key", `var(--${series.colour})`);
-    name.textContent = series.name;
-    if (series.dotted) name.className = "dotted";
-    return name;
-  }));
-  figure.querySelector("svg").after(key, box, readout);
+  const drawn = figure.querySelector("svg");
+  if (drawn) drawn.after(key, box, readout);
+  else figure.prepend(key, box, readout);
   figure.classList.add("live");
+  const describe = () => {
+    const named = (held.lines ?? []).filter((each) => each.name);
+    const lines = named.map((each) => `${each.name} at ${each.y}`).join(", ");
+    const what = held.scatter ? "the points of a network" : "a curve";
+    box.setAttribute("aria-label", `Plot of values: ${held.y_label} by ${held.x_label}.${lines && ` Lines: ${lines}.`} Left and right arrows step along ${what}, up and down arrows change it.`);
+    readout.textContent = `Point at ${held.scatter ? "a point" : "a curve"}, or use the arrow keys, to read its values.`;
+    key.replaceChildren(...("top" in held ? [] : [...held.series, ...named.filter((each) => !each.dotted && !held.scatter)]).map((series) => {
+      const name = document.createElement("span");
+      name.style.setProperty("--key", `var(--${series.colour})`);
+      if (series.dotted) name.className = "dotted";
+      name.textContent = series.name;
+      return name;
+    }));
+  };
   let chart = null, at = [0, -1];
+  const xRange = () => held.x_range ?? held.range, yRange = () => held.y_range ?? held.range ?? [0, 1.05 * held.top || 1];
+  const findNearest = (u, s) => {
+    const { left, top } = u.cursor;
+    let best = [Infinity, null];
+    held.series[s].y.forEach((y, n) => {
+      const far = y == null ? Infinity : Math.hypot(u.valToPos(y, "y") - top, u.valToPos(held.x[n], "x") - left);
+      if (far < best[0]) best = [far, n];
+    });
+    return best[1];
+  };
   const tell = (s, n) => {
     at = [s, n];
     readout.textContent = describePoint(held, held.series[s], n);
   };
-  const pointTo = ({ cursor: { left, top, idx }, valToPos }) => {
+  const pointTo = (u) => {
+    const { cursor: { left, top, idx }, valToPos } = u;
     if (idx == null || left < 0) return;
     let best = [Infinity, 0, idx];
     held.series.forEach((series, s) => {
-      const n = nearest(series.y, idx);
+      const n = held.scatter ? findNearest(u, s) : nearest(series.y, idx);
       if (n === null) return;
       const far = Math.hypot(valToPos(series.y[n], "y") - top, valToPos(held.x[n], "x") - left);
       if (far < best[0]) best = [far, s, n];
@@ -69,15 +88,16 @@ const makePlot = (figure) => {
       if (low != null) line(u, [held.x[n], low], [held.x[n], Math.min(series.high[n], u.scales.y.max)], style);
     });
   };
-  const drawDiagonal = (u) => {
-    if (held.diagonal) line(u, [0, 0], [1, 1], { colour: readVariable("muted"), width: 1, dash: [3, 3] });
-    for (const { level, colour } of held.series) {
-      if (level != null) line(u, [0, level], [1, level], { colour: readVariable(colour), width: 1, dash: [3, 3] });
-    }
+  const drawLines = (u) => {
+    if (held.diagonal) line(u, Array(2).fill(held.diagonal[0]), Array(2).fill(held.diagonal[1]), { colour: readVariable("muted"), width: 1, dash: [3, 3] });
+    for (const each of held.lines ?? [])
+      line(u, [u.scales.x.min, each.y], [u.scales.x.max, each.y], { colour: readVariable(each.colour), width: 1.1, dash: each.dotted ? [4, 3] : [] });
+    for (const { level, colour } of held.series)
+      if (level != null) line(u, [u.scales.x.min, level], [u.scales.x.max, level], { colour: readVariable(colour), width: 1, dash: [3, 3] });
   };
   const measure = () => {
     const width = Math.max(200, Math.min(box.clientWidth || figure.clientWidth, 448));
-    return { width, height: Math.round(width * (held.range ? 0.94 : 0.71)) };
+    return { width, height: Math.round(width * (held.ratio ?? ("top" in held ? 0.71 : 0.94))) };
   };
   const axis = (label, size) => ({
     label, size, labelSize: 18, gap: 4, labelGap: 2, font: "11px sans-serif", labelFont: "11px sans-serif",
@@ -89,15 +109,19 @@ const makePlot = (figure) => {
     ...measure(),
     legend: { show: false },
     padding: [8, 14, 0, 0],
-    cursor: { drag: { x: false, y: false, setScale: false }, points: { show: held.series.length <= 4, size: 7 }, dataIdx: (_, s, n) => (s ? nearest(held.series[s - 1].y, n) ?? n : n) },
-    scales: { x: { time: false, ...(held.range ? { range: held.range } : {}) }, y: held.range ? { range: held.heights ?? held.range } : { range: [0, 1.05 * held.top || 1] } },
+    cursor: {
+      drag: { x: false, y: false, setScale: false }, points: { show: held.series.length <= 4, size: 7 },
+      dataIdx: (u, s, n) => (!s ? n : (held.scatter ? findNearest(u, s - 1) : nearest(held.series[s - 1].y, n)) ?? n),
+    },
+    scales: { x: { time: false, ...(xRange() ? { range: xRange() } : {}) }, y: { range: yRange() } },
     axes: [axis(held.x_label, 26), axis(held.y_label, 34)],
     series: [{}, ...held.series.map((series) => ({
-      stroke: readVariable(series.colour), width: series.dotted ? 1 : 1.6, dash: series.dotted ? [2, 3] : [], alpha: held.range ? 1 : 0.8,
-      spanGaps: true, points: { show: Boolean(series.points), size: 6, fill: readVariable(series.colour) },
+      stroke: readVariable(series.colour), width: series.dotted ? 1 : 1.6, dash: series.dotted ? [2, 3] : [], alpha: "top" in held ? 0.8 : held.scatter ? Math.max(0.3, Math.min(0.8, 8 / Math.sqrt(held.x.length))) : 1,
+      spanGaps: true, points: { show: Boolean(series.points || held.scatter), size: 6, fill: readVariable(series.colour) },
+      ...(held.scatter ? { paths: () => null } : {}),
       ...(series.steps ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
     }))],
-    hooks: { drawAxes: [drawDiagonal], drawSeries: [drawIntervals], setCursor: [pointTo] },
+    hooks: { drawAxes: [drawLines], drawSeries: [drawIntervals], setCursor: [pointTo] },
   });
   const draw = () => {
     chart?.destroy();
@@ -116,11 +140,25 @@ const makePlot = (figure) => {
     chart.setCursor({ left: chart.valToPos(held.x[n], "x"), top: chart.valToPos(values[n], "y") }, false);
     tell(s, n);
   });
+  describe();
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   new ResizeObserver(() => {
     const size = measure();
     if (size.width !== chart.width) chart.setSize(size);
   }).observe(figure);
+  return (other) => {
+    held = other;
+    at = [0, -1];
+    describe();
+    draw();
+  };
 };
-for (const figure of document.querySelectorAll("figure[data-plot]")) makePlot(figure);
+const plots = new Map([...document.querySelectorAll("figure[data-plot]")].map((figure) => [figure, makePlot(figure)]));
+for (const box of document.querySelectorAll("[data-chooser]")) {
+  const select = box.querySelector("select");
+  select.addEventListener("change", () => {
+    const chosen = select.selectedOptions[0];
+    for (const figure of box.querySelectorAll("figure[data-plot]")) plots.get(figure)(JSON.parse(chosen.dataset[figure.dataset.of]));
+  });
+}

@@ -77,7 +77,7 @@ def test_the_plot_has_the_tables_own_values_and_the_level_of_chance(facts):
     assert held["x"][-1] == 1
     assert held["series"][0]["y"][-1] == pytest.approx(curve.error_rate, rel=1e-3)
     assert held["series"][0]["level"] == pytest.approx(curve.error_rate, rel=1e-3)
-    assert held["heights"][1] > max(held["series"][0]["y"])
+    assert held["y_range"][1] > max(held["series"][0]["y"])
 
 
 def test_without_an_error_the_page_says_that_nothing_can_be_judged():

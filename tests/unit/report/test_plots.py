@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Page, find_chromium, open_browser
+from browser import find_chromium, open_browser, point_at, press
 from reports import make_sources
 
 import medvision.report
@@ -89,27 +89,6 @@ def test_a_name_in_the_values_cannot_leave_its_attribute(facts: Facts) -> None:
     assert "a&#39; onclick=&#39;x&#39; &lt;b>&amp;" in text
     held = re.findall(r"data-plot='([^']*)'", text)
     assert json.loads(html.unescape(held[-2])) == build_plots(named)["roc"]
-
-
-def point_at(page: Page, figure: str, x: float, y: float) -> str:
-    box = page.evaluate(
-        f"""(() => {{
-          const box = document.querySelector({figure!r});
-          box.scrollIntoView({{ block: "center", behavior: "instant" }});
-          const r = box.querySelector(".u-over").getBoundingClientRect();
-          return [r.left, r.top, r.width, r.height];
-        }})()"""
-    )
-    left, top = box[0] + x * box[2], box[1] + (1 - y) * box[3]
-    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=left, y=top)
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)))")
-    return page.evaluate(f"document.querySelector({figure!r} + ' .readout').textContent")
-
-
-def press(page: Page, key: str) -> str:
-    for kind in ("keyDown", "keyUp"):
-        page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
-    return page.evaluate("document.activeElement.parentElement.querySelector('output').textContent")
 
 
 @needs_browser
