@@ -65,7 +65,7 @@ def test_every_image_s_values_are_on_one_rising_axis() -> None:
         held = plots[name]
         assert held["x"] == sorted(held["x"])
         for arm, series in zip(facts.performance.values, held["series"], strict=True):
-            wanted = sorted(move(x, y) for x, y in arm.points)
+            wanted = sorted(shorten(*move(x, y)) for x, y in arm.points)
             found = [(x, y) for x, y in zip(held["x"], series["y"], strict=True) if y is not None]
             assert sorted(found) == wanted
 
