@@ -16,6 +16,7 @@ from medvision.domain.enough import count_needed
 from medvision.domain.external import check_external_labels, mark_external, part_rows
 from medvision.domain.kinds import Kinds, name_kinds
 from medvision.domain.labels import Classes, LabelRow, build_label_rows
+from medvision.domain.settings import Settings, check_settings
 from medvision.domain.values import parse_values
 from medvision.errors import MedvisionError
 from medvision.learn.entrance import build_form
@@ -122,6 +123,7 @@ def _check_labels(study: Study, path: Path) -> tuple[Finding, list[LabelRow]]:
         rows, others = part_rows(every)
         classes = choose_classes(study.data, [row.label for row in rows])
         check_external_labels([row.label for row in others], classes)
+        check_settings(Settings(**dict(study.evaluate)), classes=classes)
     except MedvisionError as error:
         return Finding("Labels", "fail", error.message, error.hint), []
     kinds = name_kinds([row.label for row in rows], classes)

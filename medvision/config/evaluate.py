@@ -2,9 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from medvision.config.sections import Fraction, Positive, PositiveFloat, Section, Seed
+
+
+def _name_by_text(value: object) -> object:
+    """Take names that YAML reads as numbers for the text that they are in the labels."""
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        if isinstance(name, bool):
+            word = "yes or true" if name else "no or false"
+            raise ValueError(f"must have names in quotation marks where YAML reads {word}")
+    return {str(name): held for name, held in value.items()}
 
 
 class EvaluateSection(Section):
@@ -39,8 +50,12 @@ class EvaluateSection(Section):
     smallest_subgroup: Positive = Field(
         20, description="Subjects below which a subgroup has a warning."
     )
-    prevalence: Fraction | None = Field(
-        None,
-        description="Share of positives where the model is to be used, for predictive values and "
-        "costs; when omitted that of the images. Of two classes only.",
+    prevalence: Annotated[Fraction | dict[str, Fraction] | None, BeforeValidator(_name_by_text)] = (
+        Field(
+            None,
+            description="Share of positives where the model is to be used, for predictive "
+            "values, costs and decision curves; when omitted that of the images. Of two classes "
+            "one number; of more the share of each by name, together 1; of findings the share of "
+            "those that are named.",
+        )
     )

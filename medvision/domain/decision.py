@@ -104,9 +104,8 @@ def _compute(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
     index = arm.positive or 0
     inside = arm.is_class(index)
     own = weights @ inside / weights.sum(axis=1)
-    share = np.where(
-        (own > 0) & (own < 1), own if arm.prevalence is None else arm.prevalence, np.nan
-    )
+    given = arm.prevalence if isinstance(arm.prevalence, float) else own
+    share = np.where((own > 0) & (own < 1), given, np.nan)
     found: dict[str, Replicates] = {}
     for threshold in THRESHOLDS:
         told = np.mean([each.probabilities[:, index] >= threshold for each in arm.rounds], axis=0)

@@ -35,6 +35,7 @@ from medvision.domain.prediction import (
     describe_rounds,
     number_clusters,
 )
+from medvision.domain.prevalence import choose_shares
 from medvision.domain.rescaling import (
     NO_TEMPERATURES,
     ScalingEffect,
@@ -116,8 +117,8 @@ def evaluate_predictions(
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
-        ConfigError: Prevalence or an operating point is set, and there are more than two classes;
-            or a subgroup's column is none.
+        ConfigError: A prevalence does not fit the classes; an operating point is set, and there are
+            more than two; or a subgroup's column is none.
     """
     check_settings(settings, classes=classes)
     test = build_test(rows, groups, classes=classes, rule=choose_rule(settings))
@@ -179,7 +180,11 @@ def evaluate_test(
     """
     classes = test.classes
     arms = {
-        name: replace(arm, prevalence=settings.prevalence, n_bins=settings.calibration_bins)
+        name: replace(
+            arm,
+            prevalence=choose_shares(settings.prevalence, arm.named),
+            n_bins=settings.calibration_bins,
+        )
         for name, arm in test.arms.items()
     }
     resampled = resample(arms, settings)

@@ -22,6 +22,7 @@ from medvision.domain.miscalibration import (
 )
 from medvision.domain.outcomes import compute_f1, compute_mcc, compute_predictive_values
 from medvision.domain.prediction import Predictions
+from medvision.domain.prevalence import reweigh
 from medvision.domain.statistic import MACROS, ArmTest, list_components
 
 
@@ -104,8 +105,11 @@ def _order(found: Mapping[str, Replicates], names: Sequence[str]) -> dict[str, R
 def _compute_class(arm: ArmTest, index: int, *, weights: Weights) -> dict[str, Replicates]:
     """Compute one class against the rest."""
     inside = arm.is_class(index)
+    given, at = arm.prevalence, weights
+    if isinstance(given, tuple):
+        at, given = reweigh(weights, arm.labels, shares=given), None
     values = [
-        compute_predictive_values(each == index, inside, weights=weights, prevalence=arm.prevalence)
+        compute_predictive_values(each == index, inside, weights=at, prevalence=given)
         for each in arm.predicted
     ]
     f1 = [compute_f1(each == index, inside, weights=weights) for each in arm.predicted]

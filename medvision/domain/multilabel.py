@@ -110,7 +110,7 @@ def evaluate_findings(
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
-        ConfigError: A prevalence is set, which would be of one finding.
+        ConfigError: A prevalence is one number, or names what is no finding.
 
     Source:
         Macro averages as in Sokolova and Lapalme 2009, doi:10.1016/j.ipm.2009.03.002.

@@ -1,12 +1,13 @@
 """Operating points: one threshold per training, fixed on its own validation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medvision.domain.labels import Classes
 from medvision.domain.prediction import Indices, Predictions, Round
+from medvision.domain.prevalence import choose_shares
 from medvision.domain.settings import Settings
 from medvision.domain.threshold import (
     BY_YOUDEN,
@@ -62,6 +63,8 @@ def fit_thresholds(
     if classes.positive is None:
         return ()
     index = classes.names.index(classes.positive)
+    own = choose_shares(rule.prevalence, classes)
+    rule = replace(rule, prevalence=own if isinstance(own, float) else None)
     return tuple(
         FoldThreshold(
             arm,

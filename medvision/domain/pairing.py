@@ -16,6 +16,7 @@ from medvision.domain.evaluation import HeldOut, build_test
 from medvision.domain.multilabel import build_finding_tests, gather_images, join_findings
 from medvision.domain.pair_tests import PairTest, compare_pairs, correct_tests
 from medvision.domain.prediction import number_clusters
+from medvision.domain.prevalence import choose_shares
 from medvision.domain.regression import (
     Rounds,
     average_errors,
@@ -147,7 +148,11 @@ def _compare(
 ) -> Pairing:
     """Compare one network of each study, on classes or on one finding."""
     set_arms = {
-        name: replace(arm, prevalence=settings.prevalence, n_bins=settings.calibration_bins)
+        name: replace(
+            arm,
+            prevalence=choose_shares(settings.prevalence, arm.named),
+            n_bins=settings.calibration_bins,
+        )
         for name, arm in held.items()
     }
     resampled = resample(set_arms, settings)

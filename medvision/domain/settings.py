@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medvision.domain.labels import Classes
+from medvision.domain.prevalence import Prevalence, check_prevalence
 from medvision.errors import ConfigError
 
 Interval = Literal["bca", "percentile"]
@@ -28,7 +29,8 @@ class Settings:
         miss_cost: Cost of a missed positive, where a false alarm costs 1.
         subgroups: Columns of the cohort whose values part the test images.
         smallest_subgroup: Subjects below which a subgroup has a warning.
-        prevalence: Share of positives where the model is to be used; None takes the test images'.
+        prevalence: Share of positives, or of each class or finding, where the model is to be used;
+            None takes the test images'.
     """
 
     n_resamples: int
@@ -39,7 +41,7 @@ class Settings:
     operating_point: Rule
     operating_target: float
     miss_cost: float
-    prevalence: float | None
+    prevalence: Prevalence
     subgroups: tuple[str, ...]
     smallest_subgroup: int
 
@@ -52,18 +54,14 @@ def check_settings(settings: Settings, *, classes: Classes) -> None:
         classes: Class names and the positive one of two; findings; or a value's name.
 
     Raises:
-        ConfigError: A prevalence is given and there is no one class that it is of; or thresholds
-            are wanted by a rule and there are none.
+        ConfigError: A prevalence is not one of these classes or findings; or thresholds are wanted
+            by a rule and there are none.
     """
     has_thresholds = classes.positive is not None or classes.task == "multilabel"
     what = {"multilabel": "several findings", "regression": "a value"}.get(
         classes.task, f"{len(classes.names)} classes"
     )
-    if settings.prevalence is not None and classes.positive is None:
-        raise ConfigError(
-            f"evaluate.prevalence: must be null for {what}, got {settings.prevalence:g}.",
-            "a prevalence is that of the positive class of two.",
-        )
+    check_prevalence(settings.prevalence, classes)
     if settings.subgroups and classes.task == "regression":
         raise ConfigError(
             f"evaluate.subgroups: must be empty for a value, got {', '.join(settings.subgroups)}.",

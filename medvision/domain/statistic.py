@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medvision.domain.labels import Classes
 from medvision.domain.metrics import Flags, Scalars
 from medvision.domain.miscalibration import expect_ece
 from medvision.domain.prediction import Indices, Predictions
+from medvision.domain.prevalence import Shares, describe_shares
 
 _AUC = "share of positive-negative pairs of one fold that are ranked rightly, ties half"
 _PRECISION = "mean over positives of the share of positives among those of its fold ranked as high"
@@ -64,7 +66,8 @@ class ArmTest:
         operating: How a probability becomes a predicted class, in words.
         counted: The rounds in words, such as "3 seeds".
         seeds: Seed of each round; `ALL_SEEDS` in an ensemble.
-        prevalence: Share of positives that predictive values are for; None takes the images' own.
+        prevalence: Share of positives, with more than two classes of each class, that predictive
+            values are for; None takes the images' own.
         n_bins: Bins of the calibration.
     """
 
@@ -76,8 +79,13 @@ class ArmTest:
     operating: str
     counted: str
     seeds: tuple[int, ...]
-    prevalence: float | None = None
+    prevalence: Shares = None
     n_bins: int = 5
+
+    @property
+    def named(self) -> Classes:
+        """The classes by name, and the positive one of two."""
+        return Classes(self.classes, None if self.positive is None else self.classes[self.positive])
 
     @property
     def labels(self) -> Indices:
@@ -205,7 +213,7 @@ def explain_undefined(arm: ArmTest, name: str) -> str:
 def _describe_prevalence(arm: ArmTest, name: str) -> str:
     """Say at which share of positives a predictive value holds."""
     if arm.prevalence is not None:
-        return f"by Bayes' rule at the given prevalence of {arm.prevalence:g}"
+        return describe_shares(arm.prevalence, arm.classes)
     index = find_class(arm, name)
     share = 0.0 if index is None else float(arm.is_class(index).mean())
     return f"at the test images' own prevalence of {share:.3g}"

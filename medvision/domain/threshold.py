@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.metrics import Flags, Scalars
+from medvision.domain.prevalence import Prevalence
 from medvision.domain.settings import Rule
 
 FALLBACK = 0.5
@@ -26,13 +27,14 @@ class OperatingRule:
         kind: youden, sensitivity, specificity or cost.
         target: Sensitivity or specificity that validation must reach.
         miss_cost: Cost of a missed positive, where a false alarm costs 1.
-        prevalence: Share of positives that costs are weighed by; None takes validation's.
+        prevalence: Share of positives that costs are weighed by, one number where thresholds are
+            fitted; None takes validation's.
     """
 
     kind: Rule
     target: float
     miss_cost: float
-    prevalence: float | None
+    prevalence: Prevalence
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class OperatingRule:
     @property
     def _at(self) -> str:
         """Name the prevalence that costs are weighed by, where one is given."""
-        return "" if self.prevalence is None else f" at prevalence {self.prevalence:g}"
+        return f" at prevalence {self.prevalence:g}" if isinstance(self.prevalence, float) else ""
 
 
 BY_YOUDEN = OperatingRule("youden", target=0.5, miss_cost=1.0, prevalence=None)
@@ -151,7 +153,7 @@ def _choose(every: _Candidates, rule: OperatingRule) -> NDArray[np.intp]:
     if rule.kind == "specificity":
         return np.flatnonzero(specificity >= rule.target)[:1]
     share = every.n_positive / (every.n_positive + every.n_negative)
-    share = share if rule.prevalence is None else rule.prevalence
+    share = rule.prevalence if isinstance(rule.prevalence, float) else share
     misses, alarms = share * (1 - sensitivity), (1 - share) * (1 - specificity)
     cost = np.round(rule.miss_cost * misses + alarms, _DIGITS)
     return np.flatnonzero(cost == cost.min())

@@ -199,7 +199,7 @@ def _write_statistics(sources: Sources, cite: Cite) -> str:
     if task == "regression":
         operating = f"Errors are summed up by bias and limits of agreement {cite('agreement')}."
     elif not sources.table("thresholds"):
-        operating = "The most probable class was predicted."
+        operating = f"The most probable class was predicted.{_say_prevalence(sources)}"
     else:
         of_each = " of each finding, for each model," if task == "multilabel" else " of each model"
         rule, own = _say_rule(sources), "was fixed on its validation subjects"
@@ -234,7 +234,10 @@ def _say_rule(sources: Sources) -> str:
 
 def _say_prevalence(sources: Sources) -> str:
     """Say at which prevalence predictive values hold, where one is given."""
-    share = _get(sources, "evaluate.prevalence")
+    share = sources.setting("evaluate", "prevalence")
+    if isinstance(share, dict):
+        each = join_words([f"{value} of {name}" for name, value in share.items()])
+        return f" Predictive values are for prevalences of {each}."
     return "" if share is None else f" Predictive values are for a prevalence of {share}."
 
 

@@ -158,6 +158,12 @@ def test_a_column_to_stratify_by_that_is_not_there_fails(study):
     assert_fails(doctor(study), "Labels", "no column site")
 
 
+def test_a_prevalence_that_does_not_fit_the_labels_fails_before_anything_is_trained(study):
+    study["evaluate"] = {"prevalence": {"yes": 0.1, "maybe": 0.9}}
+    words = "must name the classes no, yes, got yes, maybe"
+    assert_fails(doctor(study), "Labels", "evaluate.prevalence", words)
+
+
 def test_one_fold_without_a_split_column_fails(study):
     study["cohort"]["folds"] = 1
     assert_fails(doctor(study), "Labels", "1 fold and no split column")

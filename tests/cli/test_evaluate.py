@@ -210,3 +210,12 @@ def test_without_temperatures_there_is_nothing_before(layout: Layout) -> None:
     assert evaluate(layout.root).exit_code == 0
     for name in ("scaling", "calibration_before"):
         assert read_table(layout.metrics.parent / f"{name}.tsv") == []
+
+
+def test_a_prevalence_by_class_comes_from_the_configuration(layout: Layout) -> None:
+    assert evaluate(layout.root, "evaluate.prevalence={'no': 0.99, 'yes': 0.01}").exit_code == 0
+    rows = {row["metric"]: row for row in read_table(layout.metrics.parent / "metrics.tsv")}
+    assert "at the given prevalence of 0.01" in rows["ppv"]["method"]
+    result = evaluate(layout.root, "evaluate.prevalence={'no': 0.9, 'yes': 0.01}")
+    assert result.exit_code == 2
+    assert "shares of classes must sum to 1, got 0.91" in result.output

@@ -94,3 +94,16 @@ def test_a_bare_off_in_yaml_is_the_word_and_no_other_choice_takes_false(tmp_path
     assert (study.cohort.near_duplicates, study.train.amp) == ("off", "off")
     with pytest.raises(ConfigError, match="on_leakage"):
         build_study({"cohort": {"on_leakage": False}})
+
+
+def test_a_prevalence_is_a_number_or_names_that_yaml_may_read_as_numbers(tmp_path: Path) -> None:
+    section = load_study(json.dumps({"evaluate": {"prevalence": 0.1}})).evaluate
+    assert section.prevalence == 0.1
+    path = tmp_path / "config.yaml"
+    path.write_text("evaluate: {prevalence: {0: 0.25, 1: 0.75}}")
+    assert load_study(path).evaluate.prevalence == {"0": 0.25, "1": 0.75}
+    path.write_text("evaluate: {prevalence: {no: 0.25, yes: 0.75}}")
+    with pytest.raises(ConfigError, match="names in quotation marks where YAML reads no or false"):
+        load_study(path)
+    with pytest.raises(ConfigError, match=r"evaluate\.prevalence"):
+        load_study(json.dumps({"evaluate": {"prevalence": {"yes": 1.5}}}))

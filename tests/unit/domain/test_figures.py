@@ -169,10 +169,8 @@ def test_a_given_prevalence_changes_predictive_values_alone_and_is_said():
     assert "Bayes' rule at the given prevalence of 0.02" in find(rare, "ppv").method
 
 
-def test_a_prevalence_of_many_classes_is_refused():
+def test_an_operating_point_of_many_classes_is_refused():
     rows = make_multiclass_rows(np.eye(3), list("abc"), split="test")
-    with pytest.raises(ConfigError, match=r"evaluate.prevalence: must be null for 3 classes"):
-        evaluate(rows, THREE, prevalence=0.1)
     with pytest.raises(ConfigError, match="must be youden for 3 classes, got cost"):
         evaluate(rows, THREE, operating_point="cost")
 
