@@ -1,7 +1,7 @@
 """Estimates: statistics with intervals, and paired differences on the same resamples."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +10,7 @@ from medvision.domain.arms import list_pairs
 from medvision.domain.calibration import compute_wilson
 from medvision.domain.draws import Drawn, Draws, describe_resamples, draw_statistics, find_ends
 from medvision.domain.figures import compute_statistics
+from medvision.domain.prevalence import choose_shares
 from medvision.domain.settings import Settings
 from medvision.domain.statistic import (
     ArmTest,
@@ -62,6 +63,23 @@ class Resampled:
 
     arms: Mapping[str, ArmTest]
     drawn: Drawn
+
+
+def set_arms(arms: Mapping[str, ArmTest], settings: Settings) -> dict[str, ArmTest]:
+    """Return the arms with what their figures owe to settings.
+
+    Args:
+        arms: Name to test predictions.
+        settings: Of prevalence and of the bins of calibration.
+    """
+    return {
+        name: replace(
+            arm,
+            prevalence=choose_shares(settings.prevalence, arm.named),
+            n_bins=settings.calibration_bins,
+        )
+        for name, arm in arms.items()
+    }
 
 
 def resample(arms: Mapping[str, ArmTest], settings: Settings) -> Resampled:

@@ -1,7 +1,7 @@
 """Evaluation: from predictions to estimates, differences, curves and counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from medvision.domain.estimate import (
     build_estimates,
     count_subjects,
     resample,
+    set_arms,
 )
 from medvision.domain.labels import Classes
 from medvision.domain.operating import (
@@ -35,7 +36,6 @@ from medvision.domain.prediction import (
     describe_rounds,
     number_clusters,
 )
-from medvision.domain.prevalence import choose_shares
 from medvision.domain.rescaling import (
     NO_TEMPERATURES,
     ScalingEffect,
@@ -179,14 +179,7 @@ def evaluate_test(
         temperatures: What the logits of each network were divided by; none where nothing was.
     """
     classes = test.classes
-    arms = {
-        name: replace(
-            arm,
-            prevalence=choose_shares(settings.prevalence, arm.named),
-            n_bins=settings.calibration_bins,
-        )
-        for name, arm in test.arms.items()
-    }
+    arms = set_arms(test.arms, settings)
     resampled = resample(arms, settings)
     before = undo_temperatures(arms, temperatures)
     first = next(iter(arms.values()))

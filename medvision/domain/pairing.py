@@ -11,12 +11,12 @@ from medvision.domain.estimate import (
     build_differences,
     build_estimates,
     resample,
+    set_arms,
 )
 from medvision.domain.evaluation import HeldOut, build_test
 from medvision.domain.multilabel import build_finding_tests, gather_images, join_findings
 from medvision.domain.pair_tests import PairTest, compare_pairs, correct_tests
 from medvision.domain.prediction import number_clusters
-from medvision.domain.prevalence import choose_shares
 from medvision.domain.regression import (
     Rounds,
     average_errors,
@@ -147,15 +147,8 @@ def _compare(
     held: Mapping[str, ArmTest], *, arms: tuple[str, str], settings: Settings, finding: str = ""
 ) -> Pairing:
     """Compare one network of each study, on classes or on one finding."""
-    set_arms = {
-        name: replace(
-            arm,
-            prevalence=choose_shares(settings.prevalence, arm.named),
-            n_bins=settings.calibration_bins,
-        )
-        for name, arm in held.items()
-    }
-    resampled = resample(set_arms, settings)
+    both = set_arms(held, settings)
+    resampled = resample(both, settings)
     tail = f"_{finding}" if finding else ""
     return Pairing(
         arm_a=arms[0],
@@ -166,7 +159,7 @@ def _compare(
         differences=tuple(
             replace(item, metric=f"{item.metric}{tail}") for item in build_differences(resampled)
         ),
-        tests=tuple(FoundTest(finding, test) for test in compare_pairs(set_arms)),
+        tests=tuple(FoundTest(finding, test) for test in compare_pairs(both)),
     )
 
 

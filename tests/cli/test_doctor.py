@@ -160,7 +160,7 @@ def test_a_column_to_stratify_by_that_is_not_there_fails(study):
 
 def test_a_prevalence_that_does_not_fit_the_labels_fails_before_anything_is_trained(study):
     study["evaluate"] = {"prevalence": {"yes": 0.1, "maybe": 0.9}}
-    words = "must name the classes no, yes, got yes, maybe"
+    words = "must name the classes no, yes, got maybe, yes"
     assert_fails(doctor(study), "Labels", "evaluate.prevalence", words)
 
 
