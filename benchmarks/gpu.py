@@ -49,6 +49,9 @@ SETTINGS = Settings(
     occlusion_window=(24, 24, 24),
     occlusion_stride=(24, 24, 24),
     completeness=0.05,
+    noise_draws=32,
+    noise_level=0.1,
+    shap_draws=512,
 )
 
 
@@ -197,6 +200,7 @@ def explain(device: torch.device) -> tuple[float, np.ndarray, bool]:
                 target=1,
                 layer="",
                 settings=SETTINGS,
+                seed=0,
             )
         return found.grid
 

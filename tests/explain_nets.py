@@ -73,6 +73,9 @@ def make_settings(**changes) -> Settings:
         "occlusion_window": (6, 6, 6),
         "occlusion_stride": (4, 4, 4),
         "completeness": 0.05,
+        "noise_draws": 6,
+        "noise_level": 0.1,
+        "shap_draws": 64,
     }
     return Settings(**{**values, **changes})
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from medvision.config.cohort import CohortSection
 from medvision.config.compute import ComputeSection
 from medvision.config.evaluate import EvaluateSection
+from medvision.config.explain import ExplainSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.predict import PredictSection, check_predict
@@ -24,7 +25,6 @@ from medvision.config.sections import (
     AuditSection,
     AugmentSection,
     DataSection,
-    ExplainSection,
     ModelSection,
     OutputSection,
     PhantomSection,

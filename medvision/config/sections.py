@@ -237,41 +237,6 @@ class TrainSection(Section):
     )
 
 
-class ExplainSection(Section):
-    """Which test images are explained, how, and how the explanations are checked."""
-
-    methods: Annotated[
-        tuple[Literal["integrated_gradients", "layer_gradcam", "occlusion"], ...],
-        Field(min_length=1),
-    ] = Field(("integrated_gradients", "layer_gradcam", "occlusion"), description="Captum methods.")
-    images: Positive = Field(12, description="Number of test images explained.")
-    finding: str | None = Field(
-        None,
-        description="Finding that is explained, in multilabel; when omitted the most probable one "
-        "of each image.",
-    )
-    seed: Seed = Field(5, description="Seed of the selection and of the random controls.")
-    steps: Annotated[int, Field(ge=8)] = Field(32, description="Steps of integrated gradients.")
-    batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Forward passes at once.")
-    baseline: float | Literal["blur"] = Field(
-        "blur",
-        description="What stands for absence: a scaled intensity, or blur, the image without its "
-        "detail.",
-    )
-    blur_voxels: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = Field(
-        (4.0, 4.0, 2.4), description="Standard deviation of the blur, in array voxels."
-    )
-    occlusion_window: Triple = Field((12, 12, 6), description="Occluded box, in array voxels.")
-    occlusion_stride: Triple = Field((6, 6, 3), description="Step of the occluded box.")
-    completeness: PositiveFloat = Field(
-        0.05, description="Largest completeness error, as a share of the output difference."
-    )
-    random_orders: Annotated[int, Field(ge=10)] = Field(
-        20, description="Random deletion orders that a map is held against."
-    )
-    deletion_steps: Annotated[int, Field(ge=4)] = Field(10, description="Points of the curve.")
-
-
 class ReportSection(Section):
     """The page people read."""
 

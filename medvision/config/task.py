@@ -2,9 +2,10 @@
 
 from typing import Protocol
 
+from medvision.config.explain import ExplainSection
 from medvision.config.predict import PredictSection
 from medvision.config.scorecard import ScorecardSection
-from medvision.config.sections import DataSection, ExplainSection, TrainSection
+from medvision.config.sections import DataSection, TrainSection
 from medvision.config.tune import TuneSection
 from medvision.domain.labels import Task
 

@@ -11,6 +11,7 @@ from medvision.domain.geometry import Affine, compute_spacing_mm
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
+from medvision.explain.applicability import find_refusals
 from medvision.explain.case import Case, CaseImage, Trained
 from medvision.explain.localisation import compute_lesion_diameters_mm
 from medvision.explain.network import (
@@ -130,7 +131,13 @@ def _open_bench(case: Case, image: CaseImage, *, hands: Hands, plan: Plan) -> _B
         depth: randomise_weights(canonical.network, depth=depth, seed=plan.seed)
         for depth in DEPTHS.values()
     }
-    networks = Networks(canonical.network, trained.layer, trained.classes, randomised)
+    networks = Networks(
+        network=canonical.network,
+        layer=trained.layer,
+        classes=trained.classes,
+        randomised=randomised,
+        refused=find_refusals(canonical.network, proof, methods=plan.methods),
+    )
     return _Bench(_name_model(case), trained, canonical, proof, networks)
 
 

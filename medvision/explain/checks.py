@@ -84,15 +84,17 @@ def check_completeness(about: About, attribution: Attribution) -> Check:
         return about.row(
             "completeness", "NOT APPLICABLE", reason="this method does not promise a sum"
         )
-    steps = attribution.parameters["steps"]
+    n = attribution.parameters.get("steps", attribution.parameters.get("draws"))
+    word = "steps" if "steps" in attribution.parameters else "draws"
+    count = f", {n} {word}" if isinstance(n, int) else ""
     return about.row(
         "completeness",
         judge(passed=error <= gate),
-        reason=f"error {error:.3g} logit of {attribution.output_difference:.3g}, {steps} steps",
+        reason=f"error {error:.3g} logit of {attribution.output_difference:.3g}{count}",
         statistic=error,
         comparator=abs(attribution.output_difference),
         threshold=gate,
-        n=steps if isinstance(steps, int) else None,
+        n=n if isinstance(n, int) else 1,
     )
 
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from medvision.domain.attribution import Attribution, Check, compute_similarity, is_empty
 from medvision.domain.volume import FloatGrid
+from medvision.explain.applicability import judge_attribution
 from medvision.explain.case import Case, CaseImage
-from medvision.explain.checks import About, check_completeness, check_deletion
+from medvision.explain.checks import SOURCES, About, check_completeness, check_deletion
 from medvision.explain.controls import build_controls
 from medvision.explain.faithfulness import (
     compute_area,
@@ -26,13 +27,14 @@ from medvision.explain.localisation import (
     compute_tolerance_mm,
     explain_inapplicable,
 )
-from medvision.explain.methods import Settings, attribute
+from medvision.explain.methods import InapplicableError, Settings, attribute
 from medvision.runtime.seeds import derive_seed
 
 DEPTHS = {"weight_randomisation_top": "top", "weight_randomisation": "full"}
 """Check to the depth to which the weights are randomised."""
 
 _SANITY_STEPS = 8
+_SANITY_DRAWS = 8
 _SANITY_BOX = 1.5
 
 
@@ -49,12 +51,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Networks:
-    """A canonical network, its layer and classes, and its twins with randomised weights."""
+    """A canonical network, its layer and classes, and its twins with randomised weights.
+
+    Args:
+        network: The copy that is explained.
+        layer: Dotted name of Grad-CAM's layer.
+        classes: Classes in the order of the logits.
+        randomised: Depth to the copy with random weights.
+        refused: Method that does not apply to this network, to the reason.
+    """
 
     network: nn.Module
     layer: str
     classes: tuple[str, ...]
     randomised: Mapping[str, nn.Module]
+    refused: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Explained:
     Args:
         case: The case.
         attributions: Method to its map on the array's grid.
+        refusals: Method that does not apply, to the reason; it has no map.
         checks: Rows that need no other case; the randomisation rows come later.
         sanity_maps: Method to the trained network's map that stands in pairs of cases.
         similarities: (method, check) to the SSIM with the randomised network's map.
@@ -71,6 +83,7 @@ class Explained:
 
     case: Case
     attributions: dict[str, Attribution]
+    refusals: dict[str, str]
     checks: list[Check]
     sanity_maps: dict[str, FloatGrid]
     similarities: dict[tuple[str, str], float]
@@ -99,6 +112,7 @@ class _Work:
             target=self.target,
             layer=self.networks.layer,
             settings=settings,
+            seed=derive_seed(self.plan.seed, "draws", self.case.image_id, method),
         )
 
     def about(self, method: str) -> About:
@@ -123,10 +137,7 @@ def explain_case(
     device = next(networks.network.parameters()).device
     tensor = torch.tensor(image.array, dtype=torch.float32, device=device)[None]
     work = _Work(case, image, tensor, networks, plan)
-    attributions = {
-        method: work.attribute(networks.network, method, settings=plan.settings)
-        for method in plan.methods
-    }
+    attributions, refusals = _attribute_all(work)
     block = plan.settings.occlusion_stride
     controls = build_controls(image, image_id=case.image_id, block=block, seed=plan.seed)
     grids = {name: attribution.grid for name, attribution in attributions.items()} | controls
@@ -134,16 +145,49 @@ def explain_case(
     checks = [check_completeness(work.about(m), a) for m, a in attributions.items()]
     checks += _check_deletions(work, grids) + _check_localisations(work, source_maps)
     sanity_maps = {
-        method: _make_sanity_map(work, networks.network, method=method) for method in plan.methods
+        method: _make_sanity_map(work, networks.network, method=method) for method in attributions
     }
     explained = Explained(
         case=case,
         attributions=attributions,
-        checks=[_mark_empty(work, check, grid=grids[check.method]) for check in checks],
+        refusals=refusals,
+        checks=[_mark_empty(work, check, grid=grids[check.method]) for check in checks]
+        + _list_refusals(work, refusals),
         sanity_maps=sanity_maps,
         similarities=_compare_with_randomised(work, sanity_maps),
     )
-    return explained, {method: source_maps[method] for method in plan.methods}
+    return explained, {method: source_maps[method] for method in attributions}
+
+
+def _attribute_all(work: _Work) -> tuple[dict[str, Attribution], dict[str, str]]:
+    """Return the maps, and of each method that does not apply the reason."""
+    plan, refused = work.plan, work.networks.refused
+    attributions: dict[str, Attribution] = {}
+    refusals: dict[str, str] = {}
+    for method in plan.methods:
+        if method in refused:
+            refusals[method] = refused[method]
+            continue
+        try:
+            found = work.attribute(work.networks.network, method, settings=plan.settings)
+        except InapplicableError as error:
+            refusals[method] = error.message
+            continue
+        reason = judge_attribution(found)
+        if reason is None:
+            attributions[method] = found
+        else:
+            refusals[method] = reason
+    return attributions, refusals
+
+
+def _list_refusals(work: _Work, refusals: Mapping[str, str]) -> list[Check]:
+    """Return every check of a refused method as not applicable, with the reason."""
+    return [
+        work.about(method).row(check, "NOT APPLICABLE", reason=f"refused: {reason}")
+        for method, reason in refusals.items()
+        for check in SOURCES
+    ]
 
 
 def _map_back(image: CaseImage, grid: FloatGrid) -> FloatGrid:
@@ -215,6 +259,7 @@ def _make_sanity_map(work: _Work, network: nn.Module, *, method: str) -> FloatGr
     settings = replace(
         work.plan.settings,
         steps=_SANITY_STEPS,
+        noise_draws=_SANITY_DRAWS,
         occlusion_window=(i, j, k),
         occlusion_stride=(i, j, k),
         completeness=float("inf"),

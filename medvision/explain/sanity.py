@@ -89,10 +89,11 @@ def check_randomisations(cases: Sequence[Explained], *, seed: int) -> list[Check
         One row per case, method and depth.
     """
     rows = []
-    for method in cases[0].sanity_maps:
-        maps = [case.sanity_maps[method] for case in cases]
+    for method in dict.fromkeys(name for case in cases for name in case.sanity_maps):
+        shown = [case for case in cases if method in case.sanity_maps]
+        maps = [case.sanity_maps[method] for case in shown]
         alike, n_pairs = compute_pair_similarity([m for m in maps if not is_empty(m)], seed=seed)
-        for case, check in product(cases, DEPTHS):
+        for case, check in product(shown, DEPTHS):
             about = About(case.case.image_id, method)
             similarity = case.similarities[method, check]
             rows.append(

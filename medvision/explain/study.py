@@ -49,6 +49,9 @@ def explain_predictions(
     occlusion_window: Triple,
     occlusion_stride: Triple,
     completeness: float,
+    noise_draws: int,
+    noise_level: float,
+    shap_draws: int,
     random_orders: int,
     deletion_steps: int,
 ) -> Outcome:
@@ -73,6 +76,9 @@ def explain_predictions(
         occlusion_window: Occluded box (i, j, k) in array voxels.
         occlusion_stride: Its step, and the box of the deletion curve.
         completeness: Largest completeness error, as a share of the output difference.
+        noise_draws: Draws of SmoothGrad and GradientSHAP.
+        noise_level: Standard deviation of their noise, as a share of the image's range.
+        shap_draws: Coalitions of supervoxels that KernelSHAP draws.
         random_orders: Random deletion orders that a map is held against.
         deletion_steps: Points of the deletion curve.
 
@@ -96,6 +102,9 @@ def explain_predictions(
         occlusion_window=occlusion_window,
         occlusion_stride=occlusion_stride,
         completeness=completeness,
+        noise_draws=noise_draws,
+        noise_level=noise_level,
+        shap_draws=shap_draws,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
     hands = Hands(load_image, load_network, save_map, device)

@@ -17,6 +17,12 @@ from medvision.explain.selection import Selection
 
 CONFIDENCE = 0.95
 
+_VARYING = {
+    *("completeness_gate", "steps", "distance_to_saliency", "noise_sd", "supervoxels"),
+    *("torch_seed", "numpy_seed"),
+}
+"""Parameters that differ from image to image."""
+
 LIMITS = (
     "Integrated gradients, occlusion and deletion depend on the baseline that stands for absence; "
     "an image with voxels replaced by it is not one the network was trained on.",
@@ -25,7 +31,8 @@ LIMITS = (
     "Maps are interpolated onto the source's grid: they are no finer than the array on which they "
     "were computed.",
     "Weight randomisation compares maps at reduced settings, the same for all networks: integrated "
-    "gradients at 8 steps, occlusion in boxes of 1.5 windows side by side, Grad-CAM on its cells.",
+    "gradients at 8 steps, occlusion in boxes of 1.5 windows side by side, Grad-CAM on its cells, "
+    "means over noise of 8 draws, supervoxels of 1.5 windows.",
     "Intervals are Wilson's over one image per subject; models of several folds are pooled.",
     "The edge map and the random map know nothing of the network: a check that they pass tells "
     "little by itself.",
@@ -79,6 +86,9 @@ def summarise(
             "occlusion_window": list(settings.occlusion_window),
             "occlusion_stride": list(settings.occlusion_stride),
             "completeness": settings.completeness,
+            "noise_draws": settings.noise_draws,
+            "noise_level": settings.noise_level,
+            "shap_draws": settings.shap_draws,
             "random_orders": plan.random_orders,
             "deletion_steps": plan.deletion_steps,
         },
@@ -123,17 +133,28 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:
     """Return a method's parameters, and its layer and cells where it has them."""
-    attributions = [done.explained.attributions[method] for done in finished]
+    shown = [done for done in finished if method in done.explained.attributions]
+    attributions = [done.explained.attributions[method] for done in shown]
+    described: dict[str, JsonValue] = {"refused": _list_refusals(finished, method)}
+    if not attributions:
+        return described | {"parameters": {}}
     first = attributions[0]
-    varying = {"completeness_gate", "steps"}
-    described: dict[str, JsonValue] = {
-        "parameters": {k: v for k, v in first.parameters.items() if k not in varying},
-    }
+    described["parameters"] = {k: v for k, v in first.parameters.items() if k not in _VARYING}
     if "steps" in first.parameters:
         described["steps_used"] = [a.parameters["steps"] for a in attributions]
     if first.native is not None:
-        described |= _describe_cells(finished, method)
+        described |= _describe_cells(shown, method)
     return described
+
+
+def _list_refusals(finished: Sequence[Finished], method: str) -> JsonValue:
+    """Return why a method was refused, each reason with its number of images."""
+    reasons = [done.explained.refusals.get(method) for done in finished]
+    return [
+        {"reason": reason, "n_images": reasons.count(reason)}
+        for reason in dict.fromkeys(reasons)
+        if reason is not None
+    ]
 
 
 def _describe_cells(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:

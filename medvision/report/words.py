@@ -56,6 +56,14 @@ METHODS = {
     "integrated_gradients": "Integrated gradients",
     "layer_gradcam": "Grad-CAM",
     "occlusion": "Occlusion",
+    "saliency": "Saliency",
+    "smoothgrad": "SmoothGrad",
+    "input_x_gradient": "Input times gradient",
+    "gradient_shap": "GradientSHAP",
+    "deeplift": "DeepLIFT",
+    "guided_backprop": "Guided backpropagation",
+    "guided_gradcam": "Guided Grad-CAM",
+    "kernel_shap": "KernelSHAP",
     "control_edge": "Edge map",
     "control_random": "Random map",
 }
@@ -64,6 +72,14 @@ UNITS = {
     "integrated_gradients": "logit per array voxel",
     "layer_gradcam": "gradient-weighted activation",
     "occlusion": "change of logit",
+    "saliency": "logit per unit of intensity",
+    "smoothgrad": "logit per unit of intensity",
+    "input_x_gradient": "logit per array voxel",
+    "gradient_shap": "logit per array voxel",
+    "deeplift": "logit per array voxel",
+    "guided_backprop": "guided gradient",
+    "guided_gradcam": "guided gradient times activation",
+    "kernel_shap": "logit per array voxel",
 }
 
 CHECKS = {

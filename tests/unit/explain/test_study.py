@@ -9,7 +9,7 @@ import torch
 from explain_nets import SIDE, Detector, make_lesion_image
 from torch import nn
 
-from medvision.config.sections import ExplainSection
+from medvision.config.explain import ExplainSection
 from medvision.domain.labels import Classes
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES

@@ -1,0 +1,91 @@
+"""From the baseline to the image, so that the map's sum is the change of the logit."""
+
+from captum.attr import DeepLift, IntegratedGradients
+from torch import Tensor
+
+from medvision.domain.attribution import Attribution
+from medvision.domain.record import JsonValue
+from medvision.explain.methods.scene import (
+    ERROR_FLOOR_LOGIT,
+    PAIR,
+    InapplicableError,
+    Scene,
+    finish,
+)
+
+__all__ = ["ERROR_FLOOR_LOGIT", "STEP_LIMIT", "compare_activations", "integrate_gradients"]
+
+STEP_LIMIT = 8
+"""Integrated gradients stop doubling at this multiple of the configured steps."""
+
+
+def integrate_gradients(scene: Scene) -> Attribution:
+    """Integrate the gradient from the baseline, doubling the steps until the sum is right.
+
+    Source:
+        Sundararajan 2017, arXiv:1703.01365.
+    """
+    settings = scene.settings
+    gate = scene.compute_gate()
+    steps = settings.steps
+    values, error = _integrate(scene, steps)
+    while error > gate and steps * 2 <= settings.steps * STEP_LIMIT:
+        steps *= 2
+        values, error = _integrate(scene, steps)
+    parameters: dict[str, JsonValue] = {
+        **settings.describe_baseline(),
+        "steps": steps,
+        "step_limit": settings.steps * STEP_LIMIT,
+        "quadrature": "gausslegendre",
+        "internal_batch_size": settings.batch_size,
+        "completeness_gate": gate,
+    }
+    return finish(
+        scene, "integrated_gradients", values=values.sum(0), parameters=parameters, error=error
+    )
+
+
+def _integrate(scene: Scene, steps: int) -> tuple[Tensor, float]:
+    """Return the map (C, ...) at a number of steps, and its completeness error."""
+    values: Tensor = IntegratedGradients(scene.pad()).attribute(
+        scene.image,
+        baselines=scene.baseline,
+        target=scene.target,
+        n_steps=steps,
+        method="gausslegendre",
+        internal_batch_size=scene.settings.batch_size,
+    )
+    return values.detach()[0], scene.measure_error(values)
+
+
+def compare_activations(scene: Scene) -> Attribution:
+    """Send the difference of image and baseline backwards, by the rescale rule.
+
+    Image and baseline are the two rows of its only batch.
+
+    Raises:
+        InapplicableError: Captum's hooks fail on this network.
+
+    Source:
+        Shrikumar 2017, arXiv:1704.02685.
+    """
+    try:
+        values: Tensor = DeepLift(scene.network).attribute(
+            scene.image.clone().requires_grad_(), baselines=scene.baseline, target=scene.target
+        )
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InapplicableError(f"deeplift: Captum cannot follow the network: {reason}") from error
+    parameters: dict[str, JsonValue] = {
+        **scene.settings.describe_baseline(),
+        "rule": "rescale",
+        "batch_size": PAIR,
+        "completeness_gate": scene.compute_gate(),
+    }
+    return finish(
+        scene,
+        "deeplift",
+        values=values.detach()[0].sum(0),
+        parameters=parameters,
+        error=scene.measure_error(values),
+    )
