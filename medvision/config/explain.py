@@ -82,7 +82,7 @@ class ExplainSection(Section):
         names = value if isinstance(value, list | tuple) else [value]
         for name in names:
             if name in REFUSED:
-                raise ValueError(f"{name} is not offered: {REFUSED[name]}")
+                raise ValueError(f"explain.methods: must not have {name}: {REFUSED[name]}")
         if len(set(map(str, names))) < len(names):
-            raise ValueError("each method must be named once")
+            raise ValueError("explain.methods: each must be named once")
         return value

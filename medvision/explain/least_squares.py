@@ -24,11 +24,16 @@ class LeastSquares:
             torch.cat([batch[n] for batch in batches]).double().numpy() for n in range(3)
         )
         roots = np.sqrt(weights.reshape(-1))
+        # Less the first output: where nothing changes the output, every share is exactly zero.
+        first = outputs.reshape(-1)[0]
         design = np.hstack([coalitions, np.ones((len(coalitions), 1))])
         fitted, *_rest = np.linalg.lstsq(
-            design * roots[:, None], outputs.reshape(-1) * roots, rcond=None
+            design * roots[:, None], (outputs.reshape(-1) - first) * roots, rcond=None
         )
-        self._shares, self._constant = torch.from_numpy(fitted[:-1]).float(), float(fitted[-1])
+        self._shares, self._constant = (
+            torch.from_numpy(fitted[:-1]).float(),
+            float(fitted[-1] + first),
+        )
 
     def representation(self) -> Tensor:
         """Return the shares (parts,)."""

@@ -1,6 +1,6 @@
 """What the methods section cites, by key."""
 
-from medvision.report import predicting
+from medvision.report import attributing, predicting
 from medvision.report.pretraining import CITATIONS
 from medvision.report.shortcuts import CITATIONS as SHORTCUT_CITATIONS
 from medvision.report.transfer import CITATIONS as TRANSFER_CITATIONS
@@ -54,6 +54,7 @@ METHODS_CITATIONS = {
     "sanity": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. arXiv:1810.03292.",
     **CITATIONS,
     **predicting.CITATIONS,
+    **attributing.CITATIONS,
     **TRANSFER_CITATIONS,
     **SHORTCUT_CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "

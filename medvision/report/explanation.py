@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from medvision.domain.calibration import compute_wilson
-from medvision.domain.record import JsonValue
+from medvision.report.explanation_notes import list_limits, list_notes
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import is_right
-from medvision.report.words import CHECKS, METHODS, RULES, UNITS, is_control, say, say_verdict
+from medvision.report.words import (
+    CHECKS,
+    METHODS,
+    RULES,
+    UNITS,
+    is_control,
+    say,
+    say_verdict,
+)
 
 POINTING = "pointing"
 
@@ -146,27 +153,9 @@ def build_explanation(
             for method in methods
         ),
         n_wrong=sum(case.is_correct is False for case in cases),
-        notes=_list_notes(sources),
-        limits=_list_limits(sources),
+        notes=list_notes(sources),
+        limits=list_limits(sources),
     )
-
-
-def _list_notes(sources: Sources) -> tuple[str, ...]:
-    """Return what the explanation stage says of single methods, such as a grid too coarse."""
-    methods = sources.document("explain_summary").get("methods")
-    held = methods if isinstance(methods, dict) else {}
-    notes = {name: facts.get("too_coarse") for name, facts in held.items() if _is_map(facts)}
-    return tuple(f"{say(name, METHODS)}: {note}" for name, note in notes.items() if note)
-
-
-def _is_map(value: JsonValue) -> TypeGuard[dict[str, JsonValue]]:
-    return isinstance(value, dict)
-
-
-def _list_limits(sources: Sources) -> tuple[str, ...]:
-    """Return the limits that the explanation stage states."""
-    limits = sources.document("explain_summary").get("limits")
-    return tuple(str(limit) for limit in limits) if isinstance(limits, list) else ()
 
 
 def compute_rate(passed: int, n: int, *, confidence: float) -> Rate:

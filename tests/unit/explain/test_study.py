@@ -1,6 +1,7 @@
 """The whole wing on a planted detector: accepted where it should be, controls and frauds not."""
 
 import inspect
+import json
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,7 @@ from medvision.domain.labels import Classes
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
+from medvision.explain.methods import METHODS
 from medvision.explain.study import explain_predictions
 
 CLASSES = ("benign", "nodule")
@@ -270,3 +272,63 @@ def test_a_single_image_has_nothing_to_compare_its_randomised_map_with():
     outcome, _, _ = explain(Detector(threshold=0.0), images=1, methods=("layer_gradcam",))
     rows = pick(outcome, check="weight_randomisation")
     assert [row["verdict"] for row in rows] == ["INCONCLUSIVE"]
+
+
+ALL = tuple(METHODS)
+
+
+class Curved(Detector):
+    """The detector with an activation that DeepLift has no rule for."""
+
+    def __init__(self):
+        super().__init__()
+        self.act = nn.SiLU()
+
+
+@pytest.fixture(scope="module")
+def curved():
+    return explain(Curved(), methods=ALL, images=3, noise_draws=4, shap_draws=64)
+
+
+def test_every_method_goes_through_every_check_or_is_refused_with_the_reason(curved):
+    outcome, maps, _ = curved
+    refused = {"deeplift", "guided_backprop", "guided_gradcam"}
+    for selected in outcome.selection:
+        for method in ALL:
+            rows = pick(outcome, image_id=selected["image_id"], method=method)
+            assert [row["check"] for row in rows] == list(SOURCES)
+            assert ((selected["image_id"], method) in maps) == (method not in refused)
+            if method in refused:
+                assert {row["verdict"] for row in rows} == {"NOT APPLICABLE"}
+                assert all("SiLU" in row["reason"] for row in rows)
+            else:
+                deletion = next(row for row in rows if row["check"] == "deletion")
+                assert deletion["verdict"] in ("PASS", "FAIL", "EMPTY")
+    assert {row["method"] for row in outcome.attributions} == set(ALL) - refused
+
+
+def test_the_summary_says_what_was_refused_of_how_many_images(curved):
+    methods = curved[0].summary["methods"]
+    (refusal,) = methods["deeplift"]["refused"]
+    assert refusal["n_images"] == 3
+    assert "SiLU" in refusal["reason"]
+    assert methods["saliency"]["refused"] == []
+    assert methods["deeplift"]["checks"]["deletion"]["n"] == 0
+
+
+def test_a_method_refused_for_some_images_is_shown_for_the_others():
+    # Of a bright image every gradient passes, so that the guided map is the plain gradient; of
+    # the class without the lesion the gradient is negative, and none passes.
+    outcome, maps, _ = explain(Detector(), methods=("guided_backprop", "saliency"))
+    (refusal,) = outcome.summary["methods"]["guided_backprop"]["refused"]
+    shown = [key for key in maps if key[1] == "guided_backprop"]
+    assert 0 < refusal["n_images"] < SETTINGS["images"]
+    assert len(shown) == SETTINGS["images"] - refusal["n_images"]
+    rows = pick(outcome, method="guided_backprop", check="weight_randomisation")
+    assert len(rows) == SETTINGS["images"]
+
+
+def test_the_seeds_of_what_is_drawn_differ_by_image_and_stand_in_the_table(curved):
+    rows = [row for row in curved[0].attributions if row["method"] == "smoothgrad"]
+    seeds = {json.loads(row["parameters"])["torch_seed"] for row in rows}
+    assert len(seeds) == len(rows) == 3

@@ -1,0 +1,156 @@
+"""What is refused, and why: no rule, nothing to guide, a wrong sum, a map under another name."""
+
+import pytest
+import torch
+from explain_nets import Detector, Linear, Tiny, make_settings
+from torch import nn
+from torch.nn import functional
+
+from medvision.config.explain import REFUSED
+from medvision.config.model import build_study
+from medvision.errors import ConfigError
+from medvision.explain.applicability import find_refusals, judge_attribution
+from medvision.explain.methods import METHODS, InapplicableError, attribute
+from medvision.explain.network import prove_canonical
+from medvision.learn.backbones import build_backbone
+
+CPU = torch.device("cpu")
+GUIDED = {"guided_backprop", "guided_gradcam"}
+
+
+def refuse(network, image):
+    canonical, proof = prove_canonical(network.eval(), device=CPU, batch=image)
+    return canonical, find_refusals(canonical.network, proof, methods=tuple(METHODS))
+
+
+def run(network, image, method, **changes):
+    canonical, _ = prove_canonical(network.eval(), device=CPU, batch=image)
+    settings = make_settings(**changes)
+    return attribute(
+        canonical.network,
+        image,
+        method=method,
+        target=1,
+        layer="act",
+        settings=settings,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "refused"),
+    [
+        ("small", set()),
+        ("resnet18", set()),
+        ("squeezenet1_1", set()),
+        ("mobilenet_v2", {"deeplift", *GUIDED}),
+        ("efficientnet_b0", {"deeplift", *GUIDED}),
+    ],
+)
+def test_each_backbone_is_refused_what_its_activations_do_not_allow(backbone, refused):
+    network = build_backbone(backbone, spatial_dims=2, channels=1, n_classes=2)
+    _, reasons = refuse(network, torch.rand(1, 1, 33, 40))
+    assert set(reasons) == refused
+    kind = {"mobilenet_v2": "ReLU6", "efficientnet_b0": "Swish"}.get(backbone, "")
+    assert all(kind in reason for reason in reasons.values())
+
+
+@pytest.mark.parametrize("activation", [nn.SiLU, nn.GELU, nn.ReLU6, nn.Hardswish])
+def test_deeplift_is_refused_where_it_has_no_rule(activation):
+    network = Tiny(2)
+    network.act = activation()
+    _, reasons = refuse(network, torch.rand(1, 1, 16, 16))
+    assert activation.__name__ in reasons["deeplift"]
+    assert set(reasons) == {"deeplift", *GUIDED}
+
+
+def test_a_network_with_relu_and_something_else_is_not_guided():
+    network = nn.Sequential(Tiny(2), nn.LeakyReLU())
+    _, reasons = refuse(network, torch.rand(1, 1, 16, 16))
+    assert set(reasons) == GUIDED
+    assert "LeakyReLU" in reasons["guided_backprop"]
+
+
+class Branching(Tiny):
+    """Tiny with functions, in code that cannot be followed."""
+
+    def forward(self, x):
+        if float(x.sum()) == 0:
+            return x
+        x = functional.relu(self.first(x))
+        return self.head(self.act(self.second(x)).flatten(2).mean(2))
+
+
+def test_what_needs_the_rewrite_is_refused_where_code_cannot_be_followed_and_others_go_on():
+    image = torch.rand(1, 1, 16, 16)
+    canonical, reasons = refuse(Branching(2), image)
+    assert set(reasons) == {"deeplift", *GUIDED}
+    assert "function relu" in reasons["deeplift"]
+    assert canonical.untraced[""] in reasons["deeplift"]
+    for method in set(METHODS) - set(reasons):
+        assert run(Branching(2), image, method).grid.any(), method
+
+
+class Gated(nn.Module):
+    """A product of two branches: no rule of DeepLift is for it, and no module says so."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3)
+        self.act, self.head = nn.Sigmoid(), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.first(x) * self.act(5 * self.second(x))
+        return 50 * self.head(x.flatten(2).mean(2))
+
+
+def test_deeplift_with_a_wrong_sum_is_refused_with_both_figures():
+    network, image = Gated(), torch.rand(1, 1, 16, 16)
+    _, reasons = refuse(network, image)
+    assert "deeplift" not in reasons, "nothing but its sum tells"
+    found = run(network, image, "deeplift")
+    reason = judge_attribution(found)
+    assert f"by {found.completeness_error:.3g}" in reason
+    assert judge_attribution(run(network, image, "integrated_gradients")) is None
+    assert judge_attribution(run(Tiny(2), image, "deeplift")) is None
+
+
+def test_deeplift_that_captum_cannot_run_is_refused_and_not_an_error():
+    network = Tiny(2).eval()  # one ReLU, called twice, and nobody has rewritten it
+    with pytest.raises(InapplicableError, match="Captum cannot follow"):
+        attribute(
+            network,
+            torch.rand(1, 1, 16, 16),
+            method="deeplift",
+            target=1,
+            layer="act",
+            settings=make_settings(),
+            seed=0,
+        )
+
+
+def test_a_guided_map_that_is_the_plain_gradient_is_refused():
+    bright = torch.full((1, 1, 8, 8, 8), 0.9)
+    found = run(Detector(), bright, "guided_backprop")
+    assert "plain gradient" in judge_attribution(found)
+    assert judge_attribution(run(Detector(), bright, "saliency")) is None
+
+
+def test_a_guided_map_of_nothing_is_empty_and_not_refused():
+    found = run(Linear(torch.zeros(1, 8, 8)), torch.rand(1, 1, 8, 8), "guided_backprop")
+    assert not found.grid.any()
+    assert judge_attribution(found) is None
+
+
+@pytest.mark.parametrize("method", sorted(REFUSED))
+def test_a_method_that_is_not_offered_is_refused_by_the_configuration_with_the_reason(method):
+    with pytest.raises(ConfigError, match=REFUSED[method][:20]):
+        build_study({"explain": {"methods": [method]}})
+
+
+def test_the_configuration_knows_every_method():
+    study = build_study({"explain": {"methods": list(METHODS)}})
+    assert study.explain.methods == tuple(METHODS)
+    with pytest.raises(ConfigError, match="named once"):
+        build_study({"explain": {"methods": ["saliency", "saliency"]}})
