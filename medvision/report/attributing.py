@@ -1,7 +1,7 @@
 """What the methods section cites of attribution methods, by their names."""
 
 CITATIONS = {
-    "saliency": "Simonyan K, Vedaldi A, Zisserman A. Deep inside convolutional networks: visualising "
+    "saliency": "Simonyan K et al. Deep inside convolutional networks: visualising "
     "image classification models and saliency maps. 2013. arXiv:1312.6034.",
     "smoothgrad": "Smilkov D et al. SmoothGrad: removing noise by adding noise. 2017. "
     "arXiv:1706.03825.",
