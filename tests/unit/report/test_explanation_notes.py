@@ -6,7 +6,7 @@ from medvision.report.sources import Sources
 
 
 def note(**methods: JsonValue) -> tuple[str, ...]:
-    return list_notes(Sources(documents={"explain_summary": {"methods": methods}}))
+    return list_notes(Sources(tables={}, documents={"explain_summary": {"methods": methods}}))
 
 
 def test_a_refused_method_is_said_with_its_reason_and_number_of_images() -> None:
