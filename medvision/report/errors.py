@@ -1,10 +1,17 @@
 """The test images that went worst and those that were least certain, to be looked at."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medvision.domain.arms import is_ensemble, rank_arm
 from medvision.report.sources import Row, Sources, list_unique, parse_number
+from medvision.report.target_errors import (
+    FindingErrors,
+    FindingRow,
+    ValueRow,
+    find_finding_errors,
+    find_value_errors,
+)
 from medvision.report.words import ARMS, say
 
 MAX_ERRORS = 12
@@ -41,6 +48,10 @@ class ErrorFacts:
         n_models: Networks that tested each image, whose probabilities are averaged.
         worst: Wrong images, that of the least probable label first.
         unsure: Images of the smallest distance between their two most probable classes.
+        findings: Of several findings, where each went wrong.
+        unsure_findings: Of several findings, those of images that are least certain.
+        values: Of a value, the largest errors.
+        disputed: Of a value, images on which the networks differ most.
     """
 
     arm: str
@@ -49,15 +60,23 @@ class ErrorFacts:
     n_models: int
     worst: tuple[ErrorRow, ...]
     unsure: tuple[ErrorRow, ...]
+    findings: tuple[FindingErrors, ...] = ()
+    unsure_findings: tuple[FindingRow, ...] = ()
+    values: tuple[ValueRow, ...] = ()
+    disputed: tuple[ValueRow, ...] = ()
 
     @property
     def images(self) -> tuple[str, ...]:
         """Return the names of all images that are shown."""
-        return tuple(dict.fromkeys(row.image_id for row in (*self.worst, *self.unsure)))
+        names = [row.image_id for row in (*self.worst, *self.unsure)]
+        names += [row.image_id for finding in self.findings for row in finding.worst]
+        names += [row.image_id for row in self.unsure_findings]
+        names += [row.image_id for row in (*self.values, *self.disputed)]
+        return tuple(dict.fromkeys(names))
 
 
 NO_ERRORS = ErrorFacts("", 0, 0, 0, (), ())
-"""Where nothing was predicted, or what is predicted is no class."""
+"""Where nothing was predicted."""
 
 
 def build_errors(sources: Sources, *, classes: Sequence[str], task: str) -> ErrorFacts:
@@ -65,8 +84,8 @@ def build_errors(sources: Sources, *, classes: Sequence[str], task: str) -> Erro
 
     Args:
         sources: Table `predictions`.
-        classes: Class names in their order.
-        task: classification, multilabel or regression; only the first has such lists.
+        classes: Class names, or findings, in their order.
+        task: classification, multilabel or regression.
 
     Returns:
         At most `MAX_ERRORS` images in each list, ties in the order of their names.
@@ -74,21 +93,36 @@ def build_errors(sources: Sources, *, classes: Sequence[str], task: str) -> Erro
     tested = [row for row in sources.table("predictions") if row["split"] == "test"]
     arms = sorted(list_unique(row["arm"] for row in tested), key=rank_arm)
     arm = next((name for name in arms if not is_ensemble(name)), "")
-    if task != "classification" or not arm or len(classes) < 2:
+    if not arm:
         return NO_ERRORS
     by_image: dict[str, list[Row]] = {}
     for row in tested:
         if row["arm"] == arm:
             by_image.setdefault(row["image_id"], []).append(row)
+    n_models = max(len(found) for found in by_image.values())
+    found = ErrorFacts(say(arm, ARMS), len(by_image), 0, n_models, (), ())
+    if task == "multilabel":
+        findings, unsure = find_finding_errors(by_image, classes)
+        return replace(found, findings=findings, unsure_findings=unsure)
+    if task == "regression":
+        values, disputed = find_value_errors(by_image)
+        return replace(found, values=values, disputed=disputed)
+    return _find_class_errors(found, by_image, classes=classes)
+
+
+def _find_class_errors(
+    found: ErrorFacts, by_image: Mapping[str, Sequence[Row]], *, classes: Sequence[str]
+) -> ErrorFacts:
+    """Find the worst and the least certain images of classes; of one class there are none."""
+    if len(classes) < 2:
+        return NO_ERRORS
     held = {name: _average(rows, classes) for name, rows in sorted(by_image.items())}
     rows = {name: _build_row(by_image[name][0], means) for name, means in held.items()}
     wrong = [row for row in rows.values() if row.said != row.label]
     unsure = sorted(rows.values(), key=lambda row: _find_margin(held[row.image_id]))
-    return ErrorFacts(
-        arm=say(arm, ARMS),
-        n_images=len(rows),
+    return replace(
+        found,
         n_wrong=len(wrong),
-        n_models=max(len(found) for found in by_image.values()),
         worst=tuple(sorted(wrong, key=lambda row: row.of_label)[:MAX_ERRORS]),
         unsure=tuple(unsure[:MAX_ERRORS]),
     )

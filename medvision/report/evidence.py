@@ -103,7 +103,7 @@ EVIDENCE: dict[str, Evidence] = {
         lambda facts: bool(facts.explanation.cases and facts.explanation.matrix),
     ),
     "shortcuts": Evidence("shortcuts", "Shortcuts", lambda facts: bool(facts.shortcuts.rows)),
-    "errors": Evidence("errors", "Errors", lambda facts: facts.errors.n_wrong > 0),
+    "errors": Evidence("errors", "Errors", lambda facts: bool(facts.errors.images)),
     "wrong_cases": Evidence(
         "cases",
         "Explained cases",
