@@ -9,7 +9,7 @@ import click
 
 from medvision import __version__
 from medvision.cli._report_compare import compare
-from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_scorecards, list_trained
 from medvision.config.model import Study
@@ -135,7 +135,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
         tables={
             **{
                 name: read_table(step.read(layout.table(stage, name)))
-                for stage, names in _list_tables(study)
+                for stage, names in _list_tables(study, layout)
                 if stage in done
                 for name in names
             },
@@ -156,9 +156,16 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
     )
 
 
-def _list_tables(study: Study) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the tables of each stage, those of the task's evaluation among them."""
-    return [*_TABLES.items(), ("evaluate", _EVALUATE_TABLES[study.data.task])]
+def _list_tables(study: Study, layout: Layout) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the tables of each stage, of the task's evaluation and of an external cohort's."""
+    record = read_record(layout, "evaluate")
+    written = record.writes if record else {}
+    names = tuple(
+        path.name.removesuffix(".tsv")
+        for path in map(Path, written)
+        if path.name.startswith("external-") or path.name == "cohorts.tsv"
+    )
+    return [*_TABLES.items(), ("evaluate", (*_EVALUATE_TABLES[study.data.task], *names))]
 
 
 def _list_settings(study: Study, step: str) -> list[tuple[str, dict[str, JsonValue]]]:

@@ -1,5 +1,7 @@
 """What the Hugging Face hub reads of a model card: tags, and results as its index holds them."""
 
+from collections.abc import Mapping
+
 from medvision.domain.record import JsonValue
 from medvision.report.facts import Facts
 from medvision.report.metric import Metric
@@ -7,6 +9,9 @@ from medvision.report.words import ARMS, say
 
 _HUB_METRICS = {"auc": "roc_auc", "auc_macro": "roc_auc", "brier": "brier_score"}
 """Our names to those of the hub, where they differ."""
+
+_INTERNAL = {"name": "Held-out subjects", "type": "medvision-study", "split": "test"}
+_EXTERNAL = {"name": "External cohort", "type": "medvision-study", "split": "external"}
 
 
 def build_metadata(facts: Facts) -> dict[str, JsonValue]:
@@ -31,7 +36,11 @@ def build_metadata(facts: Facts) -> dict[str, JsonValue]:
         "tags": [*tags, *(["synthetic-data"] if facts.is_phantom else [])],
         "metrics": [*dict.fromkeys(_name_metric(metric) for metric in metrics)],
     }
-    index: JsonValue = [{"name": facts.title, "results": [_build_result(metrics, kind)]}]
+    results: list[JsonValue] = [_build_result(metrics, kind, of=_INTERNAL)]
+    if facts.external:
+        held = [m for m in facts.external.performance.metrics if m.value is not None]
+        results += [_build_result(held, kind, of=_EXTERNAL)] if held else []
+    index: JsonValue = [{"name": facts.title, "results": results}]
     return {**head, "model-index": index} if metrics else head
 
 
@@ -41,11 +50,11 @@ def name_kind(facts: Facts) -> str:
     return "image-regression" if is_value else "image-classification"
 
 
-def _build_result(metrics: list[Metric], kind: str) -> JsonValue:
-    """Return the figures on held-out subjects as the hub's index holds them."""
+def _build_result(metrics: list[Metric], kind: str, *, of: Mapping[str, JsonValue]) -> JsonValue:
+    """Return the figures on one data set as the hub's index holds them."""
     return {
         "task": {"type": kind},
-        "dataset": {"name": "Held-out subjects", "type": "medvision-study", "split": "test"},
+        "dataset": dict(of),
         "metrics": [
             {
                 "type": _name_metric(metric),

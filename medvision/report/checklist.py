@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from medvision.report.evidence import EVIDENCE, Evidence
 from medvision.report.facts import Facts
@@ -22,7 +22,7 @@ _STATES = {
 
 
 class _ItemText(TypedDict):
-    """One item as its file holds it."""
+    """One item as its file holds it; `otherwise` is for the authors where none of it is there."""
 
     item: str
     part: str
@@ -30,6 +30,7 @@ class _ItemText(TypedDict):
     asks: str
     evidence: list[str]
     authors: str
+    otherwise: NotRequired[str]
 
 
 class _ChecklistText(TypedDict):
@@ -174,5 +175,5 @@ def _fill_item(item: _ItemText, facts: Facts) -> ChecklistItem:
         state=state,
         places=tuple(Place(held.anchor, held.words) for held in found),
         authors=" ".join(text for text in (item["authors"], left) if text)
-        or ("" if found else _NOT_RUN),
+        or ("" if found else item.get("otherwise", _NOT_RUN)),
     )

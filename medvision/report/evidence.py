@@ -92,6 +92,9 @@ EVIDENCE: dict[str, Evidence] = {
         "findings", "Finding by finding", lambda facts: bool(facts.performance.findings)
     ),
     "agreement": Evidence("agreement", "Agreement", lambda facts: bool(facts.performance.values)),
+    "external": Evidence(
+        "external", "Internal and external", lambda facts: facts.external is not None
+    ),
     "confusion": Evidence(
         "confusion",
         "Confusion",

@@ -8,6 +8,7 @@ from medvision.report.abstention import AbstentionFacts, build_abstention
 from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
+from medvision.report.external import ExternalFacts, build_external
 from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.methods import MethodsFacts, build_methods
 from medvision.report.pair_tests import PairTestFacts, build_tests
@@ -48,6 +49,7 @@ class Facts:
     quality: QualityFacts
     searches: SearchFacts
     performance: PerformanceFacts
+    external: ExternalFacts | None
     tests: tuple[PairTestFacts, ...]
     decision: tuple[DecisionRow, ...]
     scaling: tuple[ScalingRow, ...]
@@ -82,7 +84,11 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     spread, prediction = build_spread(sources, task), build_prediction(sources)
     transfer, shortcuts = build_transfer(sources), build_shortcuts(sources)
     is_phantom = sources.setting("data", "kind") == "phantom"
-    summary = [say(cohort, performance, spread=spread, explanation=explanation) for say in _SAY]
+    external = build_external(sources, classes=classes, task=task, value=cohort.value)
+    summary = [
+        say(cohort, performance, external=external, spread=spread, explanation=explanation)
+        for say in _SAY
+    ]
     return Facts(
         research_use=RESEARCH_USE,
         title=title,
@@ -95,6 +101,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         quality=build_quality(sources),
         searches=build_searches(sources),
         performance=performance,
+        external=external,
         tests=build_tests(sources),
         decision=build_decision(sources),
         scaling=build_scaling(sources),
@@ -109,7 +116,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(
-            *_list_limits(cohort, performance, is_phantom=is_phantom),
+            *_list_limits(cohort, performance, external=external, is_phantom=is_phantom),
             *list_prediction_limits(prediction, is_explained=bool(explanation.cases)),
             *(explanation.limits + transfer.sentences[-1:] + shortcuts.warnings),
         ),
@@ -131,13 +138,20 @@ def to_json(value: object) -> JsonValue:
 
 
 def _list_limits(
-    cohort: CohortFacts, performance: PerformanceFacts, *, is_phantom: bool
+    cohort: CohortFacts,
+    performance: PerformanceFacts,
+    *,
+    external: ExternalFacts | None,
+    is_phantom: bool,
 ) -> tuple[str, ...]:
     """Say what this study cannot show."""
     has_thresholds = any(arm.thresholds for arm in performance.arms) or performance.findings
     chosen = "Thresholds and stopping were" if has_thresholds else "Stopping was"
     limits = [
-        "Performance is internal: all subjects come from one data set, and no external cohort "
+        f"The external cohort, {external.size}, is one: how the networks do anywhere else is not "
+        "known."
+        if external
+        else "Performance is internal: all subjects come from one data set, and no external cohort "
         "was tested.",
         "An attribution shows what the network used, not what is true of the patient; a passed "
         "check is necessary, not sufficient.",

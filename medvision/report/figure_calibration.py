@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from medvision.report.canvas import Picture, draw_picture
 from medvision.report.performance import ArmFacts
 from medvision.report.reliability import CalibrationBin
+from medvision.report.target_figures import SUBJECTS, TITLE, Cohort, name_figure
 from medvision.report.theme import MUTED, choose_colour
 from medvision.report.words import RESEARCH_USE, name_unscaled
 
@@ -15,12 +16,15 @@ _SMALL = 5.5
 """Letters of a legend that also names the curves before."""
 
 
-def draw_calibration(arms: Sequence[ArmFacts], event: str) -> Picture:
+def draw_calibration(
+    arms: Sequence[ArmFacts], event: str, *, cohort: Cohort = "internal"
+) -> Picture:
     """Draw the predicted probability of an event against its share, with interval per bin.
 
     Args:
         arms: At least one has a curve.
         event: What the probability is of, in words.
+        cohort: Whose images they are.
     """
     has_before = any(arm.calibration_before for arm in arms)
 
@@ -43,11 +47,15 @@ def draw_calibration(arms: Sequence[ArmFacts], event: str) -> Picture:
         axes.set_aspect("equal")
         axes.grid(visible=True)
         axes.legend(loc="upper left", fontsize=_SMALL if has_before else None)
+        if cohort == "external":
+            axes.set_title(TITLE)
 
-    alt = "Calibration: predicted probability against observed share; counts are in the table."
+    of = f" on {SUBJECTS[cohort]}" if cohort == "external" else ""
+    alt = f"Calibration{of}: predicted probability against observed share; counts are in the table."
     if has_before:
         alt += " Dotted, the same images before the temperature."
-    return draw_picture("calibration", draw, size_in=_SIZE_IN, alt=alt, caption=RESEARCH_USE)
+    name = name_figure("calibration", cohort)
+    return draw_picture(name, draw, size_in=_SIZE_IN, alt=alt, caption=RESEARCH_USE)
 
 
 def _list_points(bins: Sequence[CalibrationBin], shift: float) -> tuple[list[float], list[float]]:

@@ -1,9 +1,8 @@
-"""The charts: intervals, ROC, calibration, training curves, flow."""
+"""The charts: intervals, ROC, calibration, training curves; others have files of their own."""
 
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
@@ -11,18 +10,22 @@ from medvision.report.facts import Facts
 from medvision.report.figure_abstention import draw_risk_coverage
 from medvision.report.figure_calibration import draw_calibration
 from medvision.report.figure_decision import draw_decision
+from medvision.report.figure_flow import draw_flow
 from medvision.report.figure_transfer import draw_transfer
-from medvision.report.flow import FlowStep
 from medvision.report.metric import Metric
 from medvision.report.performance import ArmFacts, HistoryPoints
 from medvision.report.target_figures import (
+    SUBJECTS,
+    TITLE,
+    Cohort,
     draw_agreement,
     draw_finding_calibration,
     draw_finding_curves,
     draw_findings,
     draw_scatter,
+    name_figure,
 )
-from medvision.report.theme import FIRST, INK, MUTED, choose_colour
+from medvision.report.theme import INK, MUTED, choose_colour
 from medvision.report.words import ARMS, RESEARCH_USE, say, say_count, say_number
 
 _SQUARE_IN = (3.5, 3.3)
@@ -68,9 +71,25 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         figures.append(draw_decision(facts.decision))
     if facts.abstention.curves:
         figures.append(draw_risk_coverage(facts.abstention.curves))
+    figures += _draw_external(facts)
     figures += draw_training(performance.histories)
     figures += draw_transfer(facts.transfer)
     return {figure.name: figure for figure in figures}
+
+
+def _draw_external(facts: Facts) -> list[Picture]:
+    """Draw the curves of the external cohort, beside those of the internal one."""
+    if facts.external is None:
+        return []
+    held, figures = facts.external.performance, []
+    if any(arm.roc for arm in held.arms):
+        figures.append(draw_roc(held.arms, held.main, cohort="external"))
+    if any(arm.calibration for arm in held.arms):
+        event = "right predictions" if len(facts.cohort.classes) > 2 else "positives"
+        figures.append(draw_calibration(held.arms, event, cohort="external"))
+    if held.values:
+        figures.append(draw_scatter(held.values, str(facts.cohort.value), cohort="external"))
+    return figures
 
 
 def draw_performance(
@@ -115,7 +134,9 @@ def draw_performance(
     )
 
 
-def draw_roc(arms: Sequence[ArmFacts], metrics: Sequence[Metric]) -> Picture:
+def draw_roc(
+    arms: Sequence[ArmFacts], metrics: Sequence[Metric], *, cohort: Cohort = "internal"
+) -> Picture:
     """Draw the ROC curve of each arm, averaged over folds and over more than two classes."""
     values = {metric.arm: metric for metric in metrics if metric.metric in ("auc", "auc_macro")}
 
@@ -134,11 +155,14 @@ def draw_roc(arms: Sequence[ArmFacts], metrics: Sequence[Metric]) -> Picture:
         axes.set_aspect("equal")
         axes.grid(visible=True)
         axes.legend(loc="lower right")
+        if cohort == "external":
+            axes.set_title(TITLE)
 
-    alt = "Receiver operating characteristic on test subjects. " + "; ".join(
+    alt = f"Receiver operating characteristic on {SUBJECTS[cohort]}. " + "; ".join(
         f"{arm.words}: AUC {say_number(values[arm.arm].value)}" for arm in arms if arm.arm in values
     )
-    return draw_picture("roc", draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
+    name = name_figure("roc", cohort)
+    return draw_picture(name, draw, size_in=_SQUARE_IN, alt=alt, caption=RESEARCH_USE)
 
 
 def draw_training(histories: Sequence[HistoryPoints]) -> list[Picture]:
@@ -190,47 +214,3 @@ def _make_training(histories: Sequence[HistoryPoints], *, top: float, position: 
         axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
 
     return draw
-
-
-_BOX_HEIGHT, _BOX_WIDTH, _STEP = 1.0, 4.2, 1.9
-
-
-def draw_flow(steps: Sequence[FlowStep]) -> Picture:
-    """Draw the way from files to analysed images, with what left at each step."""
-
-    def draw(axes: Axes) -> None:
-        axes.set_axis_off()
-        axes.set_xlim(0, 10)
-        axes.set_ylim(-_STEP * (len(steps) - 1) - _BOX_HEIGHT - 0.1, 0.1)
-        for n, step in enumerate(steps):
-            _draw_box(axes, step, top=-_STEP * n)
-            if n < len(steps) - 1:
-                _draw_arrow(axes, step, start=-_STEP * n - _BOX_HEIGHT)
-
-    alt = "; ".join(f"{step.label}: {step.n} {step.unit}, {step.n_left} left" for step in steps)
-    height_in = 0.75 * max(len(steps), 1) + 0.2
-    return draw_picture("flow", draw, size_in=(6.4, height_in), alt=alt, caption=RESEARCH_USE)
-
-
-def _draw_box(axes: Axes, step: FlowStep, *, top: float) -> None:
-    """Draw one box of the flow."""
-    corner, x = (0.05, top - _BOX_HEIGHT), 0.25
-    axes.add_patch(
-        Rectangle(corner, _BOX_WIDTH, _BOX_HEIGHT, facecolor="none", edgecolor=FIRST, linewidth=0.9)
-    )
-    axes.text(x, top - 0.3, step.label, va="center", fontsize=7, weight="bold")
-    axes.text(x, top - 0.7, f"{step.n} {step.unit}", va="center", color=FIRST, fontsize=9)
-    if step.detail:
-        end = _BOX_WIDTH - 0.1
-        axes.text(end, top - 0.7, step.detail, va="center", ha="right", fontsize=6.5, color=MUTED)
-
-
-def _draw_arrow(axes: Axes, step: FlowStep, *, start: float) -> None:
-    """Draw the arrow to the next box, and the list of what left on the way."""
-    x, gap = 0.05 + _BOX_WIDTH / 2, _STEP - _BOX_HEIGHT
-    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
-    axes.annotate("", (x, start - gap), (x, start), arrowprops=arrow)
-    if step.left:
-        lines = [f"{tally.n}  {tally.words}" for tally in step.left]
-        axes.plot([x, 4.8], [start - gap / 2] * 2, color=MUTED, linewidth=0.8)
-        axes.text(4.95, start - gap / 2, "\n".join(lines), va="center", fontsize=6.5, color=MUTED)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from medvision.domain.labels import EXTERNAL
 from medvision.report.folds import FoldsFacts, build_folds, count_labels
 from medvision.report.sources import Row, Sources, list_unique, parse_number
 from medvision.report.words import (
@@ -32,13 +33,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class FlowStep:
-    """One box of the diagram, and what left the study after it."""
+    """One box of the diagram, what left the study after it, and what went another way."""
 
     label: str
     n: int
     unit: str
     detail: str
     left: tuple[Tally, ...]
+    branch: "FlowStep | None" = None
 
     @property
     def n_left(self) -> int:
@@ -116,7 +118,8 @@ def build_cohort(sources: Sources) -> CohortFacts:
     Returns:
         The facts of the data section; every count is of rows that exist.
     """
-    cohort, leakage = sources.table("cohort"), sources.table("leakage")
+    every, leakage = sources.table("cohort"), sources.table("leakage")
+    cohort = [row for row in every if not _is_external(row)]
     task = str(sources.document("cohort_summary").get("task", "classification"))
     classes = _list_classes(sources) if task != "regression" else []
     positive = _choose_positive(sources, classes) if task == "classification" else ""
@@ -138,7 +141,7 @@ def build_cohort(sources: Sources) -> CohortFacts:
         target=_name_target(sources, classes),
         value=_name_value(sources),
         folds=build_folds(sources, classes=classes, positive=positive),
-        modalities=_tally((row["modality"] for row in cohort), {}),
+        modalities=_tally((row["modality"] for row in every), {}),
         n_files=len(sources.table("sources")),
         n_refused=sum(tally.n for tally in refused),
         n_images=len(cohort),
@@ -228,10 +231,10 @@ def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ..
     dropped = [r for r in sources.table("unmatched") if r["kind"] in _IMAGES_LEFT]
     rejected = sources.table("preprocess_rejects")
     gone = {row["image_id"] for row in rejected}
-    analysed = [row for row in cohort if row["image_id"] not in gone]
+    kept = [row for row in cohort if row["image_id"] not in gone]
+    analysed = [row for row in kept if not _is_external(row)]
+    external = [row for row in kept if _is_external(row)]
     files = [row for row in sources.table("sources") if row["verdict"] == "converted"]
-    several = "with " if sources.document("cohort_summary").get("task") == "multilabel" else ""
-    by_class = ", ".join(f"{n} {several}{name}" for name, n in count_labels(analysed, classes))
     return (
         FlowStep("Input", len(sources.table("sources")), "files", "", _tally_left(sources)),
         FlowStep(
@@ -247,9 +250,32 @@ def _build_steps(sources: Sources, classes: Sequence[str]) -> tuple[FlowStep, ..
             "images",
             say_count(_count_subjects(cohort), "subject"),
             _tally((row["reason"] for row in rejected), _words(sources)),
+            _build_branch(sources, external, classes=classes),
         ),
-        FlowStep("Analysed", len(analysed), "images", by_class, ()),
+        FlowStep("Analysed", len(analysed), "images", _count(sources, analysed, classes), ()),
     )
+
+
+def _is_external(row: Row) -> bool:
+    """Say whether a row of the cohort is of its external part."""
+    return row.get("given_split") == EXTERNAL
+
+
+def _count(sources: Sources, rows: Sequence[Row], classes: Sequence[str]) -> str:
+    """Count the images of each class, or with each finding, in words."""
+    several = "with " if sources.document("cohort_summary").get("task") == "multilabel" else ""
+    return ", ".join(f"{n} {several}{name}" for name, n in count_labels(rows, classes))
+
+
+def _build_branch(
+    sources: Sources, rows: Sequence[Row], *, classes: Sequence[str]
+) -> FlowStep | None:
+    """Return the box of the external cohort; none where there is none."""
+    if not rows:
+        return None
+    counts = [say_count(_count_subjects(rows), "subject"), _count(sources, rows, classes)]
+    detail = ", ".join(text for text in counts if text)
+    return FlowStep("External cohort", len(rows), "images", detail, ())
 
 
 def _put_worst_first(leakage: Sequence[Row]) -> list[Row]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from medvision.domain.record import JsonValue
 from medvision.report import predicting
 from medvision.report.citations import METHODS_CITATIONS
+from medvision.report.external import describe_external, describe_outside
 from medvision.report.pretraining import describe_pretraining
 from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
@@ -48,13 +49,13 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         return f"[{cited.index(key) + 1}]"
 
     writers: tuple[tuple[str, str, Writer], ...] = (
-        ("Splitting", "cohort", lambda s, _: _write_split(s, n_folds)),
+        ("Splitting", "cohort", lambda s, _: _write_split(s, n_folds) + describe_external(s)),
         ("Preprocessing", "preprocess", _write_preprocess),
         ("Network", "model", _write_network),
         ("Training", "train", write_training),
         ("Hyper-parameters", "train", describe_searches),
         ("Prediction", "predict", predicting.write_prediction),
-        ("Statistics", "evaluate", _write_statistics),
+        ("Statistics", "evaluate", lambda s, c: _write_statistics(s, c) + describe_outside(s)),
         ("Transfer", "evaluate", describe_transfer),
         ("Shortcuts", "evaluate", describe_shortcuts),
         ("Explanations", "explain", _write_explanations),

@@ -7,8 +7,9 @@ import yaml
 
 from medvision.domain.record import JsonValue
 from medvision.report.card_metadata import build_metadata
+from medvision.report.card_results import write_results
 from medvision.report.facts import Facts, to_json
-from medvision.report.words import ARMS, say, say_count, say_number, say_within
+from medvision.report.words import say_count, say_within
 
 NEEDED = "[More Information Needed]"
 """What stands where only the authors know, in the words of the hub's own template."""
@@ -184,37 +185,23 @@ def _write_evaluation(facts: Facts) -> tuple[CardSection, ...]:
         CardSection(
             "Testing Data",
             4,
-            "Held-out subjects of the same cohort; no external cohort was tested.",
+            _describe_tested(facts),
         ),
         CardSection("Factors", 4, ", ".join(variables) or NEEDED),
         CardSection("Metrics", 4, _find_paragraphs(facts, "Statistics")),
-        CardSection("Results", 3, _write_results(facts)),
+        CardSection("Results", 3, write_results(facts, needed=NEEDED)),
         CardSection("Model Examination", 2, _write_examination(facts)),
     )
 
 
-def _write_results(facts: Facts) -> str:
-    """Return the table of figures with intervals and counts."""
-    if not facts.performance.metrics:
-        return NEEDED
-    performance = facts.performance
-    areas = [arm.auc for finding in performance.findings for arm in finding.arms]
-    rows = [
-        [
-            metric.words,
-            say(metric.arm, ARMS),
-            say_number(metric.value, digits=digits),
-            f"{say_number(metric.low, digits=digits)} to {say_number(metric.high, digits=digits)}",
-            _count(metric.n_images),
-            _count(metric.n_subjects),
-        ]
-        for metric in (*performance.metrics, *(area for area in areas if area))
-        for digits in [performance.digits if metric.has_unit else 3]
-    ]
-    head = ["Figure", "Network", "Value", "Interval", "Images", "Subjects"]
-    lines = [head, ["---", "---", "---:", "---:", "---:", "---:"], *rows]
-    table = "\n".join(f"| {' | '.join(_escape(cell) for cell in line)} |" for line in lines)
-    return f"Intervals are at {100 * facts.performance.confidence:g}%.\n\n{table}"
+def _describe_tested(facts: Facts) -> str:
+    """Say on whom the figures are."""
+    if facts.external is None:
+        return "Held-out subjects of the same cohort; no external cohort was tested."
+    return (
+        f"Held-out subjects of the same cohort, and an external cohort, {facts.external.size}, on "
+        "which nothing was fitted."
+    )
 
 
 def _write_examination(facts: Facts) -> str:
@@ -277,11 +264,3 @@ def _list_lines(lines: Mapping[str, str]) -> str:
 
 def _list_items(items: list[str] | tuple[str, ...]) -> str:
     return "\n".join(f"- {item}" for item in items)
-
-
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|")
-
-
-def _count(n: int | None) -> str:
-    return "–" if n is None else str(n)

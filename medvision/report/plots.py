@@ -6,7 +6,7 @@ from medvision.domain.record import JsonValue
 from medvision.report.abstention import RiskCurve
 from medvision.report.facts import Facts
 from medvision.report.figure_abstention import find_top
-from medvision.report.performance import HistoryPoints
+from medvision.report.performance import ArmFacts, HistoryPoints
 from medvision.report.plot_curves import (
     choose_plot_colour,
     plot_calibration,
@@ -32,9 +32,9 @@ def build_plots(facts: Facts) -> dict[str, JsonValue]:
 
     Returns:
         Name of the figure (`roc`, `calibration`, `risk_coverage`, `decision`, `scatter`,
-        `bland_altman`, `training-<arm>`) to its values; `findings` is a list, of each finding its
-        `roc` and `calibration`. Each holds a common axis `x` and one list per series, in which
-        None is a gap. Of many models or epochs a part, so that the page stays small: at most
+        `bland_altman`, `external-roc`, `external-calibration`, `training-<arm>`) to its values;
+        `findings` is a list, of each finding its `roc` and `calibration`. Each holds a common axis
+        `x` and one list per series, in which None is a gap. Of many models or epochs a part, so that the page stays small: at most
         `MAX_MODELS` models of an arm and `MAX_EPOCHS` points of each.
     """
     arms = facts.performance.arms
@@ -42,22 +42,39 @@ def build_plots(facts: Facts) -> dict[str, JsonValue]:
     if any(arm.roc for arm in arms):
         plots["roc"] = plot_roc([(arm.arm, arm.words, arm.roc) for arm in arms])
     if any(arm.calibration for arm in arms):
-        plots["calibration"] = plot_calibration(
-            [(arm.arm, arm.words, arm.calibration) for arm in arms],
-            before=[
-                (arm.arm, name_unscaled(arm.words), arm.calibration_before)
-                for arm in arms
-                if arm.calibration_before
-            ],
-        )
+        plots["calibration"] = _plot_bins(arms)
     if facts.abstention.curves:
         plots["risk_coverage"] = _plot_risks(facts.abstention.curves)
+    if facts.external:
+        plots |= _plot_external(facts.external.performance.arms)
     histories = facts.performance.histories
     for n, name in enumerate(dict.fromkeys(held.arm for held in histories)):
         own = [held for held in histories if held.arm == name]
         colour = choose_plot_colour(name, n)
         plots[f"training-{name}"] = _plot_training(own, colour=colour, top=_find_top(histories))
     return plots
+
+
+def _plot_external(arms: Sequence[ArmFacts]) -> dict[str, JsonValue]:
+    """Gather the values of the external cohort's curves."""
+    plots: dict[str, JsonValue] = {}
+    if any(arm.roc for arm in arms):
+        plots["external-roc"] = plot_roc([(arm.arm, arm.words, arm.roc) for arm in arms])
+    if any(arm.calibration for arm in arms):
+        plots["external-calibration"] = _plot_bins(arms)
+    return plots
+
+
+def _plot_bins(arms: Sequence[ArmFacts]) -> JsonValue:
+    """Return the calibration of the arms, with that before a temperature where one was fitted."""
+    return plot_calibration(
+        [(arm.arm, arm.words, arm.calibration) for arm in arms],
+        before=[
+            (arm.arm, name_unscaled(arm.words), arm.calibration_before)
+            for arm in arms
+            if arm.calibration_before
+        ],
+    )
 
 
 def _plot_risks(curves: Sequence[RiskCurve]) -> JsonValue:

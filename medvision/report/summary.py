@@ -2,6 +2,7 @@
 
 from medvision.domain.arms import base_arm, is_ensemble
 from medvision.report.explanation import POINTING, ExplanationFacts, Rate
+from medvision.report.external import ExternalFacts, say_external
 from medvision.report.flow import CohortFacts
 from medvision.report.metric import Metric
 from medvision.report.performance import PerformanceFacts
@@ -13,25 +14,28 @@ def summarise(
     cohort: CohortFacts,
     performance: PerformanceFacts,
     *,
+    external: ExternalFacts | None,
     spread: SpreadFacts,
     explanation: ExplanationFacts,
 ) -> tuple[str, ...]:
-    """Return the summary: data, performance, its spread, comparison, explanations, safeguards.
+    """Return the summary: data, performance here and outside, comparison, explanations, safeguards.
 
     Args:
         cohort: Counts of files, images, subjects.
         performance: Metrics and comparisons of the arms.
+        external: Those of the external cohort, where there is one.
         spread: The metrics seed by seed.
         explanation: Cases and matrix.
 
     Returns:
-        Up to seven sentences; a part that was not run has none.
+        Up to eight sentences; a part that was not run has none.
     """
     sentences = [
         _say_data(cohort),
         _say_performance(performance),
         _say_spread(spread, performance),
         _say_ensembles(performance),
+        say_external(external),
         _say_comparison(performance),
         _say_explanations(explanation),
         _say_leakage(cohort),
@@ -43,6 +47,7 @@ def summarise_briefly(
     cohort: CohortFacts,
     performance: PerformanceFacts,
     *,
+    external: ExternalFacts | None,
     spread: SpreadFacts,
     explanation: ExplanationFacts,
 ) -> tuple[str, ...]:
@@ -51,6 +56,7 @@ def summarise_briefly(
         _say_performance(performance),
         _say_spread(spread, performance),
         _say_ensembles(performance),
+        say_external(external),
         _say_comparison(performance),
     )
     first = " ".join(text for text in told if text)

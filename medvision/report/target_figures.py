@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 
@@ -80,7 +81,21 @@ def draw_findings(findings: Sequence[FindingFacts]) -> Picture:
     return draw_picture("findings", draw, size_in=(5.2, height_in), alt=alt, caption=RESEARCH_USE)
 
 
-def draw_scatter(arms: Sequence[ValueArm], name: str) -> Picture:
+Cohort = Literal["internal", "external"]
+"""Whose images a figure is of."""
+
+TITLE = "External cohort"
+"""What stands above a figure of external images, whose file may be seen alone."""
+
+SUBJECTS: dict[Cohort, str] = {"internal": "test subjects", "external": "the external cohort"}
+
+
+def name_figure(name: str, cohort: Cohort) -> str:
+    """Return the name of a figure that there is one of for each cohort."""
+    return name if cohort == "internal" else f"{cohort}-{name}"
+
+
+def draw_scatter(arms: Sequence[ValueArm], name: str, *, cohort: Cohort = "internal") -> Picture:
     """Draw predicted against true values, on the dashed line where they agree."""
     low, high = find_range([value for arm in arms for point in arm.points for value in point])
 
@@ -95,9 +110,13 @@ def draw_scatter(arms: Sequence[ValueArm], name: str) -> Picture:
         axes.set_aspect("equal")
         axes.grid(visible=True)
         axes.legend(loc="upper left")
+        if cohort == "external":
+            axes.set_title(TITLE)
 
-    alt = f"Predicted against true {name} of test images; on the dashed line they agree."
-    return draw_picture("scatter", draw, size_in=(3.5, 3.3), alt=alt, caption=RESEARCH_USE)
+    images = "external images" if cohort == "external" else "test images"
+    alt = f"Predicted against true {name} of {images}; on the dashed line they agree."
+    own = name_figure("scatter", cohort)
+    return draw_picture(own, draw, size_in=(3.5, 3.3), alt=alt, caption=RESEARCH_USE)
 
 
 def draw_agreement(arms: Sequence[ValueArm], name: str) -> Picture:
