@@ -18,14 +18,19 @@ CLASSES = {
 
 
 def make_target_sources(
-    task: str, *, arms: tuple[str, ...] = ("transfer", "scratch"), explained: int = 2
+    task: str,
+    *,
+    arms: tuple[str, ...] = ("transfer", "scratch"),
+    explained: int = 2,
+    external: bool = False,
 ) -> Sources:
-    """Return the inputs of a report on 36 subjects, tested in three folds."""
+    """Return the inputs of a report on 36 subjects, tested in three folds; more tested outside."""
     base, classes = make_sources(arms=arms, explained=explained), CLASSES[task]
     labels = _draw_labels(task, classes)
     predictions = _predict(labels, classes, arms=arms)
     section = EvaluateSection(n_resamples=100, calibration_bins=3)
-    found = evaluate(predictions, {}, classes=classes, section=section, variables={})
+    outside = _predict_outside(labels, classes, arms=arms) if external else []
+    found = evaluate([*predictions, *outside], {}, classes=classes, section=section, variables={})
     own = {
         name: [_as_text(row, columns) for row in rows]
         for name, (rows, columns) in found.tables.items()
@@ -74,6 +79,29 @@ def _predict(labels: list[str], classes: Classes, *, arms: tuple[str, ...]) -> l
             place |= {"image_id": IMAGES[n], "subject": SUBJECTS[n], "label": label}
             rows.append(place | _draw_outputs(label, classes, noise=noise, rng=rng))
     return rows
+
+
+def _predict_outside(labels: list[str], classes: Classes, *, arms: tuple[str, ...]) -> list[Row]:
+    """Every training's predictions of as many images of other subjects."""
+    rng = np.random.default_rng(6)
+    return [
+        {
+            "arm": arm,
+            "repeat": "0",
+            "inner": "0",
+            "seed": "0",
+            "split": "external",
+            "fold": str(fold),
+            "part": str(fold),
+            "label": label,
+            "image_id": f"ext-{n}",
+            "subject": f"ext-s-{n}",
+            **_draw_outputs(label, classes, noise=2.0, rng=rng),
+        }
+        for arm in arms
+        for fold in range(3)
+        for n, label in enumerate(labels)
+    ]
 
 
 def _draw_outputs(

@@ -9,7 +9,15 @@ from medvision.report.metric import has_unit
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.sources import Row, Sources, parse_count, parse_number
 from medvision.report.targets import is_of_all
-from medvision.report.words import ARMS, join_words, say, say_count, say_metric, say_number
+from medvision.report.words import (
+    ARMS,
+    join_words,
+    say,
+    say_count,
+    say_metric,
+    say_number,
+    say_within,
+)
 
 _PREFIX = f"{EXTERNAL}-"
 
@@ -168,8 +176,9 @@ def say_external(external: ExternalFacts | None) -> str:
         for row in external.main
     ]
     first = external.main[0]
-    words = performance.main_words
-    text = f"On the external cohort, {external.size}, it was {join_words(told)}."
+    words = say_within(performance.main_words)
+    words = f"{words}," if "," in words else words
+    text = f"On the external cohort, {external.size}, the {words} was {join_words(told)}."
     if external.main[0].external.value is None:
         return f"The external cohort, {external.size}, gives no {words}."
     if first.low is None:
