@@ -34,8 +34,9 @@ def build_plots(facts: Facts) -> dict[str, JsonValue]:
         Name of the figure (`roc`, `calibration`, `risk_coverage`, `decision`, `scatter`,
         `bland_altman`, `external-roc`, `external-calibration`, `training-<arm>`) to its values;
         `findings` is a list, of each finding its `roc` and `calibration`. Each holds a common axis
-        `x` and one list per series, in which None is a gap. Of many models or epochs a part, so that the page stays small: at most
-        `MAX_MODELS` models of an arm and `MAX_EPOCHS` points of each.
+        `x` and one list per series, in which None is a gap. Of many models or epochs a part, so
+        that the page stays small: at most `MAX_MODELS` models of an arm and `MAX_EPOCHS` points
+        of each.
     """
     arms = facts.performance.arms
     plots = build_target_plots(facts)
