@@ -1,6 +1,6 @@
 """All facts of the report in one tree: what the page shows is what report.json holds."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from medvision.domain.record import JsonValue
@@ -83,25 +83,19 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     explanation = build_explanation(sources, confidence=performance.confidence, task=task)
     spread, prediction = build_spread(sources, task), build_prediction(sources)
     transfer, shortcuts = build_transfer(sources), build_shortcuts(sources)
-    is_phantom = sources.setting("data", "kind") == "phantom"
-    external = build_external(sources, classes=classes, task=task, value=cohort.value)
-    summary = [
-        say(cohort, performance, external=external, spread=spread, explanation=explanation)
-        for say in _SAY
-    ]
-    return Facts(
+    facts = Facts(
         research_use=RESEARCH_USE,
         title=title,
         author=author,
         version=sources.version,
-        is_phantom=is_phantom,
-        summary=summary[0] + transfer.headline + shortcuts.headline,
-        summary_lines=summary[1] + transfer.headline + shortcuts.headline,
+        is_phantom=sources.setting("data", "kind") == "phantom",
+        summary=(),
+        summary_lines=(),
         cohort=cohort,
         quality=build_quality(sources),
         searches=build_searches(sources),
         performance=performance,
-        external=external,
+        external=build_external(sources, classes=classes, task=task, value=cohort.value),
         tests=build_tests(sources),
         decision=build_decision(sources),
         scaling=build_scaling(sources),
@@ -115,10 +109,35 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
+        limits=(),
+    )
+    return _add_words(facts)
+
+
+def _add_words(facts: Facts) -> Facts:
+    """Return the facts with the sentences that are made of them: summary and limits."""
+    summary, lines = (
+        say(
+            facts.cohort,
+            facts.performance,
+            external=facts.external,
+            spread=facts.spread,
+            explanation=facts.explanation,
+        )
+        for say in _SAY
+    )
+    headlines = facts.transfer.headline + facts.shortcuts.headline
+    is_explained = bool(facts.explanation.cases)
+    return replace(
+        facts,
+        summary=summary + headlines,
+        summary_lines=lines + headlines,
         limits=(
-            *_list_limits(cohort, performance, external=external, is_phantom=is_phantom),
-            *list_prediction_limits(prediction, is_explained=bool(explanation.cases)),
-            *(explanation.limits + transfer.sentences[-1:] + shortcuts.warnings),
+            *_list_limits(facts),
+            *list_prediction_limits(facts.prediction, is_explained=is_explained),
+            *facts.explanation.limits,
+            *facts.transfer.sentences[-1:],
+            *facts.shortcuts.warnings,
         ),
     )
 
@@ -137,14 +156,9 @@ def to_json(value: object) -> JsonValue:
     return cast(JsonValue, value)
 
 
-def _list_limits(
-    cohort: CohortFacts,
-    performance: PerformanceFacts,
-    *,
-    external: ExternalFacts | None,
-    is_phantom: bool,
-) -> tuple[str, ...]:
+def _list_limits(facts: Facts) -> tuple[str, ...]:
     """Say what this study cannot show."""
+    cohort, performance, external = facts.cohort, facts.performance, facts.external
     has_thresholds = any(arm.thresholds for arm in performance.arms) or performance.findings
     chosen = "Thresholds and stopping were" if has_thresholds else "Stopping was"
     limits = [
@@ -158,7 +172,7 @@ def _list_limits(
         "No reader study was made: whether the explanations help a clinician is not assessed.",
         f"{chosen} chosen on validation subjects of the same source as the test subjects.",
     ]
-    if is_phantom:
+    if facts.is_phantom:
         limits.insert(
             0,
             "The cohort is synthetic, with nodules planted by a computer: its figures say how the "
