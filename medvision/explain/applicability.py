@@ -52,8 +52,8 @@ def _refuse_deeplift(network: nn.Module, proof: Proof) -> str | None:
 
 def _refuse_guided(network: nn.Module, proof: Proof) -> str | None:
     """Refuse where there is no ReLU to guide, or something else as well."""
-    hidden = [found for found, _ in proof.hidden if found.call == "function relu"]
-    if hidden:
+    functions = [found for found, _ in proof.hidden if found.call.startswith("function")]
+    if functions:
         return f"each ReLU must be a module: {proof.explain_hidden()}"
     if not any(isinstance(module, nn.ReLU) for module in network.modules()):
         names = _name_activations(network, _is_any) or "no activation"

@@ -96,7 +96,7 @@ def prove_canonical(
         (canonical, proof): the copy, and what was seen of it.
     """
     canonical = canonicalise(network, device=device)
-    reason = "the code that calls it cannot be followed"
+    reason = "no module stands for it"
     try:
         certificate = compute_certificate(network, canonical.network, batch=batch)
         fault = (

@@ -41,6 +41,11 @@ FUNCTIONS: Mapping[str, type[nn.Module]] = {
 }
 """Functions of torch to the module that does the same; `relu_` and the like count as `relu`."""
 
+OTHER_BENDS = frozenset(
+    {"clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "threshold", "prelu", "rrelu"}
+)
+"""Functions that bend as well and have no module here: a rectifier may be written as one."""
+
 _HOMES = (torch, functional, torch.Tensor)
 
 
@@ -60,10 +65,10 @@ class Rewrite:
 
 
 def name_function(target: object) -> str | None:
-    """Return the name in `FUNCTIONS` of a function or method of torch, or None."""
+    """Return the name of a function or method of torch that bends, without `_`, or None."""
     name = target if isinstance(target, str) else getattr(target, "__name__", "")
     plain = str(name).removesuffix("_")
-    if plain not in FUNCTIONS:
+    if plain not in FUNCTIONS and plain not in OTHER_BENDS:
         return None
     is_torch = isinstance(target, str) or any(
         getattr(home, str(name), None) is target for home in _HOMES
@@ -184,7 +189,7 @@ def _find_module(
 
 def _build_module(node: fx.Node, name: str) -> nn.Module | None:
     """Return the module that does what a call of a function does, where its arguments allow."""
-    if len(node.all_input_nodes) != 1:
+    if len(node.all_input_nodes) != 1 or name not in FUNCTIONS:
         return None
     named = {key: value for key, value in node.kwargs.items() if key not in ("input", "inplace")}
     # The functions take the same arguments in the same order as their modules; out of place.

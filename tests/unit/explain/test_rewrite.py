@@ -7,6 +7,8 @@ import pytest
 import torch
 from captum.attr import DeepLift, GuidedBackprop, Saliency
 from explain_nets import Tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
@@ -19,6 +21,8 @@ from medvision.explain.network import (
 from medvision.explain.rewrite import ACTIVATIONS, FUNCTIONS
 from medvision.explain.witness import find_hidden
 from medvision.learn.backbones import BACKBONES, build_backbone, gradcam_layer
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
 
 CPU = torch.device("cpu")
 SIZE = (40, 33, 32)
@@ -171,6 +175,17 @@ def test_code_that_cannot_be_followed_is_left_and_named():
     assert "TraceError" in proof.explain_hidden()
 
 
+@pytest.mark.parametrize("write", [lambda x: x.clamp(min=0), lambda x: torch.maximum(x, x * 0)])
+def test_a_rectifier_in_disguise_is_left_and_named(write):
+    class Disguised(Tiny):
+        def forward(self, x):
+            return self.head(write(self.second(self.act(self.first(x)))).flatten(2).mean(2))
+
+    canonical, proof = prove_canonical(Disguised(2), device=CPU, batch=torch.rand(1, 1, 16, 16))
+    assert [change.was for change in canonical.rewrites] == ["works in place"]
+    assert "no module stands for it" in proof.explain_hidden()
+
+
 def test_a_rewrite_that_changes_the_logits_is_taken_back():
     images = torch.rand(1, 1, 9, 8)
     rewritten = canonicalise(Aliasing(), device=CPU).network
@@ -184,3 +199,42 @@ def test_a_rewrite_that_changes_the_logits_is_taken_back():
 def test_an_activation_called_twice_is_seen_where_it_was_not_rewritten():
     (found,) = find_hidden(Tiny(2).eval(), torch.rand(1, 1, 16, 16))
     assert (found.module, found.call) == ("act", "called 2 times")
+
+
+WRITINGS = {
+    "module": lambda self, x: self.act(x),
+    "function": lambda _, x: functional.relu(x),
+    "method": lambda _, x: x.relu(),
+    "in place": lambda _, x: torch.relu_(x),
+    "elu": lambda _, x: functional.elu(x, alpha=0.5),
+    "tanh": lambda _, x: torch.tanh(x),
+}
+
+
+class Written(nn.Module):
+    """A chain of convolutions, each followed by an activation written in one of several ways."""
+
+    def __init__(self, ways):
+        super().__init__()
+        self.ways, self.act = ways, nn.ReLU(inplace=True)
+        self.layers = nn.ModuleList(nn.Conv1d(2, 2, 3, padding=1) for _ in ways)
+
+    def forward(self, x):
+        for layer, way in zip(self.layers, self.ways, strict=True):
+            x = WRITINGS[way](self, layer(x))
+        return x.mean(2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ways=st.lists(st.sampled_from(sorted(WRITINGS)), min_size=1, max_size=6))
+def test_however_activations_are_written_each_becomes_a_module_and_the_logits_stay(ways):
+    network = Written(ways)
+    before = hash_state(network)
+    canonical, proof = prove_canonical(network, device=CPU, batch=torch.randn(2, 2, 7))
+    assert (proof.certificate, proof.hidden, canonical.state_hash) == (0, (), before)
+    calls = []
+    for module in canonical.network.modules():
+        if isinstance(module, ACTIVATIONS):
+            module.register_forward_hook(lambda *_: calls.append(1))
+    canonical.network(torch.randn(2, 2, 7))
+    assert len(calls) == len(ways)
