@@ -43,6 +43,11 @@ class ExplainSection(Section):
         description="Finding that is explained, in multilabel; when omitted the most probable one "
         "of each image.",
     )
+    target: str | None = Field(
+        None,
+        description="Class that is explained, in classification; when omitted the predicted one "
+        "of each image.",
+    )
     seed: Seed = Field(5, description="Seed of the selection and of the random controls.")
     steps: Annotated[int, Field(ge=8)] = Field(32, description="Steps of integrated gradients.")
     batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Forward passes at once.")

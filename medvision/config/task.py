@@ -72,6 +72,11 @@ def check_task(study: Sections) -> None:
     for name, held in findings.items():
         if task != "multilabel" and held:
             raise ValueError(f"{name} must be empty unless data.task is multilabel, got {held}")
+    if task != "classification" and study.explain.target is not None:
+        raise ValueError(
+            "explain.target must be empty unless data.task is classification, got "
+            f"{study.explain.target}"
+        )
     if task != "classification":
         _check_other(task, study)
 

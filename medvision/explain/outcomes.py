@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from medvision.domain.findings import parse_findings
-from medvision.domain.labels import Classes
+from medvision.domain.labels import Classes, Task
 from medvision.domain.values import parse_values
 from medvision.errors import ExplanationError
 
@@ -43,7 +43,7 @@ RULES = {
 }
 """Task to how test images are chosen, in words."""
 
-LIMITS = {
+_LIMITS = {
     "classification": "The explained quantity is the logit of the predicted class, not its "
     "probability.",
     "multilabel": "The explained quantity is the logit of one finding, not its probability; the "
@@ -51,18 +51,30 @@ LIMITS = {
     "regression": "The explained quantity is the network's output, the value in standard "
     "deviations of the training images' values.",
 }
-"""Task to what is explained, as a limit."""
-
-EXPLAINED = {
+_EXPLAINED = {
     "classification": "logit of the predicted class",
     "multilabel": "logit of one finding",
     "regression": "predicted value, in standard deviations",
 }
-"""Task to what is explained."""
+
+
+def say_explained(task: Task, target: str | None) -> tuple[str, str]:
+    """Return what is explained, and that as a limit, in words."""
+    if target is None:
+        return _EXPLAINED[task], _LIMITS[task]
+    return (
+        f"logit of class {target}",
+        f"The explained quantity is the logit of {target}, not its probability, whatever class was "
+        "predicted.",
+    )
 
 
 def add_outcomes(
-    rows: Sequence[Prediction], classes: Classes, *, finding: str | None
+    rows: Sequence[Prediction],
+    classes: Classes,
+    *,
+    finding: str | None,
+    target: str | None,
 ) -> list[Prediction]:
     """Add to each row what of it is explained, and the stratum that it counts in.
 
@@ -70,17 +82,19 @@ def add_outcomes(
         rows: Test predictions of one arm and round.
         classes: Classes, findings, or the value's name.
         finding: The finding to explain; None explains the most probable one of each image.
+        target: The class to explain; None explains the predicted one.
 
     Returns:
-        The rows; of classes unchanged; of findings without those of which the finding is not known.
+        The rows; of classes with the target where one is given; of findings without those of which
+        the finding is not known.
 
     Raises:
-        ExplanationError: There is no such finding.
+        ExplanationError: There is no such finding or class.
     """
     if classes.task == "regression":
         return _add_errors(rows, classes.names[0])
     if classes.task == "classification":
-        return list(rows)
+        return _add_target(rows, classes, target)
     if finding is not None and finding not in classes.names:
         raise ExplanationError(
             f"explain.finding: must be one of {', '.join(classes.names)}, got {finding}."
@@ -95,6 +109,19 @@ def add_outcomes(
             target = max(open_names, key=lambda name: float(row[f"probability_{name}"]))
             added.append(_add_finding(row, target, is_there=held[target] == 1))
     return added
+
+
+def _add_target(
+    rows: Sequence[Prediction], classes: Classes, target: str | None
+) -> list[Prediction]:
+    """Name the class that is explained, where it is not the predicted one."""
+    if target is None:
+        return list(rows)
+    if target not in classes.names:
+        raise ExplanationError(
+            f"explain.target: must be one of {', '.join(classes.names)}, got {target}."
+        )
+    return [{**row, TARGET: target} for row in rows]
 
 
 def _add_finding(row: Prediction, target: str, *, is_there: bool) -> Prediction:

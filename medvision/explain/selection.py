@@ -37,6 +37,7 @@ class Selection:
     seed: int
     place: tuple[int, int]
     task: Task = "classification"
+    target: str | None = None
 
     def as_dict(self) -> dict[str, JsonValue]:
         """Return the account of the selection as plain JSON types."""
@@ -63,6 +64,7 @@ def select_cases(
     images: int,
     seed: int,
     finding: str | None = None,
+    target: str | None = None,
 ) -> Selection:
     """Draw the test images to be explained.
 
@@ -72,14 +74,15 @@ def select_cases(
         images: Number of images to draw; fewer where there are fewer subjects.
         seed: Seed of the draw.
         finding: The finding to explain; None explains the most probable one of each image.
+        target: The class to explain; None explains the predicted one of each image.
 
     Returns:
         The cases in the order of the draw, and the number of eligible images per stratum.
 
     Raises:
-        ExplanationError: There is no test prediction, or no such finding.
+        ExplanationError: There is no test prediction, or no such finding or class.
     """
-    rows = add_outcomes(_choose_rows(predictions), classes, finding=finding)
+    rows = add_outcomes(_choose_rows(predictions), classes, finding=finding, target=target)
     if not rows:
         raise ExplanationError(
             "predictions: rows of the test split must be there, got none.",
@@ -97,7 +100,7 @@ def select_cases(
                 chosen.append((queue.pop(0), rule))
     cases = tuple(_build_case(row, rule) for row, rule in chosen)
     eligible = {name: len(queue) for name, queue in strata.items()}
-    return Selection(cases, eligible, seed, _read_place(rows[0]), classes.task)
+    return Selection(cases, eligible, seed, _read_place(rows[0]), classes.task, target)
 
 
 def _choose_rows(predictions: Sequence[Prediction]) -> list[Prediction]:

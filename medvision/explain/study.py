@@ -41,6 +41,7 @@ def explain_predictions(
     methods: tuple[str, ...],
     images: int,
     finding: str | None,
+    target: str | None,
     seed: int,
     steps: int,
     batch_size: int,
@@ -68,6 +69,7 @@ def explain_predictions(
         methods: Names of the methods.
         images: Number of test images explained.
         finding: The finding to explain; None explains the most probable one of each image.
+        target: The class to explain; None explains the predicted one of each image.
         seed: Seed of the selection, the random controls and the randomised weights.
         steps: First number of steps of integrated gradients.
         batch_size: Forward passes at once.
@@ -92,7 +94,7 @@ def explain_predictions(
         Each method and each check names its own.
     """
     selection = select_cases(
-        predictions, classes=classes, images=images, seed=seed, finding=finding
+        predictions, classes=classes, images=images, seed=seed, finding=finding, target=target
     )
     settings = Settings(
         steps=steps,

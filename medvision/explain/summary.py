@@ -11,8 +11,7 @@ from medvision.explain.bench import Finished
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
 from medvision.explain.one import Plan
-from medvision.explain.outcomes import EXPLAINED
-from medvision.explain.outcomes import LIMITS as TASK_LIMITS
+from medvision.explain.outcomes import say_explained
 from medvision.explain.selection import Selection
 
 CONFIDENCE = 0.95
@@ -61,9 +60,10 @@ def summarise(
         Plain JSON types: selection, networks, methods, controls, parameters, limits.
     """
     settings = plan.settings
+    explained, limit = say_explained(selection.task, selection.target)
     return {
         "selection": selection.as_dict(),
-        "explained": EXPLAINED[selection.task],
+        "explained": explained,
         "confidence": CONFIDENCE,
         "networks": _describe_networks(networks),
         "methods": {
@@ -92,7 +92,7 @@ def summarise(
             "random_orders": plan.random_orders,
             "deletion_steps": plan.deletion_steps,
         },
-        "limits": [TASK_LIMITS[selection.task], *LIMITS],
+        "limits": [limit, *LIMITS],
     }
 
 

@@ -36,6 +36,7 @@ def test_auto_is_what_the_task_asks_for():
         (["data.task=regression", "predict.temperature=fit"], "predict.temperature must be off"),
         (["data.task=multilabel", "scorecard.sources=[pretrain]"], "scorecard.sources must be"),
         (["explain.finding=a"], "explain.finding must be empty unless"),
+        (["data.task=multilabel", "explain.target=a"], "explain.target must be empty unless"),
         (
             ["tune.trials=1", "tune.space={train.loss: {choices: [cross_entropy, mse]}}"],
             "train.loss must be auto, cross_entropy or focal .* got mse",

@@ -12,6 +12,7 @@ from torch import nn
 
 from medvision.config.explain import ExplainSection
 from medvision.domain.labels import Classes
+from medvision.errors import ExplanationError
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
@@ -332,3 +333,21 @@ def test_the_seeds_of_what_is_drawn_differ_by_image_and_stand_in_the_table(curve
     rows = [row for row in curved[0].attributions if row["method"] == "smoothgrad"]
     seeds = {json.loads(row["parameters"])["torch_seed"] for row in rows}
     assert len(seeds) == len(rows) == 3
+
+
+def test_another_class_than_the_predicted_one_is_explained_on_request():
+    outcome, maps, _ = explain(methods=("saliency",), target="benign")
+    asked, _, _ = explain(methods=("saliency",), target="nodule")
+    assert {row["target"] for row in outcome.selection} == {"benign"}
+    assert [row["image_id"] for row in outcome.selection] == [
+        row["image_id"] for row in asked.selection
+    ]
+    assert outcome.summary["explained"] == "logit of class benign"
+    assert any("logit of benign" in limit for limit in outcome.summary["limits"])
+    # The detector's two logits are each other's opposite.
+    assert all((grid <= 0).all() for grid, _ in maps.values())
+
+
+def test_a_class_that_is_not_there_is_refused():
+    with pytest.raises(ExplanationError, match=r"explain\.target: must be one of benign, nodule"):
+        explain(methods=("saliency",), target="cyst")
