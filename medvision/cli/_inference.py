@@ -1,15 +1,16 @@
 """From checkpoints to final logits: views averaged, temperatures fitted, seeds pooled."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medvision.cli._learning import LearningData
+from medvision.cli._novelty import judge_novelty, predict_splits
 from medvision.cli._run import Step
 from medvision.domain.arms import ALL_SEEDS, name_ensemble
-from medvision.domain.labels import EXTERNAL
+from medvision.domain.novelty import Novelty
 from medvision.domain.pooling import LINKS, Logits, pool_logits
 from medvision.domain.temperature import Temperature, fit_temperature
 from medvision.errors import StaleOutputError
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from medvision.learn.predict import View
-
-SPLITS = ("validation", "test", EXTERNAL)
-"""What is predicted, each in the same way, so that what is fixed on one holds on the others."""
+    from medvision.runtime.checkpoint import ModelMeta
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Predicted:
         logits: Split to (N, C), divided by the temperature; images as `LearningData.select`.
         temperature: What was fitted on the validation images; None where nothing was asked for.
         scale: Of a value, the (mean, standard deviation) that it was trained in.
+        novelty: Split to how far its images lie from the train images; a split without images, and
+            an ensemble, has none.
     """
 
     arm: str
@@ -44,6 +45,7 @@ class Predicted:
     logits: Mapping[str, Logits]
     temperature: Temperature | None
     scale: tuple[float, float] | None = None
+    novelty: Mapping[str, Novelty] = field(default_factory=dict)
 
 
 def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> Iterator[Predicted]:
@@ -60,6 +62,7 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
     Raises:
         StaleOutputError: A checkpoint has other classes.
     """
+    from medvision.learn.backbones import head_names
     from medvision.runtime.seeds import seed_everything
 
     # Nothing is random here: this asks for deterministic kernels.
@@ -70,17 +73,26 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
     ]
     members: list[Mapping[str, Logits]] = []
     for arm, fold, seed in track(keys, "predicting", total=len(keys)):
-        model, scale = _load(step, data, arm=arm, fold=fold, seed=seed)
-        members.append(_predict_splits(model, data, fold=fold, device=device, views=views))
+        model, meta = _load(step, data, arm=arm, fold=fold, seed=seed)
+        seen = predict_splits(
+            model,
+            data,
+            fold=fold,
+            device=device,
+            views=views,
+            head=None if study.predict.novelty == "off" else head_names(meta.backbone)[0],
+            n_reference=study.predict.novelty_images,
+        )
+        members.append(seen.logits)
         single = finish(data, members[-1:], place=(arm, fold, seed), fit=study.predict.temperature)
-        yield replace(single, scale=scale)
+        yield replace(single, scale=meta.scale, novelty=judge_novelty(seen.features, study.predict))
         if len(members) < len(study.train.seeds):
             continue
         if study.predict.ensemble == "seeds":
             place = (name_ensemble(arm), fold, ALL_SEEDS)
             # The networks of all seeds were trained on the same values, in the same scale.
             pooled = finish(data, members, place=place, fit=study.predict.temperature)
-            yield replace(pooled, scale=scale)
+            yield replace(pooled, scale=meta.scale)
         members = []
 
 
@@ -128,8 +140,8 @@ def _list_views(step: Step, data: LearningData) -> "Sequence[View]":
 
 def _load(
     step: Step, data: LearningData, *, arm: str, fold: int, seed: int
-) -> "tuple[nn.Module, tuple[float, float] | None]":
-    """Load a checkpoint with its scale, and refuse one with other classes."""
+) -> "tuple[nn.Module, ModelMeta]":
+    """Load a checkpoint with what it says of itself, and refuse one with other classes."""
     from medvision.learn.backbones import build_backbone
     from medvision.runtime.checkpoint import load_model
 
@@ -140,25 +152,4 @@ def _load(
             f"train/{arm}/fold-{fold}: checkpoint must have the classes "
             f"{', '.join(data.classes)}, got {', '.join(meta.classes)}."
         )
-    return model, meta.scale
-
-
-def _predict_splits(
-    model: "nn.Module",
-    data: LearningData,
-    *,
-    fold: int,
-    device: "torch.device",
-    views: "Sequence[View]",
-) -> dict[str, Logits]:
-    """Return one network's logits of each split, which may be empty, its views made one."""
-    from medvision.learn.predict import predict_views
-
-    found = {}
-    for split in SPLITS:
-        chosen = data.select(fold, split)
-        found[split] = np.empty((0, len(data.classes)))
-        if chosen:
-            logits = predict_views(model, data.examples(chosen), device=device, views=views)
-            found[split] = pool_logits(logits, LINKS[data.task])
-    return found
+    return model, meta

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from medvision.cli._inference import SPLITS, Predicted, predict_study
+from medvision.cli._inference import Predicted, predict_study
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._novelty import SPLITS
 from medvision.cli._outputs import describe_outputs, list_output_columns
 from medvision.cli._run import open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.config.model import Study
 from medvision.domain.arms import write_seed
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
+from medvision.domain.novelty import COLUMNS
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
 
@@ -37,7 +39,7 @@ def command(study: Study, layout: Layout) -> None:
         device = prepare_device(step)
         data = read_learning_data(step)
         results = list(predict_study(step, data, device=device))
-        columns = [*PREDICTION_COLUMNS, *list_output_columns(data), INTENDED_USE]
+        columns = [*PREDICTION_COLUMNS, *list_output_columns(data), *COLUMNS, INTENDED_USE]
         rows = [row for result in results for row in _list_rows(result, data)]
         write_table(step.write(layout.predictions), rows, columns=columns)
         write_table(
@@ -61,7 +63,8 @@ def _list_split(result: Predicted, data: LearningData, *, split: str) -> Iterato
     if not chosen:
         return
     outputs = describe_outputs(data, chosen, logits=result.logits[split], scale=result.scale)
-    for item, cells in zip(chosen, outputs, strict=True):
+    distances = _list_distances(result, split, n_images=len(chosen))
+    for item, cells, distance in zip(chosen, outputs, distances, strict=True):
         yield {
             "repeat": item.repeat,
             "part": item.part,
@@ -71,8 +74,18 @@ def _list_split(result: Predicted, data: LearningData, *, split: str) -> Iterato
             "subject": item.subject,
             "label": item.label,
             **cells,
+            **distance,
             INTENDED_USE: RESEARCH_USE,
         }
+
+
+def _list_distances(result: Predicted, split: str, *, n_images: int) -> list[dict[str, Cell]]:
+    """Return how far each image lies from the train images; nothing where that is not known."""
+    held = result.novelty.get(split)
+    if held is None:
+        return [{}] * n_images
+    columns = zip(held.distances, held.likeness, held.limits, strict=True)
+    return [dict(zip(COLUMNS, map(float, own), strict=True)) for own in columns]
 
 
 def _list_temperatures(results: Sequence[Predicted]) -> list[dict[str, Cell]]:

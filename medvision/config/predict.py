@@ -29,6 +29,22 @@ class PredictSection(Section):
         description="fit divides the logits of each network by a number fitted on its validation "
         "images.",
     )
+    novelty: Literal["off", "features"] = Field(
+        "features",
+        description="features gives each image its distance from the train images, in what the "
+        "network's last layer is given, and the share of validation images that are as far.",
+    )
+    novelty_neighbours: Positive = Field(
+        5, description="Which of the nearest train images the distance is from."
+    )
+    novelty_images: Positive = Field(
+        2000, description="Train images that are held against at most, evenly chosen."
+    )
+    novelty_alarm: Fraction = Field(
+        0.05,
+        description="Share of validation images that may be as far as an image that counts as "
+        "unlike the train images.",
+    )
 
 
 def check_predict(

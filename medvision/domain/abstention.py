@@ -32,12 +32,21 @@ _METHODS = {
     "error_auc": "share of pairs of a right and a wrong prediction of which the right one is more "
     "certain, ties half; a random order gives 0.5",
 }
+_ALARMS = {
+    "alarm_rate": "share of images that count as unlike the train images: so far from them that no "
+    "more of the validation images than the limit are as far",
+    "alarm_limit": "share of images like those of validation that is expected to count so, at most",
+}
+"""Further figures of the order by distance."""
+
+_DISTANCE = "distance"
 _ROUNDING = 1e-9
 
 SCORES = {
     "margin": "by the distance of the log-odds from the threshold",
     "entropy": "by the entropy of the probabilities",
     "disagreement": "by the disagreement of the networks of all seeds",
+    "distance": "by the distance from the train images",
 }
 """By what images are ordered within a fold. The first that an arm has is its main one."""
 
@@ -49,7 +58,8 @@ class AbstentionFigure:
     Args:
         arm: Arm.
         score: By what images are ordered.
-        metric: error_rate, aurc, aurc_excess, aurc_gain, augrc or error_auc.
+        metric: error_rate, aurc, aurc_excess, aurc_gain, augrc or error_auc; of the order by
+            distance alarm_rate and alarm_limit.
         value: None where it is undefined.
         low: Lower end of its interval; None where it has none.
         high: Upper end.
@@ -133,7 +143,7 @@ def compute_abstention(
         figures=tuple(
             _build_figure(drawn, (name, score), metric=metric, arm=arms[name], wrong=rounds[name])
             for name, score in keys
-            for metric in _METHODS
+            for metric in (*_METHODS, *(_ALARMS if score == _DISTANCE else ()))
         ),
         curve=tuple(
             _build_point(drawn, (name, score), coverage=coverage, arm=arms[name])
@@ -182,12 +192,25 @@ def _make_statistics(
                 "augrc": curve.augrc,
                 "error_auc": auc,
                 **{f"{share}": risk for share, risk in zip(COVERAGES, curve.risks, strict=True)},
+                **(_count_alarms(held, weights) if score == _DISTANCE else {}),
             }
             for name, values in own.items():
                 found.setdefault(name, []).append(values)
         return {name: np.mean(values, axis=0) for name, values in found.items()}
 
     return compute
+
+
+def _count_alarms(held: RoundUncertainty, weights: Weights) -> dict[str, Replicates]:
+    """Return the share of images that count as unlike the train images, and what is expected."""
+    novelty = held.each.novelty
+    if novelty is None:
+        return {}
+    total = weights.sum(axis=1)
+    return {
+        "alarm_rate": weights @ novelty.is_unlike / total,
+        "alarm_limit": weights @ novelty.limits / total,
+    }
 
 
 def _build_figure(
@@ -201,7 +224,6 @@ def _build_figure(
     """Put one figure together."""
     value = drawn.arms["/".join(key)][metric].value
     low, high, how = _find_interval(drawn, key, name=metric, arm=arm)
-    text = _METHODS[metric] if metric == "error_rate" else f"{_METHODS[metric]}; {SCORES[key[1]]}"
     over = f"; mean over {arm.counted}" if len(arm.rounds) > 1 else ""
     return AbstentionFigure(
         arm=key[0],
@@ -213,8 +235,16 @@ def _build_figure(
         n_images=len(arm.labels),
         n_subjects=len(set(arm.rounds[0].subjects)),
         n_wrong=float(np.mean([held.wrong.sum() for held in wrong])),
-        method=f"{text}, {arm.operating}{over}; {how}",
+        method=f"{_describe(metric, key[1], operating=arm.operating)}{over}; {how}",
     )
+
+
+def _describe(metric: str, score: str, *, operating: str) -> str:
+    """Say how a figure is made."""
+    if metric in _ALARMS:
+        return _ALARMS[metric]
+    by = "" if metric == "error_rate" else f"; {SCORES[score]}"
+    return f"{_METHODS[metric]}{by}, {operating}"
 
 
 def _build_point(drawn: Drawn, key: tuple[str, str], *, coverage: float, arm: ArmTest) -> RiskPoint:
@@ -244,12 +274,14 @@ def _find_interval(
         return None, None, "undefined: no fold has right and wrong predictions"
     if not draws.is_kept:
         return None, None, f"no interval: undefined on {draws.n_lost} of the resamples"
-    share = 1.0 if name == "error_rate" else float(name) if name[0].isdigit() else None
+    share = (
+        1.0 if name in ("error_rate", "alarm_rate") else float(name) if name[0].isdigit() else None
+    )
     if share is not None and draws.value in (0.0, 1.0):
         # Resamples hardly move a share of none: an interval of them would claim to know it.
         n_trials = max(1, int(share * n_clusters + _ROUNDING))
         low, high = compute_wilson(draws.value, n_trials, confidence=drawn.confidence)
-        how = f"none or all are wrong, so the interval is Wilson's, subjects: {n_trials}"
+        how = f"none or all are, so the interval is Wilson's, subjects: {n_trials}"
         return low, high, how
     if draws.is_moving:
         low, high, kind = find_ends(draws, drawn)

@@ -23,6 +23,7 @@ from medvision.domain.macro import (
     rename_spreads,
 )
 from medvision.domain.metrics import Replicates
+from medvision.domain.novelty import COLUMNS
 from medvision.domain.operating import choose_rule
 from medvision.domain.pair_tests import correct_tests
 from medvision.domain.prediction import (
@@ -194,6 +195,7 @@ def _build_test(
         own.append(
             {
                 **{key: row[key] for key in _PLACES},
+                **{key: row.get(key, "") for key in COLUMNS},
                 "label": name if there else absent,
                 f"probability_{name}": repr(probability),
                 f"probability_{absent}": repr(1 - probability),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.arms import is_ensemble, parse_seed
+from medvision.domain.novelty import Novelty, parse_novelty
 from medvision.errors import DataError
 
 Indices = NDArray[np.intp]
@@ -50,6 +51,7 @@ class Predictions:
         labels: (N,) index of the true class.
         probabilities: (N, C) from the softmax.
         scores: (N, C) log-odds from the logits, so that saturated probabilities do not tie.
+        novelty: Distance from the train images; None where it is not known.
     """
 
     image_ids: tuple[str, ...]
@@ -59,6 +61,7 @@ class Predictions:
     labels: Indices
     probabilities: Probabilities
     scores: Scores
+    novelty: Novelty | None = None
 
 
 def build_predictions(
@@ -238,6 +241,7 @@ def _gather(
         labels=np.array([position[row["label"]] for row in ordered], dtype=np.intp),
         probabilities=probabilities,
         scores=compute_scores(read_columns(ordered, [f"logit_{name}" for name in classes])),
+        novelty=parse_novelty(ordered),
     )
 
 

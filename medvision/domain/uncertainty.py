@@ -81,6 +81,7 @@ class RoundUncertainty:
             "margin": self.margin,
             "entropy": -self.entropy,
             "disagreement": None if self.disagreement is None else -self.disagreement,
+            "distance": None if self.each.novelty is None else -self.each.novelty.distances,
         }
         return {name: values for name, values in held.items() if values is not None}
 
