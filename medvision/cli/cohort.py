@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from medvision.cli._cohort_headers import write_headers
 from medvision.cli._cohort_labels import match_images, read_cohort_labels
 from medvision.cli._cohort_masks import write_masks
 from medvision.cli._cohort_quality import judge_quality
@@ -75,6 +76,7 @@ def command(study: Study, layout: Layout) -> None:
         write_unmatched(step, unmatched)
         write_cohort(step, images, masks=masks.digests)
         write_folds(step, folds, images=images, classes=classes)
+        write_headers(step, folds)
         summary = summarise_cohort(
             Parts(len(labels), classes, pairs, images, folds, unmatched, masks.alignments),
             on_leakage=study.cohort.on_leakage,

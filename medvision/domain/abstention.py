@@ -269,6 +269,8 @@ def _find_interval(
 ) -> tuple[float | None, float | None, str]:
     """Return the interval, None where there is none, and how it was made."""
     draws = drawn.arms["/".join(key)][name]
+    if name == "alarm_limit":
+        return None, None, "fixed on validation"
     n_clusters = len(np.unique(arm.clusters))
     if np.isnan(draws.value):
         return None, None, "undefined: no fold has right and wrong predictions"

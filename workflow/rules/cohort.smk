@@ -15,6 +15,7 @@ rule cohort:
             category="Cohort",
         ),
         summary=layout.cohort_summary,
+        headers=layout.table("cohort", "headers"),
         record=layout.record("cohort"),
     log:
         log_of("cohort"),
