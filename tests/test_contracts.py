@@ -62,7 +62,10 @@ BY_THE_COMMAND = {
     "tune": {"objective", "workers"},
     "train": {"mlflow", "seeds", "compare_scratch"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
-    "predict": {"ensemble", "temperature"},
+    "predict": {
+        *("ensemble", "temperature"),
+        *("novelty", "novelty_neighbours", "novelty_images", "novelty_alarm"),
+    },
     "shortcuts": {"probes", "columns", "border"},
 }
 
