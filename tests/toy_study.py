@@ -28,9 +28,18 @@ def make_images(n_images: int, *, seed: int, spatial_dims: int = 3, labels=None)
 
 
 def make_study(
-    root: Path, *, n_images: int = 24, spatial_dims: int = 3, n_inner: int = 1, **sections
+    root: Path,
+    *,
+    n_images: int = 24,
+    spatial_dims: int = 3,
+    n_inner: int = 1,
+    outside: tuple[int, int] = (0, 0),
+    **sections,
 ) -> Study:
-    """Write cohort and preprocess outputs with their records, and return the configuration."""
+    """Write cohort and preprocess outputs with their records, and return the configuration.
+
+    `outside` is the number of images of an external cohort, behind the others, and their seed.
+    """
     values = {
         "output": {"path": str(root)},
         "model": {"weights": "none"},
@@ -41,13 +50,18 @@ def make_study(
         values[name] = {**values.get(name, {}), **fields}
     study = build_study(values)
     images, labels = make_images(n_images, seed=0, spatial_dims=spatial_dims)
-    names = [f"sub-{row:010x}_img-{row:012x}" for row in range(n_images)]
-    _write_cohort(study, names=names, labels=labels, n_inner=n_inner)
+    n_external, seed = outside
+    if n_external:
+        others, own = make_images(n_external, seed=100 + seed, spatial_dims=spatial_dims)
+        # Another seed turns the labels over as well.
+        images, labels = np.concatenate([images, others]), np.append(labels, (own + seed) % 2)
+    names = [f"sub-{row:010x}_img-{row:012x}" for row in range(len(images))]
+    _write_cohort(study, names=names, labels=labels, n_inner=n_inner, n_external=n_external)
     _write_arrays(study, names=names, images=images)
     return study
 
 
-def _write_cohort(study: Study, *, names, labels, n_inner: int) -> None:
+def _write_cohort(study: Study, *, names, labels, n_inner: int, n_external: int) -> None:
     layout = Layout(study.output.path)
     with open_step("cohort", study) as step:
         rows = [
@@ -59,7 +73,9 @@ def _write_cohort(study: Study, *, names, labels, n_inner: int) -> None:
                 "image_id": name,
                 "subject": name.partition("_")[0],
                 "label": ["benign", "nodule"][label],
-                "split": _name_split(row // 2, part, inner=inner),
+                "split": "external"
+                if row >= len(names) - n_external
+                else _name_split(row // 2, part, inner=inner),
             }
             for part in (0, 1)
             for inner in range(n_inner)
