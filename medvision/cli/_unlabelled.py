@@ -72,8 +72,7 @@ def choose_uses(study: Study, archive: Archive, *, like: Images) -> dict[str, st
     Returns:
         Image id to learnt-from, tested or other-kind.
     """
-    may_be_tested = study.pretrain.subjects == "all"
-    tested = set() if may_be_tested else find_tested(archive.manifest, folds=archive.folds)
+    tested = find_tested(archive.manifest, folds=_list_barred(study, archive.folds))
     uses = {}
     for row in archive.candidates:
         name = row["image_id"]
@@ -82,6 +81,12 @@ def choose_uses(study: Study, archive: Archive, *, like: Images) -> dict[str, st
         else:
             uses[name] = LEARNT_FROM if _is_alike(study, row, like=like) else "other-kind"
     return uses
+
+
+def _list_barred(study: Study, folds: Sequence[Row]) -> list[Row]:
+    """Return the rows of the folds that may keep people out; all but those of tests, if asked."""
+    may_be_tested = study.pretrain.subjects == "all"
+    return [row for row in folds if not (may_be_tested and row["split"] == "test")]
 
 
 def _is_alike(study: Study, row: Row, *, like: Images) -> bool:
@@ -118,9 +123,8 @@ def write_unlabelled_store(step: Step) -> "Examples":
     )
     uses = choose_uses(study, archive, like=like)
     used = [row for row in archive.candidates if uses[row["image_id"]] == LEARNT_FROM]
-    if study.pretrain.subjects != "all":
-        names = [row["image_id"] for row in used]
-        check_untested(names, manifest=archive.manifest, folds=archive.folds)
+    names = [row["image_id"] for row in used]
+    check_untested(names, manifest=archive.manifest, folds=_list_barred(study, archive.folds))
     _check_any(used, uses)
     stored = _write_store(step, used, like=like)
     uses |= {row["image_id"]: "refused" for row in used if row["image_id"] not in stored}
@@ -231,9 +235,9 @@ def check_pretraining(step: Step) -> None:
         CohortError: An image learnt from is of a test subject, and nobody asked for that.
     """
     section = step.study.pretrain
-    if section.task == "phantom" or section.subjects == "all":
+    if section.task == "phantom":
         return
     rows = read_table(step.read(step.layout.table("pretrain", "images")), required=IMAGE_COLUMNS)
     folds = read_table(step.read(step.layout.folds), required=FOLD_COLUMNS)
     used = [row["image_id"] for row in rows if row["use"] == LEARNT_FROM]
-    check_untested(used, manifest=rows, folds=folds)
+    check_untested(used, manifest=rows, folds=_list_barred(step.study, folds))

@@ -18,7 +18,7 @@ class PretrainSection(Section):
     subjects: Literal["untested", "all"] = Field(
         "untested",
         description="Whose images contrastive and masked learn from: of those in no test set, or "
-        "of all, test subjects included, which the report then says.",
+        "of all, test subjects included, which the report then says; of an external cohort never.",
     )
     seed: Seed = Field(11, description="Seed of the source images and of the training.")
     images: Annotated[int, Field(ge=16)] = Field(

@@ -62,8 +62,8 @@ def check_untested(used: Collection[str], *, manifest: Sequence[Row], folds: Seq
     wrong = sorted(set(used) & find_tested(manifest, folds=folds))
     if wrong:
         raise CohortError(
-            f"pretrain: images must be of nobody in a test set, got {len(wrong)} that are, such "
-            f"as {wrong[0]}.",
-            "run `medvision pretrain` again; pretrain.subjects all would allow them, and the "
-            "report would say so.",
+            f"pretrain: images must be of nobody in a test set or external cohort, got "
+            f"{len(wrong)} that are, such as {wrong[0]}.",
+            "run `medvision pretrain` again; pretrain.subjects all would allow those of a test "
+            "set, and the report would say so.",
         )

@@ -11,6 +11,8 @@ from real_data import write_labels
 
 from medvision.cli import _unlabelled
 from medvision.cli.main import main
+from medvision.config.model import load_study
+from medvision.domain.untested import find_tested
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
@@ -143,7 +145,7 @@ def test_a_test_subject_slipped_into_pretraining_is_refused(
     monkeypatch.setattr(_unlabelled, "choose_uses", slip)
     result = call("pretrain", folder, "pretrain.task=contrastive")
     assert result.exit_code != 0
-    assert "images must be of nobody in a test set, got 1 that are" in result.output
+    assert "nobody in a test set or external cohort, got 1 that are" in result.output
     assert not Layout(folder / "results").pretrained.exists()
 
 
@@ -170,6 +172,16 @@ def test_all_subjects_are_learnt_from_when_asked_for_and_it_is_said(folder: Path
     assert summary["n_images"] == N_USABLE + 6
     arm = ("--arm", "transfer", "--fold", "0")
     assert call("train", folder, *wanted, options=arm).exit_code == 0
+
+
+def test_an_external_subject_is_learnt_from_not_even_where_all_are_asked_for() -> None:
+    splits = {"a": "train", "b": "test", "c": "external"}
+    folds = [{"image_id": n, "subject": f"s-{n}", "split": split} for n, split in splits.items()]
+    manifest = [{"image_id": name, "source": "nifti"} for name in splits]
+    for subjects, wanted in (("all", {"c"}), ("untested", {"b", "c"})):
+        study = load_study(json.dumps({"pretrain": {"subjects": subjects, "task": "masked"}}))
+        barred = _unlabelled._list_barred(study, folds)
+        assert find_tested(manifest, folds=barred) == wanted
 
 
 def test_plain_folds_without_other_images_leave_nobody_to_learn_from(tmp_path: Path) -> None:
