@@ -35,7 +35,6 @@ LIMITS = (
     "Intervals are Wilson's over one image per subject; models of several folds are pooled.",
     "The edge map and the random map know nothing of the network: a check that they pass tells "
     "little by itself.",
-    "No reader has judged whether these maps are useful.",
 )
 
 

@@ -3,6 +3,7 @@
 from medvision.report import attributing, predicting
 from medvision.report.pretraining import CITATIONS
 from medvision.report.shortcuts import CITATIONS as SHORTCUT_CITATIONS
+from medvision.report.statistics_text import CITATIONS as STATISTICS_CITATIONS
 from medvision.report.transfer import CITATIONS as TRANSFER_CITATIONS
 
 METHODS_CITATIONS = {
@@ -57,6 +58,7 @@ METHODS_CITATIONS = {
     **attributing.CITATIONS,
     **TRANSFER_CITATIONS,
     **SHORTCUT_CITATIONS,
+    **STATISTICS_CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
     "black-box models. BMVC 2018. arXiv:1806.07421.",
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "

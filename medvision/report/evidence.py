@@ -75,10 +75,11 @@ EVIDENCE: dict[str, Evidence] = {
     "leakage": Evidence("leakage", "Leakage", lambda facts: bool(facts.cohort.folds.rows)),
     "folds": Evidence("folds", "Folds", lambda facts: bool(facts.cohort.folds.rows)),
     "subgroups": Evidence(
-        "subgroups",
+        "fold-subgroups",
         "Subgroups by fold",
         lambda facts: bool(facts.cohort.folds.rows and facts.cohort.folds.subgroups),
     ),
+    "subgroup_figures": Evidence("subgroups", "Subgroups", lambda facts: bool(facts.subgroups)),
     "quality": Evidence("quality", "Image quality", lambda facts: facts.quality.n_images > 0),
     "imbalance": Evidence(name_paragraph("Training"), "Methods, training", _is_balanced),
     "metric_intervals": Evidence("performance", "Performance", _has_interval),
@@ -122,7 +123,15 @@ EVIDENCE: dict[str, Evidence] = {
     **{
         f"method_{heading.lower()}": _make_paragraph(heading)
         for heading in (
-            *("Splitting", "Preprocessing", "Network", "Training", "Statistics", "Explanations"),
+            *(
+                "Images",
+                "Splitting",
+                "Preprocessing",
+                "Network",
+                "Training",
+                "Statistics",
+                "Explanations",
+            ),
         )
     },
 }

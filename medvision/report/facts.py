@@ -10,6 +10,7 @@ from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.external import ExternalFacts, build_external
 from medvision.report.flow import CohortFacts, build_cohort
+from medvision.report.images_text import describe_images
 from medvision.report.methods import MethodsFacts, build_methods
 from medvision.report.pair_tests import PairTestFacts, build_tests
 from medvision.report.performance import PerformanceFacts, build_performance
@@ -127,11 +128,14 @@ def _add_words(facts: Facts) -> Facts:
         for say in _SAY
     )
     headlines = facts.transfer.headline + facts.shortcuts.headline
+    images = describe_images(facts.cohort, facts.quality, is_phantom=facts.is_phantom)
+    methods = facts.methods
     is_explained = bool(facts.explanation.cases)
     return replace(
         facts,
         summary=summary + headlines,
         summary_lines=lines + headlines,
+        methods=methods.begin_with("Images", images) if images else methods,
         limits=(
             *_list_limits(facts),
             *list_prediction_limits(facts.prediction, is_explained=is_explained),
@@ -169,7 +173,8 @@ def _list_limits(facts: Facts) -> tuple[str, ...]:
         "was tested.",
         "An attribution shows what the network used, not what is true of the patient; a passed "
         "check is necessary, not sufficient.",
-        "No reader study was made: whether the explanations help a clinician is not assessed.",
+        "No reader study was made: whether the network or its explanations help a clinician is not "
+        "assessed.",
         f"{chosen} chosen on validation subjects of the same source as the test subjects.",
     ]
     if facts.is_phantom:
@@ -184,7 +189,7 @@ def _list_limits(facts: Facts) -> tuple[str, ...]:
             f"{cohort.leakage_left_words} lie in different splits: performance is overestimated.",
         )
     if cohort.n_subjects < _FEW_SUBJECTS:
-        unseen = "; a small real difference between arms would not be seen"
+        unseen = "; a small real difference between networks would not be seen"
         limits.append(
             f"With {cohort.n_subjects} subjects the intervals are wide"
             f"{unseen if performance.comparisons else ''}."

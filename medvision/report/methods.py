@@ -12,6 +12,7 @@ from medvision.report.scaling import N4, describe_scaling, list_early
 from medvision.report.searching import SEARCHED, describe_searches, is_searched
 from medvision.report.shortcuts import describe_shortcuts
 from medvision.report.sources import Sources
+from medvision.report.statistics_text import write_statistics
 from medvision.report.storage import describe_storage
 from medvision.report.training import write_training
 from medvision.report.transfer import describe_transfer
@@ -29,6 +30,15 @@ class MethodsFacts:
 
     paragraphs: tuple[tuple[str, str], ...]
     citations: tuple[str, ...]
+
+    def begin_with(self, heading: str, text: str) -> "MethodsFacts":
+        """Return the same after a further paragraph, which cites nothing.
+
+        Args:
+            heading: Its heading.
+            text: What it says.
+        """
+        return MethodsFacts(((heading, text), *self.paragraphs), self.citations)
 
 
 def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
@@ -55,7 +65,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Training", "train", write_training),
         ("Hyper-parameters", "train", describe_searches),
         ("Prediction", "predict", predicting.write_prediction),
-        ("Statistics", "evaluate", lambda s, c: _write_statistics(s, c) + describe_outside(s)),
+        ("Statistics", "evaluate", lambda s, c: write_statistics(s, c) + describe_outside(s)),
         ("Transfer", "evaluate", describe_transfer),
         ("Shortcuts", "evaluate", describe_shortcuts),
         ("Explanations", "explain", _write_explanations),
@@ -190,56 +200,6 @@ def _say_given(weights: str) -> str:
     if weights.startswith("path-"):
         return "It started from weights that were given as a file."
     return f"It started from the weights {weights}."
-
-
-def _write_statistics(sources: Sources, cite: Cite) -> str:
-    """How figures and intervals were made."""
-    level = _get(sources, "evaluate.confidence")
-    percent = f"{100 * level:g}%" if isinstance(level, int | float) else "stated"
-    task = str(sources.setting("data", "task"))
-    if task == "regression":
-        operating = f"Errors are summed up by bias and limits of agreement {cite('agreement')}."
-    elif not sources.table("thresholds"):
-        operating = f"The most probable class was predicted.{_say_prevalence(sources)}"
-    else:
-        of_each = " of each finding, for each model," if task == "multilabel" else " of each model"
-        rule, own = _say_rule(sources), "was fixed on its validation subjects"
-        operating = f"The threshold{of_each} {own}, {rule}.{_say_prevalence(sources)}"
-    figures = "All figures are of held-out test subjects"
-    seeds = sources.setting("train", "seeds")
-    if isinstance(seeds, list) and len(seeds) > 1:
-        figures += f", means over the {len(seeds)} seeds, none of them chosen"
-    return (
-        f"{figures}. {operating} Intervals are {percent} and come from "
-        f"{_get(sources, 'evaluate.n_resamples')} bootstrap resamples of subjects "
-        f"{cite('bootstrap')}{_say_interval(sources, cite)}, so that several images of one subject "
-        "do not count as independent."
-    )
-
-
-def _say_interval(sources: Sources, cite: Cite) -> str:
-    """Say how resamples became an interval, where not by their quantiles as they are."""
-    is_corrected = _get(sources, "evaluate.interval") == "bca"
-    return f", corrected for bias and skewness (BCa {cite('bca')})" if is_corrected else ""
-
-
-def _say_rule(sources: Sources) -> str:
-    """Say what thresholds were fitted for."""
-    target, cost = _get(sources, "evaluate.operating_target"), _get(sources, "evaluate.miss_cost")
-    return {
-        "sensitivity": f"as the highest that reached a sensitivity of {target} there",
-        "specificity": f"as the lowest that reached a specificity of {target} there",
-        "cost": f"for the least expected cost, a miss costing {cost} false alarms",
-    }.get(str(_get(sources, "evaluate.operating_point")), "by the Youden index")
-
-
-def _say_prevalence(sources: Sources) -> str:
-    """Say at which prevalence predictive values hold, where one is given."""
-    share = sources.setting("evaluate", "prevalence")
-    if isinstance(share, dict):
-        each = join_words([f"{value} of {name}" for name, value in share.items()])
-        return f" Predictive values are for prevalences of {each}."
-    return "" if share is None else f" Predictive values are for a prevalence of {share}."
 
 
 def _write_explanations(sources: Sources, cite: Cite) -> str:

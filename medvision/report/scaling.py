@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from medvision.domain.record import JsonValue
+from medvision.report.words import show_minus
 
 N4 = "N4BiasFieldCorrection"
 """Name of the step that corrects the bias field."""
@@ -38,7 +39,7 @@ def describe_scaling(meta: Mapping[str, JsonValue]) -> str:
             kind = "voi-or-percentile" if parameters.get("otherwise") else kind
             held = [parameters.get(key) for key in keys]
             bounds = [value for value in held if isinstance(value, int | float)]
-            return _INTENSITY[kind].format(*(bounds or (0, 0)))
+            return show_minus(_INTENSITY[kind].format(*(bounds or (0, 0))))
     return _INTENSITY["none"]
 
 

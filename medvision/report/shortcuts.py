@@ -6,7 +6,7 @@ from typing import cast
 
 from medvision.domain.record import JsonValue
 from medvision.report.sources import JsonObject, Sources
-from medvision.report.words import say_count
+from medvision.report.words import say_count, show_minus
 
 CITATIONS = {
     "shortcuts": "Geirhos R et al. Shortcut learning in deep neural networks. Nat Mach Intell "
@@ -95,7 +95,7 @@ def build_shortcuts(sources: Sources) -> ShortcutFacts:
         return ShortcutFacts((), (), "", 0, 0.0)
     return ShortcutFacts(
         rows=tuple(_build_row(cast(JsonObject, row)) for row in _list(held, "probes")),
-        warnings=tuple(str(text) for text in _list(held, "warnings")),
+        warnings=tuple(show_minus(str(text)) for text in _list(held, "warnings")),
         limits=str(held["limits"]),
         n_looks=int(cast(int, held["n_looks"])),
         confidence=float(cast(float, held["confidence"])),

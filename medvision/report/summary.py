@@ -28,19 +28,26 @@ def summarise(
         explanation: Cases and matrix.
 
     Returns:
-        Up to eight sentences; a part that was not run has none.
+        Up to five points, six with an external cohort; a part that was not run has none.
     """
-    sentences = [
+    points = [
         _say_data(cohort),
-        _say_performance(performance),
-        _say_spread(spread, performance),
-        _say_ensembles(performance),
+        _join(
+            _say_performance(performance),
+            _say_ensembles(performance),
+            _say_spread(spread, performance),
+        ),
         say_external(external),
         _say_comparison(performance),
         _say_explanations(explanation),
         _say_leakage(cohort),
     ]
-    return tuple(sentence for sentence in sentences if sentence)
+    return tuple(point for point in points if point)
+
+
+def _join(*sentences: str) -> str:
+    """Return the sentences that there are as one text."""
+    return " ".join(text for text in sentences if text)
 
 
 def summarise_briefly(
@@ -52,14 +59,13 @@ def summarise_briefly(
     explanation: ExplanationFacts,
 ) -> tuple[str, ...]:
     """Return three lines: performance, explanations, refusals and leakage."""
-    told = (
+    first = _join(
         _say_performance(performance),
         _say_spread(spread, performance),
         _say_ensembles(performance),
         say_external(external),
         _say_comparison(performance),
     )
-    first = " ".join(text for text in told if text)
     last = f"{say_count(cohort.n_refused, 'file')} of {cohort.n_files} refused. "
     last += _say_leakage(cohort)
     return (
@@ -183,4 +189,4 @@ def _say_leakage(cohort: CohortFacts) -> str:
     if cohort.leakage_is_overridden:
         left = cohort.leakage_left_words
         return f"{found}; the configuration let {left} stay in different splits."
-    return f"{found}, and kept each in one split."
+    return f"{found}, and kept {'both in one split' if n == 1 else 'each in one split'}."

@@ -1,5 +1,7 @@
 """The words of the page: codes, metrics, methods, checks and verdicts in plain English."""
 
+import re
+
 from medvision.domain import intended_use
 
 RESEARCH_USE = intended_use.RESEARCH_USE
@@ -227,6 +229,15 @@ def say_number(value: float | None, *, digits: int = 2, signed: bool = False) ->
     if float(text) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−")
+
+
+def show_minus(text: str) -> str:
+    """Return a text whose negative numbers have a true minus sign, as say_number writes it.
+
+    Args:
+        text: Such as `-0.82 (-1.03 to -0.73)`; hyphens within words, dates and ranges stay.
+    """
+    return re.sub(r"(?<![\w.)])-(?=\d)", "−", text)
 
 
 def say_count(n: int, thing: str) -> str:

@@ -78,6 +78,8 @@ FAULTS = """(() => {
     if (!table.caption?.textContent.trim()) faults.push(`no caption: ${table.innerHTML}`);
   for (const head of document.querySelectorAll("thead th"))
     if (!head.scope || !head.textContent.trim()) faults.push(`head: ${head.outerHTML}`);
+  const ids = [...document.querySelectorAll("[id]")].map((held) => held.id);
+  faults.push(...ids.filter((id, n) => ids.indexOf(id) !== n).map((id) => `twice: ${id}`));
   for (const link of document.querySelectorAll("a[href^='#']"))
     if (!document.getElementById(link.hash.slice(1))) faults.push(link.hash);
   for (const control of document.querySelectorAll("button, select, input")) {

@@ -8,7 +8,7 @@ from reports import CLASSES, N_SUBJECTS, make_sources
 from medvision.report.facts import Facts, build_facts, facts_to_json
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.sources import Row, Sources
-from medvision.report.words import RESEARCH_USE
+from medvision.report.words import RESEARCH_USE, show_minus
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,54 @@ def test_methods_text_names_only_what_was_configured() -> None:
     for n, _ in enumerate(facts.methods.citations, 1):
         assert f"[{n}]" in text
     assert f"[{len(facts.methods.citations) + 1}]" not in text
+
+
+def read_methods(sources: Sources) -> dict[str, str]:
+    return dict(build_facts(sources, title="x", author=None).methods.paragraphs)
+
+
+def test_the_methods_begin_with_the_images_in_real_counts() -> None:
+    text = read_methods(make_sources())["Images"]
+    assert f"{N_SUBJECTS} images of {N_SUBJECTS} subjects with a label were analysed" in text
+    assert "10 were refused (" in text
+    assert "synthetic volumes drawn by a computer" in text
+    assert "Images" not in read_methods(Sources(tables={}))
+
+
+def test_the_methods_name_the_tests_that_were_made_and_no_others() -> None:
+    blank = {"arm_a": "transfer", "arm_b": "scratch", "statistic": "2", "n_unequal": ""}
+    blank |= {"p": "0.04", "p_holm": "0.04", "n_subjects": "36"}
+    areas = {**blank, "kind": "areas", "method": "DeLong 1988, areas within fold"}
+    sources = make_sources()
+    assert "DeLong" not in read_methods(sources)["Statistics"]
+    sources.tables["tests"] = [areas]
+    text = read_methods(sources)["Statistics"]
+    assert "by DeLong's method" in text
+    assert "McNemar" not in text
+    assert "Obuchowski" not in " ".join(
+        build_facts(sources, title="x", author=None).methods.citations
+    )
+    sources.tables["tests"] = [
+        {**areas, "method": "DeLong for several images a subject (Obuchowski 1997)"},
+        {**blank, "kind": "decisions", "method": "McNemar, mid-p"},
+    ]
+    text = read_methods(sources)["Statistics"]
+    assert "for several images of a subject [" in text
+    assert "McNemar's test (mid-p [" in text
+
+
+def test_one_pair_of_images_is_kept_in_one_split_in_the_singular(facts: Facts) -> None:
+    assert facts.cohort.n_leakage == 1
+    assert facts.summary[-1].endswith(
+        "found 1 pair of images that must not be separated, and kept both in one split."
+    )
+
+
+def test_negative_numbers_have_a_true_minus_and_words_keep_their_hyphens() -> None:
+    text = "held-out: -0.82 (-1.03 to -0.73), sub-01, 2026-11-27, 10-fold, from -1000 to 200"
+    assert show_minus(text) == (
+        "held-out: −0.82 (−1.03 to −0.73), sub-01, 2026-11-27, 10-fold, from −1000 to 200"
+    )
 
 
 def test_an_empty_study_has_facts_too() -> None:

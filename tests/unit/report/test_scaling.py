@@ -19,7 +19,7 @@ def make_meta(intensity, *early):
 @pytest.mark.parametrize(
     ("intensity", "words"),
     [
-        ("window", "from -1000 to 200"),
+        ("window", "from −1000 to 200"),
         ("percentile", "percentiles 0.5 and 99.5"),
         ("zscore", "zero mean"),
         ("voi", "as each image's header asks"),
