@@ -5,13 +5,16 @@ import math
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import Drawn, draw_statistics, find_ends
+from medvision.domain.draws import Drawn, draw_statistics, find_ends, join_drawn
 from medvision.domain.metrics import Replicates, compute_auc, compute_mean
+from medvision.domain.miscalibration import compute_calibration_intercept
+from medvision.domain.outcomes import compute_predictive_values
 from medvision.domain.settings import Settings
 
 AUC, SHARE, WITHIN, CONFIDENCE = 0.90, 0.3, 0.5, 0.95
@@ -31,7 +34,12 @@ SETTINGS = Settings(
     subgroups=(),
     smallest_subgroup=20,
 )
-WAYS = ("by subject, BCa", "by subject, percentile", "by image, percentile")
+WAYS = (
+    "by subject, BCa",
+    "by subject, percentile",
+    "by subject, BCa, shares of the classes held",
+    "by image, percentile",
+)
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,14 @@ class Sample:
 
     scores: NDArray[np.float64]
     positive: NDArray[np.bool_]
+    odds: NDArray[np.float64]
     losses: NDArray[np.float64]
     subjects: NDArray[np.intp]
 
 
 def draw_sample(rng: np.random.Generator, n_subjects: int) -> Sample:
-    """Draw subjects: SHARE of them positive, half the variance of a score between subjects."""
-    ill = np.arange(n_subjects) < round(SHARE * n_subjects)
+    """Draw subjects as they come, SHARE of them positive, half a score's variance between them."""
+    ill = rng.random(n_subjects) < SHARE
     subjects = np.repeat(np.arange(n_subjects), rng.integers(1, 6, n_subjects))
     noise = math.sqrt(WITHIN) * rng.normal(size=len(subjects))
     scores = (math.sqrt(1 - WITHIN) * rng.normal(size=n_subjects))[subjects] + noise
@@ -54,25 +63,46 @@ def draw_sample(rng: np.random.Generator, n_subjects: int) -> Sample:
     scores = scores + DISTANCE * positive
     odds = DISTANCE * (scores - DISTANCE / 2) + math.log(SHARE / (1 - SHARE))
     losses = np.logaddexp(0, np.where(positive, -odds, odds))
-    return Sample(scores, positive, losses, subjects)
+    return Sample(scores, positive, odds, losses, subjects)
 
 
-def draw(sample: Sample, settings: Settings, *, by_image: bool) -> Drawn:
+def compute_area(sample: Sample, weights: Weights) -> dict[str, Replicates]:
+    """Compute what owes nothing to the share of positives."""
+    folds = np.zeros(len(sample.scores), dtype=np.intp)
+    return {"AUC": compute_auc(sample.scores, sample.positive, folds=folds, weights=weights)}
+
+
+def compute_rest(sample: Sample, weights: Weights) -> dict[str, Replicates]:
+    """Compute what does."""
+    everyone = np.ones(len(sample.scores), dtype=bool)
+    told = sample.odds >= 0
+    values = compute_predictive_values(told, sample.positive, weights=weights, prevalence=None)
+    return {
+        "log loss": compute_mean(sample.losses, everyone, weights=weights),
+        "positive predictive value": values[0],
+        "calibration intercept": compute_calibration_intercept(
+            sample.odds, sample.positive, weights=weights
+        ),
+    }
+
+
+def draw(sample: Sample, settings: Settings, *, by_image: bool, holds_shares: bool) -> Drawn:
     """Resample subjects, or images as if each were a subject of its own."""
-    n_images = len(sample.scores)
-    folds, everyone = np.zeros(n_images, dtype=np.intp), np.ones(n_images, dtype=bool)
-
-    def compute(weights: Weights) -> dict[str, Replicates]:
-        area = compute_auc(sample.scores, sample.positive, folds=folds, weights=weights)
-        return {"AUC": area, "log loss": compute_mean(sample.losses, everyone, weights=weights)}
-
-    return draw_statistics(
-        {"arm": compute},
-        np.arange(n_images) if by_image else sample.subjects,
-        folds=folds,
-        labels=sample.positive.astype(np.intp),
-        settings=replace(settings, interval="percentile") if by_image else settings,
-    )
+    n_images, classes = len(sample.scores), sample.positive.astype(np.intp)
+    clusters = np.arange(n_images) if by_image else sample.subjects
+    folds = np.zeros(n_images, dtype=np.intp)
+    computed = {compute_area: classes, compute_rest: classes if holds_shares else folds}
+    parts = [
+        draw_statistics(
+            {"arm": partial(compute, sample)},
+            clusters,
+            folds=folds,
+            labels=labels,
+            settings=replace(settings, interval="percentile") if by_image else settings,
+        )
+        for compute, labels in computed.items()
+    ]
+    return join_drawn(parts, order=[name for part in parts for name in part.arms["arm"]])
 
 
 def count_covered(
@@ -83,11 +113,12 @@ def count_covered(
     for run in range(n_runs):
         sample = draw_sample(rng, n_subjects)
         settings = replace(SETTINGS, seed=run)
-        by_subject = draw(sample, settings, by_image=False)
+        by_subject = draw(sample, settings, by_image=False, holds_shares=False)
         drawn = (
             by_subject,
             replace(by_subject, interval="percentile"),
-            draw(sample, settings, by_image=True),
+            draw(sample, settings, by_image=False, holds_shares=True),
+            draw(sample, settings, by_image=True, holds_shares=False),
         )
         for way, held in zip(WAYS, drawn, strict=True):
             for name, draws in held.arms["arm"].items():
@@ -105,7 +136,8 @@ def main() -> None:
     n_runs = options.runs
     large = draw_sample(np.random.default_rng(0), 2_000_000)
     # The loss of all images is that of the subjects: how many images one has says nothing.
-    truth = {"AUC": AUC, "log loss": float(large.losses.mean())}
+    rest = compute_rest(large, np.ones((1, len(large.scores))))
+    truth = {"AUC": AUC} | {name: float(value[0]) for name, value in rest.items()}
     error = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / n_runs)
     print(f"share of {n_runs} runs whose 95 % interval holds the truth (± {error:.3f}):")
     for n_subjects in options.subjects:

@@ -292,7 +292,6 @@ def _find_interval(
             kind,
             n_clusters=n_clusters,
             n_subjects=len(set(arm.rounds[0].subjects)),
-            within="fold and class",
         )
         return low, high, how
     return None, None, "no interval: every resample agrees"

@@ -69,7 +69,8 @@ def compute_decision_curves(
         {name: partial(_compute, arm) for name, arm in arms.items()},
         first.clusters,
         folds=first.folds,
-        labels=first.labels,
+        # At the images' own share of positives the resamples must have other shares too.
+        labels=np.zeros_like(first.labels) if first.prevalence is None else first.labels,
         settings=settings,
     )
     n_subjects = len(set(first.rounds[0].subjects))

@@ -1,7 +1,7 @@
 """Statistics of arms on the data, on common resamples and with units left out; their intervals."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,11 +32,15 @@ class Draws:
         value: On the data; NaN where it is undefined.
         replicates: (R,) on each resample; NaN where it is undefined.
         left_out: (G,) with each unit left out; empty where intervals need none.
+        strata: (G,) stratum of each unit left out.
+        within: What each resample keeps the numbers of, in words.
     """
 
     value: float
     replicates: Replicates
     left_out: Replicates
+    strata: Indices
+    within: str
 
     def minus(self, other: "Draws") -> "Draws":
         """Subtract another arm's, resample by resample."""
@@ -44,6 +48,8 @@ class Draws:
             self.value - other.value,
             self.replicates - other.replicates,
             self.left_out - other.left_out,
+            self.strata,
+            self.within,
         )
 
     @property
@@ -74,13 +80,11 @@ class Drawn:
 
     Args:
         arms: Arm and statistic to its draws.
-        strata: (G,) stratum of each unit left out.
         interval: Kind of the intervals.
         confidence: Their level.
     """
 
     arms: Mapping[str, Mapping[str, Draws]]
-    strata: Indices
     interval: Interval
     confidence: float
 
@@ -99,7 +103,8 @@ def draw_statistics(
         arms: Arm to what computes its statistics.
         clusters: (N,) what is resampled as one.
         folds: (N,) fold of each image.
-        labels: (N,) class index of each image, within which subjects are drawn.
+        labels: (N,) class index of each image, within which subjects are drawn; all alike where
+            resamples are to have other shares of the classes than the data.
         settings: Settings of the statistics.
     """
     names = [str(cluster) for cluster in clusters]
@@ -110,7 +115,7 @@ def draw_statistics(
     replicates = _compute(arms, drawn)
     strata, weights = leave_out(names, folds, labels=labels)
     without = _compute(arms, weights if settings.interval == "bca" else [])
-    nothing = np.empty(0)
+    nothing, within = np.empty(0), "fold and class" if labels.any() else "fold"
     return Drawn(
         arms={
             arm: {
@@ -118,15 +123,32 @@ def draw_statistics(
                     float(value[0]),
                     replicates[arm][name],
                     without[arm].get(name, nothing),
+                    strata,
+                    within,
                 )
                 for name, value in own.items()
             }
             for arm, own in values.items()
         },
-        strata=strata,
         interval=settings.interval,
         confidence=settings.confidence,
     )
+
+
+def join_drawn(parts: Sequence[Drawn], *, order: Sequence[str]) -> Drawn:
+    """Return the statistics of several drawings together.
+
+    Args:
+        parts: Of the same arms, each with other statistics.
+        order: All statistics in the order in which they are told.
+    """
+    arms = {
+        arm: {
+            name: part.arms[arm][name] for name in order for part in parts if name in part.arms[arm]
+        }
+        for arm in parts[0].arms
+    }
+    return replace(parts[0], arms=arms)
 
 
 def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
@@ -142,7 +164,7 @@ def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
     """
     held, kind = draws.held, "percentile bootstrap"
     if drawn.interval == "bca":
-        found = compute_influences(draws.left_out, drawn.strata)
+        found = compute_influences(draws.left_out, draws.strata)
         ends = compute_bca(
             draws.value,
             held,
@@ -155,9 +177,7 @@ def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
     return *compute_interval(held, drawn.confidence), kind
 
 
-def describe_resamples(
-    draws: Draws, kind: str, *, n_clusters: int, n_subjects: int, within: str
-) -> str:
+def describe_resamples(draws: Draws, kind: str, *, n_clusters: int, n_subjects: int) -> str:
     """Say how the resamples behind an interval were drawn.
 
     Args:
@@ -165,13 +185,12 @@ def describe_resamples(
         kind: Kind of bootstrap in words, of `find_ends`.
         n_clusters: What is resampled as one.
         n_subjects: Subjects; more than `n_clusters` where some were joined.
-        within: What each resample keeps the numbers of, such as fold and class.
     """
     joined = "" if n_clusters == n_subjects else " (some joined)"
     lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
     return (
         f"{kind}, {len(draws.replicates)} resamples of {n_clusters} subjects{joined} "
-        f"within {within}{lost}"
+        f"within {draws.within}{lost}"
     )
 
 

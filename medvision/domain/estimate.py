@@ -8,8 +8,16 @@ import numpy as np
 
 from medvision.domain.arms import list_pairs
 from medvision.domain.calibration import compute_wilson
-from medvision.domain.draws import Drawn, Draws, describe_resamples, draw_statistics, find_ends
-from medvision.domain.figures import compute_statistics
+from medvision.domain.draws import (
+    Drawn,
+    Draws,
+    describe_resamples,
+    draw_statistics,
+    find_ends,
+    join_drawn,
+)
+from medvision.domain.figures import Of, compute_statistics
+from medvision.domain.prediction import Indices
 from medvision.domain.prevalence import choose_shares
 from medvision.domain.settings import Settings
 from medvision.domain.statistic import (
@@ -85,6 +93,11 @@ def set_arms(arms: Mapping[str, ArmTest], settings: Settings) -> dict[str, ArmTe
 def resample(arms: Mapping[str, ArmTest], settings: Settings) -> Resampled:
     """Compute every statistic of every arm on the data and on common resamples of subjects.
 
+    What owes nothing to the shares of the classes is resampled within fold and class, so that no
+    class is lost. What does, such as a predictive value or the calibration intercept, is resampled
+    within fold alone: with the shares held fixed its interval would be of other images of the same
+    shares, and too narrow.
+
     Args:
         arms: Name to test predictions, all of the same images.
         settings: Settings of the statistics.
@@ -93,14 +106,23 @@ def resample(arms: Mapping[str, ArmTest], settings: Settings) -> Resampled:
         Values and replicates by arm and statistic.
     """
     first = next(iter(arms.values()))
-    drawn = draw_statistics(
-        {name: partial(compute_statistics, arm) for name, arm in arms.items()},
-        first.clusters,
-        folds=first.folds,
-        labels=first.labels,
-        settings=settings,
-    )
-    return Resampled(arms, drawn)
+    parts = [
+        draw_statistics(
+            {name: partial(compute_statistics, arm, of=of) for name, arm in arms.items()},
+            first.clusters,
+            folds=first.folds,
+            labels=labels,
+            settings=settings,
+        )
+        for of, labels in _list_ways(first)
+    ]
+    everything = np.ones((1, len(first.labels)))
+    return Resampled(arms, join_drawn(parts, order=list(compute_statistics(first, everything))))
+
+
+def _list_ways(arm: ArmTest) -> list[tuple[Of, Indices]]:
+    """Return what is resampled together, and the classes within which its subjects are drawn."""
+    return [("classes", arm.labels), ("shares", np.zeros_like(arm.labels))]
 
 
 def build_estimates(resampled: Resampled) -> list[Estimate]:
@@ -197,7 +219,6 @@ def _describe_bootstrap(resampled: Resampled, draws: Draws, *, kind: str) -> str
         kind,
         n_clusters=len(np.unique(arm.clusters)),
         n_subjects=count_subjects(arm),
-        within="fold and class",
     )
 
 

@@ -156,6 +156,8 @@ def subtract_unpaired(a: Draws, b: Draws) -> Draws:
         a.value - b.value,
         a.replicates - b.replicates,
         np.concatenate([without_a, without_b]),
+        np.concatenate([a.strata, b.strata + 1 + max(a.strata, default=0)]),
+        a.within,
     )
 
 
@@ -167,9 +169,7 @@ def _find_interval(
         return None, None, f"no interval: undefined on {draws.n_lost} of the resamples"
     if not draws.is_moving:
         return None, None, "no interval: every resample gives the same difference"
-    first, second = drawn
-    strata = np.concatenate([first.strata, second.strata + 1 + max(first.strata, default=0)])
-    low, high, kind = find_ends(draws, replace(first, strata=strata))
+    low, high, kind = find_ends(draws, drawn[0])
     lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
     how = f"{kind}, {len(draws.replicates)} resamples of each cohort by itself{lost}"
     return low, high, f"unpaired, on other subjects; {how}"

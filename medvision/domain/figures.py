@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import numpy as np
 
@@ -25,13 +26,20 @@ from medvision.domain.prediction import Predictions
 from medvision.domain.prevalence import reweigh
 from medvision.domain.statistic import MACROS, ArmTest, list_components
 
+Of = Literal["classes", "shares", "all"]
+"""Statistics that owe nothing to the shares of the classes, those that do, or both."""
 
-def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
+_OF_CLASSES = ("auc", "sensitivity", "specificity")
+"""Statistics of one class that are of its images and of the others', each by themselves."""
+
+
+def compute_statistics(arm: ArmTest, weights: Weights, *, of: Of = "all") -> dict[str, Replicates]:
     """Compute every statistic of an arm on every resample; with several rounds their mean.
 
     Args:
         arm: The arm's test predictions.
         weights: (R, N) weight of each image in each resample; ones for the data themselves.
+        of: Which statistics.
 
     Returns:
         Name to (R,) values, NaN where undefined. Two classes: auc, average_precision,
@@ -39,24 +47,32 @@ def compute_statistics(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
         calibration_slope, calibration_intercept. More: auc_macro, auc_micro,
         average_precision_macro, balanced_accuracy, specificity_macro, f1_macro, mcc, brier,
         log_loss, ece, and auc_, average_precision_, sensitivity_, specificity_, ppv_, npv_ and f1_
-        of each class.
+        of each class. Those that owe nothing to the shares of the classes are auc, sensitivity,
+        specificity and their means over classes; at a given prevalence also ppv and npv.
     """
+    whole = {} if of == "classes" else _compute_whole(arm, weights)
     if arm.positive is not None:
-        own = _compute_class(arm, arm.positive, weights=weights)
-        sensitivity, specificity = own["sensitivity"], own["specificity"]
-        balanced = {"balanced_accuracy": (sensitivity + specificity) / 2}
-        return _order(own | balanced, _BINARY) | _compute_whole(arm, weights)
+        own = _compute_class(arm, arm.positive, weights=weights, of=of)
+        if "sensitivity" in own:
+            own["balanced_accuracy"] = (own["sensitivity"] + own["specificity"]) / 2
+        return _order(own, _BINARY) | whole
     each = {
         f"{kind}_{label}": found
         for index, label in enumerate(arm.classes)
-        for kind, found in _compute_class(arm, index, weights=weights).items()
+        for kind, found in _compute_class(arm, index, weights=weights, of=of).items()
     }
-    means = {name: _average(each, list_components(arm, name)) for name in MACROS}
-    micro = _average_rounds(
-        arm,
-        lambda r: compute_micro_auc(r.scores, r.labels, folds=r.folds, weights=weights),
-    )
-    return _order(means | {"auc_micro": micro}, _MULTICLASS) | _compute_whole(arm, weights) | each
+    parts = {name: list_components(arm, name) for name in MACROS}
+    means = {
+        name: _average(each, own)
+        for name, own in parts.items()
+        if all(part in each for part in own)
+    }
+    if of != "classes":
+        means["auc_micro"] = _average_rounds(
+            arm,
+            lambda r: compute_micro_auc(r.scores, r.labels, folds=r.folds, weights=weights),
+        )
+    return _order(means, _MULTICLASS) | whole | each
 
 
 def compute_areas(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:
@@ -99,34 +115,49 @@ _MULTICLASS = (
 
 def _order(found: Mapping[str, Replicates], names: Sequence[str]) -> dict[str, Replicates]:
     """Return statistics in the order in which they are told."""
-    return {name: found[name] for name in names}
+    return {name: found[name] for name in names if name in found}
 
 
-def _compute_class(arm: ArmTest, index: int, *, weights: Weights) -> dict[str, Replicates]:
+def _compute_class(arm: ArmTest, index: int, *, weights: Weights, of: Of) -> dict[str, Replicates]:
     """Compute one class against the rest."""
     inside = arm.is_class(index)
-    given, at = arm.prevalence, weights
-    if isinstance(given, tuple):
-        at, given = reweigh(weights, arm.labels, shares=given), None
-    values = [
-        compute_predictive_values(each == index, inside, weights=at, prevalence=given)
-        for each in arm.predicted
-    ]
-    f1 = [compute_f1(each == index, inside, weights=weights) for each in arm.predicted]
-    return {
-        "auc": _average_rounds(arm, partial(_compute_area, arm, index, weights=weights)),
-        "average_precision": _average_rounds(
+    makers: dict[str, Callable[[], Replicates]] = {
+        "auc": lambda: _average_rounds(arm, partial(_compute_area, arm, index, weights=weights)),
+        "average_precision": lambda: _average_rounds(
             arm,
             lambda r: compute_average_precision(
                 r.scores[:, index], inside, folds=r.folds, weights=weights
             ),
         ),
-        "sensitivity": compute_mean(arm.hit_rates(index), inside, weights=weights),
-        "specificity": compute_mean(1 - arm.hit_rates(index), ~inside, weights=weights),
-        "ppv": np.mean([ppv for ppv, _ in values], axis=0),
-        "npv": np.mean([npv for _, npv in values], axis=0),
-        "f1": np.mean(f1, axis=0),
+        "sensitivity": lambda: compute_mean(arm.hit_rates(index), inside, weights=weights),
+        "specificity": lambda: compute_mean(1 - arm.hit_rates(index), ~inside, weights=weights),
+        "ppv": lambda: _compute_value(arm, index, weights=weights, side=0),
+        "npv": lambda: _compute_value(arm, index, weights=weights, side=1),
+        "f1": lambda: np.asarray(
+            np.mean(
+                [compute_f1(told == index, inside, weights=weights) for told in arm.predicted], 0
+            )
+        ),
     }
+    is_given = arm.prevalence is not None
+    free = (*_OF_CLASSES, "ppv", "npv") if is_given else _OF_CLASSES
+    wanted = [name for name in makers if of == "all" or (name in free) == (of == "classes")]
+    return {name: makers[name]() for name in wanted}
+
+
+def _compute_value(arm: ArmTest, index: int, *, weights: Weights, side: int) -> Replicates:
+    """Compute the positive (0) or the negative (1) predictive value of one class."""
+    given, at = arm.prevalence, weights
+    if isinstance(given, tuple):
+        at, given = reweigh(weights, arm.labels, shares=given), None
+    found = [
+        compute_predictive_values(each == index, arm.is_class(index), weights=at, prevalence=given)[
+            side
+        ]
+        for each in arm.predicted
+    ]
+    result: Replicates = np.mean(found, axis=0)
+    return result
 
 
 def _compute_whole(arm: ArmTest, weights: Weights) -> dict[str, Replicates]:

@@ -37,8 +37,7 @@ def fit_slope(x: Scalars, positive: Flags, *, weights: Weights) -> Replicates:
         Anderson 1984, doi:10.1093/biomet/71.1.1.
     """
     unit = float(x.std())
-    share = divide(weights @ positive.astype(np.float64), weights.sum(axis=1))
-    rows = np.flatnonzero((share > 0) & (share < 1)) if unit > 0 else np.empty(0, dtype=np.intp)
+    rows = _find_mixed(positive, weights) if unit > 0 else np.empty(0, dtype=np.intp)
     found: Replicates = np.full(len(weights), np.nan)
     if len(rows):
         z = (x - x.mean()) / unit
@@ -62,7 +61,7 @@ def fit_offset(x: Scalars, positive: Flags, *, weights: Weights) -> Replicates:
     """
     total = weights.sum(axis=1)
     share = divide(weights @ positive.astype(np.float64), total)
-    rows = np.flatnonzero((share > 0) & (share < 1))
+    rows = _find_mixed(positive, weights)
     found: Replicates = np.full(len(weights), np.nan)
     own, wanted = weights[rows] / total[rows, None], share[rows]
     odds = np.log(wanted / (1 - wanted))
@@ -80,6 +79,11 @@ def fit_offset(x: Scalars, positive: Flags, *, weights: Weights) -> Replicates:
             break
     found[rows] = at
     return found
+
+
+def _find_mixed(positive: Flags, weights: Weights) -> NDArray[np.intp]:
+    """Return the resamples that have both classes."""
+    return np.flatnonzero((weights @ positive > 0) & (weights @ ~positive > 0))
 
 
 def _fit_line(z: Scalars, positive: Flags, *, weights: Weights) -> Replicates:

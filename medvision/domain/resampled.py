@@ -123,6 +123,6 @@ def _find_interval(joined: Joined, draws: Draws) -> tuple[float | None, float | 
     counts = joined.counts
     low, high, kind = find_ends(draws, joined.drawn)
     how = describe_resamples(
-        draws, kind, n_clusters=counts.n_clusters, n_subjects=counts.n_subjects, within="fold"
+        draws, kind, n_clusters=counts.n_clusters, n_subjects=counts.n_subjects
     )
     return low, high, how

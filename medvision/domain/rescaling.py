@@ -155,7 +155,7 @@ def compute_effects(
         {name: partial(compute_calibration_statistics, arm) for name, arm in before.items()},
         first.clusters,
         folds=first.folds,
-        labels=first.labels,
+        labels=np.zeros_like(first.labels),
         settings=settings,
     )
     return tuple(

@@ -203,12 +203,14 @@ def test_the_interval_of_the_difference_is_about_that_of_two_independent_samples
 
 
 def test_left_out_subjects_of_both_cohorts_have_their_influence() -> None:
-    a = Draws(0.9, np.array([0.8, 1.0]), np.array([0.85, 0.95, 0.9]))
-    b = Draws(0.7, np.array([0.6, 0.9]), np.array([0.65, 0.75]))
+    one, two = np.array([0, 0, 1]), np.array([0, 1])
+    a = Draws(0.9, np.array([0.8, 1.0]), np.array([0.85, 0.95, 0.9]), one, "fold")
+    b = Draws(0.7, np.array([0.6, 0.9]), np.array([0.65, 0.75]), two, "fold")
     gap = subtract_unpaired(a, b)
     assert gap.value == pytest.approx(0.2)
     assert gap.replicates == pytest.approx([0.2, 0.1])
     assert gap.left_out == pytest.approx([0.15, 0.25, 0.2, 0.25, 0.15])
+    assert gap.strata.tolist() == [0, 0, 1, 2, 3]
 
 
 def test_one_class_outside_has_stated_reasons_and_no_difference() -> None:

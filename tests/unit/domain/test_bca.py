@@ -54,7 +54,7 @@ def test_the_interval_of_a_skewed_mean_is_scipys():
     values = np.random.default_rng(1).exponential(size=40)
     draws, drawn = draw_mean(values, np.zeros(40, dtype=np.intp))
     low, high, how = find_ends(draws, drawn)
-    freedom = compute_influences(draws.left_out, drawn.strata).freedom
+    freedom = compute_influences(draws.left_out, draws.strata).freedom
     wanted = find_by_scipy((values,), draws, lambda a, axis: a.mean(axis=axis), freedom=freedom)
     assert how == f"BCa bootstrap, widened as t of {freedom:.0f} degrees of freedom"
     assert (low, high) == pytest.approx(wanted, rel=1e-3)
@@ -69,7 +69,7 @@ def test_the_interval_of_two_classes_is_scipys_of_two_samples():
     labels = np.repeat([0, 1], [30, 15])
     draws, drawn = draw_mean(values, labels)
     low, high, _ = find_ends(draws, drawn)
-    freedom = compute_influences(draws.left_out, drawn.strata).freedom
+    freedom = compute_influences(draws.left_out, draws.strata).freedom
     wanted = find_by_scipy(
         (values[30:], values[:30]),
         draws,
@@ -81,9 +81,9 @@ def test_the_interval_of_two_classes_is_scipys_of_two_samples():
 
 def test_the_acceleration_of_a_mean_is_a_sixth_of_its_skewness_over_root_n():
     values = np.random.default_rng(5).exponential(size=50)
-    draws, drawn = draw_mean(values, np.zeros(50, dtype=np.intp), settings=SETTINGS)
+    draws, _ = draw_mean(values, np.zeros(50, dtype=np.intp), settings=SETTINGS)
     wanted = stats.skew(values) / (6 * math.sqrt(50))
-    assert compute_influences(draws.left_out, drawn.strata).acceleration == pytest.approx(wanted)
+    assert compute_influences(draws.left_out, draws.strata).acceleration == pytest.approx(wanted)
 
 
 def test_leaving_out_is_a_plain_loop_over_subjects():
@@ -107,10 +107,10 @@ def test_leaving_out_is_a_plain_loop_over_subjects():
 def test_units_of_several_subjects_give_the_acceleration_of_single_ones():
     """Of 6000 subjects six are left out at once."""
     values = np.random.default_rng(7).exponential(size=6000)
-    draws, drawn = draw_mean(values, np.zeros(6000, dtype=np.intp), settings=SETTINGS)
+    draws, _ = draw_mean(values, np.zeros(6000, dtype=np.intp), settings=SETTINGS)
     assert len(draws.left_out) == 1000
     wanted = stats.skew(values) / (6 * math.sqrt(6000))
-    found = compute_influences(draws.left_out, drawn.strata).acceleration
+    found = compute_influences(draws.left_out, draws.strata).acceleration
     assert found == pytest.approx(wanted, abs=0.65 / 1000 * 3)
 
 
@@ -135,8 +135,8 @@ def test_where_it_is_undefined_percentiles_stand_in_and_say_why(value, accelerat
     assert isinstance(found, str)
     assert reason in found
     if math.isnan(acceleration):
-        drawn = Drawn({}, np.zeros(3, np.intp), "bca", 0.95)
-        low, high, how = find_ends(Draws(value, replicates, np.full(3, 0.5)), drawn)
+        drawn, strata = Drawn({}, "bca", 0.95), np.zeros(3, np.intp)
+        low, high, how = find_ends(Draws(value, replicates, np.full(3, 0.5), strata, "fold"), drawn)
         assert (low, high) == compute_interval(replicates, 0.95)
         assert how.startswith("percentile bootstrap (BCa is undefined: it does not change")
 
