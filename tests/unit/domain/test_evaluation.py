@@ -289,9 +289,9 @@ def test_the_interval_covers_the_truth_in_clustered_data() -> None:
 def test_two_thousand_resamples_of_ten_thousand_predictions_take_seconds() -> None:
     scores, labels, folds = draw_binary(10_000, seed=1)
     rows = make_rows(scores, labels, folds=folds)
-    start = time.perf_counter()
+    start = time.process_time()
     evaluate(rows, n_resamples=2000)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
 
 
 def repeat_rows(rows: Sequence[Row], n: int, *, column: str = "repeat") -> list[Row]:
