@@ -11,13 +11,12 @@ from medvision.cli._learning import LearningData
 from medvision.config.predict import PredictSection
 from medvision.domain.labels import EXTERNAL
 from medvision.domain.novelty import (
+    Distances,
     Novelty,
     build_reference,
     choose_reference,
     compute_distances,
-    compute_likeness,
-    compute_own_likeness,
-    find_limit,
+    judge_distances,
 )
 from medvision.domain.pooling import LINKS, Logits, pool_logits
 
@@ -124,17 +123,13 @@ def judge_novelty(
         return {}
     reference = build_reference(features[TRAIN], n_neighbours=section.novelty_neighbours)
     distances = {
-        split: compute_distances(reference, features[split])
+        split: _shorten(compute_distances(reference, features[split]))
         for split in SPLITS
         if split in features
     }
-    validation, found = distances["validation"], {}
-    for split, own in distances.items():
-        is_own = split == "validation"
-        likeness = compute_own_likeness(own) if is_own else compute_likeness(own, validation)
-        if likeness is None:
-            continue
-        n_others = len(validation) - 1 if is_own else len(validation)
-        limit = find_limit(n_others, section.novelty_alarm)
-        found[split] = Novelty(own, likeness, np.full(len(own), limit))
-    return found
+    return judge_distances(distances, alarm=section.novelty_alarm)
+
+
+def _shorten(distances: Distances) -> Distances:
+    """Return distances as the table holds them, so that what is judged can be judged again."""
+    return np.array([float(f"{distance:.9g}") for distance in distances])

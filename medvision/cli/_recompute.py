@@ -8,6 +8,7 @@ from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._evaluated_external import evaluate
+from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli._shortcut_judged import compute_facts as judge_shortcuts
 from medvision.cli.compare import compute_facts
@@ -56,7 +57,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
-    return findings + _find_shortcut_faults(locate)
+    return findings + find_novelty_faults(locate) + _find_shortcut_faults(locate)
 
 
 def _find_scorecard_faults(locate: Locate) -> list[Finding]:

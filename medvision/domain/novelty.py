@@ -164,6 +164,28 @@ class Novelty:
         return flags
 
 
+def judge_distances(distances: Mapping[str, Distances], *, alarm: float) -> dict[str, Novelty]:
+    """Hold the distances of each split against those of validation.
+
+    Args:
+        distances: Split to the distances of one network; validation images are held against each
+            other.
+        alarm: Share of ordinary images that may count as unlike.
+
+    Returns:
+        Split to its novelty; none without validation images to go by.
+    """
+    validation = distances.get("validation", np.empty(0))
+    found = {}
+    for split, own in distances.items():
+        is_own = split == "validation"
+        likeness = compute_own_likeness(own) if is_own else compute_likeness(own, validation)
+        if likeness is not None:
+            limit = find_limit(len(validation) - is_own, alarm)
+            found[split] = Novelty(own, likeness, np.full(len(own), limit))
+    return found
+
+
 COLUMNS = ("distance", "likeness", "alarm")
 """Columns of predictions that hold it: distances, likeness and limits."""
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from toy_study import _write_arrays, make_images, make_study
 
 from medvision.cli._cohort_headers import write_headers
+from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import build_study
@@ -111,6 +112,23 @@ def test_the_evaluation_orders_by_distance_and_counts_alarms(study):
     limits = [float(row["alarm"]) for row in singles]
     assert float(held["alarm_limit"]["value"]) == pytest.approx(np.mean(limits))
     assert held["alarm_limit"]["low"] == ""
+
+
+@pytest.mark.parametrize("column", ["likeness", "alarm", "distance"])
+def test_an_audit_finds_an_edited_likeness_limit_or_distance(study, tmp_path, column):
+    layout = Layout(study.output.path)
+
+    def locate(path):
+        return layout.root / path
+
+    assert find_novelty_faults(locate) == []
+    rows = read_table(layout.predictions)
+    n = next(n for n, row in enumerate(rows) if row["split"] == "test" and row["seed"] == "3")
+    rows[n] = {**rows[n], column: "0.0123"}
+    edited = tmp_path / "predictions.tsv"
+    write_table(edited, rows, columns=list(rows[0]))
+    found = find_novelty_faults(lambda path: edited if "predictions" in path else locate(path))
+    assert [fault.thing for fault in found] == ["likeness of scratch, fold 0, seed 3, test"]
 
 
 COLUMNS = ("image_id", "modality", "orientation", "units", "spacing_mm", "shape")
