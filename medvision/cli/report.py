@@ -31,7 +31,7 @@ _OPTIONAL = ("preprocess", "predict", "evaluate", "explain")
 _TABLES = {
     "ingest": ("manifest", "rejects", "sources"),
     "measure": ("measures",),
-    "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality"),
+    "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality", "headers"),
     "predict": ("predictions", "temperatures"),
     "evaluate": ("metrics", "seeds", "comparison"),
     "explain": ("selection", "attributions", "checks"),
@@ -261,10 +261,11 @@ def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
 
     path = step.read(step.layout.pictures)
     places = {name: n for n, name in enumerate(read_npz_names(path, "image_id"))}
+    strange = [image.image_id for image in facts.novelty.images]
     paired = [name for pair in facts.cohort.leakage for name in (pair.image_a, pair.image_b)]
     names = [
         name
-        for name in dict.fromkeys([*facts.quality.tiles, *paired, *facts.errors.images])
+        for name in dict.fromkeys([*facts.quality.tiles, *paired, *facts.errors.images, *strange])
         if name in places
     ]
     pictures = map_npz_array(path, "picture")

@@ -11,6 +11,7 @@ SCORES = {
     "margin": "Distance from the threshold",
     "entropy": "Entropy",
     "disagreement": "Disagreement of the seeds",
+    "distance": "Distance from the train images",
 }
 
 

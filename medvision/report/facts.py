@@ -12,6 +12,7 @@ from medvision.report.external import ExternalFacts, build_external
 from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.images_text import describe_images
 from medvision.report.methods import MethodsFacts, build_methods
+from medvision.report.novelty import NoveltyFacts, build_novelty
 from medvision.report.pair_tests import PairTestFacts, build_tests
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.predicting import (
@@ -61,6 +62,7 @@ class Facts:
     transfer: TransferFacts
     shortcuts: ShortcutFacts
     errors: ErrorFacts
+    novelty: NoveltyFacts
     explanation: ExplanationFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
@@ -107,6 +109,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         transfer=transfer,
         shortcuts=shortcuts,
         errors=build_errors(sources, classes=classes, task=task),
+        novelty=build_novelty(sources),
         explanation=explanation,
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),

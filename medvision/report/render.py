@@ -126,6 +126,7 @@ def _list_contents(facts: Facts, *, has_checklists: bool) -> list[tuple[str, str
         "transfer": ("Transfer", bool(facts.transfer.rows)),
         "shortcuts": ("Shortcuts", bool(facts.shortcuts.rows)),
         "errors": ("Errors", facts.errors.n_images > 0),
+        "novelty": ("Unlike the train images", bool(facts.novelty.rows or facts.novelty.headers)),
         "explanations": ("Explanations", bool(facts.explanation.cases)),
         "methods": ("Methods", bool(facts.methods.paragraphs)),
         "reproducibility": ("Reproducibility", True),
