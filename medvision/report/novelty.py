@@ -173,40 +173,29 @@ def _list_images(
             place = row["fold"], row["seed"]
             own = parse_number(row.get("distance")) or 0.0
             farthest[place] = max(own, farthest.get(place, 0.0))
-    by_image: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row["split"] in _SPLITS:
-            by_image.setdefault((row["split"], row["image_id"]), []).append(row)
-    return [
-        _build_image(key, own, farthest=farthest, differences=differences.get(key, ()))
-        for key, own in sorted(by_image.items())
-    ]
-
-
-def _build_image(
-    key: tuple[str, str],
-    rows: Sequence[Row],
-    *,
-    farthest: Mapping[tuple[str, str], float],
-    differences: Sequence[str],
-) -> StrangeImage:
-    """Return one image."""
-    novelty = parse_novelty(rows)
-    times = None
-    if novelty is not None:
-        limits = [farthest.get((row["fold"], row["seed"]), 0.0) for row in rows]
-        pairs = zip(novelty.distances.tolist(), limits, strict=True)
-        known = [distance / limit for distance, limit in pairs if limit > 0]
-        times = sum(known) / len(known) if known else None
-    return StrangeImage(
-        image_id=key[1],
-        split=key[0],
-        label=rows[0]["label"],
-        n_unlike=0 if novelty is None else int(novelty.is_unlike.sum()),
-        n_networks=len(rows),
-        times=times,
-        differences="; ".join(differences),
-    )
+    chosen = [row for row in rows if row["split"] in _SPLITS]
+    novelty = parse_novelty(chosen)
+    by_image: dict[tuple[str, str], list[int]] = {}
+    for n, row in enumerate(chosen):
+        by_image.setdefault((row["split"], row["image_id"]), []).append(n)
+    limits = [farthest.get((row["fold"], row["seed"]), 0.0) for row in chosen]
+    far = [0.0] * len(chosen) if novelty is None else novelty.distances.tolist()
+    flags = [False] * len(chosen) if novelty is None else novelty.is_unlike.tolist()
+    images = []
+    for key, places in sorted(by_image.items()):
+        ratios = [far[n] / limits[n] for n in places if limits[n] > 0]
+        images.append(
+            StrangeImage(
+                image_id=key[1],
+                split=key[0],
+                label=chosen[places[0]]["label"],
+                n_unlike=sum(flags[n] for n in places),
+                n_networks=len(places),
+                times=sum(ratios) / len(ratios) if ratios and novelty is not None else None,
+                differences="; ".join(differences.get(key, ())),
+            )
+        )
+    return images
 
 
 def _build_row(arm: str, split: str, rows: Sequence[Row], sources: Sources) -> NoveltyRow | None:
