@@ -8,8 +8,7 @@ from torch import nn
 from medvision.domain.attribution import Attribution
 from medvision.explain.network import Proof
 from medvision.explain.rewrite import ACTIVATIONS
-
-GUIDED = ("guided_backprop", "guided_gradcam")
+from medvision.explain.witness import IN_PLACE
 
 LEAST_DISTANCE = 1e-6
 """A guided map nearer to the plain gradient than this share of its length is the gradient."""
@@ -64,9 +63,23 @@ def _refuse_guided(network: nn.Module, proof: Proof) -> str | None:
     return None
 
 
+def _refuse_layer(_: nn.Module, proof: Proof) -> str | None:
+    """Refuse where what a layer gave may have been changed before it is looked at."""
+    if any(found.call.endswith(IN_PLACE) for found, _ in proof.hidden):
+        return f"a layer's output must stay as it is: {proof.explain_hidden()}"
+    return None
+
+
+def _refuse_guided_layer(network: nn.Module, proof: Proof) -> str | None:
+    """Refuse where either of the two is refused."""
+    return _refuse_guided(network, proof) or _refuse_layer(network, proof)
+
+
 _RULES: dict[str, Callable[[nn.Module, Proof], str | None]] = {
     "deeplift": _refuse_deeplift,
-    **dict.fromkeys(GUIDED, _refuse_guided),
+    "layer_gradcam": _refuse_layer,
+    "guided_backprop": _refuse_guided,
+    "guided_gradcam": _refuse_guided_layer,
 }
 
 

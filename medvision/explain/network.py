@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from medvision.errors import ExplanationError
-from medvision.explain.rewrite import Rewrite, rewrite
+from medvision.explain.rewrite import Rewrite, rewrite, rewrite_places
 from medvision.explain.witness import Hidden, find_hidden
 
 Forward = Callable[[Tensor], Tensor]
 """Batch (B, C, I, J[, K]) float32 to logits (B, n_classes)."""
+
+Change = Callable[[nn.Module], tuple[list[Rewrite], dict[str, str]]]
+"""Changes a network in place; returns the changes, and what could not be followed."""
 
 
 CERTIFICATE_LIMIT = 1e-4
@@ -74,9 +77,7 @@ def canonicalise(network: nn.Module, *, device: torch.device) -> Canonical:
     Returns:
         The copy with the changes.
     """
-    twin = _copy_plainly(network, device)
-    changes, untraced = rewrite(twin)
-    return Canonical(twin, tuple(changes), untraced, hash_state(twin))
+    return _copy(network, device, change=rewrite)
 
 
 def prove_canonical(
@@ -84,8 +85,8 @@ def prove_canonical(
 ) -> tuple[Canonical, Proof]:
     """Make the canonical copy and hold it against the original on images.
 
-    A rewrite that changes the logits is taken back, and every activation that methods would then
-    miss is named.
+    A rewrite that changes the logits is taken back, first all but what works in place, then that
+    too; every activation that methods would then miss is named.
 
     Args:
         network: The original.
@@ -95,29 +96,42 @@ def prove_canonical(
     Returns:
         (canonical, proof): the copy, and what was seen of it.
     """
-    canonical = canonicalise(network, device=device)
     reason = "no module stands for it"
-    try:
-        certificate = compute_certificate(network, canonical.network, batch=batch)
-        fault = (
-            None if certificate <= CERTIFICATE_LIMIT else f"changed a logit by {certificate:.3g}"
-        )
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        fault = f"failed with {type(error).__name__}"
-    if fault is not None:
-        plain = _copy_plainly(network, device)
-        canonical = Canonical(plain, (), {"": f"the rewrite {fault}"}, hash_state(plain))
-        certificate = compute_certificate(network, plain, batch=batch)
+    for change in (rewrite, rewrite_places, _change_nothing):
+        canonical = _copy(network, device, change=change)
+        certificate, fault = _try_certificate(network, canonical.network, batch=batch)
+        if fault is None:
+            break
         reason = f"the rewrite {fault} and was taken back"
     hidden = find_hidden(canonical.network, batch)
     reasons = [canonical.untraced.get(found.module, reason) for found in hidden]
     return canonical, Proof(certificate, tuple(zip(hidden, reasons, strict=True)))
 
 
-def _copy_plainly(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return a frozen copy in eval mode and float32."""
+def _try_certificate(
+    network: nn.Module, twin: nn.Module, *, batch: Tensor
+) -> tuple[float, str | None]:
+    """Return the certificate of a copy, and what speaks against it."""
+    try:
+        certificate = compute_certificate(network, twin, batch=batch)
+    except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        return float("inf"), f"failed with {type(error).__name__}"
+    if certificate > CERTIFICATE_LIMIT:
+        return certificate, f"changed a logit by {certificate:.3g}"
+    return certificate, None
+
+
+def _copy(network: nn.Module, device: torch.device, *, change: Change) -> Canonical:
+    """Return a changed copy, frozen, in eval mode and float32."""
     twin = copy.deepcopy(network).float().eval().to(device)
-    return twin.requires_grad_(requires_grad=False)
+    twin.requires_grad_(requires_grad=False)
+    changes, untraced = change(twin)
+    return Canonical(twin, tuple(changes), untraced, hash_state(twin))
+
+
+def _change_nothing(_: nn.Module) -> tuple[list[Rewrite], dict[str, str]]:
+    """Leave a network as it is."""
+    return [], {}
 
 
 def compute_certificate(network: nn.Module, twin: nn.Module, *, batch: Tensor) -> float:

@@ -103,7 +103,7 @@ def rewrite(network: nn.Module) -> tuple[list[Rewrite], dict[str, str]]:
             untraced[path] = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
             continue
         changes += _rewrite_calls(module, path, graph=graph)
-    return changes + list(_leave_place(network)), untraced
+    return changes + rewrite_places(network)[0], untraced
 
 
 def _has_code(module: nn.Module) -> bool:
@@ -209,9 +209,18 @@ def _name_freely(owner: nn.Module, base: str) -> str:
     return name
 
 
-def _leave_place(network: nn.Module) -> Iterator[Rewrite]:
-    """Have modules return a new tensor instead of changing the one they got."""
+def rewrite_places(network: nn.Module) -> tuple[list[Rewrite], dict[str, str]]:
+    """Have modules return a new tensor instead of changing the one they got.
+
+    Args:
+        network: It is changed.
+
+    Returns:
+        (changes, untraced): as of `rewrite`; nothing needs to be followed.
+    """
+    changes = []
     for path, module in network.named_modules():
         if getattr(module, "inplace", None) is True:
             module.inplace = False
-            yield Rewrite(path, "works in place", "returns a new tensor")
+            changes.append(Rewrite(path, "works in place", "returns a new tensor"))
+    return changes, {}

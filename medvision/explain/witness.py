@@ -10,6 +10,9 @@ from torch.overrides import TorchFunctionMode
 
 from medvision.explain.rewrite import ACTIVATIONS, name_function
 
+IN_PLACE = "in place"
+"""How the call of an activation ends that changes what it was given."""
+
 
 @dataclass(frozen=True)
 class Hidden:
@@ -40,7 +43,12 @@ def find_hidden(network: nn.Module, batch: Tensor) -> tuple[Hidden, ...]:
     with torch.no_grad(), _following(network, log), _Watch(log):
         network(batch)
     repeated = [Hidden(path, f"called {n} times") for path, n in log.calls.items() if n > 1]
-    return (*log.functions, *repeated)
+    placed = [
+        Hidden(path, f"works {IN_PLACE}")
+        for path, module in network.named_modules()
+        if path in log.calls and getattr(module, "inplace", None) is True
+    ]
+    return (*log.functions, *repeated, *placed)
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,17 @@ class _Watch(TorchFunctionMode):
         name = name_function(func)
         path, is_activation = self._log.at_work[-1] if self._log.at_work else ("", False)
         if name is not None and not is_activation:
-            self._log.functions[Hidden(path, f"function {name}")] = None
+            place = f" {IN_PLACE}" if _is_in_place(func, args, kwargs=kwargs or {}) else ""
+            self._log.functions[Hidden(path, f"function {name}{place}")] = None
         return func(*args, **(kwargs or {}))
+
+
+def _is_in_place(
+    func: Callable[..., object], args: Sequence[object], *, kwargs: dict[str, object]
+) -> bool:
+    """Say whether a call changes its input: by its name, or by the argument that says so."""
+    is_told = kwargs.get("inplace") is True or any(value is True for value in args[1:])
+    return getattr(func, "__name__", "").endswith("_") or is_told
 
 
 @contextmanager

@@ -91,6 +91,21 @@ def test_what_needs_the_rewrite_is_refused_where_code_cannot_be_followed_and_oth
         assert run(Branching(2), image, method).grid.any(), method
 
 
+class Aliasing(Tiny):
+    """Uses a layer's output again after an activation changed it in place."""
+
+    def forward(self, x):
+        x = self.second(self.first(x))
+        return self.head((self.act(x) + x).flatten(2).mean(2))
+
+
+def test_gradcam_is_refused_where_its_layer_may_be_changed_before_it_is_looked_at():
+    _, reasons = refuse(Aliasing(2), torch.rand(1, 1, 16, 16))
+    assert "works in place" in reasons["layer_gradcam"]
+    assert "changed a logit by" in reasons["layer_gradcam"]
+    assert "saliency" not in reasons
+
+
 class Gated(nn.Module):
     """A product of two branches: no rule of DeepLift is for it, and no module says so."""
 

@@ -128,7 +128,9 @@ def test_guided_backprop_is_silently_saliency_without_the_rewrite():
 
 def test_every_way_of_writing_becomes_a_module_and_is_told():
     network, images = Functional().eval(), torch.randn(2, 1, 9, 8)
-    assert len(find_hidden(network, images)) == 2, "each function once a module: relu, leaky_relu"
+    assert [found.call for found in find_hidden(network, images)] == [
+        *("function relu in place", "function relu", "function leaky_relu"),
+    ]
     canonical, proof = prove_canonical(network, device=CPU, batch=images)
     assert (proof.certificate, proof.hidden) == (0, ())
     assert [change.was for change in canonical.rewrites] == [
@@ -194,11 +196,36 @@ def test_a_rewrite_that_changes_the_logits_is_taken_back():
     canonical, proof = prove_canonical(Aliasing(), device=CPU, batch=images)
     assert (canonical.rewrites, proof.certificate) == ((), 0)
     assert canonical.network.act.inplace
+    assert "changed a logit by" in proof.explain_hidden()
+
+
+class Mistraced(Tiny):
+    """Its optional argument would be fixed by the rewrite, and changes the logits."""
+
+    class Block(nn.Module):
+        def forward(self, x, scale=1.0):
+            return functional.relu(x) * scale
+
+    def __init__(self):
+        super().__init__(2)
+        self.block = Mistraced.Block()
+
+    def forward(self, x):
+        x = self.block(self.first(x), 3.0)
+        return self.head(self.act(self.second(x)).flatten(2).mean(2))
+
+
+def test_what_works_in_place_is_undone_even_where_the_rest_cannot_be():
+    canonical, proof = prove_canonical(Mistraced(), device=CPU, batch=torch.rand(1, 1, 16, 16))
+    assert [change.was for change in canonical.rewrites] == ["works in place"]
+    assert proof.certificate == 0
+    assert "function relu" in proof.explain_hidden()
 
 
 def test_an_activation_called_twice_is_seen_where_it_was_not_rewritten():
-    (found,) = find_hidden(Tiny(2).eval(), torch.rand(1, 1, 16, 16))
-    assert (found.module, found.call) == ("act", "called 2 times")
+    found = find_hidden(Tiny(2).eval(), torch.rand(1, 1, 16, 16))
+    assert {hidden.module for hidden in found} == {"act"}
+    assert [hidden.call for hidden in found] == ["called 2 times", "works in place"]
 
 
 WRITINGS = {
