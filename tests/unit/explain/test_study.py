@@ -351,3 +351,11 @@ def test_another_class_than_the_predicted_one_is_explained_on_request():
 def test_a_class_that_is_not_there_is_refused():
     with pytest.raises(ExplanationError, match=r"explain\.target: must be one of benign, nodule"):
         explain(methods=("saliency",), target="cyst")
+
+
+def test_where_every_method_is_refused_the_step_still_ends_and_says_so():
+    outcome, maps, _ = explain(Curved(), methods=("deeplift",), images=2)
+    assert maps == {}
+    assert outcome.attributions == []
+    assert {row["verdict"] for row in pick(outcome, method="deeplift")} == {"NOT APPLICABLE"}
+    assert outcome.summary["methods"]["deeplift"]["refused"][0]["n_images"] == 2
