@@ -65,6 +65,11 @@ class PairRow:
     arm: str
     held: PairTestFacts
 
+    @property
+    def named(self) -> tuple[str, PairTestFacts]:
+        """Return the networks in words, and the test."""
+        return self.arm, self.held
+
 
 @dataclass(frozen=True)
 class ComparisonFacts:
@@ -207,7 +212,7 @@ def _judge(item: Difference) -> str:
     if item.low is None or item.high is None or item.difference is None:
         return "Cannot be judged"
     if item.low <= 0 <= item.high:
-        return "No difference shown"
+        return "No"
     better = item.difference * find_direction(item.metric)
     return "The two differ" if better == 0 else "A did better" if better > 0 else "B did better"
 
@@ -247,7 +252,7 @@ def _say_row(row: FigureRow, *, digits: int) -> str:
         return f"{head}; no interval could be computed, so it cannot be judged."
     low, high = (say_number(end, digits=digits, signed=True) for end in (row.low, row.high))
     ends = {
-        "No difference shown": "includes zero: no difference was shown",
+        "No": "includes zero: no difference was shown",
         "A did better": "excludes zero: A did better",
         "B did better": "excludes zero: B did better",
     }

@@ -26,6 +26,16 @@ class PairTestFacts:
     n_subjects: int | None
     method: str
 
+    @property
+    def named(self) -> tuple[str, "PairTestFacts"]:
+        """Return the two networks in words, and the test."""
+        return f"{self.arm_a} − {self.arm_b}", self
+
+    @property
+    def made(self) -> tuple[str, str]:
+        """Return what was tested, and how."""
+        return self.words, self.method
+
 
 def build_tests(sources: Sources) -> tuple[PairTestFacts, ...]:
     """Gather the tests.

@@ -216,7 +216,7 @@ def _judge_briefly(metric: str, *, arm_a: str, arm_b: str, interval: Interval) -
     if difference is None or low is None or high is None:
         return "Cannot be judged"
     if low <= 0 <= high:
-        return "No difference shown"
+        return "No"
     better = difference * find_direction(metric)
     if better == 0:
         return "The two differ"

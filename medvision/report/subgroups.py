@@ -42,6 +42,12 @@ class SubgroupTable:
     rows: tuple[SubgroupRow, ...]
     n_small: int
 
+    @property
+    def groups(self) -> tuple[tuple[SubgroupRow, ...], ...]:
+        """Return the rows subgroup by subgroup."""
+        names = dict.fromkeys(row.subgroup for row in self.rows)
+        return tuple(tuple(row for row in self.rows if row.subgroup == name) for name in names)
+
 
 def build_subgroups(sources: Sources) -> tuple[SubgroupTable, ...]:
     """Gather the subgroups, column by column.

@@ -74,6 +74,9 @@ const makePlot = (figure) => {
     const { ctx } = u;
     ctx.save();
     Object.assign(ctx, { strokeStyle: style.colour, lineWidth: style.width * devicePixelRatio, globalAlpha: style.alpha ?? 1 });
+    ctx.beginPath();
+    ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+    ctx.clip();
     ctx.setLineDash((style.dash ?? []).map((n) => n * devicePixelRatio));
     ctx.beginPath();
     ctx.moveTo(u.valToPos(from[0], "x", true) + (style.shift ?? 0), u.valToPos(from[1], "y", true));
@@ -83,6 +86,7 @@ const makePlot = (figure) => {
   };
   const drawIntervals = (u, s) => {
     const series = held.series[s - 1];
+    if (series.dotted) return;
     series.low?.forEach((low, n) => {
       const style = { colour: readVariable(series.colour), width: 1.2, alpha: 0.5, shift: 2 * (s - 1) * devicePixelRatio };
       if (low != null) line(u, [held.x[n], low], [held.x[n], Math.min(series.high[n], u.scales.y.max)], style);

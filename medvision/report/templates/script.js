@@ -62,7 +62,8 @@ for (const box of document.querySelectorAll("[data-sortable]")) {
       const [one, two] = [textOf(a, n), textOf(b, n)];
       if (!isNumber) return sign * one.localeCompare(two);
       if (one === "–" || two === "–") return (one === "–") - (two === "–");
-      return sign * (Number(one) - Number(two));
+      const read = (text) => Number(text.replaceAll("−", "-"));
+      return sign * (read(one) - read(two));
     };
     rows.sort(order);
     body.append(...rows);

@@ -53,11 +53,27 @@ const addPages = (table, bar) => {
   if (!body || body.rows.length <= ROWS_SHOWN_WHOLE) return;
   let page = 0;
   const place = document.createElement("output");
+  // A page never parts rows that share a cell.
+  const listPages = (rows) => {
+    const pages = [[0, 0]];
+    let open = 0;
+    rows.forEach((row, n) => {
+      const last = pages.at(-1);
+      if (open <= 0 && last[1] - last[0] > 0) {
+        let end = n + 1, held = Math.max(...[...row.cells].map((cell) => cell.rowSpan));
+        for (; held > 1 && end < rows.length; end += 1) held = Math.max(held - 1, ...[...rows[end].cells].map((cell) => cell.rowSpan));
+        if (end - last[0] > ROWS_A_PAGE) pages.push([n, n]);
+      }
+      open = Math.max(open, ...[...row.cells].map((cell) => cell.rowSpan)) - 1;
+      pages.at(-1)[1] = n + 1;
+    });
+    return pages;
+  };
   const show = () => {
     const rows = [...body.rows].filter((row) => !row.hidden);
-    const last = Math.max(0, Math.ceil(rows.length / ROWS_A_PAGE) - 1);
+    const pages = listPages(rows), last = pages.length - 1;
     page = Math.min(Math.max(page, 0), last);
-    const [start, end] = [page * ROWS_A_PAGE, Math.min(rows.length, (page + 1) * ROWS_A_PAGE)];
+    const [start, end] = pages[page];
     rows.forEach((row, n) => row.classList.toggle("off", n < start || n >= end));
     place.textContent = rows.length ? `Rows ${start + 1} to ${end} of ${rows.length}` : "No rows";
     back.disabled = page === 0;

@@ -190,3 +190,35 @@ def test_a_long_table_pages_on_the_screen_and_downloads_whole(tmp_path: Path) ->
     ]
     assert len(read_csv(unquote(taken["quality-2.csv"].partition(",")[2]))) == 72
     assert printed == 71
+
+
+def test_a_page_never_parts_rows_that_share_a_cell(tmp_path: Path) -> None:
+    sizes = [4] * 9 + [30] + [1, 2, 3]
+    rows = "".join(
+        f"<tr>{f'<th rowspan={size}>group {n}</th>' if k == 0 else ''}<td>{n}-{k}</td></tr>"
+        for n, size in enumerate(sizes)
+        for k in range(size)
+    )
+    path = write_page(tmp_path, make_sources(explained=0))
+    table = f"<table id='planted'><caption>x</caption><tbody>{rows}</tbody></table></main>"
+    path.write_text(path.read_text().replace("</main>", table))
+    with open_browser(CHROMIUM or "", tmp_path / "profile") as page:
+        page.open(path)
+        seen = page.evaluate(
+            """(() => {
+              const table = document.getElementById("planted"), bar = table.nextElementSibling;
+              const [back, next] = bar.querySelectorAll(".pager button"), pages = [];
+              for (;;) {
+                const rows = [...table.rows].filter((row) => row.getClientRects().length > 0);
+                pages.push([rows.length, rows[0].cells.length, bar.querySelector("output").value]);
+                if (next.disabled) return pages;
+                next.click();
+              }
+            })()"""
+        )
+    assert seen == [
+        [24, 2, "Rows 1 to 24 of 72"],
+        [12, 2, "Rows 25 to 36 of 72"],
+        [30, 2, "Rows 37 to 66 of 72"],
+        [6, 2, "Rows 67 to 72 of 72"],
+    ]
