@@ -15,6 +15,7 @@ from medvision.domain.findings import NO_FINDING, parse_findings
 from medvision.domain.kinds import list_present, name_kinds
 from medvision.domain.labels import Classes, Task
 from medvision.domain.leakage import HARMLESS_ACTIONS, LeakagePair
+from medvision.domain.mixed import Mixed, count_mixed
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment, find_missing_class
 from medvision.domain.values import parse_values
@@ -78,6 +79,7 @@ def summarise_cohort(parts: Parts, *, on_leakage: str) -> dict[str, JsonValue]:
         "given_split": given,
         "missing_class": find_missing_class(folds, kinds),
         **_summarise_external(external, classes),
+        "n_mixed_subjects": find_mixed(images).n_subjects,
         "unmatched": dict(count_unmatched(parts.unmatched)),
         "leakage": _summarise_leakage(parts.pairs, on_leakage=on_leakage),
         "masks": dict(sorted(Counter(parts.alignments).items())),
@@ -97,6 +99,15 @@ def _summarise_external(images: Sequence[CohortImage], classes: Classes) -> dict
             "n_images_by_class": _count_by_class(by_name, classes),
         }
     }
+
+
+def find_mixed(images: Sequence[CohortImage]) -> Mixed:
+    """Count the subjects whose images are labelled differently.
+
+    Args:
+        images: The cohort.
+    """
+    return count_mixed((image.subject, image.label) for image in images)
 
 
 def read_classes(path: Path) -> Classes:

@@ -236,8 +236,11 @@ def say_estimate(item: Estimate, name: str, *, level: str) -> str:
     if item.value is None:
         return f"{item.arm}: {name} {item.reason}."
     positive = "" if item.n_positive is None else f", {item.n_positive} of them positive"
+    interval = f"no {level}"
+    if item.low is not None and item.high is not None:
+        interval = f"{level} {item.low:.3f} to {item.high:.3f}"
     return (
-        f"{item.arm}: {name} {item.value:.3f} ({level} {item.low:.3f} to {item.high:.3f}) on "
+        f"{item.arm}: {name} {item.value:.3f} ({interval}) on "
         f"{item.n_images} held-out images of {item.n_subjects} subjects{positive}."
     )
 

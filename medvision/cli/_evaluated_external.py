@@ -8,6 +8,7 @@ from typing import cast
 from medvision.cli._evaluated import Evaluated, evaluate_cohort
 from medvision.cli._evaluated_abstention import Table
 from medvision.config.evaluate import EvaluateSection
+from medvision.domain.caveats import list_caveats
 from medvision.domain.external_test import CohortGap, build_gaps, part_rows
 from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
@@ -24,11 +25,12 @@ COHORTS_COLUMNS = (
     *("external", "external_low", "external_high", "external_n_subjects"),
     *("difference", "low", "high", "method"),
 )
-_TEXTS = ("method", "reason", "sentences")
+_TEXTS = ("method", "reason", "sentences", "warning", "warnings")
 _OF_FOLDS = ("n_folds", "n_repeats", "n_inner")
 _WORDS = {
     "trainings of each part": "trainings",
     "held-out images": "external images",
+    "test subjects": "external subjects",
     "test image": "external image",
     "areas within fold, folds by their pairs": "areas of each training's scores",
     "among those of its fold ranked": "among those ranked",
@@ -78,13 +80,35 @@ def evaluate(
         variables=variables,
         temperatures=temperatures,
     )
-    own = compute(internal, settings=settings)
+    own = _warn(compute(internal, settings=settings), internal, classes)
     if not external:
         return own
     # The same resamples for both would bind two cohorts that have nothing to do with each other.
     apart = replace(settings, seed=derive_seed(EXTERNAL, settings.seed))
-    other = compute(external, settings=apart)
+    other = _warn(compute(external, settings=apart), external, classes)
     return _join(own, other)
+
+
+def _warn(found: Evaluated, rows: Sequence[Mapping[str, str]], classes: Classes) -> Evaluated:
+    """Add what a reader must know first."""
+    told = list_caveats(rows, classes)
+    table: Table = ([{"warning": text} for text in told], ("warning",))
+    return replace(
+        found,
+        facts=found.facts | {"warnings": [*told]},
+        tables={**found.tables, "warnings": table},
+    )
+
+
+def list_warnings(result: Evaluated) -> list[str]:
+    """Return what a reader must know first, of the internal column and of the external one.
+
+    Args:
+        result: Of a study.
+    """
+    other = cast(dict[str, JsonValue], result.facts.get(EXTERNAL, {}))
+    held = (result.facts, other)
+    return [str(text) for facts in held for text in cast(list[str], facts.get("warnings", []))]
 
 
 def list_sentences(result: Evaluated) -> list[JsonValue]:

@@ -8,7 +8,7 @@ from medvision.cli._cohort_headers import write_headers
 from medvision.cli._cohort_labels import match_images, read_cohort_labels
 from medvision.cli._cohort_masks import write_masks
 from medvision.cli._cohort_quality import judge_quality
-from medvision.cli._cohort_summary import Parts, summarise_cohort
+from medvision.cli._cohort_summary import Parts, find_mixed, summarise_cohort
 from medvision.cli._cohort_tables import write_cohort, write_folds, write_unmatched
 from medvision.cli._inputs import choose_classes
 from medvision.cli._leakage import find_near_pairs, write_leakage
@@ -27,6 +27,7 @@ from medvision.domain.leakage import (
     find_leakage,
     join_groups,
 )
+from medvision.domain.mixed import say_mixed
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
 
@@ -83,11 +84,13 @@ def command(study: Study, layout: Layout) -> None:
         )
         summary["quality"] = judged.summarise()
         write_json(step.write(layout.cohort_summary), summary)
-        _report(unmatched, pairs)
+        _report(unmatched, pairs, mixed=say_mixed(find_mixed(internal)))
 
 
-def _report(unmatched: Sequence[Unmatched], pairs: Sequence[LeakagePair]) -> None:
+def _report(unmatched: Sequence[Unmatched], pairs: Sequence[LeakagePair], *, mixed: str) -> None:
     """Log what a user should look at, by count alone."""
+    if mixed:
+        _log.warning("%s", mixed)
     for kind, n in count_unmatched(unmatched).items():
         _log.warning("%d %s: see cohort/unmatched.tsv.", n, kind)
     for action, n in sorted(Counter(pair.action for pair in pairs).items()):

@@ -1,12 +1,16 @@
 """`medvision evaluate`: statistics with intervals on held-out subjects."""
 
+import logging
+
 from medvision.cli._cohort_summary import read_classes
-from medvision.cli._evaluated_external import evaluate, list_sentences
+from medvision.cli._evaluated_external import evaluate, list_sentences, list_warnings
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
+
+_log = logging.getLogger(__name__)
 
 
 @study_command(
@@ -32,3 +36,5 @@ def command(study: Study, layout: Layout) -> None:
             write_table(step.write(layout.table("evaluate", name)), rows, columns=columns)
         write_json(step.write(layout.metrics), result.facts)
         step.facts["sentences"] = list_sentences(result)
+        for text in list_warnings(result):
+            _log.warning("%s", text)

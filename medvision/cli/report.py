@@ -33,7 +33,7 @@ _TABLES = {
     "measure": ("measures",),
     "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality", "headers"),
     "predict": ("predictions", "temperatures"),
-    "evaluate": ("metrics", "seeds", "comparison"),
+    "evaluate": ("metrics", "seeds", "comparison", "warnings"),
     "explain": ("selection", "attributions", "checks"),
 }
 _EVALUATE_TABLES = {

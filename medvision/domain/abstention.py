@@ -275,7 +275,7 @@ def _find_interval(
     if np.isnan(draws.value):
         return None, None, "undefined: no fold has right and wrong predictions"
     if not draws.is_kept:
-        return None, None, f"no interval: undefined on {draws.n_lost} of the resamples"
+        return None, None, draws.say_lost()
     share = (
         1.0 if name in ("error_rate", "alarm_rate") else float(name) if name[0].isdigit() else None
     )

@@ -125,4 +125,6 @@ def compute_wilson(share: float, n: int, *, confidence: float) -> tuple[float, f
     centre = share + z * z / (2 * n)
     margin = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+    # Of none and of all an end is exact, which rounding would leave beside it.
+    low = 0.0 if share <= 0 else max(0.0, (centre - margin) / scale)
+    return low, 1.0 if share >= 1 else min(1.0, (centre + margin) / scale)

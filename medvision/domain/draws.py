@@ -62,6 +62,10 @@ class Draws:
         """Number of resamples without a value."""
         return len(self.replicates) - len(self.held)
 
+    def say_lost(self) -> str:
+        """Say why there is no interval where too many resamples are without a value."""
+        return f"no interval: undefined on {self.n_lost} of the {len(self.replicates)} resamples"
+
     @property
     def is_moving(self) -> bool:
         """Whether any two resamples differ."""

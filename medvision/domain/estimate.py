@@ -26,6 +26,7 @@ from medvision.domain.statistic import (
     describe_method,
     explain_undefined,
     find_class,
+    is_constant,
     list_components,
 )
 
@@ -189,7 +190,7 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
     arm, draws = resampled.arms[name], resampled.drawn.arms[name][metric]
     if draws.is_moving:
         if not draws.is_kept:
-            return None, f"no interval: undefined on {draws.n_lost} of the resamples"
+            return None, draws.say_lost()
         low, high, kind = find_ends(draws, resampled.drawn)
         return (low, high), _describe_bootstrap(resampled, draws, kind=kind)
     parts = list_components(arm, metric)
@@ -206,7 +207,7 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
         what = "pairs of subjects" if metric.startswith("auc") else "subjects"
         how = f"every resample agrees, so the interval is Wilson's with {n_trials} {what}"
         return compute_wilson(value, n_trials, confidence=resampled.drawn.confidence), how
-    if metric.startswith(_NO_WIDTH):
+    if metric.startswith(_NO_WIDTH) or is_constant(arm):
         return None, "no interval: every resample agrees"
     return (value, value), "every resample agrees, so the interval has no width"
 
@@ -230,7 +231,7 @@ def _build_difference(resampled: Resampled, metric: str, *, arms: tuple[str, str
     if np.isnan(draws.value):
         method = explain_undefined(arm, metric)
     elif not draws.is_kept:
-        method = f"no interval: undefined on {draws.n_lost} of the resamples"
+        method = draws.say_lost()
     elif not draws.is_moving:
         method = "no interval: every resample gives the same difference, so it cannot be judged"
     else:

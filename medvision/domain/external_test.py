@@ -166,7 +166,7 @@ def _find_interval(
 ) -> tuple[float | None, float | None, str]:
     """Return the interval of a difference, None where there is none, and how it was made."""
     if not draws.is_kept:
-        return None, None, f"no interval: undefined on {draws.n_lost} of the resamples"
+        return None, None, draws.say_lost()
     if not draws.is_moving:
         return None, None, "no interval: every resample gives the same difference"
     low, high, kind = find_ends(draws, drawn[0])

@@ -24,6 +24,7 @@ from medvision.domain.macro import (
 )
 from medvision.domain.metrics import Replicates
 from medvision.domain.novelty import COLUMNS
+from medvision.domain.numbers import read_numbers
 from medvision.domain.operating import choose_rule
 from medvision.domain.pair_tests import correct_tests
 from medvision.domain.prediction import (
@@ -187,17 +188,18 @@ def _build_test(
 ) -> HeldOut:
     """Return the test of one finding, as one of two classes, on the images that know it."""
     absent = f"no {name}"
+    column = f"probability_{name}"
+    probabilities = read_numbers([read_cell(row, column) for row in rows], column).tolist()
     own: list[Mapping[str, str]] = []
-    for row, there in zip(rows, truth.tolist(), strict=True):
+    for row, there, probability in zip(rows, truth.tolist(), probabilities, strict=True):
         if np.isnan(there):
             continue
-        probability = _read_probability(row, name)
         own.append(
             {
                 **{key: row[key] for key in _PLACES},
                 **{key: row.get(key, "") for key in COLUMNS},
                 "label": name if there else absent,
-                f"probability_{name}": repr(probability),
+                column: repr(probability),
                 f"probability_{absent}": repr(1 - probability),
                 f"logit_{name}": read_cell(row, f"logit_{name}"),
                 f"logit_{absent}": "0",
@@ -207,17 +209,6 @@ def _build_test(
 
 
 _PLACES = ("arm", "fold", "repeat", "part", "inner", "seed", "split", "image_id", "subject")
-
-
-def _read_probability(row: Mapping[str, str], name: str) -> float:
-    """Return the probability of a finding."""
-    text = read_cell(row, f"probability_{name}")
-    try:
-        return float(text)
-    except ValueError as error:
-        raise DataError(
-            f"predictions: probability_{name} must be a number, got another text."
-        ) from error
 
 
 def gather_images(rows: Sequence[Mapping[str, str]], groups: Mapping[str, str]) -> Everyone:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medvision.domain.arms import is_ensemble, parse_seed
 from medvision.domain.novelty import Novelty, parse_novelty
+from medvision.domain.numbers import AGAIN, read_numbers
 from medvision.errors import DataError
 
 Indices = NDArray[np.intp]
@@ -231,7 +232,11 @@ def _gather(
     position = {name: index for index, name in enumerate(classes)}
     unknown = sorted({row["label"] for row in ordered} - set(classes))
     if unknown:
-        raise DataError(f"{where}: label must be a class of the cohort, got {unknown[0]}.")
+        raise DataError(
+            f"{where}: label must be a class of the cohort ({', '.join(classes)}), got "
+            f"{unknown[0] or 'an empty cell'}.",
+            AGAIN,
+        )
     trainings = np.array([int(row["fold"]) for row in ordered], dtype=np.intp)
     return Predictions(
         image_ids=tuple(row["image_id"] for row in ordered),
@@ -251,18 +256,10 @@ def read_columns(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> NDA
     Raises:
         DataError: A value is no number, or not finite.
     """
-    try:
-        result = np.array(
-            [[float(read_cell(row, name)) for name in names] for row in rows], dtype=np.float64
-        )
-    except ValueError as error:
-        raise DataError(f"predictions: {names[0]} must be a number, got another text.") from error
-    if not np.isfinite(result).all():
-        raise DataError(
-            f"predictions: {names[0]} and the like must be finite, got NaN or infinity.",
-            "the model diverged: lower train.learning_rate and train again.",
-        )
-    return result
+    found = np.empty((len(rows), len(names)))
+    for n, name in enumerate(names):
+        found[:, n] = read_numbers([read_cell(row, name) for row in rows], name)
+    return found
 
 
 def _check_probabilities(probabilities: Probabilities, *, where: str) -> None:

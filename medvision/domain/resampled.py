@@ -76,8 +76,6 @@ def _estimate(joined: Joined, arm: str, *, name: str) -> Estimate:
     low, high, how = (None, None, reason)
     if reason is None:
         low, high, how = _find_interval(joined, draws)
-        is_point = not draws.is_moving and draws.is_kept
-        low, high = (value, value) if is_point else (low, high)
     return Estimate(
         arm=arm,
         metric=name,
@@ -117,9 +115,9 @@ def _compare(joined: Joined, name: str, *, arms: tuple[str, str]) -> Difference:
 def _find_interval(joined: Joined, draws: Draws) -> tuple[float | None, float | None, str]:
     """Return the interval, None where all resamples agree, and how it was made."""
     if not draws.is_kept:
-        return None, None, f"no interval: undefined on {draws.n_lost} of the resamples"
+        return None, None, draws.say_lost()
     if not draws.is_moving:
-        return None, None, "every resample agrees, so the interval has no width"
+        return None, None, "no interval: every resample agrees"
     counts = joined.counts
     low, high, kind = find_ends(draws, joined.drawn)
     how = describe_resamples(

@@ -234,7 +234,7 @@ def _find(draws: Draws, of: Drawn) -> tuple[float | None, float | None, float | 
     if np.isnan(draws.value):
         return None, None, None, "undefined"
     if not draws.is_kept:
-        return draws.value, None, None, f"no interval, undefined on {draws.n_lost} of the resamples"
+        return draws.value, None, None, draws.say_lost()
     if not draws.is_moving:
         return draws.value, None, None, "no interval, every resample agrees"
     low, high, kind = find_ends(draws, of)

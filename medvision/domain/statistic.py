@@ -182,7 +182,7 @@ def describe_method(arm: ArmTest, name: str) -> str:
         text += f", {_describe_prevalence(arm, name)}"
     if kind in _OF_DECISIONS:
         text += f", {arm.operating}"
-    if kind in ("auc", "auc_macro") and _is_constant(arm):
+    if kind in ("auc", "auc_macro") and is_constant(arm):
         text += "; all scores of a fold are equal, so it is 0.5 by the definition of ties"
     if kind == "ece":
         chance = np.mean([expect_ece(arm.predict_event(r)[0], arm.n_bins) for r in arm.rounds])
@@ -219,8 +219,12 @@ def _describe_prevalence(arm: ArmTest, name: str) -> str:
     return f"at the test images' own prevalence of {share:.3g}"
 
 
-def _is_constant(arm: ArmTest) -> bool:
-    """Tell whether no model tells any two images apart."""
+def is_constant(arm: ArmTest) -> bool:
+    """Tell whether no model tells any two images of a fold apart.
+
+    Args:
+        arm: Its test predictions.
+    """
     return all(
         len(np.unique(each.scores[each.folds == fold], axis=0)) == 1
         for each in arm.rounds

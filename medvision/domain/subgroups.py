@@ -210,8 +210,7 @@ def _find(draws: Draws, of: Drawn) -> tuple[float | None, float | None, float | 
     if np.isnan(draws.value):
         return None, None, None, "undefined, a class is absent here or there"
     if not draws.is_kept:
-        how = f"no interval, undefined on {draws.n_lost} of the resamples"
-        return draws.value, None, None, how
+        return draws.value, None, None, draws.say_lost()
     if not draws.is_moving:
         return draws.value, None, None, "no interval, every resample agrees"
     return draws.value, *find_ends(draws, of)

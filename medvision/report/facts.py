@@ -55,6 +55,7 @@ class Facts:
     tests: tuple[PairTestFacts, ...]
     decision: tuple[DecisionRow, ...]
     scaling: tuple[ScalingRow, ...]
+    warnings: tuple[str, ...]
     abstention: AbstentionFacts
     subgroups: tuple[SubgroupTable, ...]
     spread: SpreadFacts
@@ -102,6 +103,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         tests=build_tests(sources),
         decision=build_decision(sources),
         scaling=build_scaling(sources),
+        warnings=tuple(row["warning"] for row in sources.table("warnings")),
         abstention=build_abstention(sources),
         subgroups=build_subgroups(sources),
         spread=spread,

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medvision.domain.mixed import count_mixed, say_mixed
 from medvision.report.sources import Row, Sources, parse_number
 from medvision.report.words import QUALITY_RULES, say
 
@@ -63,6 +64,7 @@ class QualityFacts:
         columns: Headings of the measures.
         rows: The images of the table, those with findings first.
         tiles: The images of the contact sheet, by image_id, in the order of the rows.
+        mixed: How many subjects have images of different labels; empty where none has.
     """
 
     n_images: int
@@ -72,6 +74,7 @@ class QualityFacts:
     columns: tuple[str, ...]
     rows: tuple[QualityRow, ...]
     tiles: tuple[str, ...]
+    mixed: str
 
 
 def build_quality(sources: Sources) -> QualityFacts:
@@ -107,6 +110,9 @@ def build_quality(sources: Sources) -> QualityFacts:
         columns=tuple(_COLUMNS.values()),
         rows=tuple(rows),
         tiles=tuple(name for name in shown if not measures[name].get("reason"))[:MAX_TILES],
+        mixed=say_mixed(
+            count_mixed((row["subject"], row["label"]) for row in sources.table("cohort"))
+        ),
     )
 
 

@@ -41,7 +41,7 @@ def test_log_odds_are_those_of_the_softmax() -> None:
         ({"logit_yes": "inf"}, "must be finite"),
         ({"probability_yes": "high"}, "must be a number"),
         ({"probability_yes": "0.9"}, "must be 0 to 1 and sum to 1"),
-        ({"label": "maybe"}, "must be a class of the cohort, got maybe"),
+        ({"label": "maybe"}, r"must be a class of the cohort \(no, yes\), got maybe"),
         ({"image_id": "test-0001"}, "must be predicted once"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_subgroup_of_two_is_shown_with_a_warning_and_without_an_interval():
     hits = pick(result, "rare", "sensitivity")
     assert hits.value is not None
     assert (hits.low, hits.high) == (None, None)
-    assert "of the resamples" in hits.method
+    assert "of the 200 resamples" in hits.method
     assert pick(result, "a", "auc").warning == ""
 
 

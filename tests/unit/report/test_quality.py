@@ -122,3 +122,13 @@ def test_the_table_is_sorted_and_filtered_and_the_download_follows(tmp_path: Pat
         assert [row[5] for row in rows] == ["Planes", "3", "2", "1"]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert not [e for e in page.events if e.get("method") == "Runtime.exceptionThrown"]
+
+
+def test_subjects_with_images_of_different_labels_are_counted_on_the_page():
+    sources = make_measured()
+    cohort = [dict(row) for row in sources.tables["cohort"]]
+    assert "images with different labels" not in build_quality(sources).mixed
+    cohort[1] |= {"subject": cohort[0]["subject"], "label": "healthy"}
+    cohort[0] |= {"label": "nodule"}
+    found = build_quality(replace(sources, tables={**sources.tables, "cohort": cohort}))
+    assert "1 of 35 subjects has images with different labels (2 images)" in found.mixed
