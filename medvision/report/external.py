@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 
 from medvision.domain.arms import base_arm, rank_arm
 from medvision.domain.labels import EXTERNAL
+from medvision.report.abstention import AbstentionFacts, build_abstention
+from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.metric import has_unit
+from medvision.report.pair_tests import PairTestFacts, build_tests
 from medvision.report.performance import PerformanceFacts, build_performance
 from medvision.report.sources import Row, Sources, parse_count, parse_number
+from medvision.report.subgroups import SubgroupTable, build_subgroups
 from medvision.report.targets import is_of_all
 from medvision.report.words import (
     ARMS,
@@ -63,6 +67,10 @@ class ExternalFacts:
         rows: Figures of the whole task on both cohorts.
         finding_rows: Those of each finding; none of other tasks.
         performance: Curves and figures on external images alone.
+        tests: Of two networks.
+        decision: Decision curves, of two classes.
+        abstention: What leaving out the least certain external images does.
+        subgroups: Of external images.
     """
 
     n_images: int
@@ -70,6 +78,10 @@ class ExternalFacts:
     rows: tuple[CohortRow, ...]
     finding_rows: tuple[CohortRow, ...]
     performance: PerformanceFacts
+    tests: tuple[PairTestFacts, ...]
+    decision: tuple[DecisionRow, ...]
+    abstention: AbstentionFacts
+    subgroups: tuple[SubgroupTable, ...]
 
     @property
     def size(self) -> str:
@@ -120,6 +132,10 @@ def build_external(
         rows=tuple(row for row in built if is_of_all(row.metric, task)),
         finding_rows=tuple(row for row in built if not is_of_all(row.metric, task)),
         performance=build_performance(alone, classes=classes, task=task, value=value),
+        tests=build_tests(alone),
+        decision=build_decision(alone),
+        abstention=build_abstention(alone),
+        subgroups=build_subgroups(alone),
     )
 
 

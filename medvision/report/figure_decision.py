@@ -7,15 +7,17 @@ from matplotlib.axes import Axes
 from medvision.report.canvas import Picture, draw_picture
 from medvision.report.decision import DecisionRow
 from medvision.report.sources import list_unique
+from medvision.report.target_figures import TITLE, Cohort, name_figure
 from medvision.report.theme import MUTED, choose_colour
 from medvision.report.words import RESEARCH_USE
 
 
-def draw_decision(rows: Sequence[DecisionRow]) -> Picture:
+def draw_decision(rows: Sequence[DecisionRow], *, cohort: Cohort = "internal") -> Picture:
     """Draw the net benefit of each arm, of acting on all and of acting on none.
 
     Args:
         rows: At least one.
+        cohort: Whose images they are.
     """
     arms = list_unique(row.arm for row in rows)
     top = max(max(row.net_benefit, row.treat_all, row.high or 0.0) for row in rows)
@@ -47,7 +49,10 @@ def draw_decision(rows: Sequence[DecisionRow]) -> Picture:
         axes.set_ylim(-0.25 * max(top, 0.02), 1.1 * max(top, 0.02))
         axes.grid(visible=True)
         axes.legend(loc="upper right")
+        if cohort == "external":
+            axes.set_title(TITLE)
 
     alt = "Decision curve: net benefit by the probability from which one would act; the values are "
     alt += "in the table."
-    return draw_picture("decision", draw, size_in=(5.2, 3.3), alt=alt, caption=RESEARCH_USE)
+    name = name_figure("decision", cohort)
+    return draw_picture(name, draw, size_in=(5.2, 3.3), alt=alt, caption=RESEARCH_USE)

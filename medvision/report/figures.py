@@ -87,6 +87,8 @@ def _draw_external(facts: Facts) -> list[Picture]:
     if any(arm.calibration for arm in held.arms):
         event = "right predictions" if len(facts.cohort.classes) > 2 else "positives"
         figures.append(draw_calibration(held.arms, event, cohort="external"))
+    if facts.external.decision:
+        figures.append(draw_decision(facts.external.decision, cohort="external"))
     if held.values:
         figures.append(draw_scatter(held.values, str(facts.cohort.value), cohort="external"))
     return figures

@@ -171,7 +171,13 @@ def test_checklists_point_at_it_and_leave_it_to_the_authors_without() -> None:
 
 def test_curves_of_the_external_cohort_are_drawn_and_can_be_read_out() -> None:
     report = build_report(FACTS, views={})
-    assert {"external-roc.png", "external-calibration.png", "roc.png"} <= set(report.figures)
+    names = {"external-roc.png", "external-calibration.png", "external-decision.png", "roc.png"}
+    assert names <= set(report.figures)
+    for heading in ("compared on the external cohort", "least certain external images"):
+        assert heading in report.html
+    assert FACTS.external is not None
+    assert FACTS.external.tests
+    assert FACTS.external.abstention.main
     for name in ("on the external cohort", "Counts are in the table below."):
         assert name in report.html
     assert report.html.count("data-plot=") >= 4
