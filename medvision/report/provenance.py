@@ -1,10 +1,13 @@
 """Reproducibility as facts: software, devices, seeds, digests, and the command."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report.sources import JsonObject, Sources
+from medvision.report.words import join_words, say_count
+
+_VERIFY = "medvision audit verify audit/bundle"
 
 _MAIN_ARTEFACTS = (
     "ingest/manifest.tsv",
@@ -49,6 +52,8 @@ class ProvenanceFacts:
     artefacts: tuple[Artefact, ...]
     digest: str
     command: str
+    verify: str
+    hardware: str
     settings: dict[str, JsonValue]
 
 
@@ -67,9 +72,10 @@ def build_provenance(sources: Sources) -> ProvenanceFacts:
     for record in sources.records:
         software |= _as_text(record.get("software"))
         written |= _as_text(record.get("writes"))
+    devices = tuple(dict.fromkeys(step.device for step in steps))
     return ProvenanceFacts(
         software=dict(sorted(software.items())),
-        devices=tuple(dict.fromkeys(step.device for step in steps)),
+        devices=devices,
         steps=steps,
         artefacts=tuple(
             Artefact(path, digest)
@@ -78,7 +84,27 @@ def build_provenance(sources: Sources) -> ProvenanceFacts:
         ),
         digest="SHA-256",
         command=sources.command,
+        verify=_VERIFY,
+        hardware=_say_hardware(sources, devices),
         settings={name: dict(values) for name, values in sources.settings.items()},
+    )
+
+
+def _say_hardware(sources: Sources, devices: Sequence[str]) -> str:
+    """Say on what the steps were computed, and with which seeds."""
+    named = ["the CPU" if device == "cpu" else device for device in devices if device]
+    if not named:
+        return ""
+    threads, seeds = sources.setting("compute", "threads"), sources.setting("train", "seeds")
+    text = f"Computed on {join_words(named)}"
+    if isinstance(threads, int):
+        text += f", each training with {say_count(threads, 'CPU thread')}"
+    if isinstance(seeds, list) and seeds:
+        text += f"; networks were trained with seed{'s' if len(seeds) > 1 else ''} "
+        text += join_words([str(seed) for seed in seeds])
+    return (
+        f"{text}. The model of a CPU and the time that a step took are not recorded, so that equal "
+        "runs have equal records."
     )
 
 

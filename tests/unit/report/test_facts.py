@@ -169,6 +169,20 @@ def test_negative_numbers_have_a_true_minus_and_words_keep_their_hyphens() -> No
     )
 
 
+def test_devices_threads_and_seeds_are_told_and_what_is_not_recorded() -> None:
+    records = [{"step": "ingest", "device": "cpu"}, {"step": "train", "device": "NVIDIA H100"}]
+    sources = Sources(
+        tables={},
+        records=records,
+        settings={"compute": {"threads": 1}, "train": {"seeds": [0, 1]}},
+    )
+    said = build_facts(sources, title="x", author=None).provenance.hardware
+    assert said.startswith(
+        "Computed on the CPU and NVIDIA H100, each training with 1 CPU thread; networks were "
+        "trained with seeds 0 and 1. The model of a CPU"
+    )
+
+
 def test_an_empty_study_has_facts_too() -> None:
     facts = build_facts(Sources(tables={}), title="x", author=None)
     assert facts.explanation.cases == ()
