@@ -18,7 +18,7 @@ FLAGS = (
 
 
 def find_chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
     return next((found for name in names if (found := shutil.which(name))), None)
 
 
@@ -73,6 +73,21 @@ class Page:
             assert byte, "the browser ended"
             data += byte
         return json.loads(data)
+
+
+def list_faults(page: Page) -> list[str]:
+    """Return what the console said and what was asked of a network."""
+    faults = []
+    for event in page.events:
+        parameters = event.get("params", {})
+        match event.get("method"):
+            case "Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded":
+                faults.append(str(parameters)[:500])
+            case "Network.requestWillBeSent":
+                url = parameters["request"]["url"]
+                if not url.startswith(("file:", "data:")):
+                    faults.append(url)
+    return faults
 
 
 @contextmanager

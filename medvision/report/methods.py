@@ -220,7 +220,14 @@ def _write_explanations(sources: Sources, cite: Cite) -> str:
         f"deletion against {_get(sources, 'explain.random_orders')} random orders "
         f"{cite('deletion')}; and, where a lesion mask exists, by the pointing game "
         f"{cite('pointing')}. Images were chosen by a fixed rule with seed "
-        f"{_get(sources, 'explain.seed')}, wrong predictions included."
+        f"{_get(sources, 'explain.seed')}, {_say_included(sources)} included."
+    )
+
+
+def _say_included(sources: Sources) -> str:
+    """Say what the choice of images does not leave out."""
+    return (
+        "large errors" if sources.setting("data", "task") == "regression" else "wrong predictions"
     )
 
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from browser import find_chromium, list_faults, open_browser
 from click.testing import CliRunner
 from pipeline import TINY, call, run, write_config
 
@@ -15,6 +16,7 @@ from medvision.config.sections import ReportSection
 from medvision.report.facts import build_facts
 from medvision.report.words import RESEARCH_USE
 
+CHROMIUM = find_chromium()
 FIGURES = {
     "flow.png",
     "performance.png",
@@ -106,3 +108,17 @@ def test_a_cohort_must_be_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["report", "--set", f"output.path={tmp_path}"])
     assert result.exit_code == 12
     assert "ingest must be complete" in result.output
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+@pytest.mark.parametrize(("width", "dark"), [(1280, True), (390, False)], ids=["desk", "phone"])
+def test_the_page_of_a_whole_run_opens_without_error_or_request(
+    tiny_study: Path, tmp_path: Path, width: int, dark: bool
+) -> None:
+    with open_browser(CHROMIUM or "", tmp_path) as page:
+        page.open(tiny_study / "report" / "report.html", width=width, dark=dark)
+        assert page.evaluate("document.images.length") > 10
+        assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.querySelectorAll('.uplot').length") >= 4
+        assert list_faults(page) == []

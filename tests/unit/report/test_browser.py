@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from browser import Page, find_chromium, open_browser
+from browser import find_chromium, list_faults, open_browser
 from reports import make_grids, make_sources
 from target_reports import make_target_sources
 
@@ -39,20 +39,6 @@ def target_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     return path
 
 
-def list_faults(page: Page) -> list[str]:
-    faults = []
-    for event in page.events:
-        parameters = event.get("params", {})
-        match event.get("method"):
-            case "Runtime.exceptionThrown" | "Runtime.consoleAPICalled" | "Log.entryAdded":
-                faults.append(str(parameters)[:500])
-            case "Network.requestWillBeSent":
-                url = parameters["request"]["url"]
-                if not url.startswith(("file:", "data:")):
-                    faults.append(url)
-    return faults
-
-
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)], ids=["desk", "phone"])
 def test_the_page_loads_whole_without_error_or_request(
     page_file: Path, tmp_path: Path, width: int, dark: bool
@@ -77,6 +63,31 @@ def test_the_page_loads_whole_without_error_or_request(
         )
         assert abs(shift - (3 * 66 + 1)) < 0.5
         assert list_faults(page) == []
+
+
+def test_keys_and_wheel_scroll_through_the_slices(page_file: Path, tmp_path: Path) -> None:
+    shown = "document.querySelector('#case-1 output').textContent"
+    with open_browser(CHROMIUM or "", tmp_path) as page:
+        page.open(page_file)
+        page.evaluate("document.querySelector('#slider-1').focus()")
+        before = int(page.evaluate(shown))
+        for kind in ("keyDown", "keyUp"):
+            page.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key="ArrowRight",
+                code="ArrowRight",
+                windowsVirtualKeyCode=39,
+            )
+        assert int(page.evaluate(shown)) == before + 1
+        told = "document.querySelector('#slider-1').getAttribute('aria-valuetext')"
+        assert page.evaluate(told) == f"slice {before + 1}"
+        for shift, wanted in ((True, before), (False, before)):
+            page.evaluate(
+                "document.querySelector('#case-1 .panels').dispatchEvent(new WheelEvent('wheel', "
+                f"{{ deltaY: -1, shiftKey: {str(shift).lower()}, bubbles: true }}))"
+            )
+            assert int(page.evaluate(shown)) == wanted
 
 
 def test_a_planted_error_and_request_are_found(page_file: Path, tmp_path: Path) -> None:
