@@ -5,7 +5,8 @@ from pathlib import Path
 
 STEPS = (
     *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune", "train"),
-    *("predict", "evaluate", "explain", "scorecard", "compare", "shortcuts", "report", "audit"),
+    *("predict", "evaluate", "explain", "scorecard", "compare", "control", "shortcuts"),
+    *("report", "audit"),
 )
 
 
@@ -14,8 +15,7 @@ class Layout:
     """Paths of one study; every path is below `root` and nothing here touches the disk."""
 
     root: Path
-    image_suffix: str = ".nii.gz"
-    """How the names of ingested images end: .nii where they are not compressed."""
+    image_suffix: str = ".nii.gz"  # Of ingested images; .nii where they are not compressed.
 
     def step(self, name: str) -> Path:
         """Return the folder of one step."""

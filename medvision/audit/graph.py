@@ -12,7 +12,10 @@ from medvision.errors import AuditError
 from medvision.layout import STEPS
 
 RECORD = "record.json"
-_WITHIN = {"tune": "/*/part-*", "train": "/*/fold-*", "scorecard": "/*/fold-*"}
+_WITHIN = {
+    "tune": "/*/part-*",
+    **dict.fromkeys(("train", "scorecard", "control"), "/*/fold-*"),
+}
 _KEYS = {field.name for field in dataclasses.fields(Record)}
 
 

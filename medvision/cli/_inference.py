@@ -67,7 +67,7 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
 
     # Nothing is random here: this asks for deterministic kernels.
     seed_everything(0)
-    study, views = step.study, _list_views(step, data)
+    study, views = step.study, list_study_views(step, data)
     keys = [
         (arm, fold, seed) for arm in study.arms for fold in data.folds for seed in study.train.seeds
     ]
@@ -124,8 +124,13 @@ def finish(
     return Predicted(*place, pooled, temperature)
 
 
-def _list_views(step: Step, data: LearningData) -> "Sequence[View]":
-    """Return the views of each image, the image itself first."""
+def list_study_views(step: Step, data: LearningData) -> "Sequence[View]":
+    """Return the views of each image, the image itself first.
+
+    Args:
+        step: The running step, whose settings name the views.
+        data: The images.
+    """
     from medvision.augment.fixed_views import list_views
 
     section = step.study.predict

@@ -124,14 +124,16 @@ def _ask(
     if classes.task == "regression":
         network = next(iter(build_value_arms(predictions).values()))
         rounds = {name: build_value_rounds(held) for name, held in answers.items()}
-        return [ask_values([each for _, each in network], rounds, groups=groups, settings=settings)]
+        arms = {NETWORK: [each for _, each in network], **rounds}
+        return [ask_values(arms, groups=groups, settings=settings)]
     if classes.task == "multilabel":
         return _ask_findings(
             predictions, answers, groups=groups, classes=classes, settings=settings
         )
     test = build_test(predictions, groups, classes=classes, rule=choose_rule(settings))
-    arms = {name: build_class_arm(held, groups, classes=classes) for name, held in answers.items()}
-    return [ask_classes(next(iter(test.arms.values())), arms, target="", settings=settings)]
+    asked = {name: build_class_arm(held, groups, classes=classes) for name, held in answers.items()}
+    asked = {NETWORK: next(iter(test.arms.values())), **asked}
+    return [ask_classes(asked, target="", settings=settings)]
 
 
 def _ask_findings(
@@ -150,8 +152,8 @@ def _ask_findings(
             probe: build_finding_arm(held, groups, classes=classes, name=name)
             for probe, held in answers.items()
         }
-        network = next(iter(test.arms.values()))
-        questions.append(ask_classes(network, arms, target=name, settings=settings))
+        arms = {NETWORK: next(iter(test.arms.values())), **arms}
+        questions.append(ask_classes(arms, target=name, settings=settings))
     return questions
 
 

@@ -1,7 +1,9 @@
 """Which steps a study has: the folds that its cohort was split into, and the order of the work."""
 
 from medvision.cli._searches import list_searches
+from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
+from medvision.config.shortcuts import is_audited
 from medvision.errors import DataError
 from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json
@@ -21,12 +23,13 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     skipped |= {"pull"} if study.pacs.protocol == "none" else set()
     skipped |= set() if study.needs_pretraining else {"pretrain"}
     skipped |= set() if study.scorecard.sources else {"compare"}
-    skipped |= set() if study.shortcuts.is_asked else {"shortcuts"}
+    skipped |= set() if is_audited(study.shortcuts, study.control) else {"shortcuts"}
     folds = range(_count_folds(study, layout))
     many = {
         "tune": list_searches(study, layout),
         "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
         "scorecard": list_scorecards(study, layout),
+        "control": list_controls(study, layout),
     }
     return tuple(step for name in STEPS if name not in skipped for step in many.get(name, (name,)))
 
@@ -43,6 +46,18 @@ def list_scorecards(study: Study, layout: Layout) -> tuple[str, ...]:
         layout.fold_step(arm.name, fold, stage="scorecard")
         for arm in study.scorecard.arms
         for fold in folds
+    )
+
+
+def list_controls(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps that train the controls of the shortcut audit; none where none is asked for.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder.
+    """
+    return tuple(
+        layout.fold_step(name, CONTROLLED_FOLD, stage="control") for name in study.control.trainings
     )
 
 

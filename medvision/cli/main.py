@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": "Attribute test predictions and check the attributions.",
     "scorecard": "Train one start on shares of the subjects of one fold.",
     "compare": "Compare the starts of the scorecard with none at all.",
+    "control": "Train what must fail if nothing leaks, on one fold.",
     "shortcuts": "Ask whether the label shows in what should not tell it.",
     "report": "Write the one-file HTML report and the same facts as JSON.",
     "audit": "Seal a run into a bundle, or verify one.",

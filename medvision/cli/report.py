@@ -13,6 +13,7 @@ from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_scorecards, list_trained
 from medvision.config.model import Study
+from medvision.config.shortcuts import is_audited
 from medvision.domain.record import JsonValue
 from medvision.io.reasons import REFUSED
 from medvision.io.tables import Row, read_table, write_table
@@ -117,7 +118,7 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
         *list_scorecards(study, layout),
         *(("compare",) if study.scorecard.sources else ()),
     )
-    shortcuts = ("shortcuts",) if study.shortcuts.is_asked else ()
+    shortcuts = ("shortcuts",) if is_audited(study.shortcuts, study.control) else ()
     asked = (*_OPTIONAL, *trained, *scorecard, *shortcuts)
     done = [name for name in asked if layout.record(name).is_file()]
     for name in set(asked) - set(done):

@@ -77,7 +77,7 @@ def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...], t
             "folds count from 0; cohort.folds, inner_folds and repeats say how many there are.",
         )
     start = find_start(step, data, arm=arm)
-    settings = _choose_settings(step, searches)
+    settings = choose_settings(step, searches)
     job = Job(step, settings, data, arm, fold, device, start, team=team)
     seeds = step.study.train.seeds
     for seed in seeds:
@@ -89,8 +89,13 @@ def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...], t
         shutil.rmtree(_path(job, seed, "resume"), ignore_errors=True)
 
 
-def _choose_settings(step: Step, searches: tuple[str, ...]) -> Study:
-    """Return the settings of a training: the study's, with what its part's search chose."""
+def choose_settings(step: Step, searches: tuple[str, ...]) -> Study:
+    """Return the settings of a training: the study's, with what its part's search chose.
+
+    Args:
+        step: The running step; what was chosen is registered with it.
+        searches: The step of its part's search, if any.
+    """
     settings = step.study
     for search in searches:
         chosen = read_chosen(step.read(chosen_path(step.layout, search)))

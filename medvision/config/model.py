@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from medvision.config.cohort import CohortSection
 from medvision.config.compute import ComputeSection
+from medvision.config.control import ControlSection
 from medvision.config.evaluate import EvaluateSection
 from medvision.config.explain import ExplainSection
 from medvision.config.ingest import IngestSection
@@ -56,7 +57,8 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "explain": ("explain", "compute"),
     "scorecard": ("model", "augment", "train", "scorecard", "compute"),
     "compare": ("scorecard", "evaluate"),
-    "shortcuts": ("shortcuts", "evaluate"),
+    "control": ("model", "augment", "train", "tune", "predict", "control", "compute"),
+    "shortcuts": ("shortcuts", "control", "evaluate"),
     "report": ("report",),
     "audit": ("audit",),
 }
@@ -83,6 +85,7 @@ class Study(Section):
     evaluate: EvaluateSection = EvaluateSection()
     explain: ExplainSection = ExplainSection()
     scorecard: ScorecardSection = ScorecardSection()
+    control: ControlSection = ControlSection()
     shortcuts: ShortcutsSection = ShortcutsSection()
     report: ReportSection = ReportSection()
     audit: AuditSection = AuditSection()

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from medvision.config.control import ControlSection
 from medvision.config.sections import Section
 
 View = Literal["scanner", "acquisition", "size", "format", "headers", "background", "border"]
@@ -31,3 +32,13 @@ class ShortcutsSection(Section):
     def is_asked(self) -> bool:
         """Whether anything is to be looked at."""
         return bool(self.probes) or self.columns != ()
+
+
+def is_audited(shortcuts: ShortcutsSection, control: ControlSection) -> bool:
+    """Tell whether the shortcut audit has anything to judge: probes, or controls.
+
+    Args:
+        shortcuts: The probes that are asked for.
+        control: The trainings that are asked for.
+    """
+    return shortcuts.is_asked or bool(control.trainings)

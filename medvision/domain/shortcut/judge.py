@@ -67,65 +67,66 @@ class Question:
         target: The finding; empty where there is one question only.
         metric: Name of the figure: auc, auc_macro or r2.
         chance: Its value where nothing is told.
+        drawn: The resamples, and what they are of.
         estimates: Each one's figure.
         gains: Each probe's name to the network's figure minus its own.
-        draws: Each one's resamples.
     """
 
     target: str
     metric: str
     chance: float
+    drawn: Drawn
     estimates: Mapping[str, Estimate]
     gains: Mapping[str, Difference]
-    draws: Mapping[str, Draws]
+
+    @property
+    def draws(self) -> dict[str, Draws]:
+        """Each one's resamples of the figure."""
+        return {name: held[self.metric] for name, held in self.drawn.arms.items()}
 
 
-def ask_classes(
-    network: ArmTest, probes: Mapping[str, ArmTest], *, target: str, settings: Settings
-) -> Question:
-    """Compute the AUC of the network and of each probe.
+def ask_classes(arms: Mapping[str, ArmTest], *, target: str, settings: Settings) -> Question:
+    """Compute the AUC of each probe, and of the network.
 
     Args:
-        network: Its test predictions.
-        probes: Each probe's answers about the same images.
+        arms: Test predictions of all, of the same images; the network first, if there is one.
         target: The finding; empty where there is one question only.
         settings: Settings of the statistics.
 
     Raises:
         DataError: They are not of the same images.
     """
-    arms = {NETWORK: network, **probes}
     check_same_images([arm.rounds[0] for arm in arms.values()])
+    first = next(iter(arms.values()))
     drawn = draw_statistics(
         {name: partial(compute_areas, arm) for name, arm in arms.items()},
-        network.clusters,
-        folds=network.folds,
-        labels=network.labels,
+        first.clusters,
+        folds=first.folds,
+        labels=first.labels,
         settings=settings,
     )
-    held, metric = Resampled(arms, drawn), "auc" if network.positive is not None else "auc_macro"
+    held, metric = Resampled(arms, drawn), "auc" if first.positive is not None else "auc_macro"
     return _gather(target, metric, drawn, of=(build_estimates(held), build_differences(held)))
 
 
 def ask_values(
-    network: Sequence[ValuePredictions],
-    probes: Mapping[str, Sequence[ValuePredictions]],
+    arms: Mapping[str, Sequence[ValuePredictions]],
     *,
     groups: Mapping[str, str],
     settings: Settings,
 ) -> Question:
-    """Compute R2 of the network and of each probe.
+    """Compute R2 of each probe, and of the network.
 
     Args:
-        network: Its test predictions, round by round.
-        probes: Each probe's answers about the same images.
+        arms: Predictions of all, round by round, of the same images; the network first, if there
+            is one.
         groups: image_id to the group of subjects that is resampled as one.
         settings: Settings of the statistics.
 
     Raises:
         DataError: They are not of the same images.
     """
-    arms, first = {NETWORK: network, **probes}, network[0]
+    first = next(iter(arms.values()))[0]
     check_same_images([rounds[0] for rounds in arms.values()])
     clusters = number_clusters(first.image_ids, first.subjects, groups=groups)
     drawn = draw_statistics(
@@ -213,11 +214,11 @@ def _gather(
         target=target,
         metric=metric,
         chance=0.0 if metric == "r2" else 0.5,
+        drawn=drawn,
         estimates={item.arm: item for item in estimates if item.metric == metric},
         gains={
             item.arm_b: item
             for item in differences
             if item.metric == metric and item.arm_a == NETWORK
         },
-        draws={name: held[metric] for name, held in drawn.arms.items()},
     )

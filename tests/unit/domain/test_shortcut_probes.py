@@ -67,9 +67,8 @@ def judge(probes, labels, *, classes=TWO, noise=1.0):
         )
     ]
     arms = {name: build_class_arm(held, {}, classes=classes) for name, held in answers.items()}
-    asked = ask_classes(
-        build_class_arm(network, {}, classes=classes), arms, target="", settings=SETTINGS
-    )
+    arms = {NETWORK: build_class_arm(network, {}, classes=classes), **arms}
+    asked = ask_classes(arms, target="", settings=SETTINGS)
     return {item.probe: item for item in judge_probes([asked], confidence=0.95)}
 
 
@@ -186,7 +185,7 @@ def test_auc_and_r2_are_those_of_scikit_learn() -> None:
     labels = draw_labels(50)
     answers = ask(Probe("p", {}, np.random.default_rng(3).normal(size=(50, 2))), labels, n_parts=3)
     arm = build_class_arm(answers, {}, classes=TWO)
-    asked = ask_classes(arm, {"p": arm}, target="", settings=SETTINGS)
+    asked = ask_classes({"p": arm}, target="", settings=SETTINGS)
     wins = [
         (roc_auc_score(truth, scores), truth.sum() * (~truth).sum())
         for fold in range(3)
@@ -202,7 +201,7 @@ def test_auc_and_r2_are_those_of_scikit_learn() -> None:
         Classes(("age",), None, task="regression"),
     )
     rounds = build_value_rounds(told)
-    asked = ask_values(rounds, {"p": rounds}, groups={}, settings=SETTINGS)
+    asked = ask_values({"p": rounds}, groups={}, settings=SETTINGS)
     truth = [float(a.place.label) for a in told]
     assert asked.estimates["p"].value == pytest.approx(r2_score(truth, [a.scores[0] for a in told]))
     assert judge_probes([asked], confidence=0.95)[0].verdict == "found"
@@ -222,7 +221,7 @@ def test_a_finding_is_judged_on_the_images_of_which_it_is_known() -> None:
     assert len(own.labels) == 54
     tied = build_finding_arm(answers, {}, classes=findings, name="Effusion")
     asked = [
-        ask_classes(arm, {"scanner": arm}, target=name, settings=SETTINGS)
+        ask_classes({"scanner": arm}, target=name, settings=SETTINGS)
         for name, arm in (("Effusion", tied), ("Nodule", own))
     ]
     verdicts = {item.target: item.verdict for item in judge_probes(asked, confidence=0.95)}

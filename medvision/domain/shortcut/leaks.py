@@ -1,0 +1,92 @@
+"""What controls say of leaks: what a split of images would have added to the figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medvision.domain.draws import Draws, find_ends
+from medvision.domain.estimate import Estimate
+from medvision.domain.external_test import subtract_unpaired
+from medvision.domain.shortcut.judge import Question
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One target's figure after an image-level split, minus that after the study's own.
+
+    Args:
+        target: The finding; empty where there is one question only.
+        image_level: Figure of the control.
+        subject_level: Figure of the study's own network, of the same folds and seed.
+        difference: Image-level minus subject-level; None where one of them is undefined.
+        low: End of its interval; None where there is none.
+        high: Likewise.
+        method: How it was made, or why there is none.
+    """
+
+    target: str
+    image_level: Estimate
+    subject_level: Estimate
+    difference: float | None
+    low: float | None
+    high: float | None
+    method: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval of the difference leaves out 0."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+def compare_splits(
+    image_level: Sequence[Question], subject_level: Sequence[Question], *, arms: tuple[str, str]
+) -> list[Gap]:
+    """Set the figures of both splits side by side.
+
+    The test images are others, so the difference is unpaired: each is resampled by itself. Subjects
+    that both test are then counted as two, which makes the interval wider than it need be.
+
+    Args:
+        image_level: Targets of the control, resampled with another seed than the study's own.
+        subject_level: The same targets of the study's own network.
+        arms: Name of each in its questions.
+
+    Source:
+        Two-sample bootstrap: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter
+        8. What splitting slices adds: Yagis et al. 2021, doi:10.1038/s41598-021-01681-w.
+    """
+    return [
+        _compare(one, other, arms=arms)
+        for one, other in zip(image_level, subject_level, strict=True)
+    ]
+
+
+def _compare(one: Question, other: Question, *, arms: tuple[str, str]) -> Gap:
+    """Subtract one target's figures."""
+    draws = subtract_unpaired(one.draws[arms[0]], other.draws[arms[1]])
+    low, high, method = _find_interval(draws, one, other)
+    return Gap(
+        target=one.target,
+        image_level=one.estimates[arms[0]],
+        subject_level=other.estimates[arms[1]],
+        difference=None if np.isnan(draws.value) else draws.value,
+        low=low,
+        high=high,
+        method=method,
+    )
+
+
+def _find_interval(
+    draws: Draws, one: Question, other: Question
+) -> tuple[float | None, float | None, str]:
+    """Return the interval of a difference, None where there is none, and how it was made."""
+    if np.isnan(draws.value):
+        return None, None, "undefined: a figure is undefined after one of the splits"
+    if not draws.is_kept or not draws.is_moving:
+        return None, None, "no interval: resamples are undefined, or give all the same difference"
+    strata = np.concatenate(
+        [one.drawn.strata, other.drawn.strata + 1 + max(one.drawn.strata, default=0)]
+    )
+    low, high, kind = find_ends(draws, replace(one.drawn, strata=strata))
+    return low, high, f"unpaired, on other test images; {kind}, each split resampled by itself"
