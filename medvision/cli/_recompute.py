@@ -12,6 +12,7 @@ from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli._shortcut_judged import compute_facts as judge_shortcuts
 from medvision.cli.compare import compute_facts
+from medvision.config.control import CONTROLLED_FOLD, ControlSection
 from medvision.config.evaluate import EvaluateSection
 from medvision.config.scorecard import ScorecardSection
 from medvision.domain.record import JsonValue
@@ -91,7 +92,9 @@ def _find_shortcut_faults(locate: Locate) -> list[Finding]:
     except MedvisionError:
         return []
     settings = EvaluateSection.model_validate(cast(Table, record["parameters"])["evaluate"])
-    wanted, _ = judge_shortcuts(locate, section=settings)
+    section = ControlSection.model_validate(cast(Table, record["parameters"])["control"])
+    controls = [f"control/{name}/fold-{CONTROLLED_FOLD}" for name in section.trainings]
+    wanted, _, _ = judge_shortcuts(locate, controls=controls, section=settings)
     found = compare_values("", wanted=wanted, held=read_json(locate(SHORTCUTS)))
     return [replace(finding, where=SHORTCUTS) for finding in found]
 

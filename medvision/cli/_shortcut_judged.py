@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli._control_judged import Judged, judge_controls
 from medvision.cli._shortcut_text import say_limits, say_not_asked, say_probe
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.evaluation import build_test
@@ -38,6 +39,8 @@ PROBE_COLUMNS = (
 )
 ANSWER_COLUMNS = ("probe", "fold", "repeat", "part", "inner", "image_id", "subject", "label")
 
+Rows = list[dict[str, Cell]]
+
 Read = Callable[[str], Path]
 """Path below the output folder -> where that file lies."""
 
@@ -61,17 +64,18 @@ def list_answers(answers: Sequence[Answer], classes: Classes) -> list[dict[str, 
 
 
 def compute_facts(
-    read: Read, *, section: EvaluateSection
-) -> tuple[dict[str, JsonValue], list[dict[str, Cell]]]:
-    """Judge the probes from the files of the step.
+    read: Read, *, controls: Sequence[str], section: EvaluateSection
+) -> tuple[dict[str, JsonValue], Rows, Rows]:
+    """Judge probes and controls from the files of their steps.
 
     Args:
         read: Tells where a file below the output folder lies.
+        controls: The steps that trained the controls.
         section: Settings of the statistics.
 
     Returns:
         The content of `shortcuts/shortcuts.json`, which an audit computes again; the rows of
-        `shortcuts/probes.tsv`.
+        `shortcuts/probes.tsv`, and of `controls.tsv`.
 
     Raises:
         DataError: A file is missing or cannot be read, or is not of the same images.
@@ -81,9 +85,11 @@ def compute_facts(
     groups = {row["image_id"]: row["group"] for row in read_table(read("cohort/cohort.tsv"))}
     shown = {row["probe"]: row for row in read_table(read("shortcuts/shown.tsv"))}
     answers = _read_answers(read("shortcuts/answers.tsv"), classes)
-    predictions = read_table(read("predict/predictions.tsv"))
+    predictions = [
+        row for row in read_table(read("predict/predictions.tsv")) if row["split"] != EXTERNAL
+    ]
     questions = _ask(
-        [row for row in predictions if row["split"] != EXTERNAL],
+        predictions,
         answers,
         groups=groups,
         classes=classes,
@@ -96,7 +102,9 @@ def compute_facts(
         for item in judged
     ]
     rows += [_refuse(row) for row in shown.values() if row["state"] != "asked"]
-    return _describe(rows, settings), rows
+    of = Judged(classes, groups, settings, predictions)
+    trained, warnings = judge_controls(read, controls, of=of)
+    return _describe(rows, trained, warnings=warnings, settings=settings), rows, trained
 
 
 def _read_answers(path: Path, classes: Classes) -> dict[str, list[Answer]]:
@@ -196,15 +204,18 @@ def _refuse(shown: Row) -> dict[str, Cell]:
     return {name: held.get(name) for name in PROBE_COLUMNS}
 
 
-def _describe(rows: Sequence[Mapping[str, Cell]], settings: Settings) -> dict[str, JsonValue]:
+def _describe(
+    rows: Rows, controls: Rows, *, warnings: Sequence[str], settings: Settings
+) -> dict[str, JsonValue]:
     """Gather everything, with the sentences that a report can quote."""
     found = [str(row["words"]) for row in rows if row["verdict"] == "found"]
     return {
         "probes": [cast(JsonValue, dict(row)) for row in rows],
+        "controls": [cast(JsonValue, dict(row)) for row in controls],
         "n_looks": sum(row["p"] is not None for row in rows),
         "confidence": settings.confidence,
         "n_resamples": settings.n_resamples,
-        "warnings": [*found],
-        "sentences": [str(row["words"]) for row in rows],
+        "warnings": [*found, *warnings],
+        "sentences": [str(row["words"]) for row in (*rows, *controls)],
         "limits": say_limits(rows),
     }
