@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from medvision.cli.main import main
 from medvision.config.model import build_study
+from medvision.config.shortcuts import is_audited
 
 Values = dict[str, dict[str, object]]
 
@@ -22,6 +23,7 @@ TINY: Values = {
     "pretrain": {"images": 16, "epochs": 1, "batch_size": 8},
     "train": {"epochs": 2, "batch_size": 4},
     "evaluate": {"n_resamples": 100},
+    "control": {"trainings": ["permuted"]},
     "explain": {
         "images": 2,
         "steps": 8,
@@ -59,7 +61,8 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     for start, fold in itertools.product(study.scorecard.arms, folds):
         lines.append(["scorecard", "--arm", start.name, "--fold", str(fold)])
     lines += [["compare"]] if study.scorecard.sources else []
-    lines += [["shortcuts"]] if study.shortcuts.is_asked else []
+    lines += [["control", "--arm", name, "--fold", "0"] for name in study.control.trainings]
+    lines += [["shortcuts"]] if is_audited(study.shortcuts, study.control) else []
     lines += [["report"], ["audit", "seal"]]
     names = [line[0] for line in lines]
     start = len(names) - names[::-1].index(after) if after else 0

@@ -32,6 +32,7 @@ def configure(root: Path, *overrides: str) -> Study:
                 "output": {"path": str(root)},
                 "cohort": {"folds": N_FOLDS},
                 "evaluate": {"n_resamples": 100, "calibration_bins": 2},
+                "control": {"trainings": []},
                 "shortcuts": {"probes": [], "columns": []},
             }
         ),

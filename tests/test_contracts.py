@@ -48,6 +48,7 @@ TAKERS = {
     "evaluate": ("medvision.domain.settings:Settings",),
     "explain": ("medvision.explain.study:explain_predictions",),
     "scorecard": ("medvision.domain.subsets:choose_subsets",),
+    "control": (),
     "shortcuts": (),
     "report": ("medvision.report.facts:build_facts",),
     "audit": ("medvision.audit.seal:seal_bundle",),
@@ -66,6 +67,7 @@ BY_THE_COMMAND = {
         *("ensemble", "temperature"),
         *("novelty", "novelty_neighbours", "novelty_images", "novelty_alarm"),
     },
+    "control": {"trainings", "seed"},
     "shortcuts": {"probes", "columns", "border"},
 }
 

@@ -87,6 +87,7 @@ def _write_cohort(study: Study, *, names, labels, n_inner: int, n_external: int)
             for name in names
         ]
         write_table(step.write(layout.cohort), held, columns=("image_id", "subject", "group"))
+        write_table(step.write(layout.leakage), [], columns=("image_a", "image_b"))
         summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2 * n_inner}
         write_json(step.write(layout.cohort_summary), summary)
 

@@ -101,7 +101,7 @@ def call_with_limit(arguments: list[str], *, n_bytes: int) -> tuple[int, str]:
 
 STAGES = (
     *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train"),
-    *("predict", "evaluate", "explain", "shortcuts", "report", "audit"),
+    *("predict", "evaluate", "explain", "control", "shortcuts", "report", "audit"),
 )
 
 
@@ -117,7 +117,9 @@ def test_a_stage_that_may_not_write_enough_leaves_nothing_and_completes_later(
     assert exit_code == 11, output
     assert f"{RULE}may not hold a file of this size." in output
     assert "Traceback" not in output
-    step_name = {"train": "train/transfer/fold-0"}.get(stage, stage)
+    step_name = {"train": "train/transfer/fold-0", "control": "control/permuted/fold-0"}.get(
+        stage, stage
+    )
     layout = Layout(results)
     assert not layout.record(step_name).exists()
     assert [p for p in layout.step(step_name).rglob(".part-*") if p.is_file()] == []

@@ -18,6 +18,7 @@ FOLLOWERS: dict[str, tuple[list[str], int] | None] = {
     "predict": (["explain"], 12),
     "evaluate": (["audit", "seal"], 10),
     "explain": (["audit", "seal"], 10),
+    "control": (["shortcuts"], 12),
     "shortcuts": (["audit", "seal"], 10),
     "report": (["audit", "seal"], 10),
     "audit": None,

@@ -16,7 +16,7 @@ Done = subprocess.CompletedProcess[str]
 
 STAGES = {
     *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train", "predict"),
-    *("evaluate", "explain", "shortcuts", "report", "audit"),
+    *("evaluate", "explain", "control", "shortcuts", "report", "audit"),
 }
 
 
@@ -141,7 +141,7 @@ def test_other_intervals_leave_training_and_explanations_alone(finished: Path) -
 
 
 @pytest.mark.slow
-def test_other_views_or_a_temperature_train_nothing_again(finished: Path) -> None:
+def test_other_views_or_a_temperature_train_no_network_of_the_study_again(finished: Path) -> None:
     kept = {"phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train"}
     reruns = list_reruns(finished, change("predict", views=["zoom"], temperature="fit"))
     assert reruns == STAGES - kept

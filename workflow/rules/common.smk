@@ -3,11 +3,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.utils import validate
 
 from medvision import __version__
+from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import STEP_SECTIONS, ConfigError, build_study
+from medvision.config.shortcuts import is_audited
 from medvision.config.task import PERFORMANCE_FIGURES
 from medvision.layout import STEPS, Layout
 
@@ -46,6 +49,7 @@ shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
 wildcard_constraints:
     arm="transfer|scratch",
     start=r"[\w.-]+",
+    control="permuted|image-level",
     fold=r"\d+",
     part=r"\d+",
     worker=r"\d+",
@@ -70,8 +74,8 @@ def config_of(step):
     if step in ("scorecard", "compare"):
         # The study's own search, trainings and what follows are not what it stands on.
         earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]
-    if step == "shortcuts":
-        earlier = [*STEPS[: STEPS.index("evaluate")], step]
+    if step in ("control", "shortcuts"):
+        earlier = [*STEPS[: STEPS.index("evaluate")], "control", step]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     return json.dumps(part, sort_keys=True, default=str)
@@ -155,9 +159,27 @@ def comparison():
     return [layout.step("compare") / name for name in names]
 
 
+def control_file(name, control="{control}"):
+    """A file of a control of the shortcut audit, on the fold on which controls are trained."""
+    return layout.step(layout.fold_step(control, CONTROLLED_FOLD, stage="control")) / name
+
+
+def control_start():
+    """What the study's main network on that fold starts from: weights, and what a search chose."""
+    wanted = SimpleNamespace(arm=ARMS[0], fold=CONTROLLED_FOLD)
+    return [*starting_weights(wanted), *chosen_values(wanted)]
+
+
+def controls():
+    """What the controls write that are asked for."""
+    names = ("predictions.tsv", "summary.json", "record.json")
+    return [control_file(n, control) for control in study.control.trainings for n in names]
+
+
 def shortcut_audit():
     """The shortcut audit, where the configuration asks for one."""
-    names = ("shortcuts.json", "record.json") if study.shortcuts.is_asked else ()
+    is_asked = is_audited(study.shortcuts, study.control)
+    names = ("shortcuts.json", "record.json") if is_asked else ()
     return [layout.step("shortcuts") / name for name in names]
 
 

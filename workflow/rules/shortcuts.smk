@@ -3,11 +3,17 @@ rule shortcuts:
         layout.predictions,
         layout.array_meta,
         [layout.record(name) for name in ("ingest", "cohort", "preprocess", "predict")],
+        controls(),
     output:
         facts=layout.step("shortcuts") / "shortcuts.json",
         table=report(
             layout.table("shortcuts", "probes"),
             caption="../report/shortcuts.rst",
+            category="Shortcuts",
+        ),
+        controls=report(
+            layout.table("shortcuts", "controls"),
+            caption="../report/controls.rst",
             category="Shortcuts",
         ),
         shown=layout.table("shortcuts", "shown"),

@@ -1,0 +1,29 @@
+rule control:
+    input:
+        layout.array_meta,
+        layout.folds,
+        layout.record("preprocess"),
+        control_start(),
+    output:
+        predictions=control_file("predictions.tsv"),
+        dealt=control_file("dealt.tsv"),
+        summary=control_file("summary.json"),
+        record=control_file("record.json"),
+    log:
+        log_of("control/{control}"),
+    benchmark:
+        benchmark_of("control-{control}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.compute.threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        config=config_of("control"),
+        version=__version__,
+    message:
+        "Training the control {wildcards.control}: it must fail if nothing leaks."
+    shell:
+        "medvision control --arm {wildcards.control} --fold 0"
+        " --config {params.config:q} > {log} 2>&1"
