@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import click
 
 from medvision.cli._fitting import Job, Watch, fit_seed, list_upstream
-from medvision.cli._inference import list_study_views, predict_splits
+from medvision.cli._inference import list_study_views
 from medvision.cli._learning import (
     LearningData,
     hash_settings,
@@ -26,6 +26,7 @@ from medvision.config.model import Study
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
 from medvision.domain.kinds import name_kinds
 from medvision.domain.labels import EXTERNAL, Classes
+from medvision.domain.pooling import LINKS, pool_logits
 from medvision.domain.record import JsonValue
 from medvision.domain.shortcut.dealt import (
     Dealt,
@@ -136,6 +137,7 @@ def _plan(step: Step, name: str, *, data: LearningData, fold: int) -> Plan:
 def _train(job: Job, name: str) -> tuple[list[dict[str, Cell]], dict[str, JsonValue]]:
     """Fit the network of the first seed, and predict the test images with its best epoch."""
     from medvision.learn.epochs import State
+    from medvision.learn.predict import predict_views
     from medvision.runtime.stopping import heed_sigterm
 
     step, seed = job.step, job.settings.train.seeds[0]
@@ -149,15 +151,15 @@ def _train(job: Job, name: str) -> tuple[list[dict[str, Cell]], dict[str, JsonVa
         )
         trained = fit_seed(job, seed, watch=watch)
     trained.model.load_state_dict(trained.fit.tensors)
-    logits = predict_splits(
+    chosen = job.data.select(job.fold, "test")
+    logits = predict_views(
         trained.model.to(job.device),
-        job.data,
-        fold=job.fold,
+        job.data.examples(chosen),
         device=job.device,
         views=list_study_views(step, job.data),
     )
-    chosen = job.data.select(job.fold, "test")
-    cells = describe_outputs(job.data, chosen, logits=logits["test"], scale=trained.fit.scale)
+    pooled = pool_logits(logits, LINKS[job.data.task])
+    cells = describe_outputs(job.data, chosen, logits=pooled, scale=trained.fit.scale)
     place = {"arm": name, "seed": seed, INTENDED_USE: RESEARCH_USE}
     rows = [{**place, **vars(item), **outputs} for item, outputs in zip(chosen, cells, strict=True)]
     fit = trained.fit

@@ -61,6 +61,10 @@ def _has_interval(facts: Facts) -> bool:
     return any(metric.low is not None for metric in facts.performance.metrics)
 
 
+def _has_shortcuts(facts: Facts) -> bool:
+    return bool(facts.shortcuts.rows or facts.shortcuts.controls)
+
+
 def _has_counts(facts: Facts) -> bool:
     return any(metric.n_subjects is not None for metric in facts.performance.metrics)
 
@@ -106,7 +110,7 @@ EVIDENCE: dict[str, Evidence] = {
         "Checks of explanations",
         lambda facts: bool(facts.explanation.cases and facts.explanation.matrix),
     ),
-    "shortcuts": Evidence("shortcuts", "Shortcuts", lambda facts: bool(facts.shortcuts.rows)),
+    "shortcuts": Evidence("shortcuts", "Shortcuts", _has_shortcuts),
     "errors": Evidence("errors", "Errors", lambda facts: bool(facts.errors.images)),
     "wrong_cases": Evidence(
         "cases",

@@ -9,6 +9,8 @@ from medvision.report.sources import JsonObject, Sources
 from medvision.report.words import say_count, show_minus
 
 CITATIONS = {
+    "permutation": "Ojala M, Garriga GC. Permutation tests for studying classifier performance. J "
+    "Mach Learn Res 2010;11:1833-1863.",
     "shortcuts": "Geirhos R et al. Shortcut learning in deep neural networks. Nat Mach Intell "
     "2020;2:665-673. doi:10.1038/s42256-020-00257-z.",
     "ridge": "Hoerl AE, Kennard RW. Ridge regression: biased estimation for nonorthogonal "
@@ -32,6 +34,19 @@ _VERDICTS = {
     "constant": "One value: nothing to learn",
     "absent": "Not known of any image",
     "no-background": "The body fills most images",
+}
+_CONTROLS = {
+    "permuted": "Labels permuted among subjects",
+    "image-level": "Images split, not subjects",
+}
+_CONTROL_VERDICTS = {
+    "chance": "At chance, as it must be",
+    "above-chance": "Above chance: something leaks",
+    "hint": "A hint",
+    "differs": "Differs",
+    "no-difference": "Not shown to differ",
+    "nothing-to-compare": "Nothing to compare",
+    "undefined": "Undefined",
 }
 _MOST_TOLD = 2
 
@@ -57,19 +72,41 @@ class ShortcutRow:
 
 
 @dataclass(frozen=True)
+class ControlRow:
+    """One control on one target; numbers are None where nothing was trained or compared."""
+
+    control: str
+    words: str
+    target: str
+    value: float | None
+    low: float | None
+    high: float | None
+    study: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    verdict: str
+    says: str
+
+
+@dataclass(frozen=True)
 class ShortcutFacts:
     """The whole audit; empty where none was made.
 
     Args:
         rows: One per probe and target.
+        controls: One per control and target.
         warnings: Sentences on what was found.
+        n_found: How many of them are of probes.
         limits: What the probes cannot show.
         n_looks: How many figures the correction is for.
         confidence: Level of the intervals.
     """
 
     rows: tuple[ShortcutRow, ...]
+    controls: tuple[ControlRow, ...]
     warnings: tuple[str, ...]
+    n_found: int
     limits: str
     n_looks: int
     confidence: float
@@ -92,9 +129,12 @@ def build_shortcuts(sources: Sources) -> ShortcutFacts:
     """
     held = sources.document("shortcuts")
     if not held:
-        return ShortcutFacts((), (), "", 0, 0.0)
+        return ShortcutFacts((), (), (), 0, "", 0, 0.0)
+    rows = tuple(_build_row(cast(JsonObject, row)) for row in _list(held, "probes"))
     return ShortcutFacts(
-        rows=tuple(_build_row(cast(JsonObject, row)) for row in _list(held, "probes")),
+        rows=rows,
+        controls=tuple(_build_control(cast(JsonObject, row)) for row in _list(held, "controls")),
+        n_found=sum(row.verdict == _VERDICTS["found"] for row in rows),
         warnings=tuple(show_minus(str(text)) for text in _list(held, "warnings")),
         limits=str(held["limits"]),
         n_looks=int(cast(int, held["n_looks"])),
@@ -111,16 +151,26 @@ def describe_shortcuts(sources: Sources, cite: Callable[[str], str]) -> str:
     """
     facts = build_shortcuts(sources)
     asked = dict.fromkeys(row.words for row in facts.rows if row.value is not None)
+    controls = dict.fromkeys(row.control for row in facts.controls if row.value is not None)
+    told = [_DESCRIBED[name].format(cite=cite("permutation")) for name in controls]
     if not asked:
-        return ""
+        return " ".join(told)
     names = ", ".join(f"{name[0].lower()}{name[1:]}" for name in asked)
     return (
         f"Whether the label can be predicted from what should not tell it {cite('shortcuts')} was "
         f"asked of ridge regressions {cite('ridge')}, each shown one thing alone ({names}), fitted "
         "on the train subjects of each fold, their strength chosen on validation subjects, and "
         "tested on its test subjects. A warning needs an interval above chance and a one-sided "
-        f"Wald test corrected by Holm for {say_count(facts.n_looks, 'look')}."
-    )
+        f"Wald test corrected by Holm for {say_count(facts.n_looks, 'look')}. {' '.join(told)}"
+    ).rstrip()
+
+
+_DESCRIBED = {
+    "permuted": "As a control the network of the first fold and seed was trained once more on "
+    "labels permuted among subjects, copies kept together, and tested on these {cite}.",
+    "image-level": "To see what a split of images would have flattered, the same network was "
+    "trained on the first fold with images dealt to its sides, whoever's they were.",
+}
 
 
 def _list(held: JsonObject, name: str) -> Sequence[JsonValue]:
@@ -131,16 +181,35 @@ def _list(held: JsonObject, name: str) -> Sequence[JsonValue]:
 def _build_row(row: JsonObject) -> ShortcutRow:
     """Return one probe."""
     probe = str(row["probe"])
-    numbers = {
-        name: float(value) if isinstance(value := row[name], int | float) else None
-        for name in ("value", "low", "high", "network", "gain", "gain_low", "gain_high", "p_holm")
-    }
+    names = ("value", "low", "high", "network", "gain", "gain_low", "gain_high", "p_holm")
     return ShortcutRow(
         probe=probe,
         words=_PROBES.get(probe, probe[0].upper() + probe[1:]),
         target=str(row["target"] or ""),
         shown=str(row["shown"]),
-        **numbers,
+        **_read_numbers(row, names),
         verdict=_VERDICTS[str(row["verdict"])],
         says=str(row["words"]),
     )
+
+
+def _build_control(row: JsonObject) -> ControlRow:
+    """Return one control."""
+    control = str(row["control"])
+    names = ("value", "low", "high", "study", "difference", "difference_low", "difference_high")
+    return ControlRow(
+        control=control,
+        words=_CONTROLS[control],
+        target=str(row["target"] or ""),
+        **_read_numbers(row, names),
+        verdict=_CONTROL_VERDICTS[str(row["verdict"])],
+        says=str(row["words"]),
+    )
+
+
+def _read_numbers(row: JsonObject, names: Sequence[str]) -> dict[str, float | None]:
+    """Return numbers by name, None where there is none."""
+    return {
+        name: float(value) if isinstance(value := row[name], int | float) else None
+        for name in names
+    }

@@ -33,17 +33,43 @@ CONSTANT = {**EMPTY, "probe": "size", "shown": "", "verdict": "constant", "words
 SITE = {**ROW, "probe": "column site", "verdict": "hint", "words": "A hint."}
 
 
-def facts_of(*rows):
+PERMUTED = {
+    **dict.fromkeys(("target", "study", "difference", "difference_low", "difference_high")),
+    "control": "permuted",
+    "value": 0.48,
+    "low": 0.3,
+    "high": 0.6,
+    "verdict": "chance",
+    "words": "Trained on permuted labels, the network ends at chance.",
+}
+GAP = {
+    "control": "image-level",
+    "target": None,
+    "value": 0.98,
+    "low": 0.9,
+    "high": 0.99,
+    "study": 0.8,
+    "difference": 0.18,
+    "difference_low": 0.05,
+    "difference_high": 0.3,
+    "verdict": "differs",
+    "words": "Had images been split, it would have been flattered.",
+}
+
+
+def facts_of(*rows, controls=()):
     sources = make_sources(explained=0)
-    warnings = [row["words"] for row in rows if row["verdict"] == "found"]
+    warned = ("found", "differs", "above-chance")
+    warnings = [row["words"] for row in (*rows, *controls) if row["verdict"] in warned]
     held = {
         "probes": list(rows),
+        "controls": list(controls),
         "warnings": warnings,
         "limits": "No proof.",
         "n_looks": 3,
         "confidence": 0.95,
     }
-    documents = {**sources.documents, **({"shortcuts": held} if rows else {})}
+    documents = {**sources.documents, **({"shortcuts": held} if rows or controls else {})}
     return build_facts(replace(sources, documents=documents), title="t", author=None)
 
 
@@ -110,3 +136,21 @@ def test_the_checklists_point_at_it_only_where_it_is() -> None:
 
     assert len(list_places(facts_of(NONE))) == 3
     assert list_places(facts_of()) == []
+
+
+def test_controls_have_a_table_and_their_warnings_are_not_counted_among_the_probes() -> None:
+    facts = facts_of(NONE, controls=(PERMUTED, GAP))
+    html = build_report(facts, views={}).html
+    assert "No warning: from none" in html
+    assert "At chance, as it must be" in html
+    assert "+0.050 to +0.300" in html
+    assert GAP["words"] in facts.limits
+    assert facts.summary_lines[3] == f"Shortcuts: {GAP['words']}"
+    assert "labels permuted among subjects" in dict(facts.methods.paragraphs)["Shortcuts"]
+
+
+def test_controls_alone_are_a_section_too() -> None:
+    html = build_report(facts_of(controls=(PERMUTED,)), views={}).html
+    section = html.partition('id="shortcuts"')[2].partition("</section>")[0]
+    assert "Can the label be predicted" not in section
+    assert "must fail on test subjects" in section
