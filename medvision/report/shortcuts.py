@@ -189,7 +189,7 @@ def _build_row(row: JsonObject) -> ShortcutRow:
         shown=str(row["shown"]),
         **_read_numbers(row, names),
         verdict=_VERDICTS[str(row["verdict"])],
-        says=str(row["words"]),
+        says=show_minus(str(row["words"])),
     )
 
 
@@ -203,7 +203,7 @@ def _build_control(row: JsonObject) -> ControlRow:
         target=str(row["target"] or ""),
         **_read_numbers(row, names),
         verdict=_CONTROL_VERDICTS[str(row["verdict"])],
-        says=str(row["words"]),
+        says=show_minus(str(row["words"])),
     )
 
 

@@ -161,7 +161,9 @@ def comparison():
 
 def control_file(name, control="{control}"):
     """A file of a control of the shortcut audit, on the fold on which controls are trained."""
-    return layout.step(layout.fold_step(control, CONTROLLED_FOLD, stage="control")) / name
+    return (
+        layout.step(layout.fold_step(control, CONTROLLED_FOLD, stage="control")) / name
+    )
 
 
 def control_start():
@@ -173,7 +175,9 @@ def control_start():
 def controls():
     """What the controls write that are asked for."""
     names = ("predictions.tsv", "summary.json", "record.json")
-    return [control_file(n, control) for control in study.control.trainings for n in names]
+    return [
+        control_file(n, control) for control in study.control.trainings for n in names
+    ]
 
 
 def shortcut_audit():
