@@ -24,8 +24,8 @@ def call(study, *arguments: str):
 
 def make(root: Path, *, manufacturers, marked=(), columns=None, **sections):
     """A toy study of 2D images, its headers and a network's predictions beside it."""
-    evaluate = {"n_resamples": 300}
-    study = make_study(root, n_images=N_IMAGES, spatial_dims=2, evaluate=evaluate, **sections)
+    sections = {"evaluate": {"n_resamples": 300}, "control": {"trainings": []}, **sections}
+    study = make_study(root, n_images=N_IMAGES, spatial_dims=2, **sections)
     layout = Layout(root)
     cohort = read_table(layout.cohort)
     names = [row["image_id"] for row in cohort]
