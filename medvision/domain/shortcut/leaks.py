@@ -1,7 +1,7 @@
 """What controls say of leaks: what a split of images would have added to the figure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,7 +65,7 @@ def compare_splits(
 def _compare(one: Question, other: Question, *, arms: tuple[str, str]) -> Gap:
     """Subtract one target's figures."""
     draws = subtract_unpaired(one.draws[arms[0]], other.draws[arms[1]])
-    low, high, method = _find_interval(draws, one, other)
+    low, high, method = _find_interval(draws, one)
     return Gap(
         target=one.target,
         image_level=one.estimates[arms[0]],
@@ -77,16 +77,11 @@ def _compare(one: Question, other: Question, *, arms: tuple[str, str]) -> Gap:
     )
 
 
-def _find_interval(
-    draws: Draws, one: Question, other: Question
-) -> tuple[float | None, float | None, str]:
+def _find_interval(draws: Draws, one: Question) -> tuple[float | None, float | None, str]:
     """Return the interval of a difference, None where there is none, and how it was made."""
     if np.isnan(draws.value):
         return None, None, "undefined: a figure is undefined after one of the splits"
     if not draws.is_kept or not draws.is_moving:
         return None, None, "no interval: resamples are undefined, or give all the same difference"
-    strata = np.concatenate(
-        [one.drawn.strata, other.drawn.strata + 1 + max(one.drawn.strata, default=0)]
-    )
-    low, high, kind = find_ends(draws, replace(one.drawn, strata=strata))
+    low, high, kind = find_ends(draws, one.drawn)
     return low, high, f"unpaired, on other test images; {kind}, each split resampled by itself"
