@@ -8,7 +8,7 @@ import numpy as np
 from medvision.domain.bootstrap import Weights
 from medvision.domain.calibration import compute_wilson
 from medvision.domain.draws import Drawn, describe_resamples, draw_statistics, find_ends
-from medvision.domain.metrics import Replicates, compute_auc
+from medvision.domain.metrics import Replicates
 from medvision.domain.operating import FoldThreshold
 from medvision.domain.selective import COVERAGES, compute_risk_curve, sort_images
 from medvision.domain.settings import Settings
@@ -132,7 +132,8 @@ def compute_abstention(
         },
         first.clusters,
         folds=first.folds,
-        labels=first.labels,
+        # Within fold alone: an error rate owes to the shares of the classes.
+        labels=np.zeros_like(first.labels),
         settings=settings,
     )
     keys = [(name, score) for name in arms for score in rounds[name][0].certainties]
@@ -181,16 +182,13 @@ def _make_statistics(
         found: dict[str, list[Replicates]] = {}
         for held, order in zip(rounds, orders, strict=True):
             curve = compute_risk_curve(order, weights)
-            auc = compute_auc(
-                held.certainties[score], ~held.wrong, folds=held.each.folds, weights=weights
-            )
             own = {
                 "error_rate": curve.error_rate,
                 "aurc": curve.aurc,
                 "aurc_excess": curve.aurc - curve.ideal,
                 "aurc_gain": curve.error_rate - curve.aurc,
                 "augrc": curve.augrc,
-                "error_auc": auc,
+                "error_auc": curve.error_auc,
                 **{f"{share}": risk for share, risk in zip(COVERAGES, curve.risks, strict=True)},
                 **(_count_alarms(held, weights) if score == _DISTANCE else {}),
             }

@@ -39,6 +39,8 @@ class RiskCurve:
         ideal: (R,) that area where every wrong image comes after every right one of its fold.
         augrc: (R,) area under the share of all images that are kept and wrong; in a random order
             half the error rate.
+        error_auc: (R,) share of pairs of a right and a wrong image of one fold of which the right
+            one is more certain, ties half; NaN where there are none.
         risks: (K, R) error rate of the images kept at each of `COVERAGES`.
     """
 
@@ -46,6 +48,7 @@ class RiskCurve:
     aurc: Replicates
     ideal: Replicates
     augrc: Replicates
+    error_auc: Replicates
     risks: NDArray[np.float64]
 
 
@@ -88,7 +91,7 @@ def compute_risk_curve(orders: Sequence[Order], weights: Weights) -> RiskCurve:
         arXiv:2407.01032 (generalised risk).
     """
     n_resamples = len(weights)
-    total, wrong, area, ideal, joint = np.zeros((5, n_resamples))
+    total, wrong, area, ideal, joint, lost, pairs = np.zeros((7, n_resamples))
     kept_wrong = np.zeros((len(COVERAGES), n_resamples))
     for order in orders:
         own = weights[:, order.members]
@@ -100,11 +103,20 @@ def compute_risk_curve(orders: Sequence[Order], weights: Weights) -> RiskCurve:
         area += _integrate_risk(kept, errors)
         right = np.maximum(size - failed, 0.0)
         ideal += failed + right * np.log(np.where(right > 0, right / size, 1.0))
-        joint += ((errors[:, 1:] + errors[:, :-1]) / 2 * np.diff(kept, axis=1)).sum(axis=1) / size
+        over = ((errors[:, 1:] + errors[:, :-1]) / 2 * np.diff(kept, axis=1)).sum(axis=1)
+        joint += over / size
+        # Of the pairs of a wrong image with another those with a wrong one are half lost.
+        lost += over - failed**2 / 2
+        pairs += failed * right
         kept_wrong += _interpolate(kept, errors)
     shares = np.array(COVERAGES)[:, None]
     return RiskCurve(
-        wrong / total, area / total, ideal / total, joint / total, kept_wrong / (shares * total)
+        error_rate=wrong / total,
+        aurc=area / total,
+        ideal=ideal / total,
+        augrc=joint / total,
+        error_auc=np.where(pairs > 0, 1 - lost / np.where(pairs > 0, pairs, 1.0), np.nan),
+        risks=kept_wrong / (shares * total),
     )
 
 
@@ -117,10 +129,11 @@ def _integrate_risk(kept: Weights, errors: Weights) -> Replicates:
     """Integrate errors / kept over what is kept, both linear within a block."""
     steps, rises = np.diff(kept, axis=1), np.diff(errors, axis=1)
     slopes = np.divide(rises, steps, out=np.zeros_like(rises), where=steps > 0)
-    start, end = kept[:, :-1], kept[:, 1:]
-    is_later = (start > 0) & (steps > 0)
-    logs = np.log(np.divide(end, start, out=np.ones_like(end), where=is_later))
-    area: Replicates = errors[:, -1] + ((errors[:, :-1] - slopes * start) * logs).sum(axis=1)
+    start = kept[:, :-1]
+    # Below every weight there is: before anything is kept a term is 0, whatever stands here.
+    logs = np.log(np.maximum(kept, np.finfo(float).tiny))
+    terms = (errors[:, :-1] - slopes * start) * np.diff(logs, axis=1)
+    area: Replicates = errors[:, -1] + terms.sum(axis=1)
     return area
 
 

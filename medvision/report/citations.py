@@ -1,6 +1,7 @@
 """What the methods section cites, by key."""
 
 from medvision.report import attributing, predicting
+from medvision.report.certainty_text import CITATIONS as CERTAINTY_CITATIONS
 from medvision.report.pretraining import CITATIONS
 from medvision.report.shortcuts import CITATIONS as SHORTCUT_CITATIONS
 from medvision.report.statistics_text import CITATIONS as STATISTICS_CITATIONS
@@ -59,6 +60,7 @@ METHODS_CITATIONS = {
     **TRANSFER_CITATIONS,
     **SHORTCUT_CITATIONS,
     **STATISTICS_CITATIONS,
+    **CERTAINTY_CITATIONS,
     "deletion": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
     "black-box models. BMVC 2018. arXiv:1806.07421.",
     "pointing": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "

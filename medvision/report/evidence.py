@@ -111,6 +111,14 @@ EVIDENCE: dict[str, Evidence] = {
         lambda facts: bool(facts.explanation.cases and facts.explanation.matrix),
     ),
     "shortcuts": Evidence("shortcuts", "Shortcuts", _has_shortcuts),
+    "abstention": Evidence(
+        "abstention",
+        "Leaving the least certain images to a person",
+        lambda facts: bool(facts.abstention.orders),
+    ),
+    "novelty": Evidence(
+        "novelty", "Unlike the train images", lambda facts: bool(facts.novelty.rows)
+    ),
     "errors": Evidence("errors", "Errors", lambda facts: bool(facts.errors.images)),
     "wrong_cases": Evidence(
         "cases",

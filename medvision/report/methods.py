@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report import predicting
+from medvision.report.certainty_text import write_certainty
 from medvision.report.citations import METHODS_CITATIONS
 from medvision.report.external import describe_external, describe_outside
 from medvision.report.pretraining import describe_pretraining
@@ -66,6 +67,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Hyper-parameters", "train", describe_searches),
         ("Prediction", "predict", predicting.write_prediction),
         ("Statistics", "evaluate", lambda s, c: write_statistics(s, c) + describe_outside(s)),
+        ("Certainty", "evaluate", write_certainty),
         ("Transfer", "evaluate", describe_transfer),
         ("Shortcuts", "evaluate", describe_shortcuts),
         ("Explanations", "explain", _write_explanations),

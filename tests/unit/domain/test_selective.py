@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medvision.domain.metrics import compute_auc
 from medvision.domain.selective import COVERAGES, compute_risk_curve, sort_images
 
 
@@ -101,6 +102,21 @@ def test_the_generalised_risk_is_that_of_its_auc():
     rate = wrong.mean()
     wanted = (1 - np.mean(pairs)) * rate * (1 - rate) + rate**2 / 2
     assert one_fold(certainty, wrong).augrc[0] == pytest.approx(wanted)
+
+
+@given(st.integers(0, 10**6))
+def test_the_share_of_pairs_is_the_auc_of_rightness(seed):
+    rng = np.random.default_rng(seed)
+    certainty, wrong = rng.integers(0, 6, 40).astype(float), rng.random(40) < 0.3
+    folds = (np.arange(40) % 3).astype(np.intp)
+    weights = rng.integers(0, 3, (4, 40)).astype(float) + 0.01
+    found = compute_risk_curve(sort_images(certainty, wrong, folds=folds), weights).error_auc
+    assert found == pytest.approx(compute_auc(certainty, ~wrong, folds=folds, weights=weights))
+
+
+def test_without_right_or_without_wrong_images_there_are_no_pairs():
+    assert np.isnan(one_fold([1, 2, 3], [False] * 3).error_auc[0])
+    assert np.isnan(one_fold([1, 2, 3], [True] * 3).error_auc[0])
 
 
 @pytest.mark.parametrize("n_wrong", [0, 1, 4, 9])

@@ -98,3 +98,13 @@ def test_findings_have_a_table_and_no_curve_and_a_value_has_neither():
 
 def test_a_study_that_was_not_evaluated_has_none():
     assert build_abstention(Sources(tables={})).orders == ()
+
+
+def test_the_methods_say_by_what_images_were_ordered_and_cite_it(facts):
+    text = dict(facts.methods.paragraphs)["Certainty"]
+    assert "ordered by the distance of their log-odds from the threshold" in text
+    assert "the disagreement of the networks of all seeds" in text
+    assert "train images" not in text
+    assert any("Bias-reduced uncertainty" in held for held in facts.methods.citations)
+    plain = build_facts(make_sources(), title="t", author=None)
+    assert "Certainty" not in dict(plain.methods.paragraphs)

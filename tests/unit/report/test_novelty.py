@@ -132,6 +132,29 @@ def test_the_page_has_the_section_where_there_is_something_and_not_otherwise():
     assert "1 of 1 held-out image has a header that says something no train image" in page
 
 
+def test_the_methods_say_how_distance_and_headers_were_judged():
+    sources = make_sources()
+    tables = make_tables({"a": 1.0}, [make_header("a")])
+    predict = {"novelty_neighbours": 5, "novelty_alarm": 0.05}
+    found = build_facts(
+        replace(
+            sources,
+            tables={
+                **sources.tables,
+                "predictions": tables["predictions"],
+                "headers": tables["headers"],
+            },
+            settings={**sources.settings, "predict": predict},
+        ),
+        title="t",
+        author=None,
+    )
+    text = dict(found.methods.paragraphs)["Certainty"]
+    assert "number 5 in order of nearness" in text
+    assert "at most 5% of the validation images" in text
+    assert "by modality, manufacturer" in text
+
+
 def test_nothing_predicted_and_no_headers_are_no_facts():
     facts = build({})
     assert (facts.rows, facts.headers, facts.images, facts.arm) == ((), (), (), "")
