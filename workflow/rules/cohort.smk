@@ -13,6 +13,7 @@ rule cohort:
             layout.balance,
             caption="../report/balance.rst",
             category="Cohort",
+            labels=name_result("Images and subjects of each split"),
         ),
         summary=layout.cohort_summary,
         headers=layout.table("cohort", "headers"),

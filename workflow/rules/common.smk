@@ -60,7 +60,29 @@ wildcard_constraints:
 def performance_figures():
     """The figures that show how well the task was done."""
     names = PERFORMANCE_FIGURES[study.data.task]
+    # Of how many classes the labels are is known beforehand where one of two is named.
+    has_two = study.data.kind == "phantom" or study.data.positive is not None
+    if study.data.task == "classification" and has_two:
+        names = (*names, "decision")
     return [figure(name, "Performance") for name in names]
+
+
+def subgroup_table():
+    """The figures of subgroups, where there are some."""
+    if not study.evaluate.subgroups:
+        return []
+    return report(
+        layout.table("evaluate", "subgroups"),
+        caption="../report/subgroups.rst",
+        category="Performance",
+        labels=name_result("Subgroups and their gaps"),
+    )
+
+
+def transfer_figures():
+    """The figures of the scorecard, where there is one."""
+    names = ("transfer", "similarity") if study.scorecard.sources else ()
+    return [figure(name, "Transfer") for name in names]
 
 
 def config_of(step):
@@ -230,7 +252,33 @@ def asked_studies():
     return [study.pacs.studies] if study.pacs.studies else []
 
 
+FIGURES = {
+    "performance": "The main figure of each network",
+    "roc": "Receiver operating characteristic",
+    "calibration": "Calibration",
+    "risk_coverage": "Error by share kept",
+    "decision": "Decision curve",
+    "findings": "AUC of each finding",
+    "scatter": "Predicted against true values",
+    "bland_altman": "Errors, and limits of agreement",
+    "training": "Losses by epoch",
+    "flow": "From files to images",
+    "case": "One explained image",
+    "transfer": "AUC by train subjects",
+    "similarity": "What training moved",
+}
+
+
+def name_result(words):
+    """What Snakemake's report calls a file, in place of where it lies on this machine."""
+    return {"Result": words}
+
+
 def figure(name, category, file=None):
     """A figure of the report, with its caption for Snakemake's own report."""
-    path = layout.figures / (file or f"{name}.png")
-    return report(path, caption=f"../report/{name}.rst", category=category)
+    return report(
+        layout.figures / (file or f"{name}.png"),
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels=name_result(FIGURES[name]),
+    )

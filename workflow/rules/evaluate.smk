@@ -9,7 +9,9 @@ rule evaluate:
             layout.root / "evaluate" / "metrics.tsv",
             caption="../report/metrics.rst",
             category="Performance",
+            labels=name_result("All figures with intervals"),
         ),
+        subgroups=subgroup_table(),
         record=layout.record("evaluate"),
     log:
         log_of("evaluate"),

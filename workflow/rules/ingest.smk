@@ -84,6 +84,7 @@ rule ingest:
             layout.rejects,
             caption="../report/rejects.rst",
             category="Cohort",
+            labels=name_result("Files that were not converted"),
         ),
         sources=layout.sources,
         record=layout.record("ingest"),

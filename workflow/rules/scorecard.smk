@@ -40,6 +40,7 @@ rule compare:
             layout.table("compare", "scorecard"),
             caption="../report/scorecard.rst",
             category="Transfer",
+            labels=name_result("AUC of each start and share"),
         ),
         record=layout.record("compare"),
     log:

@@ -10,6 +10,7 @@ rule shortcuts:
             layout.table("shortcuts", "probes"),
             caption="../report/shortcuts.rst",
             category="Shortcuts",
+            labels=name_result("What else tells the label"),
         ),
         controls=report(
             layout.table("shortcuts", "controls"),
