@@ -69,12 +69,34 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         figures.append(draw_calibration(performance.arms, event))
     if facts.decision:
         figures.append(draw_decision(facts.decision))
+    figures += _draw_undefined(facts)
     if facts.abstention.curves:
         figures.append(draw_risk_coverage(facts.abstention.curves))
     figures += _draw_external(facts)
     figures += draw_training(performance.histories)
     figures += draw_transfer(facts.transfer)
     return {figure.name: figure for figure in figures}
+
+
+def _draw_undefined(facts: Facts) -> list[Picture]:
+    """Draw in words what the workflow publishes and these test images do not define."""
+    arms, found = facts.performance.arms, []
+    if arms and not any(arm.roc for arm in arms):
+        found.append(("roc", "No ROC curve: no fold has test images of both classes"))
+    if arms and facts.cohort.is_binary and not facts.decision:
+        found.append(("decision", "No decision curve: a class is absent from the test images"))
+
+    def write(words: str) -> Draw:
+        def draw(axes: Axes) -> None:
+            axes.set_axis_off()
+            axes.text(0.5, 0.5, words, ha="center", va="center", color=MUTED)
+
+        return draw
+
+    return [
+        draw_picture(name, write(words), size_in=(5.2, 1.2), alt=words, caption=RESEARCH_USE)
+        for name, words in found
+    ]
 
 
 def _draw_external(facts: Facts) -> list[Picture]:

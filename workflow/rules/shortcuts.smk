@@ -16,6 +16,7 @@ rule shortcuts:
             layout.table("shortcuts", "controls"),
             caption="../report/controls.rst",
             category="Shortcuts",
+            labels=name_result("Labels shuffled, and split by slice"),
         ),
         shown=layout.table("shortcuts", "shown"),
         answers=layout.table("shortcuts", "answers"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from reports import make_sources
 
 from medvision.report.facts import build_facts
+from medvision.report.figures import draw_figures
 from medvision.report.page import build_report
 
 
@@ -46,3 +47,17 @@ def test_undefined_points_and_findings_are_left_out():
     facts = build(rows)
     assert facts.decision == ()
     assert 'id="decision"' not in build_report(facts, views={}).html
+
+
+def test_what_one_class_in_test_leaves_undefined_is_a_picture_that_says_so():
+    """The workflow publishes these files by name: without them its rule would fail."""
+    sources = make_sources()
+    facts = build_facts(
+        replace(sources, tables={**sources.tables, "decision": [], "roc": []}),
+        title="t",
+        author=None,
+    )
+    drawn = draw_figures(facts)
+    assert "both classes" in drawn["roc"].alt
+    assert "a class is absent" in drawn["decision"].alt
+    assert drawn["roc"].png.startswith(b"\x89PNG")
