@@ -123,6 +123,7 @@ def build_comparison(
         The facts; no path, no clock.
     """
     task = classes.task
+    value = classes.names[0] if task == "regression" else ""
     figures = [row for pairing in compared.pairings for row in _list_figures(pairing, task)]
     tests = [row for pairing in compared.pairings for row in _list_tests(pairing)]
     flat_a, flat_b = (flatten_settings(study.settings) for study in (a, b))
@@ -130,12 +131,12 @@ def build_comparison(
         research_use=RESEARCH_USE,
         version=version,
         task=task,
-        value=classes.names[0] if task == "regression" else "",
+        value=value,
         confidence=confidence,
         n_resamples=n_resamples,
         title_a=a.title,
         title_b=b.title,
-        sentences=(_say_overlap(compared.overlap), *_say_main(figures, tests)),
+        sentences=(_say_overlap(compared.overlap), *_say_main(figures, tests, value=value)),
         overlap=compared.overlap,
         figures=tuple(figures),
         tests=tuple(tests),
@@ -226,13 +227,15 @@ def _say_overlap(overlap: Overlap) -> str:
     )
 
 
-def _say_main(figures: Sequence[FigureRow], tests: Sequence[PairRow]) -> list[str]:
+def _say_main(figures: Sequence[FigureRow], tests: Sequence[PairRow], *, value: str) -> list[str]:
     """Say the main figure's difference for each pair of networks, and what was tested."""
     names = {row.metric for row in figures}
     main = next((name for name in _MAIN if name in names), "")
     digits = choose_digits(next((row.a for row in figures if row.metric == main), None))
     said = [
-        _say_row(row, digits=digits if row.has_unit else 3) for row in figures if row.metric == main
+        _say_row(row, value=value, digits=digits if row.has_unit else 3)
+        for row in figures
+        if row.metric == main
     ]
     if len(tests) > 1:
         said.append(
@@ -242,10 +245,11 @@ def _say_main(figures: Sequence[FigureRow], tests: Sequence[PairRow]) -> list[st
     return said
 
 
-def _say_row(row: FigureRow, *, digits: int) -> str:
+def _say_row(row: FigureRow, *, value: str, digits: int) -> str:
     """Say one difference with its interval."""
+    words = say_within(row.words) + ("," if "," in row.words else f" of {value}" if value else "")
     head = (
-        f"{row.arm}: the {say_within(row.words)} of A minus that of B was "
+        f"{row.arm}: A minus B in {words} was "
         f"{say_number(row.difference, digits=digits, signed=True)}"
     )
     if row.low is None or row.high is None:

@@ -36,7 +36,7 @@ def make_pair(task: str) -> tuple[StudyTest, StudyTest]:
 
 def test_findings_are_compared_over_all_and_one_by_one() -> None:
     facts = build(*make_pair("multilabel"))
-    assert "AUC, mean over findings of A minus that of B was +0." in facts.sentences[1]
+    assert "A minus B in AUC, mean over findings, was +0." in facts.sentences[1]
     assert facts.sentences[2].startswith("4 tests were made")
     page = render_comparison(facts)
     assert "<summary>Finding by finding</summary>" in page
@@ -47,7 +47,7 @@ def test_findings_are_compared_over_all_and_one_by_one() -> None:
 
 def test_a_value_is_compared_in_its_own_unit_and_less_error_is_better() -> None:
     facts = build(*make_pair("regression"))
-    assert "mean absolute error of A minus that of B was −" in facts.sentences[1]
+    assert "A minus B in mean absolute error of age was −" in facts.sentences[1]
     assert facts.sentences[1].endswith("excludes zero: A did better.")
     assert facts.digits == 3
     words = {row.words: row.verdict for row in facts.figures}
