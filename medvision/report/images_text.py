@@ -35,7 +35,7 @@ def _say_refused(cohort: CohortFacts) -> str:
     if not cohort.n_refused:
         return "none was refused"
     tallies = sorted(cohort.refused, key=lambda tally: -tally.n)[:_MOST_REASONS]
-    reasons = join_words([f"{say_within(tally.words)}, {tally.n}" for tally in tallies])
+    reasons = "; ".join(f"{tally.n}: {say_within(tally.words)}" for tally in tallies)
     verb = "was" if cohort.n_refused == 1 else "were"
     return f"{cohort.n_refused} {verb} refused ({reasons})"
 
@@ -44,7 +44,8 @@ def _say_modalities(cohort: CohortFacts) -> str:
     """Say the kinds of images."""
     if not cohort.modalities:
         return ""
-    return f" ({join_words([f'{tally.words}, {tally.n}' for tally in cohort.modalities])})"
+    kinds = [f"{tally.n} {say_within(tally.words)}" for tally in cohort.modalities]
+    return f" ({join_words(kinds)})"
 
 
 def _say_quality(quality: QualityFacts) -> str:

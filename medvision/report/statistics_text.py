@@ -88,8 +88,9 @@ def _say_tests(sources: Sources, cite: Cite) -> str:
     parts = []
     if any(row["kind"] == "areas" for row in rows):
         several = any("Obuchowski" in method for method in methods)
+        area = f"areas under the curve by DeLong's method {cite('delong')}"
         form = f" for several images of a subject {cite('obuchowski')}" if several else ""
-        parts.append(f"areas under the curve by DeLong's method {cite('delong')}{form}")
+        parts.append(f"{area}{form}")
     if any(row["kind"] == "decisions" for row in rows):
         parts.append(f"right predictions by McNemar's test (mid-p {cite('mcnemar')})")
     if not parts:

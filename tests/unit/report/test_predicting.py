@@ -188,7 +188,7 @@ def test_the_curve_before_is_drawn_dotted_beside_the_one_after() -> None:
     assert names["Transfer learning"] is False
     assert names["Transfer learning, before the temperature"] is True
     assert "Dotted, the same images before the temperature" in html
-    assert "Calibration of transfer learning before the temperature, with counts" in html
+    assert "Calibration with counts: transfer learning before the temperature" in html
 
 
 def test_a_curve_that_no_temperature_moved_is_drawn_once() -> None:
