@@ -141,7 +141,7 @@ def test_the_checklists_point_at_it_only_where_it_is() -> None:
 def test_controls_have_a_table_and_their_warnings_are_not_counted_among_the_probes() -> None:
     facts = facts_of(NONE, controls=(PERMUTED, GAP))
     html = build_report(facts, views={}).html
-    assert "No warning: from none" in html
+    assert "No warning: the label" in html
     assert "At chance, as it must be" in html
     assert "+0.050 to +0.300" in html
     assert GAP["words"] in facts.limits
