@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from medvision.domain.arms import base_arm, rank_arm
+from medvision.domain.arms import is_ensemble, rank_arm
 from medvision.domain.labels import EXTERNAL
 from medvision.report.abstention import AbstentionFacts, build_abstention
 from medvision.report.decision import DecisionRow, build_decision
@@ -175,7 +175,9 @@ def say_external(external: ExternalFacts | None) -> str:
     Args:
         external: The cohort, or None.
     """
-    if external is None or not external.main:
+    # What the ensembles reach stands in the table.
+    main = [row for row in external.main if not is_ensemble(row.arm)] if external else []
+    if external is None or not main:
         return ""
     performance = external.performance
     digits = performance.digits if performance.task == "regression" else 2
@@ -189,13 +191,13 @@ def say_external(external: ExternalFacts | None) -> str:
         f"{show(row.external.high)}) {_say_arm(row.arm)}"
         if row.external.low is not None
         else f"{show(row.external.value)} {_say_arm(row.arm)} without an interval"
-        for row in external.main
+        for row in main
     ]
-    first = external.main[0]
+    first = main[0]
     words = say_within(performance.main_words)
     words = f"{words}," if "," in words else words
     text = f"On the external cohort, {external.size}, the {words} was {join_words(told)}."
-    if external.main[0].external.value is None:
+    if first.external.value is None:
         return f"The external cohort, {external.size}, gives no {words}."
     if first.low is None:
         return f"{text} How far the cohorts differ cannot be judged."
@@ -209,7 +211,7 @@ def say_external(external: ExternalFacts | None) -> str:
 def _say_arm(arm: str) -> str:
     """Return an arm as it stands within a sentence."""
     words = {"transfer": "with transfer learning", "scratch": "from scratch"}
-    return words.get(base_arm(arm) if arm in words else arm, f"for {say(arm, ARMS).lower()}")
+    return words.get(arm, f"for {say(arm, ARMS).lower()}")
 
 
 def describe_external(sources: Sources) -> str:

@@ -184,6 +184,14 @@ def test_curves_of_the_external_cohort_are_drawn_and_can_be_read_out() -> None:
     assert report.html.count("External calibration of") == 2
 
 
+def test_the_sentence_is_of_single_networks_and_the_table_of_ensembles_too() -> None:
+    assert FACTS.external is not None
+    pooled = [replace(row, arm=f"{row.arm}-ensemble") for row in FACTS.external.rows]
+    both = replace(FACTS.external, rows=(*FACTS.external.rows, *pooled))
+    assert say_external(both) == say_external(FACTS.external)
+    assert "Ensemble with transfer learning" in render(replace(FACTS, external=both))
+
+
 def test_an_undefined_figure_is_said_to_be_none() -> None:
     assert FACTS.external is not None
     blank = replace(
