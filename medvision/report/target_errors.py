@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from medvision.domain.findings import parse_findings
+from medvision.domain.metrics import Flags
+from medvision.domain.values import Values
 from medvision.report.sources import Row, parse_number
 
 MAX_FINDINGS = 16
@@ -91,37 +93,50 @@ def find_finding_errors(
         (errors of the first `MAX_FINDINGS` findings that have a wrong image, most wrong ones
         first; the `MAX_ROWS` findings of images whose probability is nearest to one half).
     """
-    rows = [row for image in sorted(by_image) for row in _list_findings(by_image[image], names)]
-    held = [_sum_up(name, [row for row in rows if row.finding == name]) for name in names]
-    wrong = [each for each in held if each.worst]
-    wrong.sort(key=lambda each: -(each.n_missed + each.n_false))
-    unsure = sorted(rows, key=lambda row: abs(row.probability - _HALF))
-    return tuple(wrong[:MAX_FINDINGS]), tuple(unsure[:MAX_ROWS])
+    images = sorted(by_image)
+    truth = parse_findings([by_image[image][0]["label"] for image in images], names)
+    means = np.array([_average(by_image[image], names) for image in images])
+    is_known = ~np.isnan(truth) & ~np.isnan(means)
+    there = truth > _HALF
+    held = [
+        _sum_up(name, images, known=is_known[:, n], there=there[:, n], means=means[:, n])
+        for n, name in enumerate(names)
+    ]
+    wrong = sorted(
+        (each for each in held if each.worst), key=lambda each: -(each.n_missed + each.n_false)
+    )
+    margins = np.where(is_known, np.abs(means - _HALF), np.inf)
+    order = np.argsort(margins, axis=None, kind="stable")[: min(MAX_ROWS, int(is_known.sum()))]
+    unsure = [
+        FindingRow(images[row], names[column], bool(there[row, column]), float(means[row, column]))
+        for row, column in zip(*np.unravel_index(order, margins.shape), strict=True)
+    ]
+    return tuple(wrong[:MAX_FINDINGS]), tuple(unsure)
 
 
-def _list_findings(rows: Sequence[Row], names: Sequence[str]) -> list[FindingRow]:
-    """Return the findings of one image that are known."""
-    truth = parse_findings([rows[0]["label"]], names)[0]
-    found = []
-    for name, there in zip(names, truth.tolist(), strict=True):
-        held = [parse_number(row.get(f"probability_{name}")) for row in rows]
-        values = [value for value in held if value is not None]
-        if values and not np.isnan(there):
-            mean = float(np.mean(values))
-            found.append(FindingRow(rows[0]["image_id"], name, there > _HALF, mean))
-    return found
+def _average(rows: Sequence[Row], names: Sequence[str]) -> list[float]:
+    """Return the mean probability of each finding over the networks that tested an image."""
+    values = [[parse_number(row.get(f"probability_{name}")) for name in names] for row in rows]
+    held = [[np.nan if value is None else value for value in each] for each in values]
+    return held[0] if len(held) == 1 else np.mean(held, axis=0).tolist()
 
 
-def _sum_up(name: str, rows: Sequence[FindingRow]) -> FindingErrors:
+def _sum_up(
+    name: str, images: Sequence[str], *, known: Flags, there: Flags, means: Values
+) -> FindingErrors:
     """Count the wrong images of one finding, and keep the worst."""
-    wrong = [row for row in rows if (row.probability >= _HALF) is not row.is_there]
-    wrong.sort(key=lambda row: -abs(row.probability - row.is_there))
+    wrong = known & ((means >= _HALF) != there)
+    places = np.flatnonzero(wrong)
+    order = np.argsort(-np.abs(means[places] - there[places]), kind="stable")
     return FindingErrors(
         name=name,
-        n_known=len(rows),
-        n_missed=sum(row.is_there for row in wrong),
-        n_false=sum(not row.is_there for row in wrong),
-        worst=tuple(wrong[:MAX_OF_FINDING]),
+        n_known=int(known.sum()),
+        n_missed=int((wrong & there).sum()),
+        n_false=int((wrong & ~there).sum()),
+        worst=tuple(
+            FindingRow(images[n], name, bool(there[n]), float(means[n]))
+            for n in places[order][:MAX_OF_FINDING].tolist()
+        ),
     )
 
 

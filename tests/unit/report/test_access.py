@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from browser import Page, find_chromium, open_browser
 from reports import make_grids, make_measured
+from target_reports import make_target_sources
 
 import medvision.report
 from medvision.report.case import build_case_view
@@ -98,6 +99,21 @@ def test_landmarks_headings_and_names_are_there(page_file: Path, tmp_path: Path)
         page.evaluate("document.querySelector('main h3').outerHTML = '<h4>planted</h4>'")
         page.evaluate("document.querySelector('caption').remove()")
         assert len(page.evaluate(FAULTS)) >= 2
+
+
+@needs_browser
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_pages_of_findings_and_values_have_no_such_fault_either(task: str, tmp_path: Path) -> None:
+    facts = build_facts(make_target_sources(task, explained=1), title="A study", author=None)
+    views = {
+        case.image_id: build_case_view(case.image_id, make_grids(0))
+        for case in facts.explanation.cases
+    }
+    path = tmp_path / "report.html"
+    path.write_text(build_report(facts, views=views).html)
+    with open_browser(CHROMIUM or "", tmp_path / "profile") as page:
+        page.open(path)
+        assert page.evaluate(FAULTS) == []
 
 
 def tab(page: Page) -> None:
