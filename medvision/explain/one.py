@@ -35,6 +35,7 @@ DEPTHS = {"weight_randomisation_top": "top", "weight_randomisation": "full"}
 
 _SANITY_STEPS = 8
 _SANITY_DRAWS = 8
+_SANITY_SHARE = 2
 _SANITY_BOX = 1.5
 
 
@@ -137,16 +138,13 @@ def explain_case(
     device = next(networks.network.parameters()).device
     tensor = torch.tensor(image.array, dtype=torch.float32, device=device)[None]
     work = _Work(case, image, tensor, networks, plan)
-    attributions, refusals = _attribute_all(work)
+    attributions, sanity_maps, refusals = _attribute_all(work)
     block = plan.settings.occlusion_stride
     controls = build_controls(image, image_id=case.image_id, block=block, seed=plan.seed)
     grids = {name: attribution.grid for name, attribution in attributions.items()} | controls
     source_maps = {name: _map_back(image, grid) for name, grid in grids.items()}
     checks = [check_completeness(work.about(m), a) for m, a in attributions.items()]
     checks += _check_deletions(work, grids) + _check_localisations(work, source_maps)
-    sanity_maps = {
-        method: _make_sanity_map(work, networks.network, method=method) for method in attributions
-    }
     explained = Explained(
         case=case,
         attributions=attributions,
@@ -159,10 +157,13 @@ def explain_case(
     return explained, {method: source_maps[method] for method in attributions}
 
 
-def _attribute_all(work: _Work) -> tuple[dict[str, Attribution], dict[str, str]]:
-    """Return the maps, and of each method that does not apply the reason."""
+def _attribute_all(
+    work: _Work,
+) -> tuple[dict[str, Attribution], dict[str, FloatGrid], dict[str, str]]:
+    """Return the maps, those for comparison, and of each method that does not apply the reason."""
     plan, refused = work.plan, work.networks.refused
     attributions: dict[str, Attribution] = {}
+    sanity_maps: dict[str, FloatGrid] = {}
     refusals: dict[str, str] = {}
     for method in plan.methods:
         if method in refused:
@@ -170,15 +171,17 @@ def _attribute_all(work: _Work) -> tuple[dict[str, Attribution], dict[str, str]]
             continue
         try:
             found = work.attribute(work.networks.network, method, settings=plan.settings)
+            reason = judge_attribution(found)
+            if reason is None:
+                sanity_maps[method] = _make_sanity_map(work, work.networks.network, method=method)
         except InapplicableError as error:
-            refusals[method] = error.message
+            refusals[method] = error.message.removeprefix(f"{method}: ")
             continue
-        reason = judge_attribution(found)
         if reason is None:
             attributions[method] = found
         else:
             refusals[method] = reason
-    return attributions, refusals
+    return attributions, sanity_maps, refusals
 
 
 def _list_refusals(work: _Work, refusals: Mapping[str, str]) -> list[Check]:
@@ -260,6 +263,7 @@ def _make_sanity_map(work: _Work, network: nn.Module, *, method: str) -> FloatGr
         work.plan.settings,
         steps=_SANITY_STEPS,
         noise_draws=_SANITY_DRAWS,
+        shap_draws=work.plan.settings.shap_draws // _SANITY_SHARE,
         occlusion_window=(i, j, k),
         occlusion_stride=(i, j, k),
         completeness=float("inf"),

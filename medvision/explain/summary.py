@@ -31,7 +31,7 @@ LIMITS = (
     "were computed.",
     "Weight randomisation compares maps at reduced settings, the same for all networks: integrated "
     "gradients at 8 steps, occlusion in boxes of 1.5 windows side by side, Grad-CAM on its cells, "
-    "means over noise of 8 draws, supervoxels of 1.5 windows.",
+    "means over noise of 8 draws, KernelSHAP on supervoxels of 1.5 windows with half the draws.",
     "Intervals of the checks are Wilson's, over one image per subject; models of several folds are "
     "pooled.",
     "The edge map and the random map know nothing of the network: a check that they pass tells "

@@ -19,17 +19,22 @@ Cell = tuple[int, int, int]
 def fit_cell(shape: tuple[int, int, int], cell: Cell, *, n_most: int) -> Cell:
     """Enlarge a cell, all axes alike, until no more than so many of them cover the grid.
 
+    The longest axis is halved at least, so that there are parts to compare.
+
     Args:
         shape: Voxels (I, J, K).
         cell: Voxels of a supervoxel at the start.
-        n_most: Largest number of supervoxels, at least 1.
+        n_most: Largest number of supervoxels; below 2 counts as 2.
     """
-    factor, found = 1.0, cell
-    while np.prod([-(-n // c) for n, c in zip(shape, found, strict=True)]) > max(n_most, 1):
+    longest = max(shape)
+    half = shape.index(longest)
+    most = [-(-n // 2) if axis == half else n for axis, n in enumerate(shape)]
+    factor = 1.0
+    while True:
+        i, j, k = (min(round(c * factor), m) for c, m in zip(cell, most, strict=True))
+        if np.prod([-(-n // c) for n, c in zip(shape, (i, j, k), strict=True)]) <= max(n_most, 2):
+            return i, j, k
         factor *= _GROWTH
-        i, j, k = (round(c * factor) for c in cell)
-        found = (i, j, k)
-    return found
 
 
 def cut_supervoxels(volume: FloatVolume, *, cell: Cell) -> Labels:

@@ -59,4 +59,14 @@ def test_an_even_image_is_cut_into_boxes():
 def test_cells_grow_until_there_are_few_enough(shape):
     cell = fit_cell(shape, (12, 12, 6), n_most=40)
     assert np.prod([-(-n // c) for n, c in zip(shape, cell, strict=True)]) <= 40
-    assert fit_cell(shape, (12, 12, 6), n_most=10**6) == (12, 12, 6)
+    assert all(c <= n for c, n in zip(cell, shape, strict=True))
+
+
+def test_cells_are_as_asked_where_there_are_few_enough():
+    assert fit_cell((64, 64, 24), (12, 12, 6), n_most=10**6) == (12, 12, 6)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 1), (3, 9, 2), (16, 16, 16)])
+def test_a_small_image_is_two_parts_at_least(shape):
+    cell = fit_cell(shape, (12, 12, 12), n_most=1)
+    assert np.prod([-(-n // c) for n, c in zip(shape, cell, strict=True)]) == 2
