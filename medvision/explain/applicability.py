@@ -1,6 +1,7 @@
 """Which methods do not apply to a network or to a map, and why."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from captum.attr import DeepLift
 from torch import nn
@@ -9,6 +10,24 @@ from medvision.domain.attribution import Attribution
 from medvision.explain.network import Proof
 from medvision.explain.rewrite import ACTIVATIONS
 from medvision.explain.witness import IN_PLACE
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a method has no map.
+
+    Args:
+        reason: The same for all images of which it is true.
+        figures: What was measured on this image, or "".
+    """
+
+    reason: str
+    figures: str = ""
+
+    def __str__(self) -> str:
+        """Return both in one sentence."""
+        return f"{self.reason} ({self.figures})" if self.figures else self.reason
+
 
 LEAST_DISTANCE = 1e-6
 """A guided map nearer to the plain gradient than this share of its length is the gradient."""
@@ -97,7 +116,7 @@ def _name_activations(network: nn.Module, is_wanted: Callable[[nn.Module], bool]
     return ", ".join(sorted(kinds))
 
 
-def judge_attribution(attribution: Attribution) -> str | None:
+def judge_attribution(attribution: Attribution) -> Refusal | None:
     """Tell why a map must not be shown, or None.
 
     Args:
@@ -111,11 +130,11 @@ def judge_attribution(attribution: Attribution) -> str | None:
     if attribution.method == "deeplift":
         error, gate = attribution.completeness_error, parameters["completeness_gate"]
         if error is not None and isinstance(gate, float) and error > gate:
-            return (
-                f"the map's sum misses the change of the logit "
-                f"({attribution.output_difference:.3g}) by {error:.3g}, allowed is {gate:.3g}"
+            return Refusal(
+                "the map's sum misses the change of the logit by more than is allowed",
+                f"by {error:.3g} of {attribution.output_difference:.3g}, allowed is {gate:.3g}",
             )
     distance = parameters.get("distance_to_saliency")
     if isinstance(distance, float) and distance <= LEAST_DISTANCE:
-        return "the guided map is the plain gradient: no gradient was held back"
+        return Refusal("the guided map is the plain gradient: no gradient was held back")
     return None

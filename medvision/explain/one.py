@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from medvision.domain.attribution import Attribution, Check, compute_similarity, is_empty
 from medvision.domain.volume import FloatGrid
-from medvision.explain.applicability import judge_attribution
+from medvision.explain.applicability import Refusal, judge_attribution
 from medvision.explain.case import Case, CaseImage
 from medvision.explain.checks import SOURCES, About, check_completeness, check_deletion
 from medvision.explain.controls import build_controls
@@ -84,7 +84,7 @@ class Explained:
 
     case: Case
     attributions: dict[str, Attribution]
-    refusals: dict[str, str]
+    refusals: dict[str, Refusal]
     checks: list[Check]
     sanity_maps: dict[str, FloatGrid]
     similarities: dict[tuple[str, str], float]
@@ -159,15 +159,15 @@ def explain_case(
 
 def _attribute_all(
     work: _Work,
-) -> tuple[dict[str, Attribution], dict[str, FloatGrid], dict[str, str]]:
+) -> tuple[dict[str, Attribution], dict[str, FloatGrid], dict[str, Refusal]]:
     """Return the maps, those for comparison, and of each method that does not apply the reason."""
     plan, refused = work.plan, work.networks.refused
     attributions: dict[str, Attribution] = {}
     sanity_maps: dict[str, FloatGrid] = {}
-    refusals: dict[str, str] = {}
+    refusals: dict[str, Refusal] = {}
     for method in plan.methods:
         if method in refused:
-            refusals[method] = refused[method]
+            refusals[method] = Refusal(refused[method])
             continue
         try:
             found = work.attribute(work.networks.network, method, settings=plan.settings)
@@ -175,7 +175,7 @@ def _attribute_all(
             if reason is None:
                 sanity_maps[method] = _make_sanity_map(work, work.networks.network, method=method)
         except InapplicableError as error:
-            refusals[method] = error.message.removeprefix(f"{method}: ")
+            refusals[method] = Refusal(error.message.removeprefix(f"{method}: "))
             continue
         if reason is None:
             attributions[method] = found
@@ -184,7 +184,7 @@ def _attribute_all(
     return attributions, sanity_maps, refusals
 
 
-def _list_refusals(work: _Work, refusals: Mapping[str, str]) -> list[Check]:
+def _list_refusals(work: _Work, refusals: Mapping[str, Refusal]) -> list[Check]:
     """Return every check of a refused method as not applicable, with the reason."""
     return [
         work.about(method).row(check, "NOT APPLICABLE", reason=f"refused: {reason}")

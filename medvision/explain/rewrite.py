@@ -19,7 +19,8 @@ ACTIVATIONS: tuple[type[nn.Module], ...] = (
 )
 """Modules that bend what passes through them, and do nothing else."""
 
-_SPLIT = (*ACTIVATIONS, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+BENDS = (*ACTIVATIONS, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+"""The same, and pooling by the maximum."""
 
 FUNCTIONS: Mapping[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -95,7 +96,7 @@ def rewrite(network: nn.Module) -> tuple[list[Rewrite], dict[str, str]]:
     changes = list(_part_shared(network))
     untraced = {}
     for path, module in list(network.named_modules()):
-        if isinstance(module, _SPLIT) or not _has_code(module):
+        if isinstance(module, BENDS) or not _has_code(module):
             continue
         try:
             graph = _trace(module)
@@ -128,7 +129,7 @@ def _part_shared(network: nn.Module) -> Iterator[Rewrite]:
 
 def _can_split(module: nn.Module) -> bool:
     """Say whether a copy may stand for a module: it bends, and has no weights to share."""
-    return isinstance(module, _SPLIT) and not module.state_dict()
+    return isinstance(module, BENDS) and not module.state_dict()
 
 
 class _OneModule(fx.Tracer):

@@ -149,11 +149,10 @@ def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, Jso
 
 def _list_refusals(finished: Sequence[Finished], method: str) -> JsonValue:
     """Return why a method was refused, each reason with its number of images."""
-    reasons = [done.explained.refusals.get(method) for done in finished]
+    held = [done.explained.refusals.get(method) for done in finished]
+    reasons = [refusal.reason for refusal in held if refusal is not None]
     return [
-        {"reason": reason, "n_images": reasons.count(reason)}
-        for reason in dict.fromkeys(reasons)
-        if reason is not None
+        {"reason": reason, "n_images": reasons.count(reason)} for reason in dict.fromkeys(reasons)
     ]
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from medvision.domain.attribution import Attribution
 from medvision.explain.methods.scene import PAIR, Scene, finish
+from medvision.explain.own_inputs import own_inputs
 
 
 def compute_saliency(scene: Scene) -> Attribution:
@@ -45,7 +46,10 @@ def guide_backwards(scene: Scene) -> Attribution:
     Source:
         Springenberg 2014, arXiv:1412.6806.
     """
-    found: Tensor = GuidedBackprop(scene.network).attribute(scene.build_pair(), target=scene.target)
+    with own_inputs(scene.network):
+        found: Tensor = GuidedBackprop(scene.network).attribute(
+            scene.build_pair(), target=scene.target
+        )
     values = found.detach()[0]
     return finish(
         scene,

@@ -11,6 +11,7 @@ from medvision.explain.grids import to_grid, upsample
 from medvision.explain.methods.gradients import guide_backwards
 from medvision.explain.methods.scene import PAIR, Scene, finish
 from medvision.explain.network import find_layer
+from medvision.explain.own_inputs import own_inputs
 
 
 def weigh_activations(scene: Scene) -> Attribution:
@@ -48,9 +49,11 @@ def guide_gradcam(scene: Scene) -> Attribution:
     grid = _weigh(scene, "guided_gradcam")
     n_axes = scene.image.ndim - 2
     mode = "trilinear" if n_axes == 3 else "bilinear"
-    values: Tensor = GuidedGradCam(scene.network, find_layer(scene.network, scene.layer)).attribute(
-        scene.build_pair(), target=scene.target, interpolate_mode=mode
-    )
+    layer = find_layer(scene.network, scene.layer)
+    with own_inputs(scene.network):
+        values: Tensor = GuidedGradCam(scene.network, layer).attribute(
+            scene.build_pair(), target=scene.target, interpolate_mode=mode
+        )
     guided = guide_backwards(scene).parameters
     parameters = {
         "relu": True,

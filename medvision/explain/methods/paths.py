@@ -1,10 +1,11 @@
 """From the baseline to the image, so that the map's sum is the change of the logit."""
 
-from captum.attr import DeepLift, IntegratedGradients
+from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from medvision.domain.attribution import Attribution
 from medvision.domain.record import JsonValue
+from medvision.explain.deeplift import build_deeplift
 from medvision.explain.methods.scene import (
     ERROR_FLOOR_LOGIT,
     PAIR,
@@ -12,6 +13,7 @@ from medvision.explain.methods.scene import (
     Scene,
     finish,
 )
+from medvision.explain.own_inputs import own_inputs
 
 __all__ = ["ERROR_FLOOR_LOGIT", "STEP_LIMIT", "compare_activations", "integrate_gradients"]
 
@@ -70,15 +72,16 @@ def compare_activations(scene: Scene) -> Attribution:
         Shrikumar 2017, arXiv:1704.02685.
     """
     try:
-        values: Tensor = DeepLift(scene.network).attribute(
-            scene.image.clone().requires_grad_(), baselines=scene.baseline, target=scene.target
-        )
+        with own_inputs(scene.network):
+            values: Tensor = build_deeplift(scene.network).attribute(
+                scene.image.clone().requires_grad_(), baselines=scene.baseline, target=scene.target
+            )
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:200]
         raise InapplicableError(f"deeplift: Captum cannot follow the network: {reason}") from error
     parameters: dict[str, JsonValue] = {
         **scene.settings.describe_baseline(),
-        "rule": "rescale",
+        "rule": "rescale; overlapping pools add up",
         "batch_size": PAIR,
         "completeness_gate": scene.compute_gate(),
     }

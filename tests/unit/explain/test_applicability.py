@@ -125,8 +125,9 @@ def test_deeplift_with_a_wrong_sum_is_refused_with_both_figures():
     _, reasons = refuse(network, image)
     assert "deeplift" not in reasons, "nothing but its sum tells"
     found = run(network, image, "deeplift")
-    reason = judge_attribution(found)
-    assert f"by {found.completeness_error:.3g}" in reason
+    refusal = judge_attribution(found)
+    assert f"by {found.completeness_error:.3g} of" in str(refusal)
+    assert "misses the change of the logit" in refusal.reason
     assert judge_attribution(run(network, image, "integrated_gradients")) is None
     assert judge_attribution(run(Tiny(2), image, "deeplift")) is None
 
@@ -148,7 +149,7 @@ def test_deeplift_that_captum_cannot_run_is_refused_and_not_an_error():
 def test_a_guided_map_that_is_the_plain_gradient_is_refused():
     bright = torch.full((1, 1, 8, 8, 8), 0.9)
     found = run(Detector(), bright, "guided_backprop")
-    assert "plain gradient" in judge_attribution(found)
+    assert "plain gradient" in judge_attribution(found).reason
     assert judge_attribution(run(Detector(), bright, "saliency")) is None
 
 
