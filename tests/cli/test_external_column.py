@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from predicted import Row, draw_binary, make_rows
+from predicted import SETTINGS, Row, draw_binary, make_rows
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from medvision.cli._evaluated_external import evaluate
@@ -13,6 +13,8 @@ from medvision.domain.draws import Draws
 from medvision.domain.external_test import part_rows, subtract_unpaired
 from medvision.domain.findings import name_findings
 from medvision.domain.labels import Classes
+from medvision.domain.pairing import compare_studies
+from medvision.domain.sharing import StudyTest
 
 BINARY = Classes(("no", "yes"), "yes")
 N_FOLDS, N_EXTERNAL = 3, 40
@@ -291,3 +293,13 @@ def test_parted_rows_are_those_of_a_study_with_every_training_a_round() -> None:
     assert {row["inner"] for row in external} == {"0", "1", "2"}
     assert {(row["repeat"], row["part"]) for row in external} == {("0", "0")}
     assert part_rows(INTERNAL) == (INTERNAL, [])
+
+
+def test_two_studies_are_compared_on_internal_test_images_alone() -> None:
+    def compare(rows: list[Row]):
+        a, b = (StudyTest(name, rows, {}, BINARY) for name in "AB")
+        return compare_studies(a, b, settings=SETTINGS)
+
+    with_both, alone = compare([*INTERNAL, *EXTERNAL]), compare(INTERNAL)
+    assert with_both.overlap == alone.overlap
+    assert repr(with_both) == repr(alone)

@@ -27,9 +27,12 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=["multilabel", "regression"])
+@pytest.fixture(scope="module", params=["multilabel", "regression", "external"])
 def target_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    facts = build_facts(make_target_sources(request.param), title="A study", author=None)
+    outside = request.param == "external"
+    task = "multilabel" if outside else request.param
+    sources = make_target_sources(task, external=outside)
+    facts = build_facts(sources, title="A study", author=None)
     views = {
         case.image_id: build_case_view(case.image_id, make_grids(n))
         for n, case in enumerate(facts.explanation.cases)
