@@ -1,10 +1,12 @@
 """What the headers of held-out images say that no train image's does, fold by fold."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import cast
 
 from medvision.cli._run import Step
 from medvision.domain.header_fit import (
+    HeaderDifference,
     HeaderFacts,
     gather_headers,
     list_differences,
@@ -15,14 +17,25 @@ from medvision.domain.split import Assignment
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.runtime.files import read_json
 
-HEADERS_COLUMNS = ("fold", "split", "image_id", "subject", "n_differences", "differences")
+HEADERS_COLUMNS = (
+    "fold",
+    "split",
+    "image_id",
+    "subject",
+    "n_differences",
+    "fact",
+    "found",
+    "train",
+)
 
 _SCANNER = {"Manufacturer": "manufacturer", "MagneticFieldStrength": "field strength (T)"}
 """Key of the sidecar to its name."""
 
 
 def write_headers(step: Step, folds: Sequence[Assignment]) -> None:
-    """Write one row per fold and held-out image, with what sets its header apart from train.
+    """Write one row per fold, held-out image and fact that sets its header apart from train.
+
+    An image that differs in nothing has one row, without a fact.
 
     Args:
         step: The running step; what is read is registered with it.
@@ -39,16 +52,14 @@ def write_headers(step: Step, folds: Sequence[Assignment]) -> None:
         if item.split == "train" or item.fold not in known:
             continue
         found = list_differences(facts[item.image_id], known[item.fold])
-        rows.append(
-            {
-                "fold": item.fold,
-                "split": item.split,
-                "image_id": item.image_id,
-                "subject": item.subject,
-                "n_differences": len(found),
-                "differences": "; ".join(found),
-            }
-        )
+        own: dict[str, Cell] = {
+            "fold": item.fold,
+            "split": item.split,
+            "image_id": item.image_id,
+            "subject": item.subject,
+            "n_differences": len(found),
+        }
+        rows += [{**own, **asdict(each)} for each in found or (HeaderDifference("", "", ""),)]
     write_table(step.write(step.layout.table("cohort", "headers")), rows, columns=HEADERS_COLUMNS)
 
 

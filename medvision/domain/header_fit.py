@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from medvision.domain.vendors import name_vendor
+
 SLACK = 0.1
 """Part of the train images' range by which a number may lie beyond it."""
 
@@ -20,6 +22,21 @@ class HeaderFacts:
 
     words: Mapping[str, str]
     numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class HeaderDifference:
+    """One fact in which an image's header differs from all train images'.
+
+    Args:
+        fact: Its name, with the unit of a number.
+        found: What the image's header says.
+        train: What those of the train images say: words joined by "or", or a range.
+    """
+
+    fact: str
+    found: str
+    train: str
 
 
 @dataclass(frozen=True)
@@ -41,10 +58,10 @@ def parse_header(row: Mapping[str, str], scanner: Mapping[str, str]) -> HeaderFa
     Args:
         row: Its row of the manifest.
         scanner: What is known of the scanner, `manufacturer` and `field strength (T)`; may be
-            empty.
+            empty. Of the manufacturer's text only the name of a known vendor goes on, or `other`.
     """
     words = {name: row.get(name, "") for name in ("modality", "orientation", "units")}
-    words |= {name: value for name, value in scanner.items() if name == "manufacturer"}
+    words["manufacturer"] = name_vendor(scanner.get("manufacturer", ""))
     numbers = {
         **_part("spacing along {} (mm)", row.get("spacing_mm", "")),
         **_part("voxels along {}", row.get("shape", "")),
@@ -72,7 +89,7 @@ def gather_headers(every: Sequence[HeaderFacts]) -> KnownHeaders:
     )
 
 
-def list_differences(facts: HeaderFacts, train: KnownHeaders) -> tuple[str, ...]:
+def list_differences(facts: HeaderFacts, train: KnownHeaders) -> tuple[HeaderDifference, ...]:
     """Say in what an image differs from all train images.
 
     A word differs where no train image has it, a number where it lies beyond the range of the train
@@ -83,10 +100,10 @@ def list_differences(facts: HeaderFacts, train: KnownHeaders) -> tuple[str, ...]
         train: What the headers of the train images say.
 
     Returns:
-        Reasons in words, in the order of the facts; none where it differs in nothing.
+        In the order of the facts; none where it differs in nothing.
     """
     strange = [
-        f"{name} {text}, train {' or '.join(sorted(train.words[name]))}"
+        HeaderDifference(name, text, " or ".join(sorted(train.words[name])))
         for name, text in facts.words.items()
         if text not in train.words.get(name, frozenset({text}))
     ]
@@ -95,14 +112,14 @@ def list_differences(facts: HeaderFacts, train: KnownHeaders) -> tuple[str, ...]
 
 def _list_beyond(
     numbers: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]
-) -> list[str]:
+) -> list[HeaderDifference]:
     """Say which numbers lie beyond their range."""
     found = []
     for name, number in numbers.items():
         low, high = ranges.get(name, (number, number))
         if number < low * (1 - SLACK) or number > high * (1 + SLACK):
             span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            found.append(f"{name} {number:g}, train {span}")
+            found.append(HeaderDifference(name, f"{number:g}", span))
     return found
 
 

@@ -16,6 +16,9 @@ MAX_STRANGE = 12
 
 _HALF = 0.5
 
+Differences = Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
+"""(split, image) to each fact that sets its header apart, with the same in words."""
+
 
 @dataclass(frozen=True)
 class NoveltyRow:
@@ -140,32 +143,29 @@ def _is_strange(image: StrangeImage) -> bool:
     return is_far or bool(image.differences)
 
 
-def _read_headers(sources: Sources) -> dict[tuple[str, str], tuple[str, ...]]:
+def _read_headers(sources: Sources) -> Differences:
     """Return what sets each held-out image apart in any fold, by split and name."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    found: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
     for row in sources.table("headers"):
         if row["split"] in _SPLITS:
             own = found.setdefault((row["split"], row["image_id"]), {})
-            own |= dict.fromkeys(text for text in row["differences"].split("; ") if text)
+            if row["fact"]:
+                own[row["fact"], f"{row['fact']} {row['found']}, train {row['train']}"] = None
     return {key: tuple(own) for key, own in found.items()}
 
 
-def _count_headers(
-    differences: Mapping[tuple[str, str], Sequence[str]],
-) -> tuple[HeaderTally, ...]:
-    """Count the images that differ in each fact, the most frequent first."""
+def _count_headers(differences: Differences) -> tuple[HeaderTally, ...]:
+    """Count the images that differ in each fact, once in any fold, the most frequent first."""
     counts = Counter(
-        (text.partition(",")[0].rpartition(" ")[0], split)
+        (fact, split)
         for (split, _), own in differences.items()
-        for text in own
+        for fact in dict.fromkeys(fact for fact, _ in own)
     )
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple(HeaderTally(fact, split, n) for (fact, split), n in ordered[:MAX_STRANGE])
 
 
-def _list_images(
-    rows: Sequence[Row], differences: Mapping[tuple[str, str], Sequence[str]]
-) -> list[StrangeImage]:
+def _list_images(rows: Sequence[Row], differences: Differences) -> list[StrangeImage]:
     """Return every test and external image with what its networks and its header say."""
     farthest: dict[tuple[str, str], float] = {}
     for row in rows:
@@ -192,7 +192,7 @@ def _list_images(
                 n_unlike=sum(flags[n] for n in places),
                 n_networks=len(places),
                 times=sum(ratios) / len(ratios) if ratios and novelty is not None else None,
-                differences="; ".join(differences.get(key, ())),
+                differences="; ".join(text for _, text in differences.get(key, ())),
             )
         )
     return images

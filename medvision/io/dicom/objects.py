@@ -48,24 +48,6 @@ _MODALITY_TERMS = (
 MODALITIES = frozenset(_MODALITY_TERMS.split())
 """Terms that may leave the header; any other becomes OT (PS3.3 C.7.3.1.1.1)."""
 
-_MANUFACTURERS = (
-    ("siemens", "Siemens"),
-    ("ge medical", "GE"),
-    ("ge healthcare", "GE"),
-    ("philips", "Philips"),
-    ("canon", "Canon"),
-    ("toshiba", "Toshiba"),
-    ("hitachi", "Hitachi"),
-    ("fujifilm", "Fujifilm"),
-    ("uih", "UIH"),
-    ("united imaging", "UIH"),
-    ("agfa", "Agfa"),
-    ("carestream", "Carestream"),
-    ("hologic", "Hologic"),
-    ("samsung", "Samsung"),
-    ("bruker", "Bruker"),
-)
-
 
 def name_other_object(sop_class: str) -> str | None:
     """Return the code of an object that is no image, None for images and unknown classes."""
@@ -75,9 +57,3 @@ def name_other_object(sop_class: str) -> str | None:
         if sop_class == start or (start.endswith(".") and sop_class.startswith(start)):
             return code
     return None
-
-
-def name_manufacturer(text: str) -> str:
-    """Return a controlled name for free text, or nothing."""
-    lowered = text.lower()
-    return next((name for part, name in _MANUFACTURERS if part in lowered), "")

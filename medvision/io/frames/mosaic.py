@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.study import Frame, Orientation, PositionMm
+from medvision.domain.vendors import find_vendor
 from medvision.io.dicom.elements import (
     find_bytes,
     find_items,
     find_numbers,
     guess_numbers,
 )
-from medvision.io.dicom.objects import name_manufacturer
 from medvision.io.dicom.values import read_integer, read_text, read_texts
 from medvision.io.frames.csa import read_csa, read_protocol_positions
 from medvision.io.frames.planes import read_thickness
@@ -131,7 +131,7 @@ def _count_flat(dataset: "Dataset") -> int | None:
 
 def _count_uih(dataset: "Dataset") -> int | None:
     """Return the number of slices in a grid of UIH, None where it is none."""
-    manufacturer = name_manufacturer(read_text(dataset, "Manufacturer"))
+    manufacturer = find_vendor(read_text(dataset, "Manufacturer"))
     if manufacturer != "UIH" and "VFRAME" not in _read_kinds(dataset):
         return None
     counts = guess_numbers(dataset, UIH_BLOCK | 0x50, vr="DS")

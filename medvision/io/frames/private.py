@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from medvision.domain.study import Value
+from medvision.domain.vendors import find_vendor
 from medvision.io.dicom.elements import (
     find_bytes,
     find_first_private,
@@ -12,7 +13,6 @@ from medvision.io.dicom.elements import (
     find_texts,
     guess_numbers,
 )
-from medvision.io.dicom.objects import name_manufacturer
 from medvision.io.frames.csa import read_csa
 from medvision.io.frames.variants import Variant, format_gradient, parse_number, parse_numbers
 from medvision.io.reasons import RefusalError
@@ -100,7 +100,7 @@ def read_private_variant(dataset: "Dataset") -> Variant:
         DTI"; BRAINSTools, HitachiDWIConverter (facts only).
     """
     texts = find_texts(dataset, _MANUFACTURER)
-    return read_vendor_variant(dataset, name_manufacturer(texts[0]) if texts else "")
+    return read_vendor_variant(dataset, find_vendor(texts[0]) if texts else "")
 
 
 def read_vendor_variant(dataset: "Dataset", vendor: str) -> Variant:

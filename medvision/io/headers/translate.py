@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medvision.domain.study import Instance, PixelLayout, Role
+from medvision.domain.vendors import find_vendor
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.dicom.attributes import ATTRIBUTES
 from medvision.io.dicom.file import Header, read_header
 from medvision.io.dicom.layout import PixelExtent, read_layout
-from medvision.io.dicom.objects import MODALITIES, name_manufacturer, name_other_object
+from medvision.io.dicom.objects import MODALITIES, name_other_object
 from medvision.io.dicom.scan import ScannedHeader, scan_content, scan_path
 from medvision.io.dicom.terms import is_term
 from medvision.io.dicom.values import (
@@ -206,7 +207,7 @@ def translate(
         photometric=photometric[0] if photometric else "",
         thickness_mm=facts.thickness_mm,
         units=name_units(header, modality, rescale_type=facts.rescale_type),
-        manufacturer=name_manufacturer(read_text(header, "Manufacturer")),
+        manufacturer=find_vendor(read_text(header, "Manufacturer")),
         frames=hide_terms(facts.frames, origin.names),
         flags=_list_flags(header, image_type, sop_class=sop_class, role=role),
         image_key=person.image_key,

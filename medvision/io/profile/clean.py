@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medvision.domain.vendors import find_vendor
 from medvision.io.deidentify import Pseudonymiser, cap_age, parse_age
-from medvision.io.dicom.objects import MODALITIES, name_manufacturer
+from medvision.io.dicom.objects import MODALITIES
 from medvision.io.dicom.terms import RESCALE_TYPES, is_nucleus, is_stack, is_term
 from medvision.io.profile.actions import Action, Options, choose_action, choose_basic, is_excluded
 from medvision.io.profile.codes import clean_code, is_code
@@ -260,7 +261,7 @@ def _keep_text(element: "DataElement") -> object:
     """Keep a text that is a controlled value; an attribute that must be present stays empty."""
     text = str(element.value or "").strip()
     if element.keyword == "Manufacturer":
-        return name_manufacturer(text)
+        return find_vendor(text)
     rules: dict[str, Callable[[str], bool]] = {
         "RescaleType": RESCALE_TYPES.__contains__,
         "StackID": is_stack,

@@ -28,20 +28,37 @@ def test_a_header_like_those_of_train_differs_in_nothing():
 @pytest.mark.parametrize(
     ("planted", "told"),
     [
-        ({"modality": "MR"}, ("modality MR, train CT",)),
-        ({"scanner": {"manufacturer": "Philips"}}, ("manufacturer Philips, train GE or Siemens",)),
-        ({"scanner": {"field strength (T)": "3"}}, ("field strength (T) 3, train 1.5",)),
-        ({"spacing": "0.7x0.7x10"}, ("spacing along k (mm) 10, train 3 to 5",)),
-        ({"spacing": "0.3x0.7x5"}, ("spacing along i (mm) 0.3, train 0.7 to 0.9",)),
-        ({"shape": "256x512x60"}, ("voxels along i 256, train 512",)),
+        ({"modality": "MR"}, [("modality", "MR", "CT")]),
+        ({"scanner": {"manufacturer": "Philips"}}, [("manufacturer", "Philips", "GE or Siemens")]),
+        ({"scanner": {"field strength (T)": "3"}}, [("field strength (T)", "3", "1.5")]),
+        ({"spacing": "0.7x0.7x10"}, [("spacing along k (mm)", "10", "3 to 5")]),
+        ({"spacing": "0.3x0.7x5"}, [("spacing along i (mm)", "0.3", "0.7 to 0.9")]),
+        ({"shape": "256x512x60"}, [("voxels along i", "256", "512")]),
         (
             {"orientation": "RAS", "units": "none"},
-            ("orientation RAS, train LPS", "units none, train HU"),
+            [("orientation", "RAS", "LPS"), ("units", "none", "HU")],
         ),
     ],
 )
 def test_what_was_planted_is_named_and_nothing_else(planted, told):
-    assert list_differences(make(**planted), TRAIN) == told
+    found = list_differences(make(**planted), TRAIN)
+    assert [(each.fact, each.found, each.train) for each in found] == told
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("Philips Medical Systems, Inc.; SN 4711", [("manufacturer", "Philips", "GE or Siemens")]),
+        ("Doe, Jane *1950-01-02", [("manufacturer", "other", "GE or Siemens")]),
+        ("GE MEDICAL SYSTEMS; SN 4711", []),
+    ],
+)
+def test_of_what_was_typed_as_manufacturer_only_a_known_vendor_goes_on(typed, told):
+    found = list_differences(make(scanner={"manufacturer": typed}), TRAIN)
+    assert [(each.fact, each.found, each.train) for each in found] == told
+    known = gather_headers([make(scanner={"manufacturer": typed})])
+    strange = list_differences(make(scanner={"manufacturer": "Esaote"}), known)
+    assert not any(part in str(strange) for part in ("4711", "Doe", "1950", "Inc"))
 
 
 def test_a_tenth_beyond_the_range_is_still_within():

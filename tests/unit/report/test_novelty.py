@@ -30,15 +30,16 @@ def make_row(name, distance, *, split="test", seed=0, arm="transfer", likeness=N
     }
 
 
-def make_header(name, differences="", split="test", fold=0):
-    n = len(differences.split("; ")) if differences else 0
+def make_header(name, fact="", found="", train="", *, split="test", fold=0):
     return {
         "fold": str(fold),
         "split": split,
         "image_id": name,
         "subject": name,
-        "n_differences": str(n),
-        "differences": differences,
+        "n_differences": str(int(bool(fact))),
+        "fact": fact,
+        "found": found,
+        "train": train,
     }
 
 
@@ -71,14 +72,16 @@ def test_half_of_the_networks_make_an_image_strange_and_fewer_do_not():
 
 
 def test_headers_are_counted_by_fact_once_an_image_and_shown_beside_it():
-    mr, thick = "modality MR, train CT", "spacing along k (mm) 9, train 1 to 5"
+    mr, thick = ("modality", "MR", "CT"), ("spacing along k (mm)", "9", "1 to 5")
     headers = [
-        make_header("a", f"{mr}; {thick}"),
-        make_header("a", mr, fold=1),
-        make_header("b", "modality US, train CT"),
+        make_header("a", *mr),
+        make_header("a", *thick),
+        make_header("a", *mr, fold=1),
+        make_header("a", "modality", "MR", "CT or US", fold=2),
+        make_header("b", "modality", "US", "CT"),
         make_header("c"),
-        make_header("x", thick, split="external"),
-        make_header("v", mr, split="validation"),
+        make_header("x", *thick, split="external"),
+        make_header("v", *mr, split="validation"),
     ]
     facts = build(make_tables({"a": 1.0, "b": 1.0, "c": 1.0}, headers))
     assert [(held.fact, held.split, held.n_images) for held in facts.headers] == [
@@ -88,9 +91,16 @@ def test_headers_are_counted_by_fact_once_an_image_and_shown_beside_it():
     ]
     assert (facts.n_compared, facts.n_different) == (4, 3)
     assert {image.image_id: image.differences for image in facts.images} == {
-        "a": f"{mr}; {thick}",
+        "a": "modality MR, train CT; spacing along k (mm) 9, train 1 to 5; "
+        "modality MR, train CT or US",
         "b": "modality US, train CT",
     }
+
+
+@pytest.mark.parametrize("found", ["GE MEDICAL", "4711; SN 12, train"])
+def test_a_fact_keeps_its_name_whatever_its_value_holds(found):
+    facts = build(make_tables({"a": 1.0}, [make_header("a", "manufacturer", found, "Siemens")]))
+    assert [held.fact for held in facts.headers] == ["manufacturer"]
 
 
 def test_an_external_cohort_has_a_row_of_its_own_and_an_ensemble_none():
@@ -125,7 +135,7 @@ def test_the_page_has_the_section_where_there_is_something_and_not_otherwise():
     sources = make_sources()
     plain = build_facts(sources, title="t", author=None)
     assert 'id="novelty"' not in build_report(plain, views={}).html
-    headers = make_tables({}, [make_header("a", "modality MR, train CT")])["headers"]
+    headers = make_tables({}, [make_header("a", "modality", "MR", "CT")])["headers"]
     tables = {**sources.tables, "headers": headers}
     facts = build_facts(replace(sources, tables=tables), title="t", author=None)
     page = build_report(facts, views={}).html
