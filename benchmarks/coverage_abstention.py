@@ -14,13 +14,16 @@ from dataclasses import replace
 import numpy as np
 from coverage import CONFIDENCE, SETTINGS, Sample, draw_sample
 
-from medvision.domain.abstention import judge_order
+from medvision.domain.abstention_ends import judge_order
 from medvision.domain.bootstrap import Weights
 from medvision.domain.draws import draw_statistics, find_ends
 from medvision.domain.metrics import Replicates, Scalars
 from medvision.domain.selective import COVERAGES, compute_risk_curve, sort_images
 
-GAIN, HALF = "gain", COVERAGES.index(0.5)
+GAIN, PAIRS, HALF = "gain", "right above wrong", COVERAGES.index(0.5)
+BETTER, WORSE = (0.6, 0.7), (0.3, 0.4)
+"""Pairs that leave the verdict to the gain."""
+
 ORDERS = ("by the distance from the threshold", "by nothing")
 
 
@@ -48,7 +51,7 @@ def make_statistics(
             "area": curve.aurc,
             GAIN: curve.error_rate - curve.aurc,
             "generalised area": curve.augrc,
-            "right above wrong": curve.error_auc,
+            PAIRS: curve.error_auc,
         }
 
     return compute
@@ -56,10 +59,10 @@ def make_statistics(
 
 def count_covered(
     n_subjects: int, n_runs: int, *, order: str, truth: dict[str, float]
-) -> tuple[Counter[str], Counter[str]]:
-    """Count the runs whose interval holds the truth by figure, and the verdicts."""
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Count the runs whose interval holds the truth by figure, the verdicts, and the gain's own."""
     rng = np.random.default_rng(n_subjects)
-    covered, verdicts = Counter[str](), Counter[str]()
+    covered, verdicts, alone = Counter[str](), Counter[str](), Counter[str]()
     for run in range(n_runs):
         sample = draw_sample(rng, n_subjects)
         nothing = np.zeros(len(sample.odds), dtype=np.intp)
@@ -70,12 +73,14 @@ def count_covered(
             labels=nothing,
             settings=replace(SETTINGS, seed=run),
         )
+        ends: dict[str, tuple[float, float]] = {}
         for name, draws in drawn.arms["arm"].items():
             low, high, _ = find_ends(draws, drawn)
             covered[name] += low <= truth[name] <= high
-            if name == GAIN:
-                verdicts[judge_order(low, high)] += 1
-    return covered, verdicts
+            ends[name] = low, high
+        verdicts[judge_order(ends[GAIN], ends[PAIRS])] += 1
+        alone[judge_order(ends[GAIN], BETTER if ends[GAIN][0] > 0 else WORSE)] += 1
+    return covered, verdicts, alone
 
 
 def main() -> None:
@@ -95,11 +100,13 @@ def main() -> None:
         truth = {name: float(value[0]) for name, value in whole.items()}
         for n_subjects in options.subjects:
             start = time.process_time()
-            covered, verdicts = count_covered(n_subjects, n_runs, order=order, truth=truth)
+            covered, *judged = count_covered(n_subjects, n_runs, order=order, truth=truth)
             seconds = time.process_time() - start
             print(f"{order}, {n_subjects} subjects, {seconds:.0f} CPU s")
             print("  " + ", ".join(f"{name} {covered[name] / n_runs:.3f}" for name in truth))
-            print("  " + "; ".join(f"{text}: {n / n_runs:.3f}" for text, n in verdicts.items()))
+            for by, held in zip(("both", "the gain alone"), judged, strict=True):
+                told = "; ".join(f"{text}: {n / n_runs:.3f}" for text, n in held.items())
+                print(f"  by {by}: {told}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from medvision.domain.abstention import Abstention, AbstentionFigure, judge_order
+from medvision.domain.abstention import Abstention, AbstentionFigure
+from medvision.domain.abstention_ends import judge_order
 from medvision.io.tables import Cell
 
 Table = tuple[Sequence[Mapping[str, Cell]], tuple[str, ...]]
@@ -49,20 +50,27 @@ def say_orders(figures: Sequence[AbstentionFigure], *, level: str) -> list[str]:
     held = {(item.arm, item.score, item.metric): item for item in figures}
     return [
         _say_order(
-            *(held[arm, score, name] for name in ("error_rate", "aurc", "aurc_gain")), level=level
+            *(held[arm, score, name] for name in ("error_rate", "aurc", "aurc_gain", "error_auc")),
+            level=level,
         )
         for arm, score in main.items()
     ]
 
 
 def _say_order(
-    rate: AbstentionFigure, area: AbstentionFigure, gain: AbstentionFigure, *, level: str
+    rate: AbstentionFigure,
+    area: AbstentionFigure,
+    gain: AbstentionFigure,
+    pairs: AbstentionFigure,
+    *,
+    level: str,
 ) -> str:
     """Say one order's figures, and whether it is better than a random one."""
     low, high = gain.low, gain.high
     ends = "" if low is None or high is None else f" ({level} {low:+.3f} to {high:+.3f})"
+    verdict = judge_order((low, high), (pairs.low, pairs.high))
     return (
         f"{rate.arm}: error rate {rate.value or 0:.3f} at full coverage, area under the "
         f"risk-coverage curve {area.value or 0:.3f}, a gain of {gain.value or 0:+.3f}{ends}: the "
-        f"order by certainty {judge_order(low, high)}."
+        f"order by certainty {verdict}."
     )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medvision.domain.abstention_ends import find_interval
 from medvision.domain.bootstrap import Weights
-from medvision.domain.calibration import compute_wilson
-from medvision.domain.draws import Drawn, describe_resamples, draw_statistics, find_ends
+from medvision.domain.draws import Drawn, draw_statistics
 from medvision.domain.metrics import Replicates
 from medvision.domain.operating import FoldThreshold
 from medvision.domain.selective import COVERAGES, compute_risk_curve, sort_images
@@ -40,7 +40,6 @@ _ALARMS = {
 """Further figures of the order by distance."""
 
 _DISTANCE = "distance"
-_ROUNDING = 1e-9
 
 SCORES = {
     "margin": "by the distance of the log-odds from the threshold",
@@ -154,22 +153,6 @@ def compute_abstention(
     )
 
 
-def judge_order(low: float | None, high: float | None) -> str:
-    """Say whether an order is shown to be better than a random one.
-
-    Args:
-        low: Lower end of the interval of its figure `aurc_gain`; None where it has none.
-        high: Upper end.
-    """
-    if low is None or high is None:
-        return "cannot be judged"
-    if low > 0:
-        return "is better than a random order"
-    if high < 0:
-        return "is worse than a random order"
-    return "is not shown to be better than a random order"
-
-
 def _make_statistics(
     rounds: Sequence[RoundUncertainty], score: str
 ) -> Callable[[Weights], dict[str, Replicates]]:
@@ -221,7 +204,7 @@ def _build_figure(
 ) -> AbstentionFigure:
     """Put one figure together."""
     value = drawn.arms["/".join(key)][metric].value
-    low, high, how = _find_interval(drawn, key, name=metric, arm=arm)
+    low, high, how = find_interval(drawn, "/".join(key), name=metric, arm=arm)
     over = f"; mean over {arm.counted}" if len(arm.rounds) > 1 else ""
     return AbstentionFigure(
         arm=key[0],
@@ -247,7 +230,7 @@ def _describe(metric: str, score: str, *, operating: str) -> str:
 
 def _build_point(drawn: Drawn, key: tuple[str, str], *, coverage: float, arm: ArmTest) -> RiskPoint:
     """Put one point of the curve together."""
-    low, high, how = _find_interval(drawn, key, name=f"{coverage}", arm=arm)
+    low, high, how = find_interval(drawn, "/".join(key), name=f"{coverage}", arm=arm)
     return RiskPoint(
         arm=key[0],
         score=key[1],
@@ -260,36 +243,3 @@ def _build_point(drawn: Drawn, key: tuple[str, str], *, coverage: float, arm: Ar
         n_subjects=len(set(arm.rounds[0].subjects)),
         method=how,
     )
-
-
-def _find_interval(
-    drawn: Drawn, key: tuple[str, str], *, name: str, arm: ArmTest
-) -> tuple[float | None, float | None, str]:
-    """Return the interval, None where there is none, and how it was made."""
-    draws = drawn.arms["/".join(key)][name]
-    if name == "alarm_limit":
-        return None, None, "fixed on validation"
-    n_clusters = len(np.unique(arm.clusters))
-    if np.isnan(draws.value):
-        return None, None, "undefined: no fold has right and wrong predictions"
-    if not draws.is_kept:
-        return None, None, draws.say_lost()
-    share = (
-        1.0 if name in ("error_rate", "alarm_rate") else float(name) if name[0].isdigit() else None
-    )
-    if share is not None and draws.value in (0.0, 1.0):
-        # Resamples hardly move a share of none: an interval of them would claim to know it.
-        n_trials = max(1, int(share * n_clusters + _ROUNDING))
-        low, high = compute_wilson(draws.value, n_trials, confidence=drawn.confidence)
-        how = f"none or all are, so the interval is Wilson's, subjects: {n_trials}"
-        return low, high, how
-    if draws.is_moving:
-        low, high, kind = find_ends(draws, drawn)
-        how = describe_resamples(
-            draws,
-            kind,
-            n_clusters=n_clusters,
-            n_subjects=len(set(arm.rounds[0].subjects)),
-        )
-        return low, high, how
-    return None, None, "no interval: every resample agrees"

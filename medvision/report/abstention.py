@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.abstention import judge_order
+from medvision.domain.abstention_ends import judge_order
 from medvision.report.sources import Row, Sources, parse_count, parse_number
 from medvision.report.words import ARMS, say
 
@@ -54,6 +54,8 @@ class OrderRow:
         high: Upper end.
         excess: Area above the least possible one.
         error_auc: How often a right prediction is more certain than a wrong one.
+        auc_low: Lower end of its interval; None where it has none.
+        auc_high: Upper end.
         augrc: Area under the share of all images that are kept and wrong.
         n_wrong: Images predicted wrongly, the mean over the networks.
         n_images: Test images.
@@ -74,6 +76,8 @@ class OrderRow:
     high: float | None
     excess: float | None
     error_auc: float | None
+    auc_low: float | None
+    auc_high: float | None
     augrc: float | None
     n_wrong: float | None
     n_images: int | None
@@ -125,6 +129,7 @@ def _build_order(key: tuple[str, str, str], rows: dict[str, Row], *, is_main: bo
     finding, arm, score = key
     gain = rows["aurc_gain"]
     low, high = parse_number(gain["low"]), parse_number(gain["high"])
+    auc = parse_number(rows["error_auc"]["low"]), parse_number(rows["error_auc"]["high"])
     values = {name: parse_number(row["value"]) for name, row in rows.items()}
     return OrderRow(
         arm=arm,
@@ -139,11 +144,13 @@ def _build_order(key: tuple[str, str, str], rows: dict[str, Row], *, is_main: bo
         high=high,
         excess=values["aurc_excess"],
         error_auc=values["error_auc"],
+        auc_low=auc[0],
+        auc_high=auc[1],
         augrc=values["augrc"],
         n_wrong=parse_number(gain["n_wrong"]),
         n_images=parse_count(gain["n_images"]),
         n_subjects=parse_count(gain["n_subjects"]),
-        verdict=judge_order(low, high),
+        verdict=judge_order((low, high), auc),
         method=gain["method"],
     )
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.abstention import judge_order
+from medvision.domain.abstention_ends import judge_order
 from medvision.domain.arms import is_ensemble, rank_arm
 from medvision.domain.labels import EXTERNAL
 from medvision.domain.novelty import parse_novelty
@@ -227,7 +227,7 @@ def _build_row(arm: str, split: str, rows: Sequence[Row], sources: Sources) -> N
         error_auc=None if auc is None else parse_number(auc["value"]),
         auc_low=ends["error_auc"][0],
         auc_high=ends["error_auc"][1],
-        verdict=judge_order(*ends["aurc_gain"]) if told else None,
+        verdict=judge_order(ends["aurc_gain"], ends["error_auc"]) if told else None,
     )
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from predicted import SETTINGS, draw_binary, make_multiclass_rows, make_rows
 
-from medvision.domain.abstention import compute_abstention, judge_order
+from medvision.domain.abstention import compute_abstention
+from medvision.domain.abstention_ends import judge_order
 from medvision.domain.evaluation import build_test
 from medvision.domain.labels import Classes
 from medvision.domain.selective import COVERAGES
@@ -22,8 +23,9 @@ def figures(found, score="margin"):
     return {held.metric: held for held in found.figures if held.score == score}
 
 
-def ends(figure):
-    return figure.low, figure.high
+def judge(held):
+    gain, pairs = held["aurc_gain"], held["error_auc"]
+    return judge_order((gain.low, gain.high), (pairs.low, pairs.high))
 
 
 def make_both(scores, labels):
@@ -61,21 +63,21 @@ def test_figures_and_curve_are_counted_in_plain_loops():
 
 def test_an_order_that_finds_errors_is_called_better_than_chance_and_a_blind_one_is_not():
     scores, labels, _ = draw_binary(300, seed=1)
-    useful = figures(compute(make_both(scores, labels)))["aurc_gain"]
-    assert useful.low > 0
-    assert judge_order(*ends(useful)) == "is better than a random order"
+    useful = figures(compute(make_both(scores, labels)))
+    assert useful["aurc_gain"].low > 0
+    assert judge(useful) == "is better than a random order"
     rng = np.random.default_rng(2)
     # Right and wrong predictions are equally far from the threshold.
     truth = rng.random(300) < 0.5
     is_right = rng.random(300) < 0.75
     odds = np.where(truth == is_right, 1, -1) * (0.1 + rng.random(300))
     words = ["yes" if flag else "no" for flag in truth]
-    blind = figures(compute(make_both(odds.tolist(), words)))["aurc_gain"]
-    assert blind.low < 0 < blind.high
-    assert judge_order(*ends(blind)) == "is not shown to be better than a random order"
+    blind = figures(compute(make_both(odds.tolist(), words)))
+    assert blind["aurc_gain"].low < 0 < blind["aurc_gain"].high
+    assert judge(blind) == "is not shown to be better than a random order"
     odds = np.where(is_right, 0.1, 1.0) * odds
-    upside_down = figures(compute(make_both(odds.tolist(), words)))["aurc_gain"]
-    assert judge_order(*ends(upside_down)) == "is worse than a random order"
+    upside_down = figures(compute(make_both(odds.tolist(), words)))
+    assert judge(upside_down) == "is worse than a random order"
 
 
 def test_copies_of_subjects_narrow_no_interval():
@@ -97,7 +99,7 @@ def test_without_an_error_nothing_is_claimed():
     assert (held["aurc"].value, held["aurc_gain"].low) == (0, None)
     assert held["error_auc"].value is None
     assert held["error_rate"].high == pytest.approx(0.161, abs=0.001)
-    assert judge_order(*ends(held["aurc_gain"])) == "cannot be judged"
+    assert judge(held) == "cannot be judged"
     narrow, wide = found.curve[-1], found.curve[0]
     assert narrow.high < wide.high
     assert "Wilson's, subjects: 1" in wide.method
@@ -107,7 +109,7 @@ def test_constant_predictions_are_all_equally_certain():
     held = figures(compute(make_rows([0.3] * 12, ["yes", "no"] * 6)))
     assert held["aurc"].value == pytest.approx(held["error_rate"].value)
     assert held["error_auc"].value == pytest.approx(0.5)
-    assert judge_order(*ends(held["aurc_gain"])) == "cannot be judged"
+    assert judge(held) == "cannot be judged"
 
 
 def test_of_several_seeds_each_network_counts_and_the_disagreement_orders():
@@ -139,3 +141,31 @@ def test_several_classes_are_ordered_by_entropy():
     assert {figure.score for figure in found.figures} == {"entropy"}
     assert held["aurc"].value < held["error_rate"].value
     assert "by the most probable class" in held["aurc"].method
+
+
+def test_a_perfect_order_has_an_interval_by_the_pairs_of_subjects_that_there_are():
+    """Every wrong image lies nearer to the threshold than any right one."""
+    odds = [2.0, 3, 4, 5, 6, 7, -2, -3, -4, -5, -6, -7, 0.1, 0.2, -0.1, -0.2]
+    labels = ["yes"] * 6 + ["no"] * 6 + ["no"] * 2 + ["yes"] * 2
+    rows = make_rows(odds, labels) + make_rows([1.0, -1.0], ["yes", "no"], split="validation")
+    held = figures(compute(rows))
+    assert (held["error_auc"].value, held["error_auc"].high) == (1, 1)
+    assert held["error_auc"].low == pytest.approx(0.51, abs=0.01)
+    assert "pairs of subjects: 4" in held["error_auc"].method
+    assert judge(held) == "is better than a random order"
+
+
+@pytest.mark.parametrize(
+    ("gain", "pairs", "told"),
+    [
+        ((0.1, 0.2), (0.6, 0.8), "is better than a random order"),
+        ((0.1, 0.2), (0.4, 0.8), "is not shown to be better than a random order"),
+        ((-0.1, 0.2), (0.6, 0.8), "is not shown to be better than a random order"),
+        ((-0.2, -0.1), (0.1, 0.4), "is worse than a random order"),
+        ((-0.2, -0.1), (0.1, 0.6), "is not shown to be better than a random order"),
+        ((None, None), (0.6, 0.8), "cannot be judged"),
+        ((0.1, 0.2), (None, None), "cannot be judged"),
+    ],
+)
+def test_both_intervals_must_say_so(gain, pairs, told):
+    assert judge_order(gain, pairs) == told
