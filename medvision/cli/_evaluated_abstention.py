@@ -66,11 +66,23 @@ def _say_order(
     level: str,
 ) -> str:
     """Say one order's figures, and whether it is better than a random one."""
-    low, high = gain.low, gain.high
-    ends = "" if low is None or high is None else f" ({level} {low:+.3f} to {high:+.3f})"
-    verdict = judge_order((low, high), (pairs.low, pairs.high))
+    verdict = judge_order((gain.low, gain.high), (pairs.low, pairs.high))
     return (
         f"{rate.arm}: error rate {rate.value or 0:.3f} at full coverage, area under the "
-        f"risk-coverage curve {area.value or 0:.3f}, a gain of {gain.value or 0:+.3f}{ends}: the "
-        f"order by certainty {verdict}."
+        f"risk-coverage curve {area.value or 0:.3f}, a gain of {gain.value or 0:+.3f}"
+        f"{_say_ends(gain.low, gain.high, level=level, form='+.3f')}{_say_pairs(pairs, level)}: "
+        f"the order by certainty {verdict}."
     )
+
+
+def _say_pairs(pairs: AbstentionFigure, level: str) -> str:
+    """Say how often a right prediction is more certain than a wrong one; nothing without errors."""
+    if pairs.value is None:
+        return ""
+    ends = _say_ends(pairs.low, pairs.high, level=level, form=".3f")
+    return f", right ones more certain than wrong ones in {pairs.value:.3f} of the pairs{ends}"
+
+
+def _say_ends(low: float | None, high: float | None, *, level: str, form: str) -> str:
+    """Say an interval; nothing where there is none."""
+    return "" if low is None or high is None else f" ({level} {low:{form}} to {high:{form}})"
