@@ -28,7 +28,8 @@ def draw_weights(
     A stratum is a fold and the set of classes that a subject has in it, so every resample
     weighs each as the data do and no class is ever lost. Of n subjects n - 1 are drawn, each
     weighing n / (n - 1): n draws would give a variance too small by the factor (n - 1) / n, which
-    is one half in strata of two. A stratum of one subject stays as it is.
+    is one half in strata of two. A stratum of one subject stays as it is. Folds that a joined group
+    of subjects spans (where another study joined them) are one, so that the group is drawn as one.
 
     Args:
         clusters: (N,) what is resampled: the subject, or the group of subjects joined.
@@ -126,18 +127,45 @@ def is_moving(replicates: NDArray[np.float64]) -> bool:
     return float(np.ptp(replicates)) > _ROUNDING * max(1.0, float(np.abs(replicates).max()))
 
 
+def join_folds(clusters: Sequence[str] | Indices, folds: Indices) -> Indices:
+    """Join the folds that a cluster spans, even in turn.
+
+    Within a study the split keeps clusters in one fold; where another study joined subjects, a
+    cluster can lie in several, and must still be drawn as one.
+
+    Args:
+        clusters: (N,) what is resampled as one.
+        folds: (N,) fold of each image, from 0.
+
+    Returns:
+        (N,) the least fold that an image's fold hangs together with: `folds` where none is spanned.
+    """
+    _, index = np.unique(clusters, return_inverse=True)
+    flat = index.reshape(-1)
+    joined = folds
+    while True:
+        of_cluster = np.full(int(flat.max()) + 1, joined.max())
+        np.minimum.at(of_cluster, flat, joined)
+        of_fold = np.arange(int(joined.max()) + 1)
+        np.minimum.at(of_fold, joined, of_cluster[flat])
+        lower = of_fold[joined].astype(np.intp)
+        if np.array_equal(lower, joined):
+            return lower
+        joined = lower
+
+
 def _find_strata(
     clusters: Sequence[str], folds: Indices, *, labels: Indices
 ) -> tuple[Indices, list[Indices]]:
     """Return each image's cluster by position, and the clusters of each stratum."""
-    # A subject in two folds would be two clusters; the split forbids that.
-    names = [f"{fold}/{cluster}" for fold, cluster in zip(folds.tolist(), clusters, strict=True)]
+    places = join_folds(clusters, folds)
+    names = [f"{fold}/{cluster}" for fold, cluster in zip(places.tolist(), clusters, strict=True)]
     _, index = np.unique(names, return_inverse=True)
     n_clusters = int(index.max()) + 1
     held = np.zeros((n_clusters, int(labels.max()) + 1), dtype=np.intp)
     held[index, labels] = 1
     fold_of = np.zeros(n_clusters, dtype=np.intp)
-    fold_of[index] = folds
+    fold_of[index] = places
     _, stratum = np.unique(np.column_stack([fold_of, held]), axis=0, return_inverse=True)
     flat = stratum.reshape(-1)
     strata = [np.flatnonzero(flat == value) for value in range(int(flat.max()) + 1)]

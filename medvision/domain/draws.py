@@ -11,6 +11,7 @@ from medvision.domain.bootstrap import (
     compute_interval,
     draw_weights,
     is_moving,
+    join_folds,
     leave_out,
 )
 from medvision.domain.metrics import Replicates
@@ -119,7 +120,7 @@ def draw_statistics(
     replicates = _compute(arms, drawn)
     strata, weights = leave_out(names, folds, labels=labels)
     without = _compute(arms, weights if settings.interval == "bca" else [])
-    nothing, within = np.empty(0), "fold and class" if labels.any() else "fold"
+    nothing, within = np.empty(0), _say_within(clusters, folds, labels=labels)
     return Drawn(
         arms={
             arm: {
@@ -137,6 +138,13 @@ def draw_statistics(
         interval=settings.interval,
         confidence=settings.confidence,
     )
+
+
+def _say_within(clusters: Indices, folds: Indices, *, labels: Indices) -> str:
+    """Say what each resample keeps the numbers of."""
+    spanned = not np.array_equal(join_folds(clusters, folds), folds)
+    fold = "joined fold (some subjects lie in several)" if spanned else "fold"
+    return f"{fold} and class" if labels.any() else fold
 
 
 def join_drawn(parts: Sequence[Drawn], *, order: Sequence[str]) -> Drawn:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medvision.domain.arms import list_pairs
+from medvision.domain.bootstrap import join_folds
 from medvision.domain.delong import compute_influences, compute_placements, compute_variance
 from medvision.domain.metrics import Scalars
 from medvision.domain.multiplicity import adjust_holm
@@ -101,7 +102,8 @@ def _test_areas(arms: Mapping[str, ArmTest], pair: tuple[str, str]) -> PairTest:
 def _find_z(a: ArmTest, b: ArmTest) -> tuple[float | None, str]:
     """Return the difference of the areas by its standard error, or why there is none."""
     every = [*a.rounds, *b.rounds]
-    if any(not np.array_equal(each.folds, a.folds) for each in every):
+    is_spanned = not np.array_equal(join_folds(a.clusters, a.folds), a.folds)
+    if is_spanned or any(not np.array_equal(each.folds, a.folds) for each in every):
         return _find_z_apart(a, b)
     positive = a.is_class(a.positive or 0)
     total = variance = weights = 0.0
@@ -127,7 +129,10 @@ def _find_z(a: ArmTest, b: ArmTest) -> tuple[float | None, str]:
 
 
 def _find_z_apart(a: ArmTest, b: ArmTest) -> tuple[float | None, str]:
-    """Return the same where rounds, or the two arms, part the subjects into other folds."""
+    """Return the same where rounds, or the two arms, part the subjects into other folds.
+
+    So too where what is independent spans folds: its influences on all of them are summed first.
+    """
     areas, influences = zip(*(_average_influences(arm) for arm in (a, b)), strict=True)
     gap, gaps = areas[0] - areas[1], influences[0] - influences[1]
     if math.isnan(gap):

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from medvision.domain.bootstrap import compute_interval, draw_weights
+from medvision.domain.bootstrap import compute_interval, draw_weights, join_folds, leave_out
 
 
 def draw(
@@ -75,3 +77,41 @@ def test_the_interval_of_a_mean_is_near_its_closed_form() -> None:
     error = values.std() / 20
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+
+
+def test_a_cluster_that_spans_folds_is_drawn_and_left_out_as_one() -> None:
+    clusters, folds = ["a", "b", "c", "a", "b", "d", "e", "f"], [0, 0, 0, 1, 1, 1, 2, 2]
+    weights = draw(clusters, folds, [0] * 8)
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 3])
+    np.testing.assert_array_equal(weights[:, 1], weights[:, 4])
+    assert weights[:, 0].std() > 0
+    np.testing.assert_allclose(weights[:, [0, 1, 2, 5]].sum(axis=1), 4)
+    np.testing.assert_allclose(weights[:, 6:].sum(axis=1), 2)
+    strata, parts = leave_out(clusters, np.array(folds), labels=np.zeros(8, dtype=np.intp))
+    (without,) = list(parts)
+    assert len(strata) == 6
+    np.testing.assert_array_equal(without[:, 0], without[:, 3])
+
+
+def list_joined_slowly(clusters: list[int], folds: list[int]) -> list[int]:
+    """The least fold that each image's fold hangs together with, by following every link."""
+    links = {
+        (a, b)
+        for c, a in zip(clusters, folds, strict=True)
+        for d, b in zip(clusters, folds, strict=True)
+        if c == d
+    }
+    found = []
+    for fold in folds:
+        reached = {fold}
+        while (more := reached | {b for a, b in links if a in reached}) != reached:
+            reached = more
+        found.append(min(reached))
+    return found
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 6)), min_size=1, max_size=14))
+def test_folds_are_joined_as_a_slow_walk_along_shared_clusters_joins_them(held) -> None:
+    clusters, folds = [c for c, _ in held], [f for _, f in held]
+    joined = join_folds(np.array(clusters), np.array(folds))
+    assert joined.tolist() == list_joined_slowly(clusters, folds)

@@ -109,6 +109,37 @@ def test_subjects_joined_by_either_study_are_resampled_as_one() -> None:
     assert f"of {1 + (N - 8) // 2} subjects (some joined)" in find(joined, "brier").method
 
 
+def copy_into_another_fold(study: StudyTest) -> StudyTest:
+    """The same study with each test subject a second time, as another, in the next fold."""
+    again = [
+        {
+            **row,
+            "image_id": f"{row['image_id']}-again",
+            "subject": f"{row['subject']}-again",
+            **{name: str((int(row["fold"]) + 1) % 3) for name in ("fold", "part")},
+        }
+        for row in study.rows
+    ]
+    return StudyTest(study.name, [*study.rows, *again], {}, CLASSES)
+
+
+def test_copies_that_one_study_joined_across_the_others_folds_narrow_nothing() -> None:
+    """Every subject lies twice in A's folds under two names; B knows that they are one."""
+    a, b = make_study("A", noise=0.9, seed=0), make_study("B", noise=1.5, seed=1)
+    first, second = copy_into_another_fold(a), copy_into_another_fold(b)
+    images = {row["image_id"] for row in second.rows if row["split"] == "test"}
+    groups = {name: name.removesuffix("-again") for name in images}
+    once = compare_studies(a, b, settings=SETTINGS)
+    twice = compare_studies(first, StudyTest("B", second.rows, groups, CLASSES), settings=SETTINGS)
+    # Folds of twice the images compare more pairs, so that the areas are a little surer.
+    for metric in ("auc", "log_loss", "brier"):
+        width = [find(held, metric).high - find(held, metric).low for held in (once, twice)]
+        assert width[1] == pytest.approx(width[0], rel=0.15), metric
+        assert f"of {N} subjects (some joined) within joined fold" in find(twice, metric).method
+    z = [held.pairings[0].tests[0].test.statistic for held in (once, twice)]
+    assert abs(z[1]) == pytest.approx(abs(z[0]), rel=0.25)
+
+
 def test_studies_that_share_no_test_image_are_refused() -> None:
     a = make_study("A", noise=1, seed=0, keep=range(30))
     b = make_study("B", noise=1, seed=1, keep=range(30, N))
