@@ -161,7 +161,8 @@ def describe_shortcuts(sources: Sources, cite: Callable[[str], str]) -> str:
         f"asked of ridge regressions {cite('ridge')}, each shown one thing alone ({names}), fitted "
         "on the train subjects of each fold, their strength chosen on validation subjects, and "
         "tested on its test subjects. A warning needs an interval above chance and a one-sided "
-        f"Wald test corrected by Holm for {say_count(facts.n_looks, 'test')}. {' '.join(told)}"
+        f"permutation test {cite('permutation')}, corrected by Holm for "
+        f"{say_count(facts.n_looks, 'test')}. {' '.join(told)}"
     ).rstrip()
 
 

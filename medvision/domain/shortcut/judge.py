@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -21,10 +20,16 @@ from medvision.domain.estimate import (
 from medvision.domain.figures import compute_areas
 from medvision.domain.metrics import Replicates
 from medvision.domain.multiplicity import adjust_holm
-from medvision.domain.prediction import check_same_images, number_clusters
+from medvision.domain.prediction import Indices, check_same_images, number_clusters
 from medvision.domain.regression import ValuePredictions
 from medvision.domain.resampled import Counts, Joined, list_differences, list_estimates
 from medvision.domain.settings import Settings
+from medvision.domain.shortcut.null import (
+    Null,
+    compute_null,
+    compute_permuted_areas,
+    draw_permutations,
+)
 from medvision.domain.statistic import ArmTest
 from medvision.domain.value_statistics import METHODS, compute_value_statistics
 
@@ -70,6 +75,7 @@ class Question:
         drawn: The resamples, and what they are of.
         estimates: Each one's figure.
         gains: Each probe's name to the network's figure minus its own.
+        nulls: Each one's figure where it tells nothing; not the network's.
     """
 
     target: str
@@ -78,6 +84,7 @@ class Question:
     drawn: Drawn
     estimates: Mapping[str, Estimate]
     gains: Mapping[str, Difference]
+    nulls: Mapping[str, Null]
 
     @property
     def draws(self) -> dict[str, Draws]:
@@ -106,7 +113,14 @@ def ask_classes(arms: Mapping[str, ArmTest], *, target: str, settings: Settings)
         settings=settings,
     )
     held, metric = Resampled(arms, drawn), "auc" if first.positive is not None else "auc_macro"
-    return _gather(target, metric, drawn, of=(build_estimates(held), build_differences(held)))
+    rows = draw_permutations(first.clusters, folds=first.folds, seed=settings.seed)
+    nulls = {
+        name: compute_null(compute_permuted_areas(arm, rows))
+        for name, arm in arms.items()
+        if name != NETWORK
+    }
+    told = build_estimates(held), build_differences(held)
+    return _gather(target, metric, drawn, nulls=nulls, of=told)
 
 
 def ask_values(
@@ -138,7 +152,14 @@ def ask_values(
     )
     counts = Counts(len(clusters), len(set(first.subjects)), len(np.unique(clusters)))
     joined = Joined(drawn, counts, {"r2": METHODS["r2"]}, {"r2": "all true values are equal"})
-    return _gather("", "r2", drawn, of=(list_estimates(joined), list_differences(joined)))
+    rows = draw_permutations(clusters, folds=first.folds, seed=settings.seed)
+    nulls = {
+        name: compute_null(_compute_permuted_r2(rounds, rows))
+        for name, rounds in arms.items()
+        if name != NETWORK
+    }
+    told = list_estimates(joined), list_differences(joined)
+    return _gather("", "r2", drawn, nulls=nulls, of=told)
 
 
 def judge_probes(questions: Sequence[Question], *, confidence: float) -> list[Judgement]:
@@ -149,11 +170,11 @@ def judge_probes(questions: Sequence[Question], *, confidence: float) -> list[Ju
         confidence: Level of the intervals.
 
     Source:
-        Wald test of the figure with the bootstrap's standard error, one-sided; Holm 1979,
-        Scandinavian Journal of Statistics 6:65-70, over all probes and targets.
+        One-sided permutation test, as `compute_null`; Holm 1979, Scandinavian Journal of
+        Statistics 6:65-70, over all probes and targets.
     """
     pairs = [(asked, name) for asked in questions for name in asked.draws if name != NETWORK]
-    levels = [_compute_p(asked.draws[name], asked.chance) for asked, name in pairs]
+    levels = [_compute_p(asked, name) for asked, name in pairs]
     adjusted = iter(adjust_holm([p for p in levels if p is not None]))
     judged = []
     for (asked, name), p in zip(pairs, levels, strict=True):
@@ -182,14 +203,21 @@ def _decide(figure: Estimate, chance: float, *, p_holm: float | None, confidence
     return "found" if p_holm is not None and p_holm < 1 - confidence else "hint"
 
 
-def _compute_p(draws: Draws, chance: float) -> float | None:
-    """Return the one-sided p-value of a figure at chance; None where there is no figure."""
-    if math.isnan(draws.value):
-        return None
-    deviation = float(draws.held.std()) if len(draws.held) else 0.0
-    if deviation <= 0:
-        return float(draws.value <= chance)
-    return 1 - NormalDist().cdf((draws.value - chance) / deviation)
+def _compute_p(asked: Question, name: str) -> float | None:
+    """Return the one-sided p-value of a figure; None where there is none."""
+    value = asked.draws[name].value
+    return None if math.isnan(value) else asked.nulls[name].compute_p(value)
+
+
+def _compute_permuted_r2(rounds: Sequence[ValuePredictions], rows: Indices) -> Replicates:
+    """Compute R2 of predicted values, each image given another one's value, for (R, N) rows."""
+    once = np.ones((1, rows.shape[1]))
+    return np.array(
+        [
+            _compute_r2([replace(each, true=each.true[row]) for each in rounds], once)["r2"][0]
+            for row in rows
+        ]
+    )
 
 
 def _compute_r2(rounds: Sequence[ValuePredictions], weights: Weights) -> dict[str, Replicates]:
@@ -206,6 +234,7 @@ def _gather(
     metric: str,
     drawn: Drawn,
     *,
+    nulls: Mapping[str, Null],
     of: tuple[Sequence[Estimate], Sequence[Difference]],
 ) -> Question:
     """Keep the main figure of each."""
@@ -221,4 +250,5 @@ def _gather(
             for item in differences
             if item.metric == metric and item.arm_a == NETWORK
         },
+        nulls=nulls,
     )

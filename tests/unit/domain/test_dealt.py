@@ -145,14 +145,14 @@ def test_a_difference_between_the_splits_is_one_where_its_interval_says_so(effec
 
 def test_the_interval_of_the_difference_is_that_of_two_independent_figures() -> None:
     gaps, widths = [], []
-    for seed in range(40):
+    for seed in range(24):
         one = draw_question("image-level", effect=1.0, seed=2 * seed)
         other = draw_question("study", effect=1.0, seed=2 * seed + 1)
         (gap,) = compare_splits([one], [other], arms=("image-level", "study"))
         gaps.append(gap.difference)
         widths.append(gap.high - gap.low)
     expected = 2 * 1.96 * np.std(gaps)
-    assert np.mean(widths) == pytest.approx(expected, rel=0.35)
+    assert np.mean(widths) == pytest.approx(expected, rel=0.45)
 
 
 def test_a_figure_that_is_undefined_has_no_difference() -> None:
