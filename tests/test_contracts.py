@@ -64,7 +64,7 @@ BY_THE_COMMAND = {
     "train": {"mlflow", "seeds", "compare_scratch"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {
-        *("ensemble", "temperature"),
+        *("ensemble", "temperature", "temperature_subjects"),
         *("novelty", "novelty_neighbours", "novelty_images", "novelty_alarm"),
     },
     "control": {"trainings", "seed"},

@@ -9,10 +9,16 @@ import numpy as np
 from medvision.cli._learning import LearningData
 from medvision.cli._novelty import judge_novelty, predict_splits
 from medvision.cli._run import Step
+from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS, name_ensemble
 from medvision.domain.novelty import Novelty
 from medvision.domain.pooling import LINKS, Logits, pool_logits
-from medvision.domain.temperature import Temperature, fit_temperature
+from medvision.domain.temperature import (
+    Temperature,
+    fit_temperatures,
+    list_divisors,
+    part_questions,
+)
 from medvision.errors import StaleOutputError
 from medvision.runtime.progress import track
 
@@ -33,7 +39,8 @@ class Predicted:
         fold: Training.
         seed: Its seed, `ALL_SEEDS` for all together.
         logits: Split to (N, C), divided by the temperature; images as `LearningData.select`.
-        temperature: What was fitted on the validation images; None where nothing was asked for.
+        temperatures: What was fitted on the validation images, finding to its own, of classes under
+            the empty name; empty where nothing was asked for.
         scale: Of a value, the (mean, standard deviation) that it was trained in.
         novelty: Split to how far its images lie from the train images; a split without images, and
             an ensemble, has none.
@@ -43,7 +50,7 @@ class Predicted:
     fold: int
     seed: int
     logits: Mapping[str, Logits]
-    temperature: Temperature | None
+    temperatures: Mapping[str, Temperature]
     scale: tuple[float, float] | None = None
     novelty: Mapping[str, Novelty] = field(default_factory=dict)
 
@@ -84,14 +91,14 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
             n_reference=study.predict.novelty_images,
         )
         members.append(seen.logits)
-        single = finish(data, members[-1:], place=(arm, fold, seed), fit=study.predict.temperature)
+        single = finish(data, members[-1:], place=(arm, fold, seed), section=study.predict)
         yield replace(single, scale=meta.scale, novelty=judge_novelty(seen.features, study.predict))
         if len(members) < len(study.train.seeds):
             continue
         if study.predict.ensemble == "seeds":
             place = (name_ensemble(arm), fold, ALL_SEEDS)
             # The networks of all seeds were trained on the same values, in the same scale.
-            pooled = finish(data, members, place=place, fit=study.predict.temperature)
+            pooled = finish(data, members, place=place, section=study.predict)
             yield replace(pooled, scale=meta.scale)
         members = []
 
@@ -101,7 +108,7 @@ def finish(
     members: Sequence[Mapping[str, Logits]],
     *,
     place: tuple[str, int, int],
-    fit: str,
+    section: PredictSection,
 ) -> Predicted:
     """Pool the members' probabilities, then fit a temperature on the validation images.
 
@@ -109,19 +116,25 @@ def finish(
         data: Names the true classes; those of the validation images alone are looked at.
         members: Split to (N, C) logits, for each network.
         place: Arm, fold and seed of the result.
-        fit: `fit` or `off`.
+        section: Whether temperatures are fitted, and on how many subjects at least.
     """
     pooled = {
         split: pool_logits(np.stack([each[split] for each in members]), LINKS[data.task])
         for split in members[0]
     }
-    temperature = None
-    if fit == "fit":
-        chosen = data.select(place[1], "validation")
-        labels = np.array([data.classes.index(item.label) for item in chosen], dtype=np.intp)
-        temperature = fit_temperature(pooled["validation"], labels)
-        pooled = {split: logits / temperature.value for split, logits in pooled.items()}
-    return Predicted(*place, pooled, temperature)
+    if section.temperature == "off":
+        return Predicted(*place, pooled, {})
+    chosen = data.select(place[1], "validation")
+    questions = part_questions(
+        pooled["validation"],
+        [item.label for item in chosen],
+        subjects=[item.subject for item in chosen],
+        names=data.classes,
+        task=data.task,
+    )
+    fitted = fit_temperatures(questions, least=section.temperature_subjects)
+    divisors = list_divisors({name: each.value for name, each in fitted.items()}, data.classes)
+    return Predicted(*place, {split: held / divisors for split, held in pooled.items()}, fitted)
 
 
 def list_study_views(step: Step, data: LearningData) -> "Sequence[View]":

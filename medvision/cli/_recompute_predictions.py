@@ -13,9 +13,15 @@ from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS, base_arm, is_ensemble, parse_seed
 from medvision.domain.labels import Classes
 from medvision.domain.pooling import LINKS, Link, Logits, pool_logits
-from medvision.domain.prediction import Indices
 from medvision.domain.record import JsonValue
-from medvision.domain.temperature import compute_nll, fit_temperature
+from medvision.domain.temperature import (
+    Question,
+    Temperature,
+    compute_nll,
+    fit_temperatures,
+    list_divisors,
+    part_questions,
+)
 from medvision.io.tables import read_table
 from medvision.runtime.files import read_json
 
@@ -36,7 +42,8 @@ class _Set:
     """One network's rows of one split, by image."""
 
     image_ids: tuple[str, ...]
-    labels: Indices
+    labels: tuple[str, ...]
+    subjects: tuple[str, ...]
     logits: Logits
     probabilities: Logits
 
@@ -62,14 +69,19 @@ def find_prediction_faults(locate: Locate) -> list[Finding]:
     classes = read_classes(locate("cohort/summary.json"))
     sets = _read_sets(read_table(locate(PREDICTIONS)), classes)
     findings = _find_probability_faults(sets, link=LINKS[classes.task])
-    scales = {place: 1.0 for place, _ in sets}
+    scales = {place: np.ones(1) for place, _ in sets}
     if section.temperature == "fit":
         rows = read_table(locate(TEMPERATURES))
-        held = {(r["arm"], int(r["fold"]), parse_seed(r["seed"])): r for r in rows}
+        held: dict[_Place, dict[str, _Row]] = {}
+        for row in rows:
+            place = row["arm"], int(row["fold"]), parse_seed(row["seed"])
+            held.setdefault(place, {})[row["finding"]] = row
         missing = sorted(scales.keys() - held.keys())
         findings += [Finding(TEMPERATURES, _name(p), "a row", "none") for p in missing]
-        scales |= {place: float(row["temperature"]) for place, row in held.items()}
-        findings += _find_temperature_faults(sets, held)
+        scales |= {place: _read_divisors(own, classes) for place, own in held.items()}
+        findings += _find_temperature_faults(
+            sets, held, classes=classes, least=section.temperature_subjects
+        )
     if section.ensemble == "seeds":
         findings += _find_ensemble_faults(sets, scales, link=LINKS[classes.task])
     return findings
@@ -87,16 +99,16 @@ def _read_sets(rows: Sequence[_Row], classes: Classes) -> dict[tuple[_Place, str
 def _build_set(rows: Sequence[_Row], classes: Classes) -> _Set:
     """Return one network's rows of one split as arrays; a value is its own logit."""
     ordered, names = sorted(rows, key=lambda row: row["image_id"]), classes.names
-    is_value, is_class = classes.task == "regression", classes.task == "classification"
+    is_value = classes.task == "regression"
 
     def read(kind: str) -> Logits:
         columns = ["predicted"] if is_value else [f"{kind}_{name}" for name in names]
         return np.array([[float(row[column]) for column in columns] for row in ordered])
 
-    indices = [names.index(row["label"]) if is_class else 0 for row in ordered]
     return _Set(
         image_ids=tuple(row["image_id"] for row in ordered),
-        labels=np.array(indices, dtype=np.intp),
+        labels=tuple(row["label"] for row in ordered),
+        subjects=tuple(row["subject"] for row in ordered),
         logits=read("logit"),
         probabilities=read("probability"),
     )
@@ -126,27 +138,54 @@ def _apply(logits: Logits, link: Link) -> Logits:
     return np.asarray(np.exp(logits - whole), dtype=np.float64)
 
 
+def _read_divisors(rows: Mapping[str, _Row], classes: Classes) -> Logits:
+    """Return what the logits of one network were divided by."""
+    values = {finding: float(row["temperature"]) for finding, row in rows.items()}
+    return list_divisors(values, classes.names)
+
+
 def _find_temperature_faults(
-    sets: Mapping[tuple[_Place, str], _Set], held: Mapping[_Place, _Row]
+    sets: Mapping[tuple[_Place, str], _Set],
+    held: Mapping[_Place, Mapping[str, _Row]],
+    *,
+    classes: Classes,
+    least: int,
 ) -> list[Finding]:
     """Fit each temperature again, and hold its loss and counts against the table's."""
+    empty = _Set((), (), (), np.empty((0, len(classes.names))), np.empty(0))
     findings = []
-    for place, row in held.items():
-        value, own = float(row["temperature"]), sets.get((place, "validation"))
-        logits = value * own.logits if own else np.empty((0, 2))
-        labels = own.labels if own else np.empty(0, dtype=np.intp)
-        best = fit_temperature(logits, labels)
-        pairs = (
-            ("images", float(best.n), row["n_images"]),
-            ("loss before", best.nll_before, row["nll_before"]),
-            ("loss after", best.nll_after, row["nll_after"]),
-            ("loss", best.nll_after, str(compute_nll(logits / value, labels)) if own else ""),
+    for place, rows in held.items():
+        own = sets.get((place, "validation"), empty)
+        raw = part_questions(
+            _read_divisors(rows, classes) * own.logits,
+            own.labels,
+            subjects=own.subjects,
+            names=classes.names,
+            task=classes.task,
         )
-        for thing, wanted, text in pairs:
-            if not _is_near(wanted, text):
-                what, rule = f"{thing} of {_name(place)}", f"{wanted}, computed again"
-                findings.append(Finding(TEMPERATURES, what, rule, text))
+        best = fit_temperatures(raw, least=least)
+        for finding, row in rows.items():
+            where = _name(place) + (f", {finding}" if finding else "")
+            findings += _compare_temperature(raw[finding], best[finding], row, where=where)
     return findings
+
+
+def _compare_temperature(
+    raw: Question, best: Temperature, row: _Row, *, where: str
+) -> list[Finding]:
+    """Hold one row of the table against the temperature fitted again."""
+    there = compute_nll(raw.logits / float(row["temperature"]), raw.labels) if best.n else None
+    pairs = (
+        ("images", float(best.n), row["n_images"]),
+        ("loss before", best.nll_before, row["nll_before"]),
+        ("loss after", best.nll_after, row["nll_after"]),
+        ("loss", best.nll_after, "" if there is None else str(there)),
+    )
+    return [
+        Finding(TEMPERATURES, f"{thing} of {where}", f"{wanted}, computed again", text)
+        for thing, wanted, text in pairs
+        if not _is_near(wanted, text)
+    ]
 
 
 def _is_near(wanted: float | None, text: str) -> bool:
@@ -157,7 +196,7 @@ def _is_near(wanted: float | None, text: str) -> bool:
 
 
 def _find_ensemble_faults(
-    sets: Mapping[tuple[_Place, str], _Set], scales: Mapping[_Place, float], *, link: Link
+    sets: Mapping[tuple[_Place, str], _Set], scales: Mapping[_Place, Logits], *, link: Link
 ) -> list[Finding]:
     """Pool each ensemble's networks again, and name the ensembles that are missing or differ."""
     groups: dict[tuple[str, int, str], list[_Place]] = {}
@@ -178,7 +217,7 @@ def _find_ensemble_faults(
 
 
 def _compare_pool(
-    pool: tuple[_Set, float], members: Sequence[tuple[_Set, float]], *, link: Link
+    pool: tuple[_Set, Logits], members: Sequence[tuple[_Set, Logits]], *, link: Link
 ) -> str:
     """Say how an ensemble differs from the mean of its networks; nothing where it does not.
 

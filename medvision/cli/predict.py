@@ -21,7 +21,8 @@ PREDICTION_COLUMNS = (
     *("image_id", "subject", "label", "predicted"),
 )
 TEMPERATURE_COLUMNS = (
-    *("arm", "fold", "seed", "temperature", "nll_before", "nll_after", "n_images", "rule"),
+    *("arm", "fold", "seed", "finding", "temperature", "nll_before", "nll_after", "n_images"),
+    "rule",
 )
 
 
@@ -95,14 +96,11 @@ def _list_temperatures(results: Sequence[Predicted]) -> list[dict[str, Cell]]:
             "arm": result.arm,
             "fold": result.fold,
             "seed": write_seed(result.seed),
-            "temperature": result.temperature.value,
-            "n_images": result.temperature.n,
-            **{
-                name: value
-                for name, value in asdict(result.temperature).items()
-                if name in TEMPERATURE_COLUMNS
-            },
+            "finding": finding,
+            "temperature": held.value,
+            "n_images": held.n,
+            **{name: own for name, own in asdict(held).items() if name in TEMPERATURE_COLUMNS},
         }
         for result in results
-        if result.temperature is not None
+        for finding, held in result.temperatures.items()
     ]

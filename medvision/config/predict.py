@@ -26,8 +26,13 @@ class PredictSection(Section):
     )
     temperature: Literal["off", "fit"] = Field(
         "off",
-        description="fit divides the logits of each network by a number fitted on its validation "
-        "images.",
+        description="fit divides the logits of each network, those of each finding apart, by a "
+        "number fitted on its validation images.",
+    )
+    temperature_subjects: Positive = Field(
+        20,
+        description="Validation subjects below which no temperature is fitted, and logits stay as "
+        "they are.",
     )
     novelty: Literal["off", "features"] = Field(
         "features",

@@ -87,7 +87,7 @@ def _check_other(task: Task, study: Sections) -> None:
         raise ValueError(
             f"data.positive must be empty for data.task {task}, got {study.data.positive}"
         )
-    if study.predict.temperature != "off":
+    if study.predict.temperature != "off" and task == "regression":
         raise ValueError(f"predict.temperature must be off for data.task {task}")
     if study.scorecard.sources:
         raise ValueError(f"scorecard.sources must be empty for data.task {task}")

@@ -1,10 +1,13 @@
-"""Temperature scaling: one number per network that makes its probabilities less or more sure."""
+"""Temperature scaling: one number per network, or finding, that makes probabilities less sure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.domain.findings import parse_findings
+from medvision.domain.labels import Task
 from medvision.domain.pooling import Logits
 from medvision.domain.prediction import Indices
 
@@ -35,6 +38,86 @@ class Temperature:
     nll_before: float | None
     nll_after: float | None
     n: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one temperature is fitted on.
+
+    Args:
+        logits: (N, C); of a finding (N, 2), absent and there, the first 0.
+        labels: (N,) index of the true class.
+        subjects: (N,) pseudonyms.
+    """
+
+    logits: Logits
+    labels: Indices
+    subjects: tuple[str, ...]
+
+
+def part_questions(
+    logits: Logits,
+    labels: Sequence[str],
+    *,
+    subjects: Sequence[str],
+    names: Sequence[str],
+    task: Task,
+) -> dict[str, Question]:
+    """Return what has a temperature of its own: all classes together, or each finding.
+
+    Args:
+        logits: (N, C) of the validation images.
+        labels: (N,) as the folds hold them.
+        subjects: (N,) pseudonyms.
+        names: C classes, or findings.
+        task: classification or multilabel.
+
+    Returns:
+        Finding to the images of which it is known; of classes everything under the empty name.
+    """
+    if task != "multilabel":
+        held = np.array([list(names).index(label) for label in labels], dtype=np.intp)
+        return {"": Question(logits, held, tuple(subjects))}
+    truth = parse_findings(labels, names)
+    found = {}
+    for n, name in enumerate(names):
+        known = np.flatnonzero(~np.isnan(truth[:, n]))
+        pairs = np.stack([np.zeros(len(known)), logits[known, n]], axis=1)
+        own = tuple(subjects[place] for place in known.tolist())
+        found[name] = Question(pairs, truth[known, n].astype(np.intp), own)
+    return found
+
+
+def fit_temperatures(questions: Mapping[str, Question], *, least: int) -> dict[str, Temperature]:
+    """Fit the temperature of each question, where there are subjects enough.
+
+    Args:
+        questions: As `part_questions` gives them.
+        least: Validation subjects below which the temperature is 1, with the rule saying so.
+
+    Returns:
+        Finding to its temperature; of classes the one under the empty name.
+    """
+    found = {}
+    for name, each in questions.items():
+        fitted = fit_temperature(each.logits, each.labels)
+        n_subjects = len(set(each.subjects))
+        if 0 < n_subjects < least:
+            rule = f"1, {n_subjects} validation subjects, fewer than {least}"
+            fitted = replace(fitted, value=1.0, rule=rule, nll_after=fitted.nll_before)
+        found[name] = fitted
+    return found
+
+
+def list_divisors(temperatures: Mapping[str, float], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return what logits are divided by: (1,) of classes, (C,) of findings in their order.
+
+    Args:
+        temperatures: Finding to its temperature; of classes the one under the empty name.
+        names: Findings in their order.
+    """
+    own = [""] if "" in temperatures else names
+    return np.array([temperatures[name] for name in own], dtype=np.float64)
 
 
 def fit_temperature(logits: Logits, labels: Indices) -> Temperature:

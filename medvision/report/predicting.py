@@ -22,11 +22,12 @@ Cite = Callable[[str], str]
 
 @dataclass(frozen=True)
 class TemperatureRow:
-    """The temperature of one network, or of one ensemble."""
+    """The temperature of one network, or of one ensemble; of a finding where there are some."""
 
     arm: str
     fold: str
     seed: str
+    finding: str
     value: float | None
     nll_before: float | None
     nll_after: float | None
@@ -50,7 +51,7 @@ class PredictionFacts:
 
     @property
     def n_left(self) -> int:
-        """Return how many temperatures are 1 because none is best."""
+        """Return how many temperatures are 1 because none was fitted."""
         return sum(row.rule.startswith("1,") for row in self.temperatures)
 
 
@@ -118,8 +119,9 @@ def list_prediction_limits(facts: PredictionFacts, *, is_explained: bool) -> tup
         )
     if is_explained and facts.has_ensemble:
         limits.append("Attributions explain single networks, not the ensemble.")
-    if facts.temperatures:
-        fewest = min(row.n_images or 0 for row in facts.temperatures)
+    fitted = [row for row in facts.temperatures if not row.rule.startswith("1,")]
+    if fitted:
+        fewest = min(row.n_images or 0 for row in fitted)
         limits.append(
             f"Temperatures were fitted on as few as {fewest} validation images, and are themselves "
             "uncertain."
@@ -151,6 +153,7 @@ def _build_row(row: Row) -> TemperatureRow:
         arm=say(row["arm"], ARMS),
         fold=row["fold"],
         seed=row["seed"],
+        finding=row.get("finding", ""),
         value=parse_number(row["temperature"]),
         nll_before=parse_number(row["nll_before"]),
         nll_after=parse_number(row["nll_after"]),

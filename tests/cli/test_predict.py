@@ -13,6 +13,7 @@ from medvision.cli._inference import finish
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.main import main
 from medvision.config.model import build_study
+from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS
 from medvision.domain.evaluation import evaluate_predictions
 from medvision.domain.intended_use import RESEARCH_USE
@@ -109,7 +110,8 @@ def unscaled(predicted, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scaled(predicted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fit") / "copy"
-    return predict_otherwise(predicted, folder, temperature="fit", **VIEWS)
+    fitted = {"temperature": "fit", "temperature_subjects": 1}
+    return predict_otherwise(predicted, folder, **fitted, **VIEWS)
 
 
 def read_logits(study):
@@ -196,6 +198,9 @@ def test_an_ensemble_is_evaluated_as_an_arm_with_thresholds_of_its_own(unscaled)
     assert pairs == {("scratch-ensemble", "scratch")}
 
 
+FIT = PredictSection(temperature="fit", temperature_subjects=20)
+
+
 class Fold:
     """As much of a study's data as the last step of prediction looks at."""
 
@@ -206,7 +211,10 @@ class Fold:
         self.labels = labels
 
     def select(self, _fold, split):
-        return [SimpleNamespace(label=self.classes[n]) for n in self.labels[split]]
+        return [
+            SimpleNamespace(label=self.classes[label], subject=f"s{n // 2}")
+            for n, label in enumerate(self.labels[split])
+        ]
 
 
 def test_test_labels_have_no_say_in_the_temperature_and_validation_labels_have():
@@ -216,14 +224,66 @@ def test_test_labels_have_no_say_in_the_temperature_and_validation_labels_have()
     members = [{"validation": logits, "test": logits[::-1]}]
 
     def scale(**labels):
-        return finish(Fold(**labels), members, place=("scratch", 0, 0), fit="fit")
+        return finish(Fold(**labels), members, place=("scratch", 0, 0), section=FIT)
 
     held = scale(validation=truth, test=truth[::-1])
-    assert held.temperature.rule == FITTED
+    assert held.temperatures[""].rule == FITTED
     planted = scale(validation=truth, test=1 - truth)
-    assert planted.temperature == held.temperature
+    assert planted.temperatures == held.temperatures
     assert np.array_equal(planted.logits["test"], held.logits["test"])
-    assert scale(validation=1 - truth, test=truth[::-1]).temperature != held.temperature
+    assert scale(validation=1 - truth, test=truth[::-1]).temperatures != held.temperatures
+
+
+def test_too_few_validation_subjects_leave_the_logits_as_they_are_and_say_so():
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 2, 38)
+    logits = generator.normal(size=(38, 2)) + 2 * np.eye(2)[truth]
+    members, fold = [{"validation": logits, "test": logits}], Fold(validation=truth, test=truth)
+    held = finish(fold, members, place=("scratch", 0, 0), section=FIT)
+    assert held.temperatures[""].value == 1
+    assert held.temperatures[""].rule == "1, 19 validation subjects, fewer than 20"
+    assert held.temperatures[""].nll_after == held.temperatures[""].nll_before
+    assert np.array_equal(held.logits["test"], logits)
+    fewer = PredictSection(temperature="fit", temperature_subjects=19)
+    assert finish(fold, members, place=("scratch", 0, 0), section=fewer).temperatures[""].value != 1
+
+
+class Findings:
+    """The same of two findings, of which the second is not known of every fourth image."""
+
+    classes = ("Mass", "Nodule")
+    task = "multilabel"
+
+    def __init__(self, truth):
+        self.truth = truth
+
+    def select(self, _fold, _split):
+        return [
+            SimpleNamespace(label=self.write(n), subject=f"s{n}") for n in range(len(self.truth))
+        ]
+
+    def write(self, n):
+        there = ["Mass"] if self.truth[n, 0] else []
+        if n % 4 == 0:
+            return "|".join([*there, "Nodule?"])
+        return "|".join([*there, *(["Nodule"] if self.truth[n, 1] else [])]) or "No Finding"
+
+
+def test_each_finding_has_the_temperature_of_a_study_of_this_finding_alone():
+    generator = np.random.default_rng(3)
+    truth = generator.random((80, 2)) < 0.4
+    logits = np.array([1.0, 5.0]) * (generator.normal(size=(80, 2)) + 1.4 * (2 * truth - 1))
+    members = [{"validation": logits, "test": logits[::-1]}]
+    held = finish(Findings(truth), members, place=("scratch", 0, 0), section=FIT)
+    assert list(held.temperatures) == ["Mass", "Nodule"]
+    for n, (name, known) in enumerate(
+        (("Mass", np.ones(80, bool)), ("Nodule", np.arange(80) % 4 > 0))
+    ):
+        pairs = np.stack([np.zeros(known.sum()), logits[known, n]], axis=1)
+        wanted = fit_temperature(pairs, truth[known, n].astype(int))
+        assert held.temperatures[name] == wanted
+        assert held.logits["test"][:, n] == pytest.approx(logits[::-1, n] / wanted.value)
+    assert held.temperatures["Nodule"].value > 2 * held.temperatures["Mass"].value
 
 
 def find_faults(study):

@@ -29,6 +29,8 @@ def results(request, tmp_path_factory) -> tuple[str, Layout, Path]:
         "model": {"weights": "none"},
         "explain": {**TINY["explain"], "methods": ["layer_gradcam", "occlusion"]},
     }
+    if request.param == "multilabel":
+        values["predict"] = {"temperature": "fit", "temperature_subjects": 1}
     config = write_config(folder, values)
     return request.param, Layout(run_all(config)), config
 
