@@ -70,14 +70,15 @@ def find_leakage(
     """List the pairs of images through which a split could leak.
 
     One pass over an index of each key, so the time grows with the number of images and not of
-    pairs: each image is paired with the first one on another side, not with every one.
+    pairs: each image is paired with the first one on another side, not with every one. Two subjects
+    on one side of a given split are paired too: harmless there, but no two independent ones.
 
     Args:
         images: The cohort; given splits, where present, are the sides, else the subjects are,
             apart in the external cohort.
         on_leakage: group, stop or report; decides each pair's action.
-        near: Images of the cohort that show the same, one of them altered; those of one side
-            are left out, since a subject's own images may look alike.
+        near: Images of the cohort that show the same, one of them altered; those of one subject
+            on one side are left out, since a subject's own images may look alike.
 
     Returns:
         Pairs sorted by kind and images.
@@ -100,6 +101,7 @@ def find_leakage(
     if given or has_external:
         keys.append(("same-subject", attrgetter("subject")))
     pairs = [p for kind, key in keys for p in _pair(images, kind=kind, key=key, side=side)]
+    pairs += [p for kind, key in keys for p in _pair_within(images, kind=kind, key=key, side=side)]
     pairs += _pair(
         images, kind="conflicting-label", key=attrgetter("pixel_digest"), side=attrgetter("label")
     )
@@ -180,15 +182,33 @@ def _pair(
                 yield LeakagePair(kind, a, b, action="")
 
 
+def _pair_within(
+    images: Sequence[CohortImage], *, kind: str, key: _Key, side: _Key
+) -> Iterator[LeakagePair]:
+    """Pair the first image of equal key on a side with those of other subjects on that side."""
+    held: dict[str, list[CohortImage]] = defaultdict(list)
+    for image in sorted(images, key=lambda image: image.image_id):
+        if key(image):
+            held[key(image)].append(image)
+    for members in held.values():
+        if kind in _WEAK and len({m.subject for m in members}) > MOST_SHARING:
+            continue
+        first: dict[str, CohortImage] = {}
+        for member in members:
+            own = first.setdefault(side(member), member)
+            if own.subject != member.subject:
+                yield LeakagePair(kind, own, member, action="")
+
+
 def _pair_near(
     images: Sequence[CohortImage], near: Sequence[NearPair], *, side: _Key
 ) -> Iterator[LeakagePair]:
-    """Turn look-alikes on two sides into pairs, unless their pixels are equal anyhow."""
+    """Turn look-alikes of two subjects or sides into pairs, unless their pixels are equal."""
     held = {image.image_id: image for image in images}
     for pair in near:
         a, b = held[min(pair.image_a, pair.image_b)], held[max(pair.image_a, pair.image_b)]
         is_equal = bool(a.pixel_digest) and a.pixel_digest == b.pixel_digest
-        if side(a) != side(b) and not is_equal:
+        if (side(a), a.subject) != (side(b), b.subject) and not is_equal:
             yield LeakagePair("near-pixels", a, b, "", pair.similarity, pair.alteration)
 
 

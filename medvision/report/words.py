@@ -164,7 +164,7 @@ LEAKAGE_ACTIONS = {
     "reported": "Left apart, as configured",
     "same-subject": "Harmless: one subject",
     "untrusted": "Not used: too many subjects share it",
-    "same-split": "Harmless: one split",
+    "same-split": "Harmless: one split, resampled as one",
 }
 
 HARMLESS_ACTIONS = ("same-subject", "same-split", "untrusted")

@@ -128,8 +128,55 @@ def test_every_leaking_image_has_a_row_though_not_every_pair() -> None:
     pairs = find_leakage(images, on_leakage="report")
     leaking = {p.image_a.image_id for p in pairs} | {p.image_b.image_id for p in pairs}
     assert leaking == {"i0", "i1", "i2", "i3", "i4"}
-    assert all(p.action == "reported" for p in pairs)
-    assert len(pairs) == 4
+    apart = [p for p in pairs if p.image_a.given_split != p.image_b.given_split]
+    assert [p.action for p in apart] == ["reported"] * 4
+    within = [(p.image_a.image_id, p.image_b.image_id) for p in pairs if p.action == "same-split"]
+    assert within == [("i0", "i1"), ("i2", "i3")]
+
+
+@pytest.mark.parametrize(
+    "field", ["pixel_digest", "study", "series", "frame_of_reference", "person_key", "patient"]
+)
+@pytest.mark.parametrize("split", ["test", "external"])
+def test_two_subjects_of_one_person_in_one_given_split_count_as_one(field: str, split: str) -> None:
+    """And those of another person do not; nothing is said of a subject's own images."""
+    images = [
+        make_image("i0", "s0", "x", given_split="train"),
+        make_image("i1", "s1", "x", given_split=split, **{field: "shared"}),
+        make_image("i2", "s1", "x", given_split=split, **{field: "shared"}),
+        make_image("i3", "s2", "x", given_split=split, **{field: "shared"}),
+        make_image("i4", "s3", "x", given_split=split, **{field: "other"}),
+    ]
+    pairs = find_leakage(images, on_leakage="stop")
+    check_leakage(pairs)
+    assert ("i1", "i3", "same-split") in [
+        (p.image_a.image_id, p.image_b.image_id, p.action) for p in pairs
+    ]
+    groups = [image.group for image in join_groups(images, pairs)]
+    assert groups[1] == groups[2] == groups[3]
+    assert (groups[0], groups[4]) == ("s0", "s3")
+
+
+@pytest.mark.parametrize("field", ["frame_of_reference", "person_key"])
+def test_what_many_of_one_given_split_share_joins_nobody(field: str) -> None:
+    images = [
+        make_image(f"i{n}", f"s{n}", "x", given_split="test", **{field: "constant"})
+        for n in range(MOST_SHARING + 1)
+    ]
+    pairs = find_leakage(images, on_leakage="group")
+    assert [pair.action for pair in pairs] == ["untrusted"]
+    assert {image.group for image in join_groups(images, pairs)} == {i.subject for i in images}
+
+
+def test_look_alikes_of_two_subjects_in_one_given_split_count_as_one() -> None:
+    images = [
+        make_image(f"i{n}", f"s{n // 2}", "x", pixel_digest=f"p{n}", given_split="test")
+        for n in range(4)
+    ]
+    near = [NearPair("i0", "i1", 0.99, "flipped"), NearPair("i3", "i0", 0.95, "rotated 5°")]
+    (pair,) = find_leakage(images, on_leakage="stop", near=near)
+    assert (pair.image_a.image_id, pair.image_b.image_id, pair.action) == ("i0", "i3", "same-split")
+    assert len({image.group for image in join_groups(images, [pair])}) == 1
 
 
 @pytest.mark.shared
