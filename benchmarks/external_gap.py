@@ -3,6 +3,7 @@
 import argparse
 import math
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -29,11 +30,18 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, nargs=2, default=[100, 60])
     options = parser.parse_args()
     rng, n_runs = np.random.default_rng(0), options.runs
-    covered = {"AUC": 0, "log loss": 0}
+    covered = Counter[str]()
     start = time.process_time()
     for run in range(n_runs):
         internal, external = (
-            describe(draw(draw_sample(rng, n), replace(SETTINGS, seed=seed), by_image=False))
+            describe(
+                draw(
+                    draw_sample(rng, n),
+                    replace(SETTINGS, seed=seed),
+                    by_image=False,
+                    holds_shares=False,
+                )
+            )
             for n, seed in zip(options.subjects, (2 * run, 2 * run + 1), strict=True)
         )
         for gap in build_gaps([internal], [external]):
