@@ -35,6 +35,7 @@ class Draws:
         left_out: (G,) with each unit left out; empty where intervals need none.
         strata: (G,) stratum of each unit left out.
         within: What each resample keeps the numbers of, in words.
+        are_sides_moving: Of a difference between other images: whether each side moves by itself.
     """
 
     value: float
@@ -42,6 +43,7 @@ class Draws:
     left_out: Replicates
     strata: Indices
     within: str
+    are_sides_moving: bool = True
 
     def minus(self, other: "Draws") -> "Draws":
         """Subtract another arm's, resample by resample."""
@@ -52,6 +54,14 @@ class Draws:
             self.strata,
             self.within,
         )
+
+    def minus_others(self, other: "Draws") -> "Draws":
+        """Subtract the statistic of other images, resample by resample.
+
+        A side that is the same on every resample, such as a perfect share, adds no variance though
+        the truth may lie far off: the difference then counts as one that does not move.
+        """
+        return replace(self.minus(other), are_sides_moving=self.is_moving and other.is_moving)
 
     @property
     def held(self) -> Replicates:
@@ -67,11 +77,17 @@ class Draws:
         """Say why there is no interval where too many resamples are without a value."""
         return f"no interval: undefined on {self.n_lost} of the {len(self.replicates)} resamples"
 
+    def say_still(self) -> str:
+        """Say why there is no interval where a difference does not move."""
+        if not self.are_sides_moving:
+            return "no interval: on one side every resample agrees, so its own error is not known"
+        return "no interval: every resample gives the same difference, so it cannot be judged"
+
     @property
     def is_moving(self) -> bool:
-        """Whether any two resamples differ."""
+        """Whether any two resamples differ; of a difference between other images, on both sides."""
         held = self.held
-        return len(held) > 0 and is_moving(held)
+        return self.are_sides_moving and len(held) > 0 and is_moving(held)
 
     @property
     def is_kept(self) -> bool:

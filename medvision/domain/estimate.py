@@ -233,7 +233,7 @@ def _build_difference(resampled: Resampled, metric: str, *, arms: tuple[str, str
     elif not draws.is_kept:
         method = draws.say_lost()
     elif not draws.is_moving:
-        method = "no interval: every resample gives the same difference, so it cannot be judged"
+        method = draws.say_still()
     else:
         low, high, kind = find_ends(draws, resampled.drawn)
         how = _describe_bootstrap(resampled, draws, kind=kind)

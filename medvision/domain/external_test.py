@@ -1,5 +1,6 @@
 """The external cohort's figures: its predictions as a test set, and how far they lie apart."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -122,7 +123,7 @@ def _build_gap(a: Estimate, b: Estimate, *, drawn: tuple[Drawn, Drawn]) -> Cohor
     draws = subtract_unpaired(first, second)
     low, high, method = None, None, "undefined: the figure is undefined on one of the cohorts"
     if not np.isnan(draws.value):
-        low, high, method = _find_interval(draws, drawn)
+        low, high, method = _find_interval(draws, drawn, of=(a, b))
     return CohortGap(
         arm=a.arm,
         metric=a.metric,
@@ -149,7 +150,8 @@ def subtract_unpaired(a: Draws, b: Draws) -> Draws:
         b: On the second.
 
     Returns:
-        The difference; left out are the first subjects, then the second.
+        The difference; left out are the first subjects, then the second. It counts as one that
+        does not move where either side does not: that side would seem to be known for certain.
     """
     without_a, without_b = a.left_out - b.value, a.value - b.left_out
     return Draws(
@@ -158,17 +160,51 @@ def subtract_unpaired(a: Draws, b: Draws) -> Draws:
         np.concatenate([without_a, without_b]),
         np.concatenate([a.strata, b.strata + 1 + max(a.strata, default=0)]),
         a.within,
+        are_sides_moving=a.is_moving and b.is_moving,
     )
 
 
+def combine_ends(a: Estimate, b: Estimate) -> tuple[float, float] | None:
+    """Make an interval of a difference of those of its two independent parts.
+
+    Each end lies as far from the difference as the root of the sum of squares of the parts'
+    distances to the ends that move it there.
+
+    Args:
+        a: The first figure.
+        b: The second, which is subtracted.
+
+    Returns:
+        (low, high); None where one of them has no interval.
+
+    Source:
+        Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method
+        10 (Wilson's ends); for other intervals Zou and Donner 2008, doi:10.1002/sim.3095.
+    """
+    if a.value is None or a.low is None or a.high is None:
+        return None
+    if b.value is None or b.low is None or b.high is None:
+        return None
+    difference = a.value - b.value
+    below = math.hypot(a.value - a.low, b.high - b.value)
+    above = math.hypot(a.high - a.value, b.value - b.low)
+    return difference - below, difference + above
+
+
 def _find_interval(
-    draws: Draws, drawn: tuple[Drawn, Drawn]
+    draws: Draws, drawn: tuple[Drawn, Drawn], *, of: tuple[Estimate, Estimate]
 ) -> tuple[float | None, float | None, str]:
     """Return the interval of a difference, None where there is none, and how it was made."""
     if not draws.is_kept:
         return None, None, draws.say_lost()
     if not draws.is_moving:
-        return None, None, "no interval: every resample gives the same difference"
+        ends = combine_ends(*of)
+        how = "unpaired, on other subjects; every resample of a cohort agrees, so the ends are of"
+        return (
+            (None, None, draws.say_still())
+            if ends is None
+            else (*ends, f"{how} both figures' own intervals (Newcombe)")
+        )
     low, high, kind = find_ends(draws, drawn[0])
     lost = f", {draws.n_lost} of them left out as undefined" if draws.n_lost else ""
     how = f"{kind}, {len(draws.replicates)} resamples of each cohort by itself{lost}"

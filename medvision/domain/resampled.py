@@ -99,7 +99,7 @@ def _compare(joined: Joined, name: str, *, arms: tuple[str, str]) -> Difference:
         low, high, how = _find_interval(joined, draws)
         method = how if low is None else f"paired on the same subjects; {how}"
     if draws.is_kept and not draws.is_moving:
-        method = "no interval: every resample gives the same difference, so it cannot be judged"
+        method = draws.say_still()
     return Difference(
         metric=name,
         arm_a=arms[0],

@@ -181,7 +181,7 @@ def _build(
     """Put one figure of one subgroup together."""
     least = settings.smallest_subgroup
     value, low, high, how = _find(draws[0], of)
-    gap, gap_low, gap_high, gap_how = _find(draws[0].minus(draws[1]), of)
+    gap, gap_low, gap_high, gap_how = _find(draws[0].minus_others(draws[1]), of)
     subjects = {
         name for name, held in zip(arm.rounds[0].subjects, group.inside, strict=True) if held
     }
@@ -212,5 +212,6 @@ def _find(draws: Draws, of: Drawn) -> tuple[float | None, float | None, float | 
     if not draws.is_kept:
         return draws.value, None, None, draws.say_lost()
     if not draws.is_moving:
-        return draws.value, None, None, "no interval, every resample agrees"
+        how = "every resample agrees" if draws.are_sides_moving else "one side does not move"
+        return draws.value, None, None, f"no interval, {how}"
     return draws.value, *find_ends(draws, of)
