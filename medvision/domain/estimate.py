@@ -26,14 +26,10 @@ from medvision.domain.statistic import (
     describe_method,
     explain_undefined,
     find_class,
-    is_constant,
     list_components,
 )
 
 Interval = tuple[float, float]
-
-_NO_WIDTH = ("average_precision", "f1", "mcc", "ppv", "npv")
-"""Figures of which a perfect value says nothing about how far it may be from the truth."""
 
 
 @dataclass(frozen=True)
@@ -207,9 +203,7 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
         what = "pairs of subjects" if metric.startswith("auc") else "subjects"
         how = f"every resample agrees, so the interval is Wilson's with {n_trials} {what}"
         return compute_wilson(value, n_trials, confidence=resampled.drawn.confidence), how
-    if metric.startswith(_NO_WIDTH) or is_constant(arm):
-        return None, "no interval: every resample agrees"
-    return (value, value), "every resample agrees, so the interval has no width"
+    return None, "no interval: every resample agrees"
 
 
 def _describe_bootstrap(resampled: Resampled, draws: Draws, *, kind: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends
+from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends, join_drawn
 from medvision.domain.metrics import (
     Flags,
     Replicates,
@@ -83,22 +83,12 @@ def compute_subgroups(
     Raises:
         ConfigError: A column is missing, or has more values than a grouping can have.
     """
-    first = next(iter(arms.values()))
-    groups = _list_groups(first.rounds[0].image_ids, variables, settings=settings)
+    groups = _list_groups(
+        next(iter(arms.values())).rounds[0].image_ids, variables, settings=settings
+    )
     if not groups:
         return ()
-    drawn = draw_statistics(
-        {
-            _name(arm, n, is_rest=is_rest): partial(_compute, held, group.inside ^ is_rest)
-            for arm, held in arms.items()
-            for n, group in enumerate(groups)
-            for is_rest in (False, True)
-        },
-        first.clusters,
-        folds=first.folds,
-        labels=first.labels,
-        settings=settings,
-    )
+    drawn = _draw(arms, groups, settings=settings)
     figures = []
     for arm, held in arms.items():
         for n, group in enumerate(groups):
@@ -146,27 +136,61 @@ def _name(arm: str, n: int, *, is_rest: bool) -> str:
     return f"{arm}/{n}/{is_rest}"
 
 
-def _compute(arm: ArmTest, inside: Flags, weights: Weights) -> dict[str, Replicates]:
-    """Compute the main figures of the images flagged."""
-    own, everyone = weights * inside, np.ones(len(inside), dtype=bool)
+def _draw(arms: Mapping[str, ArmTest], groups: Sequence[_Group], *, settings: Settings) -> Drawn:
+    """Resample the figures of each group, and of all others.
+
+    As with those of all images: what owes to the shares of the classes is drawn with other shares.
+    """
+    first = next(iter(arms.values()))
+    parts = [
+        draw_statistics(
+            {
+                _name(arm, n, is_rest=is_rest): partial(compute, held, group.inside ^ is_rest)
+                for arm, held in arms.items()
+                for n, group in enumerate(groups)
+                for is_rest in (False, True)
+            },
+            first.clusters,
+            folds=first.folds,
+            labels=labels,
+            settings=settings,
+        )
+        for compute, labels in (
+            (_compute_main, first.labels),
+            (_compute_brier, np.zeros_like(first.labels)),
+        )
+    ]
+    return join_drawn(
+        parts, order=[name for part in parts for name in next(iter(part.arms.values()))]
+    )
+
+
+def _compute_brier(arm: ArmTest, inside: Flags, weights: Weights) -> dict[str, Replicates]:
+    """Compute the Brier score of the images flagged."""
+    everyone = np.ones(len(inside), dtype=bool)
+    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
+    return {"brier": compute_mean(np.mean(errors, axis=0), everyone, weights=weights * inside)}
+
+
+def _compute_main(arm: ArmTest, inside: Flags, weights: Weights) -> dict[str, Replicates]:
+    """Compute the other main figures of the images flagged."""
+    own = weights * inside
     indices = range(len(arm.classes)) if arm.positive is None else [arm.positive]
     areas = [
         compute_auc(each.scores[:, index], arm.is_class(index), folds=each.folds, weights=own)
         for each in arm.rounds
         for index in indices
     ]
-    errors = [compute_squared_errors(each.probabilities, arm.labels) for each in arm.rounds]
     recalls = [
         compute_mean(arm.hit_rates(index), arm.is_class(index), weights=own)
         for index in range(len(arm.classes))
     ]
-    brier = compute_mean(np.mean(errors, axis=0), everyone, weights=own)
     area = np.mean(areas, axis=0)
     if arm.positive is None:
         balanced = np.mean(recalls, axis=0)
-        return {"auc_macro": area, "balanced_accuracy": balanced, "brier": brier}
+        return {"auc_macro": area, "balanced_accuracy": balanced}
     found = {"sensitivity": recalls[arm.positive], "specificity": recalls[1 - arm.positive]}
-    return {"auc": area, **found, "brier": brier}
+    return {"auc": area, **found}
 
 
 def _build(

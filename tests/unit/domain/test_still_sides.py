@@ -47,21 +47,25 @@ def test_a_side_without_an_interval_gives_none() -> None:
     assert combine_ends(share(1, 2), none) is None
 
 
-def make_study(hits: Sequence[bool], *, split: str, fold: int = 0) -> list[Row]:
-    """Half of the subjects positive; of them those flagged are told so, of the others all are."""
+def make_study(
+    hits: Sequence[bool], *, split: str, n_negative: int | None = None, subject: str | None = None
+) -> list[Row]:
+    """Half of the images positive; of them those flagged are told so, of the others all are."""
+    n_others = len(hits) if n_negative is None else n_negative
     rng = np.random.default_rng(len(hits))
     odds = [2 + rng.random() if hit else -2 - rng.random() for hit in hits]
-    odds += [-1 - rng.random() for _ in hits]
-    labels = ["yes"] * len(hits) + ["no"] * len(hits)
-    rows = make_rows(odds, labels, split=split)
-    return [row | {"fold": str(fold), "part": str(fold)} for row in rows]
+    odds += [-1 - rng.random() for _ in range(n_others)]
+    labels = ["yes"] * len(hits) + ["no"] * n_others
+    return make_rows(odds, labels, split=split, subjects=[subject] * len(odds) if subject else None)
 
 
-def find_gaps(external: Sequence[bool]) -> dict[str, CohortGap]:
+def find_gaps(
+    external: Sequence[bool], *, n_negative: int | None = None, subject: str | None = None
+) -> dict[str, CohortGap]:
     """Hold an internal sensitivity of two thirds against that of an external cohort."""
     internal = [n % 3 > 0 for n in range(75)]
     rows = [*make_study(internal, split="test"), *make_study(internal, split="validation")]
-    rows += make_study(external, split="external")
+    rows += make_study(external, split="external", n_negative=n_negative, subject=subject)
     section = cast(EvaluateSection, asdict(SETTINGS))
     found = evaluate(rows, {}, classes=BINARY, section=section, variables={})
     table, _ = found.tables["cohorts"]
@@ -79,14 +83,14 @@ def test_a_perfect_external_cohort_of_eight_excludes_nothing_that_wilson_does_no
     assert "Newcombe" in gap.method
 
 
-def test_one_external_subject_of_each_class_gives_no_interval_of_no_width() -> None:
-    gaps = find_gaps([False])
+def test_one_external_subject_with_three_images_has_no_interval_and_no_difference_of_one() -> None:
+    """The planted fault: an interval of no width, as if one subject were the whole world."""
+    gaps = find_gaps([True, True, True], n_negative=0, subject="only")
     for name in ("brier", "log_loss", "ece"):
         gap = gaps[name]
-        if gap.external_low is None:
-            assert (gap.low, gap.high) == (None, None)
-        else:
-            assert gap.external_low < gap.external_high  # type: ignore[operator]  # known
+        assert gap.external is not None
+        assert gap.external_n_subjects == 1
+        assert (gap.external_low, gap.external_high, gap.low, gap.high) == (None,) * 4
 
 
 def test_sides_that_move_are_resampled_as_before() -> None:

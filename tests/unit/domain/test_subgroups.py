@@ -65,6 +65,17 @@ def test_a_subgroup_has_the_figure_that_it_has_alone_and_the_gap_to_all_others(m
     assert pick(result, "a", metric).gap == pytest.approx(-pick(result, "b", metric).gap)
 
 
+def test_the_brier_score_of_a_subgroup_of_all_has_the_interval_of_all():
+    """The planted fault: with the shares of the classes held, constant predictions had none."""
+    _, labels, folds = draw_binary(120, seed=1)
+    rows = make_rows([-1.0] * 120, labels, folds=folds)
+    result = evaluate(rows, variables={row["image_id"]: {"site": "a"} for row in rows})
+    whole = next(item for item in result.estimates if item.metric == "brier")
+    found = pick(result, "a", "brier")
+    assert found.low is not None
+    assert (found.low, found.high) == pytest.approx((whole.low, whole.high))
+
+
 def test_a_planted_failure_at_one_site_is_seen():
     """The planted fault: at site b the labels of the test images are turned round."""
     turned = {"no": "yes", "yes": "no"}
