@@ -162,5 +162,5 @@ def test_no_threshold_is_claimed_where_there_are_many_classes() -> None:
 
 def test_a_single_network_is_not_said_to_be_compared() -> None:
     alone = " ".join(build(make_sources(arms=("scratch",))).limits)
-    assert "between arms" not in alone
-    assert "between arms" in " ".join(build(make_sources()).limits)
+    assert "between networks" not in alone
+    assert "between networks" in " ".join(build(make_sources()).limits)
