@@ -160,7 +160,7 @@ def describe_shortcuts(sources: Sources, cite: Callable[[str], str]) -> str:
         f"Whether the label can be predicted from what should not tell it {cite('shortcuts')} was "
         f"asked of ridge regressions {cite('ridge')}, each shown one thing alone ({names}), fitted "
         "on the train subjects of each fold, their strength chosen on validation subjects, and "
-        "tested on its test subjects. A warning needs an interval above chance and a one-sided "
+        "tested on its test subjects. A warning needs an interval above chance and a "
         f"permutation test {cite('permutation')}, corrected by Holm for "
         f"{say_count(facts.n_looks, 'test')}. {' '.join(told)}"
     ).rstrip()

@@ -50,7 +50,7 @@ class Judgement:
         target: The finding; empty where there is one question only.
         figure: Its AUC (macro for more than two classes) or R2 on held-out images.
         gain: The network's figure minus the probe's, on the same subjects; None without a network.
-        p: One-sided, that it tells nothing.
+        p: That it tells nothing, as `Null.compute_p`.
         p_holm: The same corrected for all probes and targets.
         verdict: What that says.
     """
@@ -170,7 +170,7 @@ def judge_probes(questions: Sequence[Question], *, confidence: float) -> list[Ju
         confidence: Level of the intervals.
 
     Source:
-        One-sided permutation test, as `compute_null`; Holm 1979, Scandinavian Journal of
+        Permutation test, as `compute_null`; Holm 1979, Scandinavian Journal of
         Statistics 6:65-70, over all probes and targets.
     """
     pairs = [(asked, name) for asked in questions for name in asked.draws if name != NETWORK]

@@ -317,7 +317,7 @@ def test_a_figure_that_tells_nothing_has_the_mean_and_deviation_of_mann_and_whit
     null, expected = compute_null(areas), np.sqrt((n + 1) / (12 * 20 * 40))
     assert null.mean == pytest.approx(0.5, abs=4 * expected / np.sqrt(200))
     assert null.deviation == pytest.approx(expected, rel=0.2)
-    assert null.compute_p(0.5) == pytest.approx(0.5, abs=0.15)
+    assert null.compute_p(0.5) > 0.7
     assert null.compute_p(0.5 + 3 * expected) < 0.01
     assert compute_null(np.full(3, np.nan)).compute_p(0.1) == 0.0
     assert compute_null(np.zeros(3)).compute_p(0.0) == 1.0
