@@ -40,7 +40,12 @@ CONTROL_COLUMNS = (
 Read = Callable[[str], Path]
 """Path below the output folder -> where that file lies."""
 
-_VERDICTS = {"found": "above-chance", "hint": "hint", "none": "chance", "undefined": "undefined"}
+_VERDICTS = {
+    "found": "above-chance",
+    "hint": "hint",
+    "none": "chance",
+    "undefined": "undefined",
+}
 _WARNED = frozenset({"above-chance", "differs"})
 
 
@@ -157,10 +162,17 @@ def _describe_permuted(
         "n_subjects": item.figure.n_subjects,
         "n_siblings": cast(int, summary["n_siblings"]),
         "p_holm": item.p_holm,
-        "verdict": _VERDICTS[item.verdict],
+        "verdict": _name_verdict(item),
         "method": item.figure.method,
     }
     return row | {"words": say_permuted(row, of.settings.confidence)}
+
+
+def _name_verdict(item: Judgement) -> str:
+    """Name what a figure after training on permuted labels says."""
+    if item.figure.value is not None and item.figure.low is None:
+        return "not-judged"
+    return "below-chance" if item.is_below else _VERDICTS[item.verdict]
 
 
 def _judge_image_level(

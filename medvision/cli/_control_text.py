@@ -49,6 +49,13 @@ def say_permuted(row: Mapping[str, Cell], confidence: float) -> str:
     told = f"{say_figure(row, confidence)} on {_say_counts(row)}"
     if row["verdict"] == "undefined":
         return f"{head} has no figure: {row['method']}."
+    if row["verdict"] == "not-judged":
+        return f"{head} cannot be judged against chance: {told}; {row['method']}."
+    if row["verdict"] == "below-chance":
+        return (
+            f"{head} ends below chance: {told}. That is the draw of the labels, or test images "
+            "that look like train images of another label; another control.seed tells which."
+        )
     if row["verdict"] == "chance":
         few = int(row["n_subjects"] or 0) < _FEW
         limit = " So few subjects would show a gross leak only." if few else ""

@@ -47,6 +47,8 @@ def say_probe(row: Mapping[str, Cell], confidence: float) -> str:
     counts = f"on {row['n_images']} held-out images of {row['n_subjects']} subjects"
     told = f"{figure} ({confidence:.0%} interval{_say_ends(row)}) {counts}"
     said = {
+        "not-judged": f"Whether {what[0].lower()}{what[1:]} can be predicted from "
+        f"{name_probe(name)} cannot be judged: {told}; {row['method']}.",
         "found": f"{what} can be predicted from {name_probe(name)}: {told}.{_say_network(row)}",
         "hint": f"A hint that {what[0].lower()}{what[1:]} can be predicted from "
         f"{name_probe(name)}: {told}; among so many looks this can be chance.",

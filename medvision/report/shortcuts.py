@@ -30,6 +30,7 @@ _VERDICTS = {
     "found": "Can be predicted",
     "hint": "A hint",
     "none": "No sign",
+    "not-judged": "Cannot be judged",
     "undefined": "Undefined",
     "constant": "One value: nothing to learn",
     "absent": "Not known of any image",
@@ -42,6 +43,8 @@ _CONTROLS = {
 _CONTROL_VERDICTS = {
     "chance": "At chance, as it must be",
     "above-chance": "Above chance: something leaks",
+    "below-chance": "Below chance",
+    "not-judged": "Cannot be judged",
     "hint": "A hint",
     "differs": "Differs",
     "no-difference": "Not shown to differ",

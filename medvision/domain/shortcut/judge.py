@@ -33,9 +33,10 @@ from medvision.domain.shortcut.null import (
 from medvision.domain.statistic import ArmTest
 from medvision.domain.value_statistics import METHODS, compute_value_statistics
 
-Verdict = Literal["found", "hint", "none", "undefined"]
+Verdict = Literal["found", "hint", "none", "not-judged", "undefined"]
 """found: above chance, also after correction for the number of looks; hint: the interval alone lies
-above chance; none: it does not; undefined: there is no figure."""
+above chance; none: it does not; not-judged: the figure does, without an interval;
+undefined: there is no figure."""
 
 NETWORK = "network"
 """Name of the study's own network among what is judged."""
@@ -53,6 +54,7 @@ class Judgement:
         p: That it tells nothing, as `Null.compute_p`.
         p_holm: The same corrected for all probes and targets.
         verdict: What that says.
+        chance: The figure where nothing is told.
     """
 
     probe: str
@@ -62,6 +64,12 @@ class Judgement:
     p: float | None
     p_holm: float | None
     verdict: Verdict
+    chance: float
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the interval lies below chance."""
+        return self.figure.high is not None and self.figure.high < self.chance
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,7 @@ def judge_probes(questions: Sequence[Question], *, confidence: float) -> list[Ju
                 p=p,
                 p_holm=p_holm,
                 verdict=_decide(figure, asked.chance, p_holm=p_holm, confidence=confidence),
+                chance=asked.chance,
             )
         )
     return judged
@@ -198,7 +207,9 @@ def _decide(figure: Estimate, chance: float, *, p_holm: float | None, confidence
     """Tell what a figure says."""
     if figure.value is None:
         return "undefined"
-    if figure.low is None or figure.low <= chance:
+    if figure.low is None:
+        return "not-judged" if figure.value > chance else "none"
+    if figure.low <= chance:
         return "none"
     return "found" if p_holm is not None and p_holm < 1 - confidence else "hint"
 
