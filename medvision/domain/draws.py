@@ -205,6 +205,23 @@ def find_ends(draws: Draws, drawn: Drawn) -> tuple[float, float, str]:
     return *compute_interval(held, drawn.confidence), kind
 
 
+BESIDE = "no interval: resamples are so biased that it would lie beside the value"
+"""Of a figure such as the calibration error, which every resampling makes larger."""
+
+_ROUNDING = 1e-9
+
+
+def is_beside(value: float, low: float, high: float) -> bool:
+    """Tell whether an interval does not hold its own value.
+
+    Args:
+        value: The statistic on the data.
+        low: Lower end.
+        high: Upper end.
+    """
+    return not low - _ROUNDING <= value <= high + _ROUNDING
+
+
 def describe_resamples(draws: Draws, kind: str, *, n_clusters: int, n_subjects: int) -> str:
     """Say how the resamples behind an interval were drawn.
 

@@ -9,11 +9,13 @@ import numpy as np
 from medvision.domain.arms import list_pairs
 from medvision.domain.calibration import compute_wilson
 from medvision.domain.draws import (
+    BESIDE,
     Drawn,
     Draws,
     describe_resamples,
     draw_statistics,
     find_ends,
+    is_beside,
     join_drawn,
 )
 from medvision.domain.figures import Of, compute_statistics
@@ -188,6 +190,8 @@ def _find_interval(resampled: Resampled, name: str, *, metric: str) -> tuple[Int
         if not draws.is_kept:
             return None, draws.say_lost()
         low, high, kind = find_ends(draws, resampled.drawn)
+        if is_beside(draws.value, low, high):
+            return None, BESIDE
         return (low, high), _describe_bootstrap(resampled, draws, kind=kind)
     parts = list_components(arm, metric)
     if parts:

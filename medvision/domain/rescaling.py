@@ -8,7 +8,14 @@ from types import MappingProxyType
 import numpy as np
 
 from medvision.domain.arms import parse_seed
-from medvision.domain.draws import Drawn, Draws, draw_statistics, find_ends
+from medvision.domain.draws import (
+    BESIDE,
+    Drawn,
+    Draws,
+    draw_statistics,
+    find_ends,
+    is_beside,
+)
 from medvision.domain.figures import compute_calibration_statistics
 from medvision.domain.metrics import Scalars
 from medvision.domain.miscalibration import expect_ece
@@ -238,4 +245,6 @@ def _find(draws: Draws, of: Drawn) -> tuple[float | None, float | None, float | 
     if not draws.is_moving:
         return draws.value, None, None, "no interval, every resample agrees"
     low, high, kind = find_ends(draws, of)
+    if is_beside(draws.value, low, high):
+        return draws.value, None, None, BESIDE
     return draws.value, low, high, f"paired on the same images, {kind}"

@@ -179,3 +179,20 @@ def test_three_classes_have_the_error_of_the_predicted_one_and_no_slope():
     wanted = compute_ece(told.max(axis=1), right, n_bins=4, weights=np.ones((1, 90)))
     assert find(result, "ece").value == pytest.approx(wanted[0])
     assert not [e for e in result.estimates if e.metric.startswith("calibration_")]
+
+
+def test_an_error_that_every_resampling_makes_larger_has_no_interval_beside_its_value():
+    """Probabilities as right as they can be, in each bin: resamples can only be further off."""
+    shares = np.repeat([0.1, 0.3, 0.5, 0.7, 0.9], 20)
+    truth = np.concatenate(
+        [np.arange(20) < round(20 * share) for share in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    )
+    odds = np.log(shares / (1 - shares)) + 1e-4
+    rows = make_rows(odds.tolist(), ["yes" if held else "no" for held in truth])
+    result = evaluate_predictions(
+        rows, {}, classes=Classes(("no", "yes"), "yes"), settings=SETTINGS, variables={}
+    )
+    found = find(result, "ece")
+    assert found.value < 1e-4
+    assert (found.low, found.high) == (None, None)
+    assert "lie beside the value" in found.method
