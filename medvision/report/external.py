@@ -1,5 +1,6 @@
 """The external cohort as facts: the second column, its difference from the first, and words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -215,7 +216,11 @@ def _say_arm(arm: str) -> str:
 
 
 def describe_external(sources: Sources) -> str:
-    """Say in the methods who the external cohort is, where there is one."""
+    """Say in the methods who the external cohort is, where there is one.
+
+    Args:
+        sources: Tables `folds`, `cohort` and `leakage`; section `cohort`.
+    """
     if not any(row["split"] == EXTERNAL for row in sources.table("folds")):
         return ""
     column = sources.setting("cohort", "external_column")
@@ -223,8 +228,36 @@ def describe_external(sources: Sources) -> str:
     values = join_words([str(value) for value in held]) if isinstance(held, list) else ""
     who = f"Subjects whose {column} is {values}" if column else "Subjects named in the labels"
     return (
-        f" {who} are an external cohort: they were in no fold, and took no part in training, "
-        "selection, thresholds or calibration."
+        f" {who} are an external cohort{_count_external(sources)}: they were in no fold, and took "
+        f"no part in training, selection, thresholds or calibration{_say_shared(sources)}."
+    )
+
+
+def _count_external(sources: Sources) -> str:
+    """Say how large the external cohort is, and of which kinds of images."""
+    rows = [row for row in sources.table("cohort") if row.get("given_split") == EXTERNAL]
+    if not rows:
+        return ""
+    kinds = Counter(row["modality"] for row in rows if row.get("modality")).most_common()
+    told = f", {join_words([f'{n} {kind}' for kind, n in kinds])}" if kinds else ""
+    subjects = say_count(len({row["subject"] for row in rows}), "subject")
+    return f" ({say_count(len(rows), 'image')} of {subjects}{told})"
+
+
+def _say_shared(sources: Sources) -> str:
+    """Say that the cohorts share images or subjects, where the study went on in spite of it."""
+    n_pairs = sum(
+        row["action"] == "reported"
+        and (row.get("split_a"), row.get("split_b")).count(EXTERNAL) == 1
+        for row in sources.table("leakage")
+    )
+    if not n_pairs:
+        return ""
+    verb = "was" if n_pairs == 1 else "were"
+    return (
+        f"; but {say_count(n_pairs, 'pair')} of images that share pixels, a study or a person "
+        f"{verb} found between this cohort and the other and left there, as configured, so that "
+        "the external figures are not of unseen subjects alone"
     )
 
 

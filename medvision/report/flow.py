@@ -141,7 +141,7 @@ def build_cohort(sources: Sources) -> CohortFacts:
         target=_name_target(sources, classes),
         value=_name_value(sources),
         folds=build_folds(sources, classes=classes, positive=positive),
-        modalities=_tally((row["modality"] for row in every), {}),
+        modalities=_tally((row["modality"] for row in cohort), {}),
         n_files=len(sources.table("sources")),
         n_refused=sum(tally.n for tally in refused),
         n_images=len(cohort),

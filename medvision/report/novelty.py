@@ -15,6 +15,7 @@ MAX_STRANGE = 12
 """Images of the list, and kinds of differences, however large the cohort is."""
 
 _HALF = 0.5
+_EQUAL = 1e-6
 
 Differences = Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
 """(split, image) to each fact that sets its header apart, with the same in words."""
@@ -113,7 +114,7 @@ def build_novelty(sources: Sources) -> NoveltyFacts:
     """Gather distances, alarms and differing headers of the test and the external images.
 
     Args:
-        sources: Tables `predictions`, `abstention` and `headers`.
+        sources: Tables `predictions`, `abstention`, `external-abstention` and `headers`.
     """
     predictions = [row for row in sources.table("predictions") if not is_ensemble(row["arm"])]
     arms = sorted(list_unique(row["arm"] for row in predictions), key=rank_arm)
@@ -207,12 +208,11 @@ def _build_row(arm: str, split: str, rows: Sequence[Row], sources: Sources) -> N
     flags: dict[str, list[bool]] = {}
     for row, is_unlike in zip(own, novelty.is_unlike.tolist(), strict=True):
         flags.setdefault(row["image_id"], []).append(is_unlike)
-    told = {
-        row["metric"]: row
-        for row in sources.table("abstention")
-        if split == "test" and (row["arm"], row["score"]) == (arm, "distance")
-        if not row.get("finding")
-    }
+    rate = float(novelty.is_unlike.mean())
+    table = "abstention" if split == "test" else f"{EXTERNAL}-abstention"
+    every = [row for row in sources.table(table) if (row["arm"], row["score"]) == (arm, "distance")]
+    # Of several findings the errors of each have an order; alarms are of images, and all alike.
+    told = {row["metric"]: row for row in every if not row.get("finding") or _is_alarm(row, rate)}
     ends = {name: _read_ends(told.get(name)) for name in ("alarm_rate", "error_auc", "aurc_gain")}
     auc = told.get("error_auc")
     return NoveltyRow(
@@ -220,15 +220,30 @@ def _build_row(arm: str, split: str, rows: Sequence[Row], sources: Sources) -> N
         split=split,
         n_images=len(flags),
         n_unlike=sum(sum(held) >= _HALF * len(held) for held in flags.values()),
-        rate=float(novelty.is_unlike.mean()),
+        rate=rate,
         low=ends["alarm_rate"][0],
         high=ends["alarm_rate"][1],
         limit=float(novelty.limits.mean()),
         error_auc=None if auc is None else parse_number(auc["value"]),
         auc_low=ends["error_auc"][0],
         auc_high=ends["error_auc"][1],
-        verdict=judge_order(ends["aurc_gain"], ends["error_auc"]) if told else None,
+        verdict=_judge(every, ends, table=table),
     )
+
+
+def _is_alarm(row: Row, rate: float) -> bool:
+    """Tell whether a finding's row is the alarm rate of all images, which all findings share."""
+    value = parse_number(row["value"]) if row["metric"] == "alarm_rate" else None
+    return value is not None and abs(value - rate) < _EQUAL
+
+
+def _judge(
+    every: Sequence[Row], ends: Mapping[str, tuple[float | None, float | None]], *, table: str
+) -> str | None:
+    """Say whether errors lie farther out, or where that is said of each finding."""
+    if any(row.get("finding") for row in every):
+        return f"of each finding: evaluate/{table}.tsv"
+    return judge_order(ends["aurc_gain"], ends["error_auc"]) if every else None
 
 
 def _read_ends(row: Row | None) -> tuple[float | None, float | None]:

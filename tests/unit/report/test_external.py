@@ -154,6 +154,47 @@ def test_summary_limits_methods_and_card_say_that_there_is_one() -> None:
     assert [held["dataset"]["split"] for held in results] == ["test", "external"]
 
 
+def read_methods(sources: Sources) -> dict[str, str]:
+    return dict(build_facts(sources, title="t", author=None).methods.paragraphs)
+
+
+def test_the_methods_count_kinds_of_images_of_each_cohort_apart() -> None:
+    """All internal images are of MR and all external ones of CT: no count mixes them."""
+    cohort = [
+        row if row.get("given_split") else {**row, "modality": "MR"}
+        for row in SOURCES.table("cohort")
+    ]
+    n_internal = len(cohort) - N_EXTERNAL
+    methods = read_methods(replace(SOURCES, tables={**SOURCES.tables, "cohort": cohort}))
+    images = next(text for text in methods.values() if "were analysed" in text)
+    assert f"were analysed ({n_internal} MR)" in images
+    assert (
+        f"({N_EXTERNAL} images of {N_EXTERNAL} subjects, {N_EXTERNAL} CT)" in methods["Splitting"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("splits", "is_said"),
+    [(("", "external"), True), (("external", "test"), True), (("external",) * 2, False)],
+)
+def test_cohorts_that_share_subjects_are_not_called_apart(splits: tuple, is_said: bool) -> None:
+    pair = {
+        **{f"{name}_{side}": name for name in ("image", "subject", "label") for side in "ab"},
+        "kind": "same-study",
+        "action": "reported",
+        "similarity": "",
+        "alteration": "",
+        "split_a": splits[0],
+        "split_b": splits[1],
+    }
+    text = read_methods(replace(SOURCES, tables={**SOURCES.tables, "leakage": [pair]}))["Splitting"]
+    said = "1 pair of images that share pixels, a study or a person was found between this cohort"
+    assert (said in text) is is_said
+    kept = {**pair, "action": "stopped"}
+    plain = replace(SOURCES, tables={**SOURCES.tables, "leakage": [kept]})
+    assert "thresholds or calibration." in read_methods(plain)["Splitting"]
+
+
 def test_checklists_point_at_it_and_leave_it_to_the_authors_without() -> None:
     inside = build_facts(make_sources(), title="One hospital", author=None)
     for facts, state in ((FACTS, "answered"), (inside, "authors")):

@@ -131,6 +131,37 @@ def test_the_figures_of_the_evaluation_stand_beside():
     assert held.verdict == "is not shown to be better than a random order"
 
 
+def list_orders(rate, **fields):
+    row = {"arm": "transfer", "score": "distance", "n_wrong": "1", "method": "m", **fields}
+    ends = {"alarm_rate": (rate, 0.1, 0.6), "error_auc": (0.6, 0.4, 0.8), "aurc_gain": (0.1, -1, 1)}
+    return [
+        row | {"metric": name, "value": f"{v}", "low": f"{low}", "high": f"{high}"}
+        for name, (v, low, high) in ends.items()
+    ]
+
+
+def test_external_images_have_the_figures_of_their_own_table() -> None:
+    tables = make_tables({"a": 1.0, "b": 3.0})
+    tables["predictions"] += [make_row("x", 5.0, split="external", seed=seed) for seed in (0, 1)]
+    tables["external-abstention"] = list_orders(1.0)
+    test, external = build(tables).rows
+    assert (test.low, test.verdict) == (None, None)
+    assert (external.low, external.high, external.auc_low) == (0.1, 0.6, 0.4)
+    assert external.verdict == "is not shown to be better than a random order"
+
+
+def test_of_several_findings_the_alarms_are_told_once_and_the_orders_where_they_stand() -> None:
+    tables = make_tables({"a": 1.0, "b": 3.0})
+    tables["abstention"] = [*list_orders(0.4, finding="x"), *list_orders(0.5, finding="y")]
+    held = build(tables).rows[0]
+    assert (held.rate, held.low, held.high) == (0.5, 0.1, 0.6)
+    assert (held.error_auc, held.auc_low) == (None, None)
+    assert held.verdict == "of each finding: evaluate/abstention.tsv"
+    tables["abstention"] = list_orders(0.4, finding="x")
+    held = build(tables).rows[0]
+    assert (held.low, held.verdict) == (None, "of each finding: evaluate/abstention.tsv")
+
+
 def test_the_page_has_the_section_where_there_is_something_and_not_otherwise():
     sources = make_sources()
     plain = build_facts(sources, title="t", author=None)
