@@ -40,8 +40,9 @@ TESTS_COLUMNS = (
 )
 SCALING_COLUMNS = (
     *("arm", "metric", "before", "before_low", "before_high", "after", "after_low", "after_high"),
-    *("change", "change_low", "change_high", "n_images", "n_subjects", "n_scaled", "n_networks"),
-    "method",
+    *("change", "change_low", "change_high"),
+    *("distance_change", "distance_low", "distance_high"),
+    *("n_images", "n_subjects", "n_scaled", "n_networks", "method"),
 )
 COMPARISON_COLUMNS = (
     *("metric", "arm_a", "arm_b", "difference", "low", "high", "n_subjects", "method"),

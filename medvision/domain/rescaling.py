@@ -30,6 +30,9 @@ Temperatures = Mapping[tuple[str, int, int], float]
 NO_TEMPERATURES: Temperatures = MappingProxyType({})
 """Of logits that were not divided."""
 
+_RIGHT = {"calibration_slope": 1.0}
+"""Figures whose right value is not 0."""
+
 NO_FINDINGS: Mapping[str, Temperatures] = MappingProxyType({})
 """Of findings whose logits were not divided."""
 
@@ -50,6 +53,9 @@ class ScalingEffect:
         change: After minus before.
         change_low: Lower end of its interval, paired on the same resamples.
         change_high: Upper end.
+        distance_change: How far from the right value after, less how far before; below 0 is nearer.
+        distance_low: Lower end of its interval, paired likewise.
+        distance_high: Upper end.
         n_images: Test images.
         n_subjects: Their subjects.
         n_scaled: Networks whose temperature is not 1.
@@ -68,6 +74,9 @@ class ScalingEffect:
     change: float | None
     change_low: float | None
     change_high: float | None
+    distance_change: float | None
+    distance_low: float | None
+    distance_high: float | None
     n_images: int
     n_subjects: int
     n_scaled: int
@@ -211,6 +220,8 @@ def _build_effect(
     """Put one figure of one arm together."""
     before, after = (_find(each, of) for each in draws)
     change = _find(draws[1].minus(draws[0]), of)
+    first, second = (_measure_distance(each, _RIGHT.get(names[1], 0.0)) for each in draws)
+    distance = _find(second.minus(first), of)
     n_scaled = sum(value != 1 for value in scales)
     how = change[3] if n_scaled else "every temperature is 1, so nothing was changed"
     return ScalingEffect(
@@ -218,11 +229,22 @@ def _build_effect(
         *before[:3],
         *after[:3],
         *change[:3],
+        *distance[:3],
         n_images=len(arms[0].labels),
         n_subjects=len(set(arms[0].rounds[0].subjects)),
         n_scaled=n_scaled,
         n_networks=len(scales),
         method=f"{_describe(arms, names[1])}; change: {how}",
+    )
+
+
+def _measure_distance(draws: Draws, right: float) -> Draws:
+    """Return how far a figure is from its right value, on the data and on each resample."""
+    return replace(
+        draws,
+        value=abs(draws.value - right),
+        replicates=np.abs(draws.replicates - right),
+        left_out=np.abs(draws.left_out - right),
     )
 
 

@@ -6,7 +6,11 @@ from medvision.domain.arms import rank_arm
 from medvision.report.sources import Row, Sources, parse_count, parse_number
 from medvision.report.words import ARMS, say, say_metric
 
-_IDEAL = {"calibration_slope": 1.0, "calibration_intercept": 0.0}
+_OF_DISTANCE = ("calibration_slope", "calibration_intercept")
+"""Figures of which neither more nor less is better, but nearer to the right value."""
+
+_SPANS = {"before": "before", "after": "after", "change": "change", "distance_change": "distance"}
+"""Columns of figures, and what those of their ends begin with."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class ScalingRow:
         before: With temperatures of 1.
         after: As on the rest of the page.
         change: After minus before, its interval paired.
-        verdict: What the interval of the change says, in a few words.
+        distance: Distance from the right value after, minus before; below 0 is nearer.
+        verdict: What the interval of the distance says, in a few words.
         n_subjects: Test subjects.
         n_scaled: Networks whose temperature is not 1.
         n_networks: All networks.
@@ -42,6 +47,7 @@ class ScalingRow:
     before: Span
     after: Span
     change: Span
+    distance: Span
     verdict: str
     n_subjects: int | None
     n_scaled: int | None
@@ -71,9 +77,9 @@ def list_scaled(sources: Sources) -> frozenset[str]:
 
 def _build(row: Row) -> ScalingRow:
     """Return a row of scaling.tsv as a fact."""
-    before, after, change = (
-        Span(*(parse_number(row[name]) for name in (of, f"{of}_low", f"{of}_high")))
-        for of in ("before", "after", "change")
+    before, after, change, distance = (
+        Span(*(parse_number(row[name]) for name in (of, f"{start}_low", f"{start}_high")))
+        for of, start in _SPANS.items()
     )
     return ScalingRow(
         arm=say(row["arm"], ARMS),
@@ -82,7 +88,8 @@ def _build(row: Row) -> ScalingRow:
         before=before,
         after=after,
         change=change,
-        verdict=_judge(row["metric"], before=before, after=after, change=change),
+        distance=distance,
+        verdict=_judge(row["metric"], distance),
         n_subjects=parse_count(row["n_subjects"]),
         n_scaled=parse_count(row["n_scaled"]),
         n_networks=parse_count(row["n_networks"]),
@@ -90,11 +97,10 @@ def _build(row: Row) -> ScalingRow:
     )
 
 
-def _judge(metric: str, *, before: Span, after: Span, change: Span) -> str:
+def _judge(metric: str, distance: Span) -> str:
     """Say whether the temperature helped: less error, or nearer to the value that is right."""
-    if None in (change.low, change.high) or before.value is None or after.value is None:
+    if distance.low is None or distance.high is None:
         return "Cannot be judged"
-    if (change.low or 0.0) <= 0 <= (change.high or 0.0):
-        return "Includes zero"
-    ideal = _IDEAL.get(metric, 0.0)
-    return "Better" if abs(after.value - ideal) < abs(before.value - ideal) else "Worse"
+    if distance.low <= 0 <= distance.high:
+        return "Not shown to be nearer or farther" if metric in _OF_DISTANCE else "Includes zero"
+    return "Better" if distance.high < 0 else "Worse"

@@ -85,6 +85,36 @@ def test_a_temperature_that_helps_is_seen_to_help(study):
     )
 
 
+def test_a_slope_as_far_above_1_as_it_was_below_is_not_called_nearer(study):
+    """The planted fault: the change alone is surely above 0, for every resample is multiplied."""
+    raw = by_metric(evaluate(make_rows(study[0], study[1], folds=study[2])), "estimates")
+    before = 0.9
+    odds = [value * raw["calibration_slope"].value / before for value in study[0]]
+    ratio = (2 - before) / before
+    result = evaluate(
+        scale_rows(odds, *study[1:], dict.fromkeys(range(3), ratio)),
+        {("transfer", fold, 0): ratio for fold in range(3)},
+    )
+    item = by_metric(result)["calibration_slope"]
+    assert (item.before, item.after) == pytest.approx((0.9, 1.1), rel=1e-6)
+    assert item.change_low > 0
+    assert item.distance_change == pytest.approx(0, abs=1e-6)
+    assert item.distance_low < 0 < item.distance_high
+
+
+def test_the_distance_is_that_from_the_right_value(study):
+    values = dict.fromkeys(range(3), 4.0)
+    result = evaluate(scale_rows(*study, values), {("transfer", fold, 0): 4.0 for fold in range(3)})
+    for name, item in by_metric(result).items():
+        right = 1 if name == "calibration_slope" else 0
+        assert item.distance_change == pytest.approx(
+            abs(item.after - right) - abs(item.before - right)
+        )
+        if name in ("brier", "log_loss", "ece"):
+            ends = (item.distance_low, item.distance_high)
+            assert ends == (item.change_low, item.change_high)
+
+
 def test_the_interval_of_the_change_is_paired(study):
     """Narrower than that of two figures of other subjects would be."""
     values = dict.fromkeys(range(3), 1.2)

@@ -154,7 +154,11 @@ def scale(*, n_scaled: int = 1, finding: str | None = None) -> Sources:
         ends = {"before_low": before - 0.05, "before_high": before + 0.05}
         ends |= {"after_low": 0.01, "after_high": 0.02, "change_low": low, "change_high": high}
         change = None if after is None else after - before
-        row = {"before": before, "after": after, "change": change, **ends}
+        right = 1.0 if metric == "calibration_slope" else 0.0
+        far = None if after is None else abs(after - right) - abs(before - right)
+        reach = (None, None) if far is None else (far - 0.05, far + 0.05)
+        ends |= dict(zip(("distance_low", "distance_high"), reach, strict=True))
+        row = {"before": before, "after": after, "change": change, "distance_change": far, **ends}
         counts = {"n_images": 36, "n_subjects": 36, "n_scaled": n_scaled, "n_networks": 3}
         place = {"arm": "transfer", "metric": metric, "method": "as <it> was"}
         place |= {} if finding is None else {"finding": finding}
@@ -177,6 +181,22 @@ def test_calibration_before_and_after_the_temperature_stands_on_the_page() -> No
         "Brier score": "Includes zero",
         "Expected calibration error": "Cannot be judged",
     }
+
+
+def test_a_slope_that_may_be_as_far_beyond_is_called_neither_better_nor_worse() -> None:
+    """The planted fault: a change that is surely above 0, from 0.93 to 1.05."""
+    sources = scale()
+    rows = [
+        row
+        | {"before": "0.93", "after": "1.05", "change": "0.12", "change_low": "0.1"}
+        | {"change_high": "0.14", "distance_change": "-0.02"}
+        | {"distance_low": "-0.12", "distance_high": "0.12"}
+        for row in sources.tables["scaling"]
+        if row["metric"] == "calibration_slope"
+    ]
+    facts, html = build(replace(sources, tables={**sources.tables, "scaling": rows}))
+    assert [row.verdict for row in facts.scaling] == ["Not shown to be nearer or farther"]
+    assert "\u22120.120 to +0.120" in html
 
 
 def test_the_curve_before_is_drawn_dotted_beside_the_one_after() -> None:
