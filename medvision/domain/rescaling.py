@@ -30,8 +30,8 @@ Temperatures = Mapping[tuple[str, int, int], float]
 NO_TEMPERATURES: Temperatures = MappingProxyType({})
 """Of logits that were not divided."""
 
-_RIGHT = {"calibration_slope": 1.0}
-"""Figures whose right value is not 0."""
+_RIGHT = {"calibration_slope": 1.0, "calibration_intercept": 0.0}
+"""Figures that may lie on either side of their right value; of all others 0 is, and the least."""
 
 NO_FINDINGS: Mapping[str, Temperatures] = MappingProxyType({})
 """Of findings whose logits were not divided."""
@@ -220,8 +220,7 @@ def _build_effect(
     """Put one figure of one arm together."""
     before, after = (_find(each, of) for each in draws)
     change = _find(draws[1].minus(draws[0]), of)
-    first, second = (_measure_distance(each, _RIGHT.get(names[1], 0.0)) for each in draws)
-    distance = _find(second.minus(first), of)
+    distance = _find_distance(draws, names[1], of=of) if names[1] in _RIGHT else change
     n_scaled = sum(value != 1 for value in scales)
     how = change[3] if n_scaled else "every temperature is 1, so nothing was changed"
     return ScalingEffect(
@@ -236,6 +235,16 @@ def _build_effect(
         n_networks=len(scales),
         method=f"{_describe(arms, names[1])}; change: {how}",
     )
+
+
+def _find_distance(
+    draws: tuple[Draws, Draws], metric: str, *, of: Drawn
+) -> tuple[float | None, float | None, float | None, str]:
+    """Return how much farther from the right value a figure is after, with its interval."""
+    before, after = (_measure_distance(each, _RIGHT[metric]) for each in draws)
+    # A distance has a kink at the right value: beside it most resamples lie on one side of the
+    # value, which BCa would take for bias. The sign has none, and percentiles keep it.
+    return _find(after.minus(before), replace(of, interval="percentile"))
 
 
 def _measure_distance(draws: Draws, right: float) -> Draws:
