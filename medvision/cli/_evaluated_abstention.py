@@ -19,8 +19,8 @@ RISK_COLUMNS = (
     "method",
 )
 UNCERTAINTY_COLUMNS = (
-    *("arm", "image_id", "subject", "label", "predicted", "probability", "entropy"),
-    *("disagreement", "sd", "margin", "error_rate", "n_networks"),
+    *("arm", "image_id", "subject", "label", "predicted", "most_probable", "probability"),
+    *("entropy", "disagreement", "sd", "margin", "error_rate", "n_networks"),
 )
 
 

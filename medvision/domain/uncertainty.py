@@ -25,12 +25,14 @@ class ImageUncertainty:
         image_id: The image.
         subject: Its subject.
         label: Its class.
-        predicted: The class of the largest mean probability.
+        predicted: The class that most of its networks predict, each at its own threshold; of
+            equally many the more probable.
+        most_probable: The class of the largest mean probability, whatever the thresholds.
         probability: That mean probability.
         entropy: Of the mean probability over seeds, as a share of that of an even split: 0 to 1.
         disagreement: That entropy minus the mean of the single networks'; None of one seed.
-        sd: Standard deviation over seeds of the probability of the positive class, or of the class
-            predicted; None of one seed.
+        sd: Standard deviation over seeds of the probability of the positive class, or of the most
+            probable; None of one seed.
         margin: Mean distance of the log-odds from the threshold's; None of more than two classes.
         error_rate: Share of the networks that predict another class than the label.
         n_networks: Networks that tested the image.
@@ -41,6 +43,7 @@ class ImageUncertainty:
     subject: str
     label: str
     predicted: str
+    most_probable: str
     probability: float
     entropy: float
     disagreement: float | None
@@ -208,13 +211,16 @@ def list_images(
     )
     entropy = np.mean([held.pooled for held in rounds], axis=0)
     wrong = np.mean([held.wrong for held in rounds], axis=0)
+    # Votes are whole and probabilities at most 1, halved so that they only part equal votes.
+    decided = (_count_votes(arm) + mean / 2).argmax(axis=1)
     return [
         ImageUncertainty(
             arm=name,
             image_id=image_id,
             subject=first.subjects[n],
             label=arm.classes[first.labels[n]],
-            predicted=arm.classes[int(mean[n].argmax())],
+            predicted=arm.classes[int(decided[n])],
+            most_probable=arm.classes[int(mean[n].argmax())],
             probability=float(mean[n].max()),
             entropy=float(entropy[n]),
             disagreement=None if disagreement is None else float(disagreement[n]),
@@ -225,6 +231,15 @@ def list_images(
         )
         for n, image_id in enumerate(first.image_ids)
     ]
+
+
+def _count_votes(arm: ArmTest) -> NDArray[np.float64]:
+    """Return (N, C) how many rounds predict each class, each at its own threshold."""
+    names = np.arange(len(arm.classes))
+    votes: NDArray[np.float64] = np.sum(
+        [each[:, np.newaxis] == names for each in arm.predicted], axis=0, dtype=np.float64
+    )
+    return votes
 
 
 def _average(held: Sequence[Scalars | None]) -> Scalars | None:

@@ -143,3 +143,36 @@ def test_several_classes_have_no_margin():
     for image, shares in zip(images, told, strict=True):
         assert image.predicted == "abc"[int(np.argmax(shares))]
         assert image.error_rate == (image.predicted != image.label)
+
+
+def test_the_predicted_class_is_that_of_the_threshold_so_that_it_agrees_with_the_error_rate():
+    """Few positives are sure of anything: the threshold lies far below one half."""
+    scores, labels, folds = draw_binary(90, seed=5)
+    low = [score - 2 for score in scores]
+    rows = make_rows(low, labels, folds=folds)
+    rows += make_rows(low, labels, folds=folds, split="validation")
+    _, images, _ = describe(rows)
+    assert any(image.predicted != image.most_probable for image in images)
+    for image, odds in zip(images, low, strict=True):
+        assert image.error_rate == (image.predicted != image.label)
+        assert image.most_probable == ("yes" if odds > 0 else "no")
+        assert image.probability >= 0.5
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3])
+def test_of_several_networks_the_class_that_most_predict_is_predicted(n_seeds):
+    scores, labels, folds = draw_binary(60, seed=6)
+    rng = np.random.default_rng(1)
+    rows = []
+    for seed in range(n_seeds):
+        noisy = (np.array(scores) + rng.normal(0, 2, 60) - 1).tolist()
+        for split in ("test", "validation"):
+            rows += make_rows(noisy, labels, folds=folds, split=split, seed=seed)
+    _, images, test = describe(rows)
+    for n, image in enumerate(images):
+        votes = [test.arms["transfer"].predicted[seed][n] for seed in range(n_seeds)]
+        n_yes = sum(vote == 1 for vote in votes)
+        tied = image.most_probable == "yes"
+        is_yes = tied if 2 * n_yes == n_seeds else 2 * n_yes > n_seeds
+        assert image.predicted == ("yes" if is_yes else "no")
+        assert (image.predicted == image.label) or image.error_rate >= 0.5
