@@ -179,7 +179,7 @@ def _judge_image_level(
     rows: Sequence[Row], summary: Mapping[str, JsonValue], *, of: Judged
 ) -> list[dict[str, Cell]]:
     """Say what splitting images would have made of the figure."""
-    counts = {name: cast(int, summary[name]) for name in ("n_siblings", "n_tested")}
+    counts = {name: cast(int, summary[name]) for name in ("n_siblings", "n_tested", "n_moved")}
     if not summary["is_trained"]:
         return [
             {

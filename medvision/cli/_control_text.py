@@ -105,13 +105,19 @@ def say_gap(row: Mapping[str, Cell], confidence: float) -> str:
     )
 
 
-def say_nothing_to_compare(*, n_siblings: int, n_tested: int) -> str:
-    """Say that subjects have too few images for the split to matter.
+def say_nothing_to_compare(*, n_siblings: int, n_tested: int, n_moved: int) -> str:
+    """Say that subjects have too few images for the split to matter, or that none can be dealt.
 
     Args:
         n_siblings: Test images that would have had a sibling in train.
         n_tested: All test images.
+        n_moved: Images that changed sides.
     """
+    if not n_moved:
+        return (
+            "Split by image and not by subject: cannot be dealt, since no image can change sides "
+            "with as many of each kind of label on every side as before; nothing is compared."
+        )
     what = "no image has" if not n_siblings else f"{n_siblings} of {n_tested} test images have"
     return (
         f"Split by image and not by subject: nothing to compare, since {what} another image of the "

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -30,10 +31,12 @@ from medvision.domain.pooling import LINKS, pool_logits
 from medvision.domain.record import JsonValue
 from medvision.domain.shortcut.dealt import (
     Dealt,
+    count_moved,
     count_siblings,
     deal_images,
     join_units,
     list_copies,
+    name_strata,
     permute_labels,
 )
 from medvision.domain.split import Assignment
@@ -122,14 +125,14 @@ def _plan(step: Step, name: str, *, data: LearningData, fold: int) -> Plan:
     copies = list_copies({row["image_id"]: row.get("pixel_digest", "") for row in cohort})
     known = [(row["image_a"], row["image_b"]) for row in pairs]
     purpose = f"{name}/{step.study.control.seed}/{fold}"
+    labels = [item.label for item in own]
+    classes = Classes(data.classes, None, task=data.task)
     if name == "permuted":
         units = join_units(groups, [*copies, *known])
-        kinds = name_kinds(
-            [item.label for item in own], Classes(data.classes, None, task=data.task)
-        )
+        kinds = name_kinds(labels, classes)
         dealt = permute_labels(own, units, purpose=purpose, kinds=kinds)
         return Plan(own, dealt, units, is_trained=True)
-    dealt = deal_images(own, purpose=purpose)
+    dealt = deal_images(own, strata=name_strata(labels, classes), purpose=purpose)
     n_siblings, n_tested = count_siblings(dealt.assignments, groups)
     return Plan(own, dealt, groups, is_trained=n_siblings >= LEAST_SIBLINGS * max(n_tested, 1))
 
@@ -197,9 +200,22 @@ def _write(
         "is_trained": plan.is_trained,
         "n_tested": n_tested,
         "n_siblings": n_siblings,
+        "n_moved": count_moved(plan.own, plan.dealt.assignments),
+        "n_of_labels": _count_labels(plan, data),
         "n_units": len({plan.units[item.image_id] for item in plan.own}),
         "n_draws": plan.dealt.n_draws,
         **facts,
     }
     write_json(step.write(layout.step(step.name) / "summary.json"), summary)
     step.facts |= summary
+
+
+def _count_labels(plan: Plan, data: LearningData) -> dict[str, JsonValue]:
+    """Count the images of each class or finding, with the study's labels and the control's."""
+    classes = Classes(data.classes, None, task=data.task)
+    kinds = name_kinds([item.label for item in plan.own], classes)
+    own, dealt = (
+        Counter(name for item in held for name in kinds[item.label])
+        for held in (plan.own, plan.dealt.assignments)
+    )
+    return {name: {"own": own[name], "dealt": dealt[name]} for name in sorted(own)}

@@ -7,6 +7,7 @@ import numpy as np
 from predicted import SETTINGS
 
 from medvision.cli._control_judged import Judged, judge_controls
+from medvision.cli._control_text import say_nothing_to_compare
 from medvision.cli.control import DEALT_COLUMNS
 from medvision.domain.labels import Classes
 from medvision.io.tables import write_table
@@ -82,3 +83,9 @@ def test_a_figure_without_an_interval_cannot_be_judged(tmp_path: Path) -> None:
     assert row["verdict"] == "not-judged"
     assert "cannot be judged against chance" in row["words"]
     assert "at chance" not in row["words"]
+
+
+def test_images_that_cannot_be_dealt_are_not_said_to_have_no_siblings() -> None:
+    said = say_nothing_to_compare(n_siblings=0, n_tested=20, n_moved=0)
+    assert "cannot be dealt" in said
+    assert "no image has another image" not in said

@@ -5,9 +5,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from medvision.domain.kinds import list_present
+from medvision.domain.labels import Classes
 from medvision.domain.split import Assignment, find_missing_class
+from medvision.domain.values import name_bins
 
 _MOST_DRAWS = 50
+_COMMON = 10
+"""Images of a combination of findings from which on it is dealt by itself."""
+
+_OTHERS = ""
+"""Stratum of all that is rare."""
 
 Pair = tuple[str, str]
 """Two image_ids."""
@@ -60,9 +68,11 @@ def permute_labels(
     """Deal the labels of whole units anew among all units of a training's cohort.
 
     Each unit is given the labels of another one, drawn by hash, its images in order of their names.
-    So labels are as common as they were, images of one subject still go together, and what is left
-    to be learnt is who is who. Of several draws the first is taken that has every class on every
-    side, the last where none has.
+    So labels are as common among units as they were (among images only where units are of one
+    size), images of one subject still go together, and what is left to be learnt is who is who.
+    Units of unlike size change labels too: kept apart, a label of large units would stay with
+    them. Of several draws the first is taken that has every class on every side,
+    the last where none has.
 
     Args:
         own: One training's images.
@@ -92,24 +102,64 @@ def permute_labels(
     return Dealt(dealt, draw)
 
 
-def deal_images(own: Sequence[Assignment], *, purpose: str) -> Dealt:
+def name_strata(labels: Sequence[str], classes: Classes) -> dict[str, str]:
+    """Name the kinds of labels of which an image-level split keeps each side's number.
+
+    Args:
+        labels: Label of each image.
+        classes: What they are of.
+
+    Returns:
+        Label to its stratum: a class; a fifth of the values; a combination of findings, or, where
+        fewer than 10 images have it, the rarest finding in it, or else all that is rare.
+    """
+    if classes.task == "classification":
+        return {label: label for label in labels}
+    if classes.task == "regression":
+        return name_bins(labels, n_groups=len(labels), needed=1)
+    present = {label: list_present(label, classes.task) for label in labels}
+    shown = Counter(name for label in labels for name in present[label])
+    held = Counter(labels)
+    strata = {
+        label: label
+        if held[label] >= _COMMON
+        else min(names, key=lambda name: (shown[name], name), default=_OTHERS)
+        for label, names in present.items()
+    }
+    sizes = Counter(strata[label] for label in labels)
+    return {label: name if sizes[name] >= _COMMON else _OTHERS for label, name in strata.items()}
+
+
+def deal_images(own: Sequence[Assignment], *, strata: Mapping[str, str], purpose: str) -> Dealt:
     """Deal images to the sides as if each were of a subject of its own: what must never be done.
 
-    Every side keeps its number of images of each label; which ones is told by a hash.
+    Every side keeps its number of images of each stratum; which ones is told by a hash.
 
     Args:
         own: One training's images.
+        strata: Label to its stratum, as `name_strata`.
         purpose: Text that makes this draw unlike any other: a seed and the fold.
     """
-    by_label: defaultdict[str, list[Assignment]] = defaultdict(list)
+    by_stratum: defaultdict[str, list[Assignment]] = defaultdict(list)
     for item in own:
-        by_label[item.label].append(item)
+        by_stratum[strata[item.label]].append(item)
     dealt = []
-    for label in sorted(by_label):
-        held = sorted(by_label[label], key=lambda item: _hash(f"{purpose}/{item.image_id}"))
+    for name in sorted(by_stratum):
+        held = sorted(by_stratum[name], key=lambda item: _hash(f"{purpose}/{item.image_id}"))
         sides = sorted(item.split for item in held)
         dealt += [replace(item, split=side) for item, side in zip(held, sides, strict=True)]
     return Dealt(tuple(sorted(dealt, key=lambda item: item.image_id)), 1)
+
+
+def count_moved(own: Sequence[Assignment], dealt: Sequence[Assignment]) -> int:
+    """Count the images that changed sides.
+
+    Args:
+        own: One training's images.
+        dealt: The same, dealt anew.
+    """
+    sides = {item.image_id: item.split for item in own}
+    return sum(sides[item.image_id] != item.split for item in dealt)
 
 
 def count_siblings(dealt: Sequence[Assignment], units: Mapping[str, str]) -> tuple[int, int]:

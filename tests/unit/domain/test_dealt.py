@@ -1,6 +1,7 @@
 """Labels and images dealt anew: as common as before, and together where they must be."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from medvision.domain.labels import Classes
 from medvision.domain.shortcut.answers import Answer
 from medvision.domain.shortcut.arms import build_class_arm
 from medvision.domain.shortcut.dealt import (
+    count_moved,
     count_siblings,
     deal_images,
     join_units,
     list_copies,
+    name_strata,
     permute_labels,
 )
 from medvision.domain.shortcut.judge import ask_classes
@@ -23,6 +26,7 @@ from medvision.domain.shortcut.leaks import compare_splits
 from medvision.domain.split import Assignment
 
 TWO = Classes(("no", "yes"), "yes")
+SAME = {"no": "no", "yes": "yes"}
 
 
 def make_fold(n_subjects, *, n_images=1, labels=("no", "yes")):
@@ -105,7 +109,7 @@ def test_images_of_equal_pixels_are_copies_and_those_without_a_digest_are_not() 
 @given(st.integers(4, 30), st.integers(1, 4), st.text(max_size=5))
 def test_images_are_dealt_with_each_side_and_class_as_large_as_before(n, m, purpose) -> None:
     own = make_fold(n, n_images=m)
-    dealt = deal_images(own, purpose=purpose).assignments
+    dealt = deal_images(own, strata=SAME, purpose=purpose).assignments
     sizes = [Counter((item.split, item.label) for item in held) for held in (own, dealt)]
     assert sizes[0] == sizes[1]
     assert sorted(i.image_id for i in dealt) == sorted(i.image_id for i in own)
@@ -116,7 +120,9 @@ def test_images_are_dealt_with_each_side_and_class_as_large_as_before(n, m, purp
 def test_an_image_level_split_parts_the_images_of_a_subject() -> None:
     own = make_fold(20, n_images=4)
     assert count_siblings(own, unite(own)) == (0, 20)
-    n_siblings, n_tested = count_siblings(deal_images(own, purpose="a").assignments, unite(own))
+    n_siblings, n_tested = count_siblings(
+        deal_images(own, strata=SAME, purpose="a").assignments, unite(own)
+    )
     assert n_tested == 20
     assert n_siblings > 15
 
@@ -163,3 +169,56 @@ def test_a_figure_that_is_undefined_has_no_difference() -> None:
     (gap,) = compare_splits([one], [undefined], arms=("image-level", "study"))
     assert (gap.difference, gap.low, gap.differs) == (None, None, False)
     assert gap.method.startswith("undefined")
+
+
+def relabel(own, labels):
+    return [replace(item, label=label) for item, label in zip(own, labels, strict=True)]
+
+
+def test_images_of_values_are_dealt_although_no_two_values_are_equal() -> None:
+    values = [f"{value:.6f}" for value in np.random.default_rng(0).normal(50, 9, 120)]
+    own = relabel(make_fold(40, n_images=3), values)
+    strata = name_strata(values, Classes(("age",), None, task="regression"))
+    dealt = deal_images(own, strata=strata, purpose="a").assignments
+    assert count_moved(own, dealt) > 40
+    assert count_siblings(dealt, unite(own))[0] > 20
+    sizes = [Counter((item.split, strata[item.label]) for item in held) for held in (own, dealt)]
+    assert sizes[0] == sizes[1]
+    means = [np.mean([float(i.label) for i in dealt if i.split == s]) for s in ("train", "test")]
+    assert abs(means[0] - means[1]) < 4
+
+
+def test_rare_combinations_of_findings_are_dealt_by_the_rarest_finding_in_them() -> None:
+    findings = Classes(("A", "B", "C"), None, task="multilabel")
+    labels = ["No Finding"] * 20 + ["A"] * 12 + ["A|B", "B|C?"] * 6 + ["A|C", "C|B?", "A?"] * 2
+    strata = name_strata(labels, findings)
+    assert strata == {
+        "No Finding": "No Finding",
+        "A": "A",
+        "A|B": "B",
+        "B|C?": "B",
+        "A|C": "",
+        "C|B?": "",
+        "A?": "",
+    }
+    own = relabel(make_fold(50), labels)
+    assert count_moved(own, deal_images(own, strata=strata, purpose="a").assignments) > 10
+
+
+def test_an_image_that_is_alone_in_its_stratum_stays_where_it_is() -> None:
+    own = relabel(make_fold(4), list("abcd"))
+    dealt = deal_images(own, strata={name: name for name in "abcd"}, purpose="a").assignments
+    assert count_moved(own, dealt) == 0
+
+
+def test_labels_of_subjects_of_unlike_size_are_as_common_among_subjects_alone() -> None:
+    own = [
+        item
+        for n, item in enumerate(make_fold(60, n_images=5))
+        if item.label == "yes" or n % 5 == 0
+    ]
+    dealt = permute_labels(own, unite(own), purpose="a").assignments
+    by_subject = [{(i.subject, i.label) for i in held} for held in (own, dealt)]
+    common = [Counter(label for _, label in held) for held in by_subject]
+    assert common[0] == common[1]
+    assert Counter(i.label for i in own) != Counter(i.label for i in dealt)
