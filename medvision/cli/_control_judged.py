@@ -22,6 +22,7 @@ from medvision.domain.shortcut.arms import (
 from medvision.domain.shortcut.judge import (
     Judgement,
     Question,
+    ValueMetric,
     ask_classes,
     ask_values,
     judge_probes,
@@ -87,8 +88,13 @@ def judge_controls(
         name = step.split("/")[1]
         predictions = read_table(read(f"{step}/predictions.tsv"))
         summary = cast(dict[str, JsonValue], read_json(read(f"{step}/summary.json")))
-        judge = _judge_permuted if name == "permuted" else _judge_image_level
-        rows += judge(predictions, summary, of=of)
+        if name == "permuted":
+            dealt = read_table(read(f"{step}/dealt.tsv"), required=("image_id", "unit"))
+            # What was dealt as one must be drawn as one: copies have one label between them.
+            units = {row["image_id"]: row["unit"] for row in dealt}
+            rows += _judge_permuted(predictions, summary, of=replace(of, groups=units))
+        else:
+            rows += _judge_image_level(predictions, summary, of=of)
     complete = [{column: row.get(column) for column in CONTROL_COLUMNS} for row in rows]
     return complete, [str(row["words"]) for row in rows if row["verdict"] in _WARNED]
 
@@ -118,12 +124,14 @@ def read_answers(rows: Sequence[Row], classes: Classes, *, name: str) -> list[An
     ]
 
 
-def _ask(answers: Sequence[Answer], of: Judged, *, settings: Settings) -> list[Question]:
-    """Put every question to one network."""
+def _ask(
+    answers: Sequence[Answer], of: Judged, *, settings: Settings, metric: ValueMetric
+) -> list[Question]:
+    """Put every question to one network; the metric is that of a value."""
     name = answers[0].probe
     if of.classes.task == "regression":
         arms = {name: build_value_rounds(answers)}
-        return [ask_values(arms, groups=of.groups, settings=settings)]
+        return [ask_values(arms, groups=of.groups, metric=metric, settings=settings)]
     if of.classes.task == "multilabel":
         findings = {
             each: build_finding_arm(answers, of.groups, classes=of.classes, name=each)
@@ -142,7 +150,7 @@ def _judge_permuted(
 ) -> list[dict[str, Cell]]:
     """Say whether permuted labels could be told of test images."""
     answers = read_answers(rows, of.classes, name="permuted")
-    questions = _ask(answers, of, settings=of.settings)
+    questions = _ask(answers, of, settings=of.settings, metric="pearson_r")
     judged = judge_probes(questions, confidence=of.settings.confidence)
     return [_describe_permuted(item, summary, of=of) for item in judged]
 
@@ -192,14 +200,26 @@ def _judge_image_level(
         ]
     control = read_answers(rows, of.classes, name="image-level")
     study = read_answers(_find_own(rows, of.predictions), of.classes, name="study")
+    settings = _widen(of)
     # The same resamples for both would bind two sets of test images that have their own.
-    apart = replace(of.settings, seed=of.settings.seed + 1)
+    apart = replace(settings, seed=settings.seed + 1)
     gaps = compare_splits(
-        _ask(control, of, settings=apart),
-        _ask(study, of, settings=of.settings),
+        _ask(control, of, settings=apart, metric="r2"),
+        _ask(study, of, settings=settings, metric="r2"),
         arms=("image-level", "study"),
     )
     return [_describe_gap(gap, counts["n_siblings"], of=of) for gap in gaps]
+
+
+def _count_targets(classes: Classes) -> int:
+    """Count the questions that are put to one network."""
+    return len(classes.names) if classes.task == "multilabel" else 1
+
+
+def _widen(of: Judged) -> Settings:
+    """Return settings with which the intervals of all findings hold together (Bonferroni)."""
+    missed = (1 - of.settings.confidence) / _count_targets(of.classes)
+    return replace(of.settings, confidence=1 - missed)
 
 
 def _find_own(rows: Sequence[Row], predictions: Sequence[Row]) -> list[Row]:
@@ -227,7 +247,17 @@ def _describe_gap(gap: Gap, n_siblings: int, *, of: Judged) -> dict[str, Cell]:
         "difference": gap.difference,
         "difference_low": gap.low,
         "difference_high": gap.high,
-        "verdict": "differs" if gap.differs else "no-difference" if is_known else "undefined",
+        "verdict": _name_gap(gap, is_known=is_known),
         "method": gap.method,
     }
-    return row | {"words": say_gap(row, of.settings.confidence)}
+    n_targets = _count_targets(of.classes)
+    return row | {"words": say_gap(row, of.settings.confidence, n_targets=n_targets)}
+
+
+def _name_gap(gap: Gap, *, is_known: bool) -> str:
+    """Name what a difference says."""
+    if gap.is_higher:
+        return "differs"
+    if gap.is_lower:
+        return "lower"
+    return "no-difference" if is_known else "undefined"

@@ -4,23 +4,30 @@ from collections.abc import Mapping
 
 from medvision.io.tables import Cell
 
-FIGURES = {"auc": "AUC", "auc_macro": "mean AUC over the classes", "r2": "R²"}
+FIGURES = {
+    "auc": "AUC",
+    "auc_macro": "mean AUC over the classes",
+    "r2": "R²",
+    "pearson_r": "correlation of true and predicted value",
+}
 _FEW = 30
 """Test subjects below which only a gross leak would show."""
 
 
-def say_figure(row: Mapping[str, Cell], confidence: float) -> str:
+def say_figure(row: Mapping[str, Cell], confidence: float, *, n_targets: int) -> str:
     """Say a figure with its interval.
 
     Args:
         row: With metric, value, low and high.
         confidence: Level of the interval.
+        n_targets: Figures whose intervals hold together.
     """
     name = FIGURES[str(row["metric"])]
     if row["value"] is None:
         return f"{name} undefined"
     ends = say_ends(row, ("low", "high"))
-    return f"{name} {float(row['value']):.3f} ({confidence:.0%} interval {ends})"
+    kind = f"interval, {n_targets} findings together," if n_targets > 1 else "interval"
+    return f"{name} {float(row['value']):.3f} ({confidence:.0%} {kind} {ends})"
 
 
 def say_ends(row: Mapping[str, Cell], names: tuple[str, str], *, sign: str = "") -> str:
@@ -46,7 +53,7 @@ def say_permuted(row: Mapping[str, Cell], confidence: float) -> str:
     """
     target = f" of {row['target']}" if row["target"] else ""
     head = f"Trained on permuted labels{target}, the network"
-    told = f"{say_figure(row, confidence)} on {_say_counts(row)}"
+    told = f"{say_figure(row, confidence, n_targets=1)} on {_say_counts(row)}"
     if row["verdict"] == "undefined":
         return f"{head} has no figure: {row['method']}."
     if row["verdict"] == "not-judged":
@@ -74,15 +81,16 @@ def say_permuted(row: Mapping[str, Cell], confidence: float) -> str:
     )
 
 
-def say_gap(row: Mapping[str, Cell], confidence: float) -> str:
+def say_gap(row: Mapping[str, Cell], confidence: float, *, n_targets: int) -> str:
     """Say what splitting images would have made of the figure.
 
     Args:
         row: Of `shortcuts/controls.tsv`.
         confidence: Level of the interval.
+        n_targets: Findings whose intervals hold together.
     """
     target = f" of {row['target']}" if row["target"] else ""
-    told = say_figure(row, confidence)
+    told = say_figure(row, confidence, n_targets=n_targets)
     if row["difference"] is None or row["study"] is None:
         return f"Split by image and not by subject{target}: {told}; {row['method']}."
     study, difference = float(row["study"]), float(row["difference"])
@@ -92,12 +100,12 @@ def say_gap(row: Mapping[str, Cell], confidence: float) -> str:
         f"{row['n_siblings']} of the {row['n_images']} test images would have had another image of "
         "their subject in training"
     )
-    if row["verdict"] == "differs" and difference > 0:
+    if row["verdict"] == "differs":
         return (
             f"Had images and not subjects been split, the figure{target} would have been flattered:"
             f" {pair}; {shared}. Do not compare this study with one that splits images or slices."
         )
-    if row["verdict"] == "differs":
+    if row["verdict"] == "lower":
         return f"Split by image and not by subject, the figure{target} is lower: {pair}; {shared}."
     return (
         f"Split by image and not by subject, the figure{target} is not shown to differ: {pair}; "

@@ -133,7 +133,7 @@ def _ask(
         network = next(iter(build_value_arms(predictions).values()))
         rounds = {name: build_value_rounds(held) for name, held in answers.items()}
         arms = {NETWORK: [each for _, each in network], **rounds}
-        return [ask_values(arms, groups=groups, settings=settings)]
+        return [ask_values(arms, groups=groups, metric="r2", settings=settings)]
     if classes.task == "multilabel":
         return _ask_findings(
             predictions, answers, groups=groups, classes=classes, settings=settings

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from predicted import SETTINGS
 
 from medvision.cli._control_judged import Judged, judge_controls
@@ -89,3 +90,79 @@ def test_images_that_cannot_be_dealt_are_not_said_to_have_no_siblings() -> None:
     said = say_nothing_to_compare(n_siblings=0, n_tested=20, n_moved=0)
     assert "cannot be dealt" in said
     assert "no image has another image" not in said
+
+
+def test_values_that_were_memorised_are_found_although_r2_is_below_zero(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values, predicted = rng.normal(50, 10, 200), rng.normal(50, 12, 200)
+    predicted[:60] = values[:60]
+    rows = describe(values, predicted, classes=AGE)
+    assert 1 - np.sum((predicted - values) ** 2) / np.sum((values - values.mean()) ** 2) < 0
+    (row,), warnings = judge(tmp_path, "permuted", rows, classes=AGE)
+    assert row["metric"] == "pearson_r"
+    assert row["value"] == pytest.approx(np.corrcoef(values, predicted)[0, 1])
+    assert row["verdict"] == "above-chance"
+    assert warnings == [row["words"]]
+    assert "correlation of true and predicted value" in row["words"]
+
+
+def test_values_that_nothing_tells_are_at_chance(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    rows = describe(rng.normal(50, 10, 100), rng.normal(50, 12, 100), classes=AGE)
+    (row,), warnings = judge(tmp_path, "permuted", rows, classes=AGE)
+    assert (row["verdict"], warnings) == ("chance", [])
+
+
+def test_copies_that_were_dealt_one_label_are_drawn_as_one(tmp_path: Path) -> None:
+    labels = ["no", "no", "yes", "yes"] * 10
+    rows = describe(labels, odds(np.random.default_rng(2).normal(size=40)))
+    units = {row["image_id"]: f"u{n // 2}" for n, row in enumerate(rows)}
+    (row,), _ = judge(tmp_path / "joined", "permuted", rows, units=units)
+    assert "resamples of 20 subjects (some joined)" in row["method"]
+
+
+def describe_findings(names, *, shift, seed, prefix=""):
+    """Rows of 60 images with findings, each told by outputs that are `shift` higher with it."""
+    rng = np.random.default_rng(seed)
+    there = rng.random((60, len(names))) < 0.5
+    labels = ["|".join(np.array(names)[row]) or "No Finding" for row in there]
+    outputs = rng.normal(size=there.shape) + np.where(there, shift, 0)
+    classes = Classes(tuple(names), None, task="multilabel")
+    rows = describe(labels, outputs, classes=classes)
+    return [row | {"image_id": prefix + row["image_id"]} for row in rows]
+
+
+def test_intervals_of_many_findings_hold_together_and_only_a_gain_is_warned_of(tmp_path) -> None:
+    names = [f"F{n}" for n in range(8)]
+    findings = Classes(tuple(names), None, task="multilabel")
+    better = describe_findings(names, shift=[3] * 8, seed=0)
+    worse = describe_findings(names, shift=[0] * 8, seed=1, prefix="o")
+    rows, warnings = judge(tmp_path / "a", "image-level", better, classes=findings, study=worse)
+    assert {row["verdict"] for row in rows} == {"differs"}
+    assert len(warnings) == 8
+    assert "8 findings together" in rows[0]["words"]
+    one = Classes(("F0",), None, task="multilabel")
+    keep = [
+        [row | {"label": "F0" if "F0" in row["label"] else "No Finding"} for row in held]
+        for held in (better, worse)
+    ]
+    (alone,), _ = judge(tmp_path / "b", "image-level", keep[0], classes=one, study=keep[1])
+    widths = [row["difference_high"] - row["difference_low"] for row in (rows[0], alone)]
+    assert alone["value"] == pytest.approx(rows[0]["value"])
+    assert widths[0] > 1.2 * widths[1]
+    rows, warnings = judge(tmp_path / "c", "image-level", worse, classes=findings, study=better)
+    assert {row["verdict"] for row in rows} == {"lower"}
+    assert warnings == []
+
+
+def test_a_perfect_figure_after_an_image_level_split_keeps_its_own_error(tmp_path: Path) -> None:
+    few = describe(["no", "yes"] * 4, odds([-1.0, 1.0] * 4))
+    rng = np.random.default_rng(3)
+    labels = ["no", "yes"] * 60
+    many = describe(labels, odds(rng.normal(size=120) + [1.2 * (x == "yes") for x in labels]))
+    study = [row | {"image_id": f"o{row['image_id']}"} for row in many]
+    (row,), warnings = judge(tmp_path, "image-level", few, study=study)
+    assert row["value"] == 1
+    assert row["difference_low"] < 0 < row["difference_high"]
+    assert "Newcombe" in row["method"]
+    assert (row["verdict"], warnings) == ("no-difference", [])

@@ -38,6 +38,13 @@ Verdict = Literal["found", "hint", "none", "not-judged", "undefined"]
 above chance; none: it does not; not-judged: the figure does, without an interval;
 undefined: there is no figure."""
 
+ValueMetric = Literal["r2", "pearson_r"]
+
+_UNDEFINED = {
+    "r2": "all true values are equal",
+    "pearson_r": "all true or all predicted values are equal",
+}
+
 NETWORK = "network"
 """Name of the study's own network among what is judged."""
 
@@ -78,7 +85,7 @@ class Question:
 
     Args:
         target: The finding; empty where there is one question only.
-        metric: Name of the figure: auc, auc_macro or r2.
+        metric: Name of the figure: auc, auc_macro, r2 or pearson_r.
         chance: Its value where nothing is told.
         drawn: The resamples, and what they are of.
         estimates: Each one's figure.
@@ -135,14 +142,17 @@ def ask_values(
     arms: Mapping[str, Sequence[ValuePredictions]],
     *,
     groups: Mapping[str, str],
+    metric: ValueMetric,
     settings: Settings,
 ) -> Question:
-    """Compute R2 of each probe, and of the network.
+    """Compute a figure of values predicted by each probe, and by the network.
 
     Args:
         arms: Predictions of all, round by round, of the same images; the network first, if there
             is one.
         groups: image_id to the group of subjects that is resampled as one.
+        metric: The figure; r2 of what has learnt something that is not true lies well below its
+            chance of 0, so that whether anything is known must be asked of pearson_r.
         settings: Settings of the statistics.
 
     Raises:
@@ -152,22 +162,22 @@ def ask_values(
     check_same_images([rounds[0] for rounds in arms.values()])
     clusters = number_clusters(first.image_ids, first.subjects, groups=groups)
     drawn = draw_statistics(
-        {name: partial(_compute_r2, rounds) for name, rounds in arms.items()},
+        {name: partial(_compute_values, rounds, metric) for name, rounds in arms.items()},
         clusters,
         folds=first.folds,
         labels=np.zeros(len(clusters), dtype=np.intp),
         settings=settings,
     )
     counts = Counts(len(clusters), len(set(first.subjects)), len(np.unique(clusters)))
-    joined = Joined(drawn, counts, {"r2": METHODS["r2"]}, {"r2": "all true values are equal"})
+    joined = Joined(drawn, counts, {metric: METHODS[metric]}, {metric: _UNDEFINED[metric]})
     rows = draw_permutations(clusters, folds=first.folds, seed=settings.seed)
     nulls = {
-        name: compute_null(_compute_permuted_r2(rounds, rows))
+        name: compute_null(_compute_permuted(rounds, rows, metric=metric))
         for name, rounds in arms.items()
         if name != NETWORK
     }
     told = list_estimates(joined), list_differences(joined)
-    return _gather("", "r2", drawn, nulls=nulls, of=told)
+    return _gather("", metric, drawn, nulls=nulls, of=told)
 
 
 def judge_probes(questions: Sequence[Question], *, confidence: float) -> list[Judgement]:
@@ -220,24 +230,24 @@ def _compute_p(asked: Question, name: str) -> float | None:
     return None if math.isnan(value) else asked.nulls[name].compute_p(value)
 
 
-def _compute_permuted_r2(rounds: Sequence[ValuePredictions], rows: Indices) -> Replicates:
-    """Compute R2 of predicted values, each image given another one's value, for (R, N) rows."""
+def _compute_permuted(
+    rounds: Sequence[ValuePredictions], rows: Indices, *, metric: ValueMetric
+) -> Replicates:
+    """Compute a figure of values, each image given another one's value, for (R, N) rows."""
     once = np.ones((1, rows.shape[1]))
-    return np.array(
-        [
-            _compute_r2([replace(each, true=each.true[row]) for each in rounds], once)["r2"][0]
-            for row in rows
-        ]
-    )
+    dealt = ([replace(each, true=each.true[row]) for each in rounds] for row in rows)
+    return np.array([_compute_values(held, metric, once)[metric][0] for held in dealt])
 
 
-def _compute_r2(rounds: Sequence[ValuePredictions], weights: Weights) -> dict[str, Replicates]:
-    """Compute the mean of R2 over the rounds."""
+def _compute_values(
+    rounds: Sequence[ValuePredictions], metric: ValueMetric, weights: Weights
+) -> dict[str, Replicates]:
+    """Compute the mean of a figure over the rounds."""
     found = [
-        compute_value_statistics(each.true, each.predicted, weights=weights)["r2"]
+        compute_value_statistics(each.true, each.predicted, weights=weights)[metric]
         for each in rounds
     ]
-    return {"r2": np.mean(found, axis=0)}
+    return {metric: np.mean(found, axis=0)}
 
 
 def _gather(
@@ -253,7 +263,7 @@ def _gather(
     return Question(
         target=target,
         metric=metric,
-        chance=0.0 if metric == "r2" else 0.5,
+        chance=0.0 if metric in _UNDEFINED else 0.5,
         drawn=drawn,
         estimates={item.arm: item for item in estimates if item.metric == metric},
         gains={

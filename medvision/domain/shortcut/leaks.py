@@ -7,7 +7,7 @@ import numpy as np
 
 from medvision.domain.draws import Draws, find_ends
 from medvision.domain.estimate import Estimate
-from medvision.domain.external_test import subtract_unpaired
+from medvision.domain.external_test import combine_ends, subtract_unpaired
 from medvision.domain.shortcut.judge import Question
 
 
@@ -34,15 +34,20 @@ class Gap:
     method: str
 
     @property
-    def differs(self) -> bool:
-        """Whether the interval of the difference leaves out 0."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+    def is_higher(self) -> bool:
+        """Whether the interval of the difference lies above 0."""
+        return self.low is not None and self.low > 0
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether it lies below 0."""
+        return self.high is not None and self.high < 0
 
 
 def compare_splits(
     image_level: Sequence[Question], subject_level: Sequence[Question], *, arms: tuple[str, str]
 ) -> list[Gap]:
-    """Set the figures of both splits side by side.
+    """Set the figures of both splits side by side, at the level of the questions' intervals.
 
     The test images are others, so the difference is unpaired: each is resampled by itself. Subjects
     that both test are then counted as two, which makes the interval wider than it need be.
@@ -65,11 +70,12 @@ def compare_splits(
 def _compare(one: Question, other: Question, *, arms: tuple[str, str]) -> Gap:
     """Subtract one target's figures."""
     draws = subtract_unpaired(one.draws[arms[0]], other.draws[arms[1]])
-    low, high, method = _find_interval(draws, one)
+    of = one.estimates[arms[0]], other.estimates[arms[1]]
+    low, high, method = _find_interval(draws, one, of=of)
     return Gap(
         target=one.target,
-        image_level=one.estimates[arms[0]],
-        subject_level=other.estimates[arms[1]],
+        image_level=of[0],
+        subject_level=of[1],
         difference=None if np.isnan(draws.value) else draws.value,
         low=low,
         high=high,
@@ -77,11 +83,18 @@ def _compare(one: Question, other: Question, *, arms: tuple[str, str]) -> Gap:
     )
 
 
-def _find_interval(draws: Draws, one: Question) -> tuple[float | None, float | None, str]:
+def _find_interval(
+    draws: Draws, one: Question, *, of: tuple[Estimate, Estimate]
+) -> tuple[float | None, float | None, str]:
     """Return the interval of a difference, None where there is none, and how it was made."""
     if np.isnan(draws.value):
         return None, None, "undefined: a figure is undefined after one of the splits"
-    if not draws.is_kept or not draws.is_moving:
-        return None, None, "no interval: resamples are undefined, or give all the same difference"
+    if not draws.is_kept:
+        return None, None, draws.say_lost()
+    if not draws.is_moving:
+        ends = combine_ends(*of)
+        if ends is None:
+            return None, None, draws.say_still()
+        return *ends, "unpaired, on other test images; of both figures' own intervals (Newcombe)"
     low, high, kind = find_ends(draws, one.drawn)
     return low, high, f"unpaired, on other test images; {kind}, each split resampled by itself"

@@ -146,7 +146,7 @@ def test_a_difference_between_the_splits_is_one_where_its_interval_says_so(effec
     (gap,) = compare_splits([image_level], [subject_level], arms=("image-level", "study"))
     assert gap.difference == pytest.approx(gap.image_level.value - gap.subject_level.value)
     assert gap.low < gap.difference < gap.high
-    assert gap.differs is differs
+    assert gap.is_higher is differs
 
 
 def test_the_interval_of_the_difference_is_that_of_two_independent_figures() -> None:
@@ -167,7 +167,7 @@ def test_a_figure_that_is_undefined_has_no_difference() -> None:
     undefined = ask_classes({"study": arm}, target="", settings=SETTINGS)
     one = draw_question("image-level", effect=1.0, seed=0)
     (gap,) = compare_splits([one], [undefined], arms=("image-level", "study"))
-    assert (gap.difference, gap.low, gap.differs) == (None, None, False)
+    assert (gap.difference, gap.low, gap.is_higher) == (None, None, False)
     assert gap.method.startswith("undefined")
 
 

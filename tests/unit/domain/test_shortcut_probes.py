@@ -210,7 +210,7 @@ def test_auc_and_r2_are_those_of_scikit_learn() -> None:
         Classes(("age",), None, task="regression"),
     )
     rounds = build_value_rounds(told)
-    asked = ask_values({"p": rounds}, groups={}, settings=SETTINGS)
+    asked = ask_values({"p": rounds}, groups={}, metric="r2", settings=SETTINGS)
     truth = [float(a.place.label) for a in told]
     assert asked.estimates["p"].value == pytest.approx(r2_score(truth, [a.scores[0] for a in told]))
     assert judge_probes([asked], confidence=0.95)[0].verdict == "found"
