@@ -72,6 +72,7 @@ class ExternalFacts:
         decision: Decision curves, of two classes.
         abstention: What leaving out the least certain external images does.
         subgroups: Of external images.
+        shared: What both cohorts share in spite of it, in words; empty where nothing.
     """
 
     n_images: int
@@ -83,6 +84,7 @@ class ExternalFacts:
     decision: tuple[DecisionRow, ...]
     abstention: AbstentionFacts
     subgroups: tuple[SubgroupTable, ...]
+    shared: str
 
     @property
     def size(self) -> str:
@@ -137,6 +139,7 @@ def build_external(
         decision=build_decision(alone),
         abstention=build_abstention(alone),
         subgroups=build_subgroups(alone),
+        shared=_say_shared(sources),
     )
 
 

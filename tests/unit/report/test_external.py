@@ -187,9 +187,12 @@ def test_cohorts_that_share_subjects_are_not_called_apart(splits: tuple, is_said
         "split_a": splits[0],
         "split_b": splits[1],
     }
-    text = read_methods(replace(SOURCES, tables={**SOURCES.tables, "leakage": [pair]}))["Splitting"]
+    shared = replace(SOURCES, tables={**SOURCES.tables, "leakage": [pair]})
+    facts = build_facts(shared, title="t", author=None)
+    text = dict(facts.methods.paragraphs)["Splitting"]
     said = "1 pair of images that share pixels, a study or a person was found between this cohort"
     assert (said in text) is is_said
+    assert (f"of internal validation; but {said}" in render(facts)) is is_said
     kept = {**pair, "action": "stopped"}
     plain = replace(SOURCES, tables={**SOURCES.tables, "leakage": [kept]})
     assert "thresholds or calibration." in read_methods(plain)["Splitting"]
