@@ -34,14 +34,21 @@ def find_graph_faults(records: Records, *, required: Sequence[str]) -> list[Find
 def find_setting_faults(
     records: Records, *, version: str, settings: Mapping[str, JsonValue]
 ) -> list[Finding]:
-    """Return the records that were made by another version or with other settings.
+    """Return the records that were made by another version or with other settings, or are missing.
+
+    Missing is a step of the shortcut audit that the settings ask for; others are read by steps that
+    must be there.
 
     Args:
         records: Step name to record.
         version: The version that every record must name.
         settings: Configuration section to its values, as plain JSON types.
     """
-    findings = []
+    findings = [
+        Finding(f"step {step}", "record", "in the bundle, as the settings ask for it", "none")
+        for step in _list_shortcut_steps(settings)
+        if step not in records
+    ]
     for step, record in records.items():
         if record.version != version:
             findings.append(Finding(f"step {step}", "version", version, record.version))
@@ -50,6 +57,17 @@ def find_setting_faults(
                 f"step {step}", section, held=held, wanted=settings.get(section)
             )
     return findings
+
+
+def _list_shortcut_steps(settings: Mapping[str, JsonValue]) -> list[str]:
+    """Return the steps of the shortcut audit that the settings ask for."""
+    control, shortcuts = settings.get("control"), settings.get("shortcuts")
+    trainings = control.get("trainings") if isinstance(control, dict) else None
+    steps = [f"control/{name}/fold-0" for name in trainings] if isinstance(trainings, list) else []
+    if isinstance(shortcuts, dict):
+        is_asked = bool(shortcuts.get("probes")) or shortcuts.get("columns", []) != []
+        steps += ["shortcuts"] if is_asked or steps else []
+    return steps
 
 
 def _compare_section(

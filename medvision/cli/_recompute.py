@@ -1,18 +1,17 @@
 """Statistics computed again from the predictions in a bundle, and compared with those it holds."""
 
-import math
 from dataclasses import replace
 from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli._compared import METRICS, compare_values
 from medvision.cli._evaluated_external import evaluate
 from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
-from medvision.cli._shortcut_judged import compute_facts as judge_shortcuts
+from medvision.cli._recompute_shortcuts import find_shortcut_faults
 from medvision.cli.compare import compute_facts
-from medvision.config.control import CONTROLLED_FOLD, ControlSection
 from medvision.config.evaluate import EvaluateSection
 from medvision.config.scorecard import ScorecardSection
 from medvision.domain.record import JsonValue
@@ -20,13 +19,7 @@ from medvision.errors import MedvisionError
 from medvision.io.tables import read_table
 from medvision.runtime.files import read_json
 
-METRICS = "evaluate/metrics.json"
 SCORECARD = "compare/scorecard.json"
-SHORTCUTS = "shortcuts/shortcuts.json"
-RELATIVE_TOLERANCE = 1e-6
-"""Sums in another order, on another machine, differ by far less; an edited figure by more."""
-
-_ABSOLUTE_TOLERANCE = 1e-9
 
 Table = dict[str, JsonValue]
 
@@ -58,7 +51,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
-    return findings + find_novelty_faults(locate) + _find_shortcut_faults(locate)
+    return findings + find_novelty_faults(locate) + find_shortcut_faults(locate)
 
 
 def _find_scorecard_faults(locate: Locate) -> list[Finding]:
@@ -83,56 +76,3 @@ def _find_scorecard_faults(locate: Locate) -> list[Finding]:
     )
     found = compare_values("", wanted=wanted, held=read_json(locate(SCORECARD)))
     return [replace(finding, where=SCORECARD) for finding in found]
-
-
-def _find_shortcut_faults(locate: Locate) -> list[Finding]:
-    """Judge the probes of the shortcut audit again, where the study has one."""
-    try:
-        record = cast(Table, read_json(locate("shortcuts/record.json")))
-    except MedvisionError:
-        return []
-    settings = EvaluateSection.model_validate(cast(Table, record["parameters"])["evaluate"])
-    section = ControlSection.model_validate(cast(Table, record["parameters"])["control"])
-    controls = [f"control/{name}/fold-{CONTROLLED_FOLD}" for name in section.trainings]
-    wanted, _, _ = judge_shortcuts(locate, controls=controls, section=settings)
-    found = compare_values("", wanted=wanted, held=read_json(locate(SHORTCUTS)))
-    return [replace(finding, where=SHORTCUTS) for finding in found]
-
-
-def compare_values(place: str, *, wanted: JsonValue, held: JsonValue) -> list[Finding]:
-    """Return where two JSON values differ by more than the order of summation can explain.
-
-    Args:
-        place: Dotted place within the file, "" for the whole.
-        wanted: What was computed again.
-        held: What the bundle says.
-    """
-    if isinstance(wanted, dict) and isinstance(held, dict):
-        findings = (
-            [] if wanted.keys() == held.keys() else [_differ(place, wanted=[*wanted], held=[*held])]
-        )
-        for key in wanted.keys() & held.keys():
-            findings += compare_values(f"{place}.{key}", wanted=wanted[key], held=held[key])
-        return findings
-    if isinstance(wanted, list) and isinstance(held, list) and len(wanted) == len(held):
-        pairs = enumerate(zip(wanted, held, strict=True))
-        return [
-            finding
-            for n, (one, other) in pairs
-            for finding in compare_values(f"{place}[{n}]", wanted=one, held=other)
-        ]
-    return [] if _is_same(wanted, held) else [_differ(place, wanted=wanted, held=held)]
-
-
-def _is_same(wanted: JsonValue, held: JsonValue) -> bool:
-    """Compare two plain values; whole and broken numbers may stand for one another."""
-    if isinstance(wanted, bool) or isinstance(held, bool):
-        return wanted is held
-    if isinstance(wanted, int | float) and isinstance(held, int | float):
-        return math.isclose(wanted, held, rel_tol=RELATIVE_TOLERANCE, abs_tol=_ABSOLUTE_TOLERANCE)
-    return wanted == held
-
-
-def _differ(place: str, *, wanted: object, held: object) -> Finding:
-    """Name a place where the bundle says something else."""
-    return Finding(METRICS, place.removeprefix("."), f"{wanted}, computed again", f"{held}")

@@ -9,6 +9,7 @@ from predicted import SETTINGS
 
 from medvision.cli._control_judged import Judged, judge_controls
 from medvision.cli._control_text import say_nothing_to_compare
+from medvision.cli._recompute_shortcuts import find_dealt_faults
 from medvision.cli.control import DEALT_COLUMNS
 from medvision.domain.labels import Classes
 from medvision.io.tables import write_table
@@ -166,3 +167,40 @@ def test_a_perfect_figure_after_an_image_level_split_keeps_its_own_error(tmp_pat
     assert row["difference_low"] < 0 < row["difference_high"]
     assert "Newcombe" in row["method"]
     assert (row["verdict"], warnings) == ("no-difference", [])
+
+
+@pytest.fixture
+def dealt(tmp_path: Path) -> Path:
+    """A control of two subjects of train and two of test, one copied from train."""
+    step = tmp_path / "control/permuted/fold-0"
+    step.mkdir(parents=True)
+    places = [("a", "train", "u"), ("b", "train", "b"), ("c", "test", "u"), ("d", "test", "d")]
+    rows = [
+        dict(zip(DEALT_COLUMNS, (name, name, unit, "no", side, "yes", side), strict=True))
+        for name, side, unit in places
+    ]
+    write_table(step / "dealt.tsv", rows, columns=DEALT_COLUMNS)
+    told = [{"image_id": name, "label": "yes"} for name in "cd"]
+    write_table(step / "predictions.tsv", told, columns=("image_id", "label"))
+    facts = {"is_trained": True, "n_tested": 2, "n_siblings": 1, "n_moved": 0, "n_units": 3}
+    (step / "summary.json").write_text(json.dumps(facts))
+    return step
+
+
+def find_faults(step: Path):
+    root = step.parents[2]
+    return find_dealt_faults(lambda path: root / path, "control/permuted/fold-0")
+
+
+def test_an_audit_counts_siblings_again(dealt: Path) -> None:
+    assert find_faults(dealt) == []
+    whole = (dealt / "summary.json").read_text()
+    (dealt / "summary.json").write_text(whole.replace('"n_siblings": 1', '"n_siblings": 0'))
+    assert [fault.thing for fault in find_faults(dealt)] == ["n_siblings"]
+
+
+@pytest.mark.parametrize(("was", "is_now"), [("c\tyes", "c\tno"), ("c\tyes", "b\tyes")])
+def test_an_audit_finds_predictions_of_what_was_not_dealt(dealt: Path, was, is_now) -> None:
+    path = dealt / "predictions.tsv"
+    path.write_text(path.read_text().replace(was, is_now))
+    assert [fault.thing for fault in find_faults(dealt)] == ["rows"]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from toy_study import make_images, make_study
 
-from medvision.cli._recompute import _find_shortcut_faults
+from medvision.cli._recompute_shortcuts import find_shortcut_faults
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.io.tables import read_table, write_table
@@ -160,13 +160,13 @@ def test_an_audit_finds_a_figure_that_was_edited(honest) -> None:
     def locate(path: str) -> Path:
         return layout.root / path
 
-    assert _find_shortcut_faults(locate) == []
+    assert find_shortcut_faults(locate) == []
     path = layout.step("shortcuts") / "shortcuts.json"
     whole = path.read_text()
     edited = json.loads(whole)
     edited["probes"][0]["value"] = 0.5123
     path.write_text(json.dumps(edited))
-    found = _find_shortcut_faults(locate)
+    found = find_shortcut_faults(locate)
     path.write_text(whole)
     assert [(fault.where, fault.thing) for fault in found] == [
         ("shortcuts/shortcuts.json", "probes[0].value")

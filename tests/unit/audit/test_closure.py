@@ -77,3 +77,14 @@ def test_the_order_of_the_keys_within_a_setting_is_no_difference() -> None:
     assert find_setting_faults(records, version="1", settings=settings) == []
     changed = {"tune": {"space": {"b": {"x": 2, "y": 2}}}}
     assert len(find_setting_faults(records, version="1", settings=changed)) == 1
+
+
+def test_a_step_of_the_shortcut_audit_that_the_settings_ask_for_must_be_there() -> None:
+    settings = {"control": {"trainings": ["permuted"]}, "shortcuts": {"probes": [], "columns": []}}
+    missing = [fault.where for fault in find_setting_faults({}, version="1", settings=settings)]
+    assert missing == ["step control/permuted/fold-0", "step shortcuts"]
+    settings["control"] = {"trainings": []}
+    assert find_setting_faults({}, version="1", settings=settings) == []
+    for asked in ({"probes": ["size"], "columns": []}, {"probes": [], "columns": None}):
+        settings["shortcuts"] = asked
+        assert len(find_setting_faults({}, version="1", settings=settings)) == 1
