@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from medvision.cli._control_text import say_gap, say_nothing_to_compare, say_permuted
+from medvision.cli._control_text import say_gap, say_nothing_to_compare, say_permuted, say_together
 from medvision.domain.arms import is_ensemble, rank_arm
 from medvision.domain.labels import Classes
 from medvision.domain.prediction import compute_scores, read_columns
@@ -27,7 +27,7 @@ from medvision.domain.shortcut.judge import (
     ask_values,
     judge_probes,
 )
-from medvision.domain.shortcut.leaks import Gap, compare_splits
+from medvision.domain.shortcut.leaks import Gap, compare_splits, pool_p
 from medvision.domain.split import build_assignments
 from medvision.io.tables import Cell, Row, read_table
 from medvision.runtime.files import read_json
@@ -47,7 +47,7 @@ _VERDICTS = {
     "none": "chance",
     "undefined": "undefined",
 }
-_WARNED = frozenset({"above-chance", "differs"})
+_WARNED = frozenset({"above-chance", "above-together", "differs"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,12 @@ def judge_controls(
         else:
             rows += _judge_image_level(predictions, summary, of=of)
     complete = [{column: row.get(column) for column in CONTROL_COLUMNS} for row in rows]
-    return complete, [str(row["words"]) for row in rows if row["verdict"] in _WARNED]
+    return complete, [str(row["words"]) for row in rows if _is_warned(row)]
+
+
+def _is_warned(row: Mapping[str, Cell]) -> bool:
+    """Tell whether a row warns: a hint does where it was the only look."""
+    return row["verdict"] in _WARNED or (row["verdict"] == "hint" and not row["target"])
 
 
 def read_answers(rows: Sequence[Row], classes: Classes, *, name: str) -> list[Answer]:
@@ -152,7 +157,29 @@ def _judge_permuted(
     answers = read_answers(rows, of.classes, name="permuted")
     questions = _ask(answers, of, settings=of.settings, metric="pearson_r")
     judged = judge_probes(questions, confidence=of.settings.confidence)
-    return [_describe_permuted(item, summary, of=of) for item in judged]
+    told = [_describe_permuted(item, summary, of=of) for item in judged]
+    if len(told) == 1 or any(row["verdict"] == "above-chance" for row in told):
+        return told
+    p = pool_p(questions, "permuted", n_images=len(answers))
+    if p is None or p >= 1 - of.settings.confidence:
+        return told
+    return [*told, _judge_together(told, p)]
+
+
+def _judge_together(told: Sequence[Mapping[str, Cell]], p: float) -> dict[str, Cell]:
+    """Return the row on all findings, which lie above chance together."""
+    values = [float(row["value"]) for row in told if row["value"] is not None]
+    row: dict[str, Cell] = {
+        "control": "permuted",
+        "target": "all findings",
+        "metric": "auc",
+        "value": float(np.mean(values)),
+        "n_siblings": told[0]["n_siblings"],
+        "p_holm": p,
+        "verdict": "above-together",
+        "method": "mean over the findings; test of their sum against permuted labels",
+    }
+    return row | {"words": say_together(row, n_findings=len(values))}
 
 
 def _describe_permuted(

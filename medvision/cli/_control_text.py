@@ -67,17 +67,38 @@ def say_permuted(row: Mapping[str, Cell], confidence: float) -> str:
         few = int(row["n_subjects"] or 0) < _FEW
         limit = " So few subjects would show a gross leak only." if few else ""
         return f"{head} ends at chance, as it must where nothing leaks: {told}.{limit}"
+    if row["verdict"] == "hint":
+        many = "among several looks this can be chance"
+        alone = f"a permutation test does not bear it out (p = {float(row['p_holm'] or 0):.3f})"
+        return f"{head} may end above chance: {told}; {many if row['target'] else alone}."
+    return f"{head} ends above chance: {told}. {_say_cause(row)}"
+
+
+def say_together(row: Mapping[str, Cell], *, n_findings: int) -> str:
+    """Say that findings end above chance together, though none does by itself.
+
+    Args:
+        row: Of `shortcuts/controls.tsv`.
+        n_findings: Findings with a figure.
+    """
+    return (
+        f"Trained on permuted labels, the network ends above chance on its {n_findings} findings "
+        f"together, though on none by itself: mean AUC {float(row['value'] or 0):.3f}, "
+        f"p = {float(row['p_holm'] or 0):.4f}. {_say_cause(row)}"
+    )
+
+
+def _say_cause(row: Mapping[str, Cell]) -> str:
+    """Say what lets permuted labels be told."""
     known = int(row["n_siblings"] or 0)
     cause = (
         f"{known} of the test images share a subject or a copy with a train image"
         if known
         else "test images are known from training, or something was chosen by the test images"
     )
-    if row["verdict"] == "hint":
-        return f"{head} may end above chance: {told}; among several looks this can be chance."
     return (
-        f"{head} ends above chance: {told}. What was dealt at random cannot be learnt from other "
-        f"subjects, so {cause}; the study's own figure is too high for the same reason."
+        f"What was dealt at random cannot be learnt from other subjects, so {cause}; the study's "
+        "own figure is too high for the same reason."
     )
 
 

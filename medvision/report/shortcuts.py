@@ -43,6 +43,7 @@ _CONTROLS = {
 _CONTROL_VERDICTS = {
     "chance": "At chance, as it must be",
     "above-chance": "Above chance: something leaks",
+    "above-together": "Above chance together: something leaks",
     "below-chance": "Below chance",
     "not-judged": "Cannot be judged",
     "hint": "A hint",

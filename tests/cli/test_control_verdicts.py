@@ -204,3 +204,17 @@ def test_an_audit_finds_predictions_of_what_was_not_dealt(dealt: Path, was, is_n
     path = dealt / "predictions.tsv"
     path.write_text(path.read_text().replace(was, is_now))
     assert [fault.thing for fault in find_faults(dealt)] == ["rows"]
+
+
+def test_a_small_leak_into_every_finding_is_warned_of_though_none_shows_alone(tmp_path) -> None:
+    names = [f"F{n}" for n in range(12)]
+    findings = Classes(tuple(names), None, task="multilabel")
+    leaky = describe_findings(names, shift=[0.3] * 12, seed=6)
+    rows, warnings = judge(tmp_path / "a", "permuted", leaky, classes=findings)
+    assert "above-chance" not in {row["verdict"] for row in rows}
+    assert rows[-1]["verdict"] == "above-together"
+    assert warnings == [rows[-1]["words"]]
+    assert "12 findings together, though on none by itself" in warnings[0]
+    clean = describe_findings(names, shift=[0] * 12, seed=5)
+    rows, warnings = judge(tmp_path / "b", "permuted", clean, classes=findings)
+    assert (len(rows), warnings) == (12, [])

@@ -9,6 +9,7 @@ from medvision.domain.draws import Draws, find_ends
 from medvision.domain.estimate import Estimate
 from medvision.domain.external_test import combine_ends, subtract_unpaired
 from medvision.domain.shortcut.judge import Question
+from medvision.domain.shortcut.null import Null, compute_null
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,32 @@ def compare_splits(
         _compare(one, other, arms=arms)
         for one, other in zip(image_level, subject_level, strict=True)
     ]
+
+
+def pool_p(questions: Sequence[Question], name: str, *, n_images: int) -> float | None:
+    """Return the p-value of the sum of one arm's figures; None where it has none.
+
+    Small leaks into many targets show together where none shows by itself. Where every target is
+    known of every image, all were permuted alike, so that the sums under permutation are known;
+    otherwise their deviation is taken to be the sum of the deviations, which it cannot exceed.
+
+    Args:
+        questions: All targets.
+        name: The arm.
+        n_images: Test images.
+
+    Source:
+        Permutation of a combined statistic: Pesarin 2001, Multivariate Permutation Tests.
+    """
+    known = [each for each in questions if not np.isnan(each.draws[name].value)]
+    if not known:
+        return None
+    nulls = [each.nulls[name] for each in known]
+    value = sum(each.draws[name].value for each in known)
+    if all(each.estimates[name].n_images == n_images for each in known):
+        return compute_null(np.sum([null.permuted for null in nulls], axis=0)).compute_p(value)
+    mean, deviation = sum(null.mean for null in nulls), sum(null.deviation for null in nulls)
+    return Null(mean, deviation, np.empty(0)).compute_p(value)
 
 
 def _compare(one: Question, other: Question, *, arms: tuple[str, str]) -> Gap:

@@ -23,10 +23,12 @@ class Null:
     Args:
         mean: Its mean.
         deviation: Its standard deviation; 0 where every permutation agrees.
+        permuted: (R,) the figure under each permutation, NaN where undefined.
     """
 
     mean: float
     deviation: float
+    permuted: Replicates
 
     def compute_p(self, value: float) -> float:
         """Return the p-value of a figure above the mean, by the normal law, doubled.
@@ -84,9 +86,9 @@ def compute_null(found: Replicates) -> Null:
     """
     known = found[~np.isnan(found)]
     if not len(known):
-        return Null(0.0, 0.0)
+        return Null(0.0, 0.0, found)
     deviation = float(known.std())
-    return Null(float(known.mean()), deviation if deviation > _ROUNDING else 0.0)
+    return Null(float(known.mean()), deviation if deviation > _ROUNDING else 0.0, found)
 
 
 def compute_permuted_areas(arm: ArmTest, rows: Indices) -> Replicates:
