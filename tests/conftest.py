@@ -1,6 +1,8 @@
 """Fixtures that every test may ask for."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,14 @@ settings.register_profile("explore", derandomize=False, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_kernels() -> Iterator[None]:
+    """End with the test what a step asked torch for, which Captum's own pooling cannot bear."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.use_deterministic_algorithms(mode=False)
 
 
 @pytest.fixture(scope="session")

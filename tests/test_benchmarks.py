@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-IMPORT_ALL = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+PEERS = ("imagehash", "torchio")
+"""Libraries that a benchmark holds this project against, and that nothing else needs."""
+
+IMPORT_ALL = f"""
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in {PEERS}:
+            raise
+"""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -17,7 +28,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
 
 
-def test_every_benchmark_can_be_imported() -> None:
+def test_every_benchmark_can_be_imported_where_what_it_is_held_against_is_there() -> None:
     names = sorted(path.stem for path in FOLDER.glob("*.py"))
     assert "external_gap" in names
     # The folder comes first on the path, as it does for a benchmark that is run.
