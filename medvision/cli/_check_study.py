@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvision.cli._check_disk import check_disk
-from medvision.cli._extensions import check_extensions
 from medvision.cli._findings import Finding
 from medvision.cli._inputs import choose_classes, read_labels
+from medvision.cli._plugin_check import check_extensions
 from medvision.config.model import Study
 from medvision.config.scorecard import FEWEST_SEEDS
 from medvision.domain.enough import count_needed

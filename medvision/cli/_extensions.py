@@ -1,11 +1,11 @@
-"""What a study brings or asks for beside this package: plug-ins, and libraries of an extra."""
+"""What plug-ins, and steps of one modality, ask of a cohort, and what of them is recorded."""
 
 import logging
 from typing import TYPE_CHECKING
 
 from medvision.config.model import Study
-from medvision.domain.record import JsonValue, Record
-from medvision.errors import ConfigError, StaleOutputError
+from medvision.domain.record import JsonValue
+from medvision.errors import ConfigError
 
 if TYPE_CHECKING:
     from medvision.cli._images import Images
@@ -17,27 +17,6 @@ _log = logging.getLogger(__name__)
 
 _CORRECTED = {"MR", "unknown"}
 """Modalities whose bias field is corrected; NIfTI seldom tells, and the user asked for it."""
-
-
-def check_extensions(study: Study) -> None:
-    """Refuse a study whose plug-ins or extras are not there, before any work.
-
-    Args:
-        study: The configuration in force.
-
-    Raises:
-        ConfigError: A plug-in cannot be imported, or a library is not installed.
-    """
-    section = study.preprocess
-    if section.bias_field is not None:
-        from medvision.preprocess.bias import check_installed
-
-        check_installed()
-    if section.plugins:
-        from medvision.preprocess.plugins import load_plugin
-
-        for function in section.plugins:
-            load_plugin(function)
 
 
 def check_grey(study: Study, images: "Images") -> None:
@@ -87,30 +66,3 @@ def declare_plugins(step: "Step") -> None:
     for item in found:
         step.source(f"plug-in {item.function.partition(':')[0]}", item.path)
     step.facts["plugins"] = {item.function: item.digest for item in found}
-
-
-def check_plugins_unchanged(record: Record) -> None:
-    """Refuse arrays that were computed by plug-ins whose source has changed since.
-
-    Args:
-        record: Of preprocessing.
-
-    Raises:
-        StaleOutputError: A plug-in's source is another, or is gone.
-    """
-    held = record.facts.get("plugins")
-    if not isinstance(held, dict):
-        return
-    from medvision.preprocess.plugins import identify_plugin
-
-    for function, digest in held.items():
-        try:
-            found = identify_plugin(function).digest
-        except ConfigError as error:
-            raise StaleOutputError(error.message, error.hint) from error
-        if found != digest:
-            raise StaleOutputError(
-                f"preprocess: plug-in {function} must be as it was when arrays were computed, got "
-                "other source.",
-                "run `medvision preprocess` again; only what the plug-in touches is computed.",
-            )

@@ -12,7 +12,7 @@ import click
 
 from medvision import __version__
 from medvision.audit.graph import parse_record
-from medvision.cli._extensions import check_plugins_unchanged
+from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._stale import describe_difference, name_command, say_again
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study, load_study

@@ -11,7 +11,7 @@ from medvision.audit.findings import Check, Verification, escape
 from medvision.audit.seal import seal_bundle
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
-from medvision.cli._extensions import check_plugins_unchanged
+from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_statistics_faults
 from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps

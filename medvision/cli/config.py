@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import yaml
 
-from medvision.cli._extensions import check_extensions
+from medvision.cli._plugin_check import check_extensions
 from medvision.cli._run import study_command
 from medvision.config.model import Study
 from medvision.layout import Layout

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medvision.cli._extensions import check_extensions
 from medvision.cli._ingest_inputs import build_settings, check_archive, find_listing
 from medvision.cli._inputs import find_source, parse_shard
+from medvision.cli._plugin_check import check_extensions
 from medvision.cli._refusals import check_accepted, check_refusals
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study

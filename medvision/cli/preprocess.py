@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision.cli._extensions import (
-    check_extensions,
     check_grey,
     declare_plugins,
     describe_passed_by,
@@ -17,6 +16,7 @@ from medvision.cli._extensions import (
 )
 from medvision.cli._images import INVERTED, Images, choose_images, is_external, read_cohort
 from medvision.cli._inputs import parse_shard
+from medvision.cli._plugin_check import check_extensions
 from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._store_tables import write_tables
