@@ -70,9 +70,14 @@ def _refuse_deeplift(network: nn.Module, proof: Proof) -> str | None:
 
 def _refuse_guided(network: nn.Module, proof: Proof) -> str | None:
     """Refuse where there is no ReLU to guide, or something else as well."""
-    functions = [found for found, _ in proof.hidden if found.call.startswith("function")]
-    if functions:
-        return f"each ReLU must be a module: {proof.explain_hidden()}"
+    # Captum hands an activation a copy of its input: what works in place would reach nobody.
+    missed = [
+        found
+        for found, _ in proof.hidden
+        if found.call.startswith("function") or found.call.endswith(IN_PLACE)
+    ]
+    if missed:
+        return f"each ReLU must be a module, and out of place: {proof.explain_hidden()}"
     if not any(isinstance(module, nn.ReLU) for module in network.modules()):
         names = _name_activations(network, _is_any) or "no activation"
         return f"the network has no ReLU ({names}): the map would be the plain gradient"

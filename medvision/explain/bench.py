@@ -17,6 +17,7 @@ from medvision.explain.localisation import compute_lesion_diameters_mm
 from medvision.explain.network import (
     Canonical,
     Proof,
+    check_certificate,
     compute_certificate,
     hash_state,
     prove_canonical,
@@ -86,7 +87,8 @@ def explain_cases(
         rewritten in it, what is hidden in it all the same, and the hash of its state.
 
     Raises:
-        ExplanationError: A network's state changed while it was explained.
+        ExplanationError: A network's state changed while it was explained, or its copy has other
+            logits on an image.
     """
     by_model = sorted(cases, key=_name_model)
     finished: dict[str, Finished] = {}
@@ -96,9 +98,10 @@ def explain_cases(
         image = hands.load_image(case)
         if bench is None or bench.model != _name_model(case):
             bench = _open_bench(case, image, hands=hands, plan=plan)
+        check_certificate(certificate := _certify(bench, image))
         finished[case.image_id] = _finish(case, image, bench=bench, hands=hands, plan=plan)
         known = facts.setdefault(bench.model, _describe(bench))
-        known["certificate"] = max(float(str(known["certificate"])), _certify(bench, image))
+        known["certificate"] = max(float(str(known["certificate"])), certificate)
     return [finished[case.image_id] for case in cases], [facts[model] for model in sorted(facts)]
 
 

@@ -21,7 +21,7 @@ Change = Callable[[nn.Module], tuple[list[Rewrite], dict[str, str]]]
 
 
 CERTIFICATE_LIMIT = 1e-4
-"""Largest difference of a rewritten copy's logits from the original's; above it, no rewrite."""
+"""Largest difference of a copy's logits from the original's; above it, no rewrite and no map."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,9 @@ def prove_canonical(
 
     Returns:
         (canonical, proof): the copy, and what was seen of it.
+
+    Raises:
+        ExplanationError: Even an unchanged copy has other logits.
     """
     reason = "no module stands for it"
     for change in (rewrite, rewrite_places, _change_nothing):
@@ -103,6 +106,7 @@ def prove_canonical(
         if fault is None:
             break
         reason = f"the rewrite {fault} and was taken back"
+    check_certificate(certificate)
     hidden = find_hidden(canonical.network, batch)
     reasons = [canonical.untraced.get(found.module, reason) for found in hidden]
     return canonical, Proof(certificate, tuple(zip(hidden, reasons, strict=True)))
@@ -114,11 +118,31 @@ def _try_certificate(
     """Return the certificate of a copy, and what speaks against it."""
     try:
         certificate = compute_certificate(network, twin, batch=batch)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
         return float("inf"), f"failed with {type(error).__name__}"
-    if certificate > CERTIFICATE_LIMIT:
+    if not certificate <= CERTIFICATE_LIMIT:
         return certificate, f"changed a logit by {certificate:.3g}"
     return certificate, None
+
+
+def check_certificate(certificate: float) -> None:
+    """Refuse a copy that is not the network: a map of it would explain something else.
+
+    Args:
+        certificate: Largest absolute difference of logits; NaN counts as too large.
+
+    Raises:
+        ExplanationError: It is above `CERTIFICATE_LIMIT`.
+    """
+    if not certificate <= CERTIFICATE_LIMIT:
+        raise ExplanationError(
+            f"explain: logits of the copy that is explained must be within {CERTIFICATE_LIMIT:g} "
+            f"of the network's on every image, got a difference of {certificate:.3g}.",
+            "the network answers the same image differently (a random layer that stays on), or "
+            "changes in place what it still needs: change its code, or leave it unexplained.",
+        )
 
 
 def _copy(network: nn.Module, device: torch.device, *, change: Change) -> Canonical:

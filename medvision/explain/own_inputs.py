@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from medvision.explain.rewrite import BENDS
@@ -34,5 +35,9 @@ def own_inputs(network: nn.Module) -> Iterator[None]:
 
 
 def _copy_input(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return copies of the tensors."""
-    return tuple(value.clone() for value in inputs)
+    """Return copies of the tensors, of which a gradient can be asked even where nobody needs it."""
+    copies = tuple(value.clone() for value in inputs)
+    if torch.is_grad_enabled():
+        for value in copies:
+            value.requires_grad_()
+    return copies

@@ -14,7 +14,8 @@ from torch.nn import functional
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU),
     *(nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh),
-    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Softmax),
+    *(nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Softmax, nn.Softmax2d),
+    *(nn.LogSoftmax, nn.Softmin, nn.GLU, nn.Softshrink, nn.Hardshrink, nn.Tanhshrink, nn.Threshold),
     *(Swish, MemoryEfficientSwish, Mish),
 )
 """Modules that bend what passes through them, and do nothing else."""
@@ -43,7 +44,11 @@ FUNCTIONS: Mapping[str, type[nn.Module]] = {
 """Functions of torch to the module that does the same; `relu_` and the like count as `relu`."""
 
 OTHER_BENDS = frozenset(
-    {"clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "threshold", "prelu", "rrelu"}
+    {
+        *("clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "threshold", "prelu"),
+        *("rrelu", "softmax", "log_softmax", "softmin", "glu", "softshrink", "hardshrink"),
+        *("tanhshrink", "logsigmoid", "abs"),
+    }
 )
 """Functions that bend as well and have no module here: a rectifier may be written as one."""
 

@@ -34,7 +34,8 @@ def randomise_weights(network: nn.Module, *, depth: str, seed: int) -> nn.Module
     layers = [module for module in twin.modules() if list(module.parameters(recurse=False))]
     chosen = layers[-1:] if depth == "top" else layers
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "randomise", depth))
+        # Not torch.manual_seed, which would seed every GPU too, and leave it so.
+        torch.default_generator.manual_seed(derive_seed(seed, "randomise", depth))
         for layer in chosen:
             _reset(layer)
     return twin.to(device)

@@ -25,7 +25,8 @@ def seeded(seed: int) -> Iterator[None]:
     """
     before = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which would seed every GPU too, and leave it so.
+        torch.default_generator.manual_seed(seed)
         np.random.seed(seed)
         try:
             yield

@@ -1,5 +1,6 @@
 """From the baseline to the image, so that the map's sum is the change of the logit."""
 
+import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
@@ -19,6 +20,10 @@ __all__ = ["ERROR_FLOOR_LOGIT", "STEP_LIMIT", "compare_activations", "integrate_
 
 STEP_LIMIT = 8
 """Integrated gradients stop doubling at this multiple of the configured steps."""
+
+DEEPLIFT_GATE, DEEPLIFT_FLOOR_LOGIT = 1e-3, 1e-4
+"""What DeepLift's sum may miss, as a share of the change and in logits. Where it applies it adds up
+but for rounding: a wider gate would only let through what it does not apply to."""
 
 
 def integrate_gradients(scene: Scene) -> Attribution:
@@ -76,6 +81,8 @@ def compare_activations(scene: Scene) -> Attribution:
             values: Tensor = build_deeplift(scene.network).attribute(
                 scene.image.clone().requires_grad_(), baselines=scene.baseline, target=scene.target
             )
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:200]
         raise InapplicableError(f"deeplift: Captum cannot follow the network: {reason}") from error
@@ -83,7 +90,7 @@ def compare_activations(scene: Scene) -> Attribution:
         **scene.settings.describe_baseline(),
         "rule": "rescale; overlapping pools add up",
         "batch_size": PAIR,
-        "completeness_gate": scene.compute_gate(),
+        "completeness_gate": max(DEEPLIFT_GATE * abs(scene.difference), DEEPLIFT_FLOOR_LOGIT),
     }
     return finish(
         scene,

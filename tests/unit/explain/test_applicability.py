@@ -10,8 +10,9 @@ from medvision.config.explain import REFUSED
 from medvision.config.model import build_study
 from medvision.errors import ConfigError
 from medvision.explain.applicability import find_refusals, judge_attribution
-from medvision.explain.methods import METHODS, InapplicableError, attribute
+from medvision.explain.methods import METHODS, InapplicableError, attribute, paths
 from medvision.explain.network import prove_canonical
+from medvision.explain.own_inputs import own_inputs
 from medvision.learn.backbones import build_backbone
 
 CPU = torch.device("cpu")
@@ -55,7 +56,10 @@ def test_each_backbone_is_refused_what_its_activations_do_not_allow(backbone, re
     assert all(kind in reason for reason in reasons.values())
 
 
-@pytest.mark.parametrize("activation", [nn.SiLU, nn.GELU, nn.ReLU6, nn.Hardswish])
+@pytest.mark.parametrize(
+    "activation",
+    [*(nn.SiLU, nn.GELU, nn.ReLU6, nn.Hardswish, nn.Softshrink, nn.Hardshrink, nn.Tanhshrink)],
+)
 def test_deeplift_is_refused_where_it_has_no_rule(activation):
     network = Tiny(2)
     network.act = activation()
@@ -106,6 +110,35 @@ def test_gradcam_is_refused_where_its_layer_may_be_changed_before_it_is_looked_a
     assert "saliency" not in reasons
 
 
+def test_guided_methods_are_refused_where_a_copy_of_the_input_makes_another_network():
+    network, image = Aliasing(2).eval(), torch.rand(1, 1, 16, 16)
+    with torch.no_grad(), own_inputs(network):
+        copied = network(image)
+    with torch.no_grad():
+        assert (copied - network(image)).abs().max() > 1e-3, "what they would explain instead"
+    _, reasons = refuse(network, image)
+    assert "works in place" in reasons["guided_backprop"]
+    assert "works in place" in reasons["guided_gradcam"]
+
+
+class Constant(Tiny):
+    """A ReLU works on weights alone, of which no gradient is asked."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.gate, self.weight = nn.ReLU(), nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return super().forward(x) * self.gate(self.weight)
+
+
+def test_a_rectified_weight_stops_no_guided_method():
+    image = torch.rand(1, 1, 16, 16)
+    guided = run(Constant(), image, "guided_backprop")
+    plain = run(Tiny(2), image, "guided_backprop")
+    torch.testing.assert_close(torch.tensor(guided.grid), torch.tensor(plain.grid))
+
+
 class Gated(nn.Module):
     """A product of two branches: no rule of DeepLift is for it, and no module says so."""
 
@@ -130,6 +163,30 @@ def test_deeplift_with_a_wrong_sum_is_refused_with_both_figures():
     assert "misses the change of the logit" in refusal.reason
     assert judge_attribution(run(network, image, "integrated_gradients")) is None
     assert judge_attribution(run(Tiny(2), image, "deeplift")) is None
+
+
+def test_want_of_memory_is_no_reason_why_a_method_does_not_apply(monkeypatch):
+    def fail(network):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(paths, "build_deeplift", fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(Tiny(2), torch.rand(1, 1, 16, 16), "deeplift")
+
+
+class AlmostLinear(Gated):
+    """The change of its logit is small, and so is what the sum misses of it."""
+
+    def forward(self, x):
+        return super().forward(x) / 1000
+
+
+def test_a_small_change_of_the_logit_excuses_no_wrong_sum():
+    image = torch.rand(1, 1, 16, 16)
+    found = run(AlmostLinear(), image, "deeplift")
+    assert found.completeness_error < 0.01
+    assert found.completeness_error > 0.02 * abs(found.output_difference)
+    assert judge_attribution(found) is not None
 
 
 def test_deeplift_that_captum_cannot_run_is_refused_and_not_an_error():

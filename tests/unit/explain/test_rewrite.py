@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from medvision.errors import ExplanationError
 from medvision.explain.network import (
     CERTIFICATE_LIMIT,
     canonicalise,
@@ -197,6 +198,26 @@ def test_a_rewrite_that_changes_the_logits_is_taken_back():
     assert (canonical.rewrites, proof.certificate) == ((), 0)
     assert canonical.network.act.inplace
     assert "changed a logit by" in proof.explain_hidden()
+
+
+class Restless(Tiny):
+    """Drops channels by chance, whatever mode it is in."""
+
+    def forward(self, x):
+        return super().forward(functional.dropout(x, 0.5, training=True))
+
+
+class Undefined(Tiny):
+    """Its logits are no numbers."""
+
+    def forward(self, x):
+        return super().forward(x) * float("nan")
+
+
+@pytest.mark.parametrize("kind", [Restless, Undefined])
+def test_a_network_that_no_copy_answers_like_is_not_explained(kind):
+    with pytest.raises(ExplanationError, match=r"must be within 0\.0001"):
+        prove_canonical(kind(2), device=CPU, batch=torch.rand(1, 1, 16, 16))
 
 
 class Mistraced(Tiny):

@@ -6,6 +6,7 @@ import torch
 from explain_nets import Linear, Tiny
 
 from medvision.domain.attribution import compute_similarity
+from medvision.explain.methods.noisy import seeded
 from medvision.explain.sanity import (
     MAX_PAIRS,
     choose_pairs,
@@ -28,6 +29,14 @@ def test_top_redraws_the_head_alone_and_full_every_layer():
     }
     full = changed(network, randomise_weights(network, depth="full", seed=0))
     assert {"first.weight", "norm.weight", "second.weight", "head.weight"} <= full
+
+
+def test_the_generators_of_no_gpu_are_seeded(monkeypatch):
+    network = Tiny()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: pytest.fail("a GPU is seeded"))
+    randomise_weights(network, depth="full", seed=1)
+    with seeded(3):
+        torch.rand(1)
 
 
 def test_the_draw_obeys_its_seed_and_leaves_torchs_generator_alone():

@@ -13,6 +13,7 @@ from torch import nn
 from medvision.config.explain import ExplainSection
 from medvision.domain.labels import Classes
 from medvision.errors import ExplanationError
+from medvision.explain import bench
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
@@ -105,6 +106,13 @@ def planted():
 
 def pick(outcome, **wanted):
     return [row for row in outcome.checks if all(row[k] == v for k, v in wanted.items())]
+
+
+def test_a_copy_that_differs_on_a_later_image_ends_the_step(monkeypatch):
+    certificates = iter([0.0, 0.0, 0.3])
+    monkeypatch.setattr(bench, "_certify", lambda *_: next(certificates))
+    with pytest.raises(ExplanationError, match=r"got a difference of 0\.3"):
+        explain()
 
 
 def test_entry_takes_the_fields_of_its_section_by_name():
