@@ -162,13 +162,9 @@ def _pair(
     images: Sequence[CohortImage], *, kind: str, key: _Key, side: _Key
 ) -> Iterator[LeakagePair]:
     """Pair each image with the first of equal key on another side, or the first of its own."""
-    classes: dict[str, list[CohortImage]] = defaultdict(list)
-    for image in sorted(images, key=lambda image: image.image_id):
-        if key(image):
-            classes[key(image)].append(image)
-    for members in classes.values():
+    for members in _gather(images, key):
         first = members[0]
-        if kind in _WEAK and len({m.subject for m in members}) > MOST_SHARING:
+        if _is_constant(kind, members):
             last = next(m for m in members if m.subject != first.subject)
             yield LeakagePair(kind, first, last, action="untrusted")
             continue
@@ -186,18 +182,28 @@ def _pair_within(
     images: Sequence[CohortImage], *, kind: str, key: _Key, side: _Key
 ) -> Iterator[LeakagePair]:
     """Pair the first image of equal key on a side with those of other subjects on that side."""
-    held: dict[str, list[CohortImage]] = defaultdict(list)
-    for image in sorted(images, key=lambda image: image.image_id):
-        if key(image):
-            held[key(image)].append(image)
-    for members in held.values():
-        if kind in _WEAK and len({m.subject for m in members}) > MOST_SHARING:
+    for members in _gather(images, key):
+        if _is_constant(kind, members):
             continue
         first: dict[str, CohortImage] = {}
         for member in members:
             own = first.setdefault(side(member), member)
             if own.subject != member.subject:
                 yield LeakagePair(kind, own, member, action="")
+
+
+def _gather(images: Sequence[CohortImage], key: _Key) -> list[list[CohortImage]]:
+    """Return the images of each key that is not empty, in order of their identifiers."""
+    held: dict[str, list[CohortImage]] = defaultdict(list)
+    for image in sorted(images, key=lambda image: image.image_id):
+        if key(image):
+            held[key(image)].append(image)
+    return list(held.values())
+
+
+def _is_constant(kind: str, members: Sequence[CohortImage]) -> bool:
+    """Tell whether so many subjects share a weak key that it means nobody."""
+    return kind in _WEAK and len({image.subject for image in members}) > MOST_SHARING
 
 
 def _pair_near(
