@@ -11,6 +11,7 @@ from medvision.cli._evaluated_external import evaluate
 from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli._recompute_shortcuts import find_shortcut_faults
+from medvision.cli._sealed import read_parameters
 from medvision.cli.compare import compute_facts
 from medvision.config.evaluate import EvaluateSection
 from medvision.config.scorecard import ScorecardSection
@@ -37,9 +38,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
         MedvisionError: A file is missing or cannot be read.
         ValueError: The recorded settings are not those of an evaluation.
     """
-    record = cast(Table, read_json(locate("evaluate/record.json")))
-    section = cast(Table, record["parameters"])["evaluate"]
-    settings = EvaluateSection.model_validate(section)
+    settings = EvaluateSection.model_validate(read_parameters(locate, "evaluate")["evaluate"])
     cohort = {row["image_id"]: row for row in read_table(locate("cohort/cohort.tsv"))}
     result = evaluate(
         read_table(locate("predict/predictions.tsv")),

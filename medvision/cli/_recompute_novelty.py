@@ -1,21 +1,19 @@
 """What follows from distances, computed again: likeness to the train images, and its limit."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
+from medvision.cli._sealed import read_parameters
 from medvision.config.predict import PredictSection
 from medvision.domain.novelty import (
     Novelty,
     judge_distances,
     parse_novelty,
 )
-from medvision.domain.record import JsonValue
 from medvision.io.tables import read_table
-from medvision.runtime.files import read_json
 
 PREDICTIONS = "predict/predictions.tsv"
 TOLERANCE = 1e-6
@@ -38,8 +36,7 @@ def find_novelty_faults(locate: Locate) -> list[Finding]:
         MedvisionError: A file is missing or cannot be read.
         LookupError, ValueError: A table or a record is incomplete.
     """
-    record = cast(Mapping[str, JsonValue], read_json(locate("predict/record.json")))
-    parameters = cast(Mapping[str, JsonValue], record["parameters"])
+    parameters = read_parameters(locate, "predict")
     section = PredictSection.model_validate(parameters.get("predict", {}))
     held: dict[tuple[str, str, str], dict[str, list[_Row]]] = {}
     for row in read_table(locate(PREDICTIONS)):

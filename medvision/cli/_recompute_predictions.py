@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli._sealed import read_parameters
 from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS, base_arm, is_ensemble, parse_seed
 from medvision.domain.labels import Classes
 from medvision.domain.pooling import LINKS, Link, Logits, pool_logits
-from medvision.domain.record import JsonValue
 from medvision.domain.temperature import (
     Question,
     Temperature,
@@ -23,7 +22,6 @@ from medvision.domain.temperature import (
     part_questions,
 )
 from medvision.io.tables import read_table
-from medvision.runtime.files import read_json
 
 PREDICTIONS = "predict/predictions.tsv"
 TEMPERATURES = "predict/temperatures.tsv"
@@ -63,8 +61,7 @@ def find_prediction_faults(locate: Locate) -> list[Finding]:
         MedvisionError: A file is missing or cannot be read.
         LookupError, ValueError: A table or a record is incomplete.
     """
-    record = cast(Mapping[str, JsonValue], read_json(locate("predict/record.json")))
-    parameters = cast(Mapping[str, JsonValue], record["parameters"])
+    parameters = read_parameters(locate, "predict")
     section = PredictSection.model_validate(parameters.get("predict", {}))
     classes = read_classes(locate("cohort/summary.json"))
     sets = _read_sets(read_table(locate(PREDICTIONS)), classes)

@@ -7,6 +7,7 @@ from typing import cast
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._compared import compare_values
+from medvision.cli._sealed import read_parameters
 from medvision.cli._shortcut_judged import compute_facts
 from medvision.config.control import CONTROLLED_FOLD, ControlSection
 from medvision.config.evaluate import EvaluateSection
@@ -33,11 +34,11 @@ def find_shortcut_faults(locate: Locate) -> list[Finding]:
         this step has none: that its settings ask for the step is another check's.
     """
     try:
-        record = cast(Table, read_json(locate("shortcuts/record.json")))
+        parameters = read_parameters(locate, "shortcuts")
     except MedvisionError:
         return []
-    settings = EvaluateSection.model_validate(cast(Table, record["parameters"])["evaluate"])
-    section = ControlSection.model_validate(cast(Table, record["parameters"])["control"])
+    settings = EvaluateSection.model_validate(parameters["evaluate"])
+    section = ControlSection.model_validate(parameters["control"])
     controls = [f"control/{name}/fold-{CONTROLLED_FOLD}" for name in section.trainings]
     faults = [fault for step in controls for fault in find_dealt_faults(locate, step)]
     wanted, _, _ = compute_facts(locate, controls=controls, section=settings)
