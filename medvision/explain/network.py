@@ -63,7 +63,9 @@ class Proof:
         return f"{first.module or 'the network'}: {first.call}{others} ({reason})"
 
 
-def canonicalise(network: nn.Module, *, device: torch.device) -> Canonical:
+def canonicalise(
+    network: nn.Module, *, device: torch.device, change: Change = rewrite
+) -> Canonical:
     """Copy a network and rewrite what attribution methods cannot bear.
 
     Several methods hook on the modules of activations: they miss a function, and mistake the
@@ -73,11 +75,15 @@ def canonicalise(network: nn.Module, *, device: torch.device) -> Canonical:
     Args:
         network: Any module that maps a batch to logits.
         device: Where the copy works.
+        change: What is done to the copy; less than the whole rewrite where that is taken back.
 
     Returns:
-        The copy with the changes.
+        The copy with the changes, frozen, in eval mode and float32.
     """
-    return _copy(network, device, change=rewrite)
+    twin = copy.deepcopy(network).float().eval().to(device)
+    twin.requires_grad_(requires_grad=False)
+    changes, untraced = change(twin)
+    return Canonical(twin, tuple(changes), untraced, hash_state(twin))
 
 
 def prove_canonical(
@@ -101,7 +107,7 @@ def prove_canonical(
     """
     reason = "no module stands for it"
     for change in (rewrite, rewrite_places, _change_nothing):
-        canonical = _copy(network, device, change=change)
+        canonical = canonicalise(network, device=device, change=change)
         certificate, fault = _try_certificate(network, canonical.network, batch=batch)
         if fault is None:
             break
@@ -143,14 +149,6 @@ def check_certificate(certificate: float) -> None:
             "the network answers the same image differently (a random layer that stays on), or "
             "changes in place what it still needs: change its code, or leave it unexplained.",
         )
-
-
-def _copy(network: nn.Module, device: torch.device, *, change: Change) -> Canonical:
-    """Return a changed copy, frozen, in eval mode and float32."""
-    twin = copy.deepcopy(network).float().eval().to(device)
-    twin.requires_grad_(requires_grad=False)
-    changes, untraced = change(twin)
-    return Canonical(twin, tuple(changes), untraced, hash_state(twin))
 
 
 def _change_nothing(_: nn.Module) -> tuple[list[Rewrite], dict[str, str]]:

@@ -7,16 +7,8 @@ from torch import Tensor
 from medvision.domain.attribution import Attribution
 from medvision.domain.record import JsonValue
 from medvision.explain.deeplift import build_deeplift
-from medvision.explain.methods.scene import (
-    ERROR_FLOOR_LOGIT,
-    PAIR,
-    InapplicableError,
-    Scene,
-    finish,
-)
+from medvision.explain.methods.scene import PAIR, InapplicableError, Scene, finish
 from medvision.explain.own_inputs import own_inputs
-
-__all__ = ["ERROR_FLOOR_LOGIT", "STEP_LIMIT", "compare_activations", "integrate_gradients"]
 
 STEP_LIMIT = 8
 """Integrated gradients stop doubling at this multiple of the configured steps."""
