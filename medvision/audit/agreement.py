@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from medvision.audit.findings import Finding
+from medvision.domain.labels import EXTERNAL
 
 Row = Mapping[str, str]
 Rows = list[Mapping[str, str]]
@@ -124,7 +125,7 @@ def _find_unpredicted(read: ReadTable) -> list[Finding]:
     owed = {
         (row["fold"], row["image_id"])
         for row in read(FOLDS)
-        if row["split"] in ("test", "external") and row["image_id"] not in rejected
+        if row["split"] in ("test", EXTERNAL) and row["image_id"] not in rejected
     }
     done = defaultdict(set)
     for row in read(PREDICTIONS):
@@ -156,5 +157,5 @@ def _find_part_external(folds: Rows) -> list[Finding]:
     return [
         Finding(f"{FOLDS} {subject}", "splits", "external alone", " and ".join(sorted(found)))
         for subject, found in sorted(splits.items())
-        if "external" in found and len(found) > 1
+        if EXTERNAL in found and len(found) > 1
     ]

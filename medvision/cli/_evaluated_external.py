@@ -10,15 +10,12 @@ from medvision.cli._evaluated_abstention import Table
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.caveats import list_caveats
 from medvision.domain.external_test import CohortGap, build_gaps, part_rows
-from medvision.domain.labels import Classes
+from medvision.domain.labels import EXTERNAL, Classes
 from medvision.domain.record import JsonValue
 from medvision.domain.settings import Settings
 from medvision.domain.subgroups import Variables
 from medvision.io.tables import Cell
 from medvision.runtime.seeds import derive_seed
-
-EXTERNAL = "external"
-"""Name of the second column in metrics.json, and first word of its tables' names."""
 
 COHORTS_COLUMNS = (
     *("arm", "metric", "internal", "internal_low", "internal_high", "internal_n_subjects"),
