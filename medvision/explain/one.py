@@ -1,7 +1,7 @@
 """One case: its maps by every method, the controls, and what was measured on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,15 +28,11 @@ from medvision.explain.localisation import (
     explain_inapplicable,
 )
 from medvision.explain.methods import InapplicableError, Settings, attribute
+from medvision.explain.reduced import derive_draws, make_reduced_map
 from medvision.runtime.seeds import derive_seed
 
 DEPTHS = {"weight_randomisation_top": "top", "weight_randomisation": "full"}
 """Check to the depth to which the weights are randomised."""
-
-_SANITY_STEPS = 8
-_SANITY_DRAWS = 8
-_SANITY_SHARE = 2
-_SANITY_BOX = 1.5
 
 
 @dataclass(frozen=True)
@@ -113,8 +109,12 @@ class _Work:
             target=self.target,
             layer=self.networks.layer,
             settings=settings,
-            seed=derive_seed(self.plan.seed, "draws", self.case.image_id, method),
+            seed=self.seed_of(method),
         )
+
+    def seed_of(self, method: str) -> int:
+        """Return the seed of what a method draws for this image."""
+        return derive_draws(self.plan.seed, self.case.image_id, method=method)
 
     def about(self, method: str) -> About:
         return About(self.case.image_id, method)
@@ -258,18 +258,15 @@ def _check_localisations(work: _Work, maps: Mapping[str, FloatGrid]) -> list[Che
 
 def _make_sanity_map(work: _Work, network: nn.Module, *, method: str) -> FloatGrid:
     """Make a map for comparison between networks: cheaper, and equally so for all of them."""
-    i, j, k = (round(n * _SANITY_BOX) for n in work.plan.settings.occlusion_window)
-    settings = replace(
-        work.plan.settings,
-        steps=_SANITY_STEPS,
-        noise_draws=_SANITY_DRAWS,
-        shap_draws=work.plan.settings.shap_draws // _SANITY_SHARE,
-        occlusion_window=(i, j, k),
-        occlusion_stride=(i, j, k),
-        completeness=float("inf"),
+    return make_reduced_map(
+        network,
+        work.tensor,
+        method=method,
+        target=work.target,
+        layer=work.networks.layer,
+        settings=work.plan.settings,
+        seed=work.seed_of(method),
     )
-    attribution = work.attribute(network, method, settings=settings)
-    return attribution.grid if attribution.native is None else attribution.native
 
 
 def _compare_with_randomised(

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from itertools import combinations, product
 
 import numpy as np
-import torch
 from torch import nn
 
 from medvision.domain.attribution import Check, compute_similarity, is_empty
 from medvision.domain.volume import FloatGrid
 from medvision.explain.checks import About, check_randomisation
 from medvision.explain.one import DEPTHS, Explained
+from medvision.explain.redraw import list_layers, redraw
 from medvision.runtime.seeds import derive_seed
 
 MAX_PAIRS = 50
@@ -31,25 +31,9 @@ def randomise_weights(network: nn.Module, *, depth: str, seed: int) -> nn.Module
     """
     device = next(network.parameters()).device
     twin = copy.deepcopy(network).cpu()
-    layers = [module for module in twin.modules() if list(module.parameters(recurse=False))]
-    chosen = layers[-1:] if depth == "top" else layers
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would seed every GPU too, and leave it so.
-        torch.default_generator.manual_seed(derive_seed(seed, "randomise", depth))
-        for layer in chosen:
-            _reset(layer)
+    layers = [twin.get_submodule(name) for name in list_layers(twin)]
+    redraw(layers[-1:] if depth == "top" else layers, seed=derive_seed(seed, "randomise", depth))
     return twin.to(device)
-
-
-def _reset(layer: nn.Module) -> None:
-    """Draw a layer's parameters anew."""
-    reset = getattr(layer, "reset_parameters", None)
-    if callable(reset):
-        reset()
-        return
-    with torch.no_grad():
-        for parameter in layer.parameters(recurse=False):
-            parameter.normal_(std=float(parameter.std(correction=0)) or 1.0)
 
 
 def choose_pairs(n_cases: int, *, seed: int) -> list[tuple[int, int]]:
