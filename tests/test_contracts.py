@@ -61,12 +61,13 @@ BY_THE_COMMAND = {
     "pretrain": {"images", "subjects"},
     "cohort": {"near_duplicates", "similarity"},
     "tune": {"objective", "workers"},
-    "train": {"mlflow", "seeds", "compare_scratch"},
+    "train": {"mlflow", "seeds", "compare_scratch", "keep_checkpoints"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {
         *("ensemble", "temperature", "temperature_subjects"),
         *("novelty", "novelty_neighbours", "novelty_images", "novelty_alarm"),
     },
+    "explain": {"influence", "influence_images"},
     "control": {"trainings", "seed"},
     "shortcuts": {"probes", "columns", "border"},
 }

@@ -64,6 +64,7 @@ class Watch:
         on_epoch: Told every epoch's row.
         on_report: Told what became of the starting weights.
         should_stop: Asked before every step whether to keep the state and end.
+        keep_epochs: Epochs whose weights are kept besides the best.
     """
 
     description: str
@@ -71,6 +72,7 @@ class Watch:
     on_epoch: "Callable[[HistoryRow], None] | None" = None
     on_report: "Callable[[WeightsReport], None] | None" = None
     should_stop: Callable[[], bool] = lambda: False
+    keep_epochs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,15 +166,19 @@ def _count(report: "WeightsReport") -> tuple[int, float]:
     return report.count("loaded") + report.count("adapted"), 100 * report.match
 
 
-def _describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
-    """Return the settings of one network, and what of it is kept frozen."""
+def describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
+    """Return the settings of one network, and what of it is kept frozen.
+
+    Args:
+        job: Arm, fold, settings and data.
+    """
     from medvision.learn.backbones import blocks
     from medvision.learn.freezing import Freezing
     from medvision.learn.settings import TrainSettings
 
     section = job.settings.model
     values = dict(job.settings.train)
-    del values["seeds"], values["compare_scratch"], values["mlflow"]
+    del values["seeds"], values["compare_scratch"], values["mlflow"], values["keep_checkpoints"]
     values |= {"task": job.data.task, "loss": choose_loss(job.data.task, values["loss"])}
     settings = TrainSettings(**values)
     if job.start.path is None:
@@ -191,7 +197,7 @@ def _fit(job: Job, model: "nn.Module", *, seed: int, watch: Watch) -> "Fit":
     from medvision.learn.train import fit_network
     from medvision.runtime.seeds import derive_seed
 
-    settings, freezing = _describe_training(job)
+    settings, freezing = describe_training(job)
     return fit_network(
         model,
         job.data.examples(job.data.select(job.fold, "train") * job.passes),
@@ -207,6 +213,7 @@ def _fit(job: Job, model: "nn.Module", *, seed: int, watch: Watch) -> "Fit":
         should_stop=watch.should_stop,
         description=watch.description,
         team=job.team,
+        keep_epochs=watch.keep_epochs,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from medvision.learn.dataset import Examples, Labels
 
-_STATE_FORMAT = 2
+_STATE_FORMAT = 3
 """Of what is kept of an unfinished training; one of another format is not read."""
 
 

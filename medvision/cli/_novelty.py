@@ -75,18 +75,18 @@ def predict_splits(
         chosen = data.select(fold, split)
         logits[split] = np.empty((0, len(data.classes)))
         if chosen:
-            found, kept = _pass(model, data, chosen, device=device, views=views, head=head)
+            found, kept = pass_images(model, data, chosen, device=device, views=views, head=head)
             logits[split] = pool_logits(found, LINKS[data.task])
             features |= {} if kept is None else {split: kept}
     train = data.select(fold, TRAIN)
     if head is not None and train:
         chosen = [train[n] for n in choose_reference(len(train), n_most=n_reference)]
-        _, kept = _pass(model, data, chosen, device=device, views=views[:1], head=head)
+        _, kept = pass_images(model, data, chosen, device=device, views=views[:1], head=head)
         features |= {} if kept is None else {TRAIN: kept}
     return Seen(logits, features)
 
 
-def _pass(
+def pass_images(
     model: "nn.Module",
     data: LearningData,
     chosen: "Sequence[Assignment]",
@@ -95,7 +95,19 @@ def _pass(
     views: "Sequence[View]",
     head: str | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return logits (views, n, C) of some images, and their features where they are kept."""
+    """Return logits of some images, and their features where they are kept.
+
+    Args:
+        model: Network.
+        data: Images.
+        chosen: Which of them, at least one.
+        device: Where to compute.
+        views: Views of each image, the image itself first.
+        head: Dotted name of the module whose input is kept; None keeps nothing.
+
+    Returns:
+        (logits, features): (views, n, C); (n, P) of the images themselves, or None.
+    """
     from medvision.learn.features import join_features, keep_features
     from medvision.learn.predict import predict_views
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medvision.cli._cohort_summary import read_classes
-from medvision.cli._learning import open_store, prepare_device
+from medvision.cli._influence import COLUMNS, Influences, find_influences
+from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.cli.predict import PREDICTION_COLUMNS
@@ -18,6 +19,8 @@ from medvision.runtime.arrays import ArrayStore
 from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
+    import torch
+
     from medvision.explain.case import Case, CaseImage, Trained
     from medvision.explain.study import Outcome
 
@@ -44,7 +47,10 @@ def _explain(study: Study, step: Step) -> None:
     shutil.rmtree(layout.maps, ignore_errors=True)
     step.seed = study.explain.seed
     device = prepare_device(step)
-    desk = _open_desk(step)
+    data = read_learning_data(step)
+    desk = _open_desk(step, data)
+    values = dict(study.explain)
+    del values["influence"], values["influence_images"]
     outcome = explain_predictions(
         read_table(step.read(layout.predictions), required=PREDICTION_COLUMNS),
         read_classes(step.read(layout.cohort_summary)),
@@ -52,9 +58,23 @@ def _explain(study: Study, step: Step) -> None:
         load_network=desk.load_network,
         save_map=desk.save_map,
         device=device,
-        **dict(study.explain),
+        **values,
     )
-    _write(step, outcome)
+    _write(step, outcome, _find_influences(step, data, outcome, device=device))
+
+
+def _find_influences(
+    step: Step, data: LearningData, outcome: "Outcome", *, device: "torch.device"
+) -> Influences:
+    """Look for the train images that stand beside each explained one."""
+    from medvision.explain.network import reference_precision
+
+    places = {
+        str(row["image_id"]): (str(row["arm"]), int(str(row["fold"])), int(str(row["seed"])))
+        for row in outcome.selection
+    }
+    with reference_precision():
+        return find_influences(step, data, places, device=device)
 
 
 @dataclass(frozen=True)
@@ -104,20 +124,20 @@ class _Desk:
         return write_nifti(path, grid, affine=affine, is_placed=image_id in self.placed)
 
 
-def _open_desk(step: Step) -> _Desk:
+def _open_desk(step: Step, data: LearningData) -> _Desk:
     """Read which images have masks, and which have a place in space."""
     layout = step.layout
     cohort = read_table(step.read(layout.cohort), required=("image_id", "mask"))
     manifest = read_table(step.read(layout.manifest), required=("image_id", "geometry"))
     return _Desk(
         step=step,
-        store=open_store(step),
+        store=data.store,
         masked=frozenset(row["image_id"] for row in cohort if row["mask"]),
         placed=frozenset(row["image_id"] for row in manifest if row["geometry"] == "full"),
     )
 
 
-def _write(step: Step, outcome: "Outcome") -> None:
+def _write(step: Step, outcome: "Outcome", influences: Influences) -> None:
     """Write the tables and the summary."""
     from medvision.explain.tables import ATTRIBUTION_COLUMNS, CHECK_COLUMNS, SELECTION_COLUMNS
 
@@ -126,7 +146,9 @@ def _write(step: Step, outcome: "Outcome") -> None:
         (layout.selection, outcome.selection, SELECTION_COLUMNS),
         (layout.attributions, outcome.attributions, ATTRIBUTION_COLUMNS),
         (layout.checks, outcome.checks, CHECK_COLUMNS),
+        (layout.table("explain", "influence"), influences.rows, COLUMNS),
     ):
         write_table(step.write(path), rows, columns=columns)
-    write_json(step.write(layout.explain_summary), outcome.summary)
+    told = influences.summarise(step.study.explain.influence)
+    write_json(step.write(layout.explain_summary), outcome.summary | {"influence": told})
     step.facts |= outcome.facts

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision import __version__
-from medvision.cli._fitting import Job, Trained, Watch, fit_seed, list_upstream
+from medvision.cli._checkpoints import choose_kept, write_checkpoints
+from medvision.cli._fitting import (
+    Job,
+    Trained,
+    Watch,
+    describe_training,
+    fit_seed,
+    list_upstream,
+)
 from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
 from medvision.cli._run import Step, study_command
 from medvision.cli._searches import chosen_path, find_search, read_chosen
@@ -132,6 +140,7 @@ def _train_seed(job: Job, seed: int) -> None:
             on_epoch=show_row,
             on_report=write if job.team.is_first else None,
             should_stop=should_stop,
+            keep_epochs=choose_kept(job.step.study, job.settings, arm=job.arm, seed=seed),
         )
         trained = fit_seed(job, seed, watch=watch)
     if job.team.is_first:
@@ -145,7 +154,7 @@ def _path(job: Job, seed: int, name: str) -> Path:
 
 
 def _write_model(job: Job, fit: "Fit", *, seed: int) -> None:
-    """Write the best epoch's network and the history."""
+    """Write the best epoch's network, those kept on the way, and the history."""
     from medvision.runtime.checkpoint import ModelMeta, save_model
 
     meta = ModelMeta(
@@ -159,6 +168,8 @@ def _write_model(job: Job, fit: "Fit", *, seed: int) -> None:
         scale=fit.scale,
     )
     save_model(job.step.write(_path(job, seed, "model.safetensors")), fit.tensors, meta=meta)
+    folder = job.step.layout.seed(job.arm, job.fold, seed=seed)
+    write_checkpoints(job.step, folder, fit=fit, settings=describe_training(job)[0], meta=meta)
     columns = [_FIGURES.get((job.data.task, name), name) for name in HISTORY_COLUMNS]
     write_table(job.step.write(_path(job, seed, "history.tsv")), fit.history, columns=columns)
 

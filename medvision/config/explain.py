@@ -79,6 +79,14 @@ class ExplainSection(Section):
         20, description="Random deletion orders that a map is held against."
     )
     deletion_steps: Annotated[int, Field(ge=4)] = Field(10, description="Points of the curve.")
+    influence: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description="Train subjects shown beside each image, of each kind: the nearest, those that "
+        "raised its loss most, those that lowered it most; 0 is none.",
+    )
+    influence_images: Positive = Field(
+        2000, description="Train images that are looked at for it, evenly among them, at most."
+    )
 
     @field_validator("methods", mode="before")
     @classmethod

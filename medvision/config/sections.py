@@ -218,6 +218,11 @@ class TrainSection(Section):
         "mae is for a value.",
     )
     patience: Positive = Field(10, description="Epochs without improvement before stopping.")
+    keep_checkpoints: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description="Checkpoints kept on the way, evenly spaced, of the networks whose predictions "
+        "are explained: explain.influence is computed over them.",
+    )
     amp: Literal["auto", "off"] = Field("auto", description="Mixed precision on a GPU.")
     reuse_features: Literal["auto", "off"] = Field(
         "auto",

@@ -1,6 +1,6 @@
 """How far an image lies from the train images in a network's features, held against validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,14 +80,27 @@ def compute_distances(reference: Reference, features: Features) -> Distances:
         neighbors", ICML, arXiv:2204.06507; features in standard deviations instead of at length 1:
         own choice, ADR 30.
     """
-    squares = (reference.features**2).sum(axis=1)
     found = np.empty(len(features))
-    for n, row in enumerate(features.astype(np.float64)):
+    for n, gaps in enumerate(compute_gaps(reference, features)):
+        found[n] = np.partition(gaps, reference.n_neighbours - 1)[reference.n_neighbours - 1]
+    return found
+
+
+def compute_gaps(reference: Reference, features: Features) -> Iterator[Distances]:
+    """Compute each image's distances from all train images, image by image.
+
+    Args:
+        reference: M train images.
+        features: (N, P) of the images.
+
+    Yields:
+        (M,) for each image, as `compute_distances` counts them.
+    """
+    squares = (reference.features**2).sum(axis=1)
+    for row in features.astype(np.float64):
         own = (row - reference.mean) / reference.scale
         gaps = squares + (own**2).sum() - 2 * (reference.features @ own)
-        nearest = np.partition(gaps, reference.n_neighbours - 1)[reference.n_neighbours - 1]
-        found[n] = np.sqrt(max(nearest, 0.0) / len(own))
-    return found
+        yield np.sqrt(np.maximum(gaps, 0.0) / len(own))
 
 
 def compute_likeness(distances: Distances, validation: Distances) -> Distances | None:

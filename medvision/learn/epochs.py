@@ -55,6 +55,7 @@ class Plan:
         on_epoch: Told every epoch's row as it ends, or None.
         description: What the progress display says.
         unit: Standard deviation of the values that are predicted, in their own unit.
+        keep_epochs: Epochs, from 1, whose weights are kept besides the best.
     """
 
     settings: TrainSettings
@@ -66,6 +67,7 @@ class Plan:
     on_epoch: Callable[[HistoryRow], None] | None
     description: str
     unit: float = 1.0
+    keep_epochs: tuple[int, ...] = ()
 
     @property
     def schedule(self) -> Schedule:
@@ -165,6 +167,8 @@ def _add_epoch(
         )
         scores = _score(engine, validation, plan=plan)
         _remember(run, engine, scores=scores, train_loss=train_loss, monitor=plan.settings.monitor)
+        if run.n_epochs in plan.keep_epochs:
+            run.kept[run.n_epochs] = copy_tensors(engine.model.state_dict())
 
 
 def _train(run: Run, engine: Engine, *, plan: Plan, training: Examples) -> float:

@@ -24,6 +24,7 @@ class Run:
         best_epoch: Epoch of the best weights, from 1; 0 before the first.
         best_tensors: Its state dict, on the CPU.
         position: How far the epoch under way is; None between two epochs.
+        kept: Epoch to the state dict that it ended with, on the CPU, of those that are asked for.
     """
 
     generator: torch.Generator
@@ -31,6 +32,7 @@ class Run:
     best_epoch: int = 0
     best_tensors: dict[str, Tensor] = field(default_factory=dict)
     position: Position | None = None
+    kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def n_epochs(self) -> int:
@@ -133,6 +135,7 @@ def write_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> 
         "history": run.history,
         "best_epoch": run.best_epoch,
         "best_tensors": run.best_tensors,
+        "kept": run.kept,
         "position": describe_position(run.position),
         "average": (engine.average.n_steps, engine.average.tensors) if engine.average else None,
     }
@@ -154,6 +157,7 @@ def read_run(run: Run, engine: Engine, *, path: Path, settings_digest: str) -> b
     run.history = cast(list[dict[str, HistoryValue]], state["history"])
     run.best_epoch = cast(int, state["best_epoch"])
     run.best_tensors = cast(dict[str, Tensor], state["best_tensors"])
+    run.kept = cast(dict[int, dict[str, Tensor]], state["kept"])
     run.position = read_position(state["position"])
     if engine.average is not None:
         n_steps, tensors = cast(tuple[int, dict[str, Tensor]], state["average"])

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvision.learn.chain import Tail, compute_chain_features, find_chain_cut, list_chain
@@ -42,6 +44,8 @@ class Fit:
         scale: Of a value, the (mean, standard deviation) of the training images' values: what the
             network puts out is to be multiplied by the second and added to the first. None
             otherwise.
+        class_weights: What the loss weighs classes or findings with, as `learn.losses.Loss` does.
+        checkpoints: Epoch to the state dict that it ended with, of those asked for and reached.
     """
 
     tensors: dict[str, Tensor]
@@ -50,6 +54,8 @@ class Fit:
     is_stopped_early: bool
     reuses_features: bool
     scale: Scale | None = None
+    class_weights: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    checkpoints: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
 
 def fit_network(
@@ -69,6 +75,7 @@ def fit_network(
     description: str = "training",
     section: str = "train",
     team: Team = ALONE,
+    keep_epochs: tuple[int, ...] = (),
 ) -> Fit:
     """Train a network and keep the weights of its best epoch on the validation images.
 
@@ -93,6 +100,7 @@ def fit_network(
         description: What the progress display says.
         section: Section of the configuration that errors point to.
         team: The processes that train the network together, all with equal arguments.
+        keep_epochs: Epochs, from 1, whose weights are kept besides the best.
 
     Returns:
         The best weights and the history.
@@ -120,6 +128,7 @@ def fit_network(
         on_epoch=on_epoch,
         description=description,
         unit=scale[1] if scale else 1.0,
+        keep_epochs=keep_epochs,
     )
     run = Run(torch.Generator().manual_seed(seed))
     with name_memory_faults(
@@ -136,6 +145,10 @@ def fit_network(
         is_stopped_early=run.n_epochs < settings.epochs,
         reuses_features=work.cut is not None,
         scale=scale,
+        class_weights=weights,
+        checkpoints={
+            epoch: _complete(work, tensors, model=model) for epoch, tensors in run.kept.items()
+        },
     )
 
 

@@ -6,6 +6,7 @@ rule explain:
         selection=layout.selection,
         attributions=layout.attributions,
         checks=layout.checks,
+        influence=layout.table("explain", "influence"),
         summary=layout.explain_summary,
         maps=directory(layout.root / "explain" / "maps"),
         record=layout.record("explain"),
