@@ -36,7 +36,7 @@ def fit(training, validation, *, model=None, **changes) -> Fit:
         seed_everything(0)
         model = build_backbone("small", spatial_dims=3, channels=1, n_classes=2)
     own = {"freezing", "device", "transform", "state", "seed", "on_epoch"}
-    own |= {"should_stop", "section", "team"}
+    own |= {"should_stop", "section", "team", "keep_epochs"}
     given = {
         "freezing": FULL,
         "device": torch.device("cpu"),

@@ -200,7 +200,7 @@ class _Pupil:
 
         model, meta = load_model(path, build=build_backbone)
         head = head_names(meta.backbone)[0]
-        weight, bias = _read_head(model, head)
+        weight, bias = read_head(model, head)
         logits, train = self._show(model, self.fold.train, head=head)
         _, cases = self._show(model, self.fold.cases, head=head)
         linear = train.astype(np.float64) @ weight.T + bias
@@ -231,8 +231,13 @@ class _Pupil:
         return labels.double() if labels.is_floating_point() else labels
 
 
-def _read_head(model: "nn.Module", head: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weight (C, P) and bias (C,) of the last layer, a convolution of one voxel too."""
+def read_head(model: "nn.Module", head: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read weight (C, P) and bias (C,) of the last layer, a convolution of one voxel too.
+
+    Args:
+        model: Network.
+        head: Dotted name of the layer.
+    """
     tensors = model.get_submodule(head).state_dict()
     weight = tensors["weight"].double().cpu().flatten(1).numpy()
     bias = tensors["bias"].double().cpu().numpy() if "bias" in tensors else np.zeros(len(weight))

@@ -80,11 +80,25 @@ def _trace(
         checkpoints=[layer.learning_rate],
         # The head has the checkpoint's weights already: what is loaded is the rate alone.
         checkpoints_load_func=lambda _, rate: rate,
-        loss_fn=loss,
+        loss_fn=_Sum(loss),
         batch_size=len(train),
     )
     found: NDArray[np.float64] = tracer.influence((cases, case_labels)).detach().numpy()
     return found
+
+
+class _Sum(nn.Module):
+    """A loss that says that it is a sum, which Captum asks."""
+
+    reduction = "sum"
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the sum of the images' losses."""
+        return self.loss(logits, labels)
 
 
 def _add_one(features: Floats) -> Tensor:

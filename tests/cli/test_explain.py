@@ -15,6 +15,7 @@ from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import Study, build_study
 from medvision.domain.intended_use import RESEARCH_USE
+from medvision.domain.split import FOLD_COLUMNS
 from medvision.io.nifti.read import read_nifti
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
@@ -88,11 +89,20 @@ def _write_images(study: Study, layout: Layout) -> None:
         ]
         write_table(step.write(layout.cohort), rows, columns=("image_id", "label", "mask"))
         rows = [
-            {"fold": fold, "image_id": name, "split": ["train", "test"][n // 2 % 2 == fold]}
+            {
+                "fold": fold,
+                "repeat": 0,
+                "part": fold,
+                "inner": 0,
+                "image_id": name,
+                "subject": name.partition("_")[0],
+                "label": labels[n],
+                "split": ["train", "test"][n // 2 % 2 == fold],
+            }
             for fold in (0, 1)
             for n, name in enumerate(IMAGES)
         ]
-        write_table(step.write(layout.folds), rows, columns=("fold", "image_id", "split"))
+        write_table(step.write(layout.folds), rows, columns=FOLD_COLUMNS)
         summary = {"classes": list(CLASSES), "positive": "nodule"}
         write_json(step.write(layout.cohort_summary), summary)
     with open_step("preprocess", study) as step:
@@ -200,6 +210,19 @@ def test_each_case_is_explained_by_the_fold_that_tested_it(explained):
     rows = read_table(explained.selection)
     assert {(row["image_id"], row["fold"]) for row in rows} <= tested
     assert any(row["label"] != row["predicted"] for row in rows)
+
+
+def test_the_nearest_train_subjects_of_its_own_fold_stand_beside_each_case(explained):
+    rows = read_table(explained.table("explain", "influence"))
+    folds = {row["image_id"]: row["fold"] for row in read_table(explained.selection)}
+    train = {
+        (r["fold"], r["image_id"]) for r in read_table(explained.folds) if r["split"] == "train"
+    }
+    assert {row["image_id"] for row in rows} == set(folds)
+    assert all((folds[row["image_id"]], row["train_image_id"]) in train for row in rows)
+    told = read_json(explained.explain_summary)["influence"]["networks"]
+    assert {row["kind"] for row in rows} == {"nearest"}, "this study kept no checkpoint"
+    assert all("no checkpoints were kept" in network["reason"] for network in told)
 
 
 def test_a_run_with_fewer_images_leaves_no_map_of_the_earlier_run(explained, tmp_path):

@@ -19,7 +19,11 @@ from medvision.cli.main import main
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 
-ARTEFACTS = ("model.safetensors", "history.tsv", "weights.tsv", "summary.json")
+CHECKPOINTS = tuple(f"checkpoint-{epoch:04d}.safetensors" for epoch in (1, 3, 5))
+ARTEFACTS = (
+    *("model.safetensors", "history.tsv", "weights.tsv", "summary.json"),
+    *("checkpoints.json", *CHECKPOINTS),
+)
 
 
 def train(study, *options: str):
@@ -47,6 +51,28 @@ def test_every_artefact_is_written_and_recorded(undisturbed):
     assert written == set(ARTEFACTS)
     assert not (layout.seed("scratch", 0, seed=0) / "resume").exists()
     assert list((layout.seed("scratch", 0, seed=0) / "tensorboard").glob("events*"))
+
+
+def test_checkpoints_are_evenly_spaced_and_say_rate_and_loss(undisturbed):
+    folder = Layout(undisturbed.output.path).seed("scratch", 0, seed=0)
+    listing = json.loads((folder / "checkpoints.json").read_text())
+    history = read_table(folder / "history.tsv")
+    assert [held["file"] for held in listing["checkpoints"]] == list(CHECKPOINTS)
+    for held in listing["checkpoints"]:
+        told = history[held["epoch"] - 1]["learning_rate"]
+        assert held["learning_rate"] == pytest.approx(float(told))
+    assert listing["loss"]["name"] == "cross_entropy"
+    assert len(listing["loss"]["class_weights"]) == 2
+
+
+def test_none_is_kept_of_a_network_that_is_not_explained_nor_where_none_is_wanted(tmp_path):
+    study = make_study(tmp_path, train={"epochs": 1, "seeds": [0, 1]})
+    assert train(study, "--arm", "scratch").exit_code == 0
+    kept = [list(Layout(tmp_path).seed("scratch", 0, seed=n).glob("checkpoint*")) for n in (0, 1)]
+    assert [len(files) for files in kept] == [2, 0]
+    study = make_study(tmp_path, train={"epochs": 1, "keep_checkpoints": 0})
+    assert train(study, "--arm", "scratch").exit_code == 0
+    assert not list(Layout(tmp_path).seed("scratch", 0, seed=0).glob("checkpoint*"))
 
 
 def test_checkpoint_says_how_to_build_it(undisturbed):
@@ -80,8 +106,8 @@ def test_same_settings_give_the_same_bytes(undisturbed, tmp_path):
 def test_another_seed_gives_another_network(tmp_path):
     study = make_study(tmp_path, train={"seeds": [0, 1], "epochs": 1})
     assert train(study, "--arm", "scratch").exit_code == 0
-    first, second = (Layout(tmp_path).seed("scratch", 0, seed=seed) for seed in (0, 1))
-    assert digests(first)["model.safetensors"] != digests(second)["model.safetensors"]
+    first, second = (Layout(tmp_path).model("scratch", 0, seed=seed) for seed in (0, 1))
+    assert first.read_bytes() != second.read_bytes()
 
 
 def interrupt(study, folder: Path, number: signal.Signals) -> int:

@@ -29,6 +29,7 @@ EVERYTHING = {
     "accumulation": 2,
     "loss": "focal",
     "depth_decay": 0.5,
+    "keep_epochs": (1, 3),
 }
 
 
@@ -68,6 +69,8 @@ def test_stopped_between_any_two_steps_it_ends_bit_equal(images, whole, tmp_path
     resumed = fit(images, images, transform=shift, state=state, **EVERYTHING)
     assert resumed.history == whole.history
     assert same(resumed.tensors, whole.tensors)
+    assert list(resumed.checkpoints) == [1, 3]
+    assert all(same(resumed.checkpoints[n], whole.checkpoints[n]) for n in (1, 3))
 
 
 @pytest.mark.parametrize("lost", ["average", "position", "optimizer"])
