@@ -107,7 +107,7 @@ class _Desk:
         )
 
     def load_network(self, case: "Case") -> "Trained":
-        """Return the network of the fold in which the case was tested."""
+        """Return the network of the case's fold and seed."""
         from medvision.explain.case import Trained
         from medvision.learn.backbones import build_backbone, gradcam_layer
         from medvision.runtime.checkpoint import load_model
@@ -139,7 +139,13 @@ def _open_desk(step: Step, data: LearningData) -> _Desk:
 
 def _write(step: Step, outcome: "Outcome", influences: Influences) -> None:
     """Write the tables and the summary."""
-    from medvision.explain.tables import ATTRIBUTION_COLUMNS, CHECK_COLUMNS, SELECTION_COLUMNS
+    from medvision.explain.tables import (
+        ATTRIBUTION_COLUMNS,
+        CASCADE_COLUMNS,
+        CHECK_COLUMNS,
+        SELECTION_COLUMNS,
+        STABILITY_COLUMNS,
+    )
 
     layout = step.layout
     for path, rows, columns in (
@@ -147,6 +153,8 @@ def _write(step: Step, outcome: "Outcome", influences: Influences) -> None:
         (layout.attributions, outcome.attributions, ATTRIBUTION_COLUMNS),
         (layout.checks, outcome.checks, CHECK_COLUMNS),
         (layout.table("explain", "influence"), influences.rows, COLUMNS),
+        (layout.table("explain", "cascade"), outcome.cascade, CASCADE_COLUMNS),
+        (layout.table("explain", "stability"), outcome.stability, STABILITY_COLUMNS),
     ):
         write_table(step.write(path), rows, columns=columns)
     told = influences.summarise(step.study.explain.influence)

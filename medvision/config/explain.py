@@ -87,6 +87,22 @@ class ExplainSection(Section):
     influence_images: Positive = Field(
         2000, description="Train images that are looked at for it, evenly among them, at most."
     )
+    stability_images: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description="Images, the first that are explained, whose maps are made again under noise, "
+        "with other draws and by networks of other folds and seeds; 0 for none.",
+    )
+    stability_networks: Annotated[int, Field(ge=0)] = Field(
+        2, description="Networks of other seeds, and as many of other folds, shown each of them."
+    )
+    stability_noise: Fraction = Field(
+        0.01, description="Standard deviation of that noise, as a share of the image's range."
+    )
+    cascade_images: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description="Images, the first that are explained, whose maps are followed while the "
+        "weights are made random layer by layer; 0 for none.",
+    )
 
     @field_validator("methods", mode="before")
     @classmethod

@@ -1,7 +1,7 @@
 """The entry of this wing: explain a recorded selection of a study's test predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -9,6 +9,8 @@ from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
+from medvision.explain.consistency import measure_consistency
+from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
 from medvision.explain.one import Plan
@@ -17,15 +19,18 @@ from medvision.explain.sanity import check_randomisations
 from medvision.explain.selection import select_cases
 from medvision.explain.summary import summarise
 from medvision.explain.tables import Cell, list_attributions, list_checks, list_selection
+from medvision.explain.visits import Bounds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the step writes: three tables, a summary, and facts for the record."""
+    """What the step writes: five tables, a summary, and facts for the record."""
 
     selection: list[dict[str, Cell]]
     attributions: list[dict[str, Cell]]
     checks: list[dict[str, Cell]]
+    cascade: list[dict[str, Cell]]
+    stability: list[dict[str, Cell]]
     summary: dict[str, JsonValue]
     facts: dict[str, JsonValue]
 
@@ -55,6 +60,10 @@ def explain_predictions(
     shap_draws: int,
     random_orders: int,
     deletion_steps: int,
+    stability_images: int,
+    stability_networks: int,
+    stability_noise: float,
+    cascade_images: int,
 ) -> Outcome:
     """Select test predictions, attribute them, and check the attributions.
 
@@ -83,6 +92,10 @@ def explain_predictions(
         shap_draws: Coalitions of supervoxels that KernelSHAP draws.
         random_orders: Random deletion orders that a map is held against.
         deletion_steps: Points of the deletion curve.
+        stability_images: Images whose maps are made again under noise and by other networks.
+        stability_networks: Other seeds, and other folds, that each is shown to.
+        stability_noise: Standard deviation of the noise, as a share of the image's range.
+        cascade_images: Images whose maps are followed through cascading randomisation.
 
     Returns:
         Tables, summary and facts; maps have been handed to `save_map`.
@@ -110,14 +123,26 @@ def explain_predictions(
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
     hands = Hands(load_image, load_network, save_map, device)
+    bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
+        consistency = measure_consistency(
+            [done.explained for done in finished],
+            predictions=predictions,
+            hands=hands,
+            plan=plan,
+            bounds=bounds,
+            task=selection.task,
+        )
     checks = [check for done in finished for check in done.explained.checks]
     checks += check_randomisations([done.explained for done in finished], seed=seed)
     return Outcome(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
         checks=list_checks(selection.cases, checks),
-        summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks),
+        cascade=[asdict(point) for point in consistency.cascade],
+        stability=[asdict(row) for row in consistency.likenesses],
+        summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks)
+        | {"consistency": summarise_consistency(consistency, bounds=bounds, plan=plan)},
         facts={"networks": networks},
     )

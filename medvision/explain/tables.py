@@ -24,6 +24,14 @@ CHECK_COLUMNS = (
     *("image_id", "method", "check", "statistic", "comparator", "threshold"),
     *("n", "verdict", "reason", "source"),
 )
+CASCADE_COLUMNS = (
+    *("image_id", "subject", "method", "stage", "layer", "n_layers"),
+    *("ssim", "rank_correlation", "entropy", "reason"),
+)
+STABILITY_COLUMNS = (
+    *("image_id", "subject", "method", "comparison", "against", "split"),
+    *("ssim", "rank_correlation", "reason"),
+)
 
 
 _BAD: tuple[tuple[Verdict, str], ...] = (("FAIL", "failed"), ("INCONCLUSIVE", "inconclusive"))

@@ -225,6 +225,27 @@ def test_the_nearest_train_subjects_of_its_own_fold_stand_beside_each_case(expla
     assert all("no checkpoints were kept" in network["reason"] for network in told)
 
 
+def test_networks_of_other_folds_are_said_to_have_seen_the_subject(explained):
+    parts = {(r["image_id"], r["fold"]): r["split"] for r in read_table(explained.folds)}
+    rows = read_table(explained.table("explain", "stability"))
+    others = [row for row in rows if row["comparison"] == "other_fold"]
+    assert len(others) == 3 * 3, "three images and three methods, one other fold"
+    for row in others:
+        fold = row["against"].removeprefix("fold-")
+        assert row["split"] == parts[row["image_id"], fold] == "train"
+    assert {row["comparison"] for row in rows} == {
+        *("input_noise", "other_fold", "agreement", "other_image")
+    }
+
+
+def test_the_cascade_ends_where_every_layer_is_random(explained):
+    rows = read_table(explained.table("explain", "cascade"))
+    last = [row for row in rows if row["layer"] == "features.conv0"]
+    assert len({row["image_id"] for row in rows}) == 3
+    assert {row["stage"] for row in last} == {"8"}
+    assert all(row["ssim"] in ("1", "") for row in rows if row["stage"] == "0")
+
+
 def test_a_run_with_fewer_images_leaves_no_map_of_the_earlier_run(explained, tmp_path):
     before = digest_outputs(explained)
     study = configure(explained.root, images=1)

@@ -7,6 +7,8 @@ rule explain:
         attributions=layout.attributions,
         checks=layout.checks,
         influence=layout.table("explain", "influence"),
+        cascade=layout.table("explain", "cascade"),
+        stability=layout.table("explain", "stability"),
         summary=layout.explain_summary,
         maps=directory(layout.root / "explain" / "maps"),
         record=layout.record("explain"),

@@ -1,0 +1,169 @@
+"""What becomes of the maps of some images when something changes that should, or should not."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from medvision.domain.attribution import is_empty
+from medvision.domain.labels import Task
+from medvision.domain.map_statistics import compute_entropy
+from medvision.domain.volume import FloatGrid
+from medvision.explain.agreement import compare_images, compare_methods
+from medvision.explain.bench import Hands
+from medvision.explain.cascade import CascadePoint, Stage, cascade
+from medvision.explain.likeness import Likeness, measure_likeness
+from medvision.explain.one import Explained, Plan
+from medvision.explain.outcomes import Prediction
+from medvision.explain.sight import Room, Sight, load_tensor, open_room
+from medvision.explain.steadiness import compare_with_noisy, compare_with_redrawn
+from medvision.explain.visits import Bounds, Visit, plan_visits
+from medvision.runtime.progress import track
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """The rows of two tables, each in the order of the selection."""
+
+    cascade: list[CascadePoint]
+    likenesses: list[Likeness]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every part is given."""
+
+    cases: Sequence[Explained]
+    hands: Hands
+    plan: Plan
+    bounds: Bounds
+    task: Task
+
+
+def measure_consistency(
+    cases: Sequence[Explained],
+    *,
+    predictions: Sequence[Prediction],
+    hands: Hands,
+    plan: Plan,
+    bounds: Bounds,
+    task: Task,
+) -> Consistency:
+    """Make the maps of some images again and say how alike they are.
+
+    Args:
+        cases: All explained cases, in the order of the selection.
+        predictions: Rows with arm, fold, seed, split and image_id: which networks there are.
+        hands: How images and networks are got.
+        plan: Methods and parameters.
+        bounds: How many images are looked at again, and by how many networks.
+        task: Kind of the prediction.
+
+    Returns:
+        Cascade and stability; nothing where the bounds say none.
+
+    Raises:
+        ExplanationError: The copy of a network has other logits than the network.
+    """
+    work = _Work(cases, hands, plan, bounds, task)
+    visits = plan_visits([done.case for done in cases], predictions, bounds=bounds)
+    groups = [list(group) for _, group in groupby(visits, key=_name_model)]
+    points: list[CascadePoint] = []
+    rows: list[Likeness] = []
+    for group in track(groups, "looking at images again", total=len(groups)):
+        room = open_room(group[0].case, hands=hands, plan=plan)
+        for visit in group:
+            rows += _compare(visit, room=room, work=work)
+        points += _follow_cascade(group, room=room, work=work)
+    if bounds.stability_images:
+        rows += compare_methods(cases) + compare_images(cases)
+    return _sort(cases, points, rows)
+
+
+def _name_model(visit: Visit) -> tuple[str, int, int]:
+    """Return what tells one network from another."""
+    return visit.case.arm, visit.case.fold, visit.case.seed
+
+
+def _sort(
+    cases: Sequence[Explained], points: list[CascadePoint], rows: list[Likeness]
+) -> Consistency:
+    """Put both tables into the order of the selection; within an image it stays as it came."""
+    places = {done.case.image_id: place for place, done in enumerate(cases)}
+    return Consistency(
+        sorted(points, key=lambda point: (places[point.image_id], point.method, point.stage)),
+        sorted(rows, key=lambda row: (places[row.image_id], row.method)),
+    )
+
+
+def _open_sight(visit: Visit, room: Room, *, work: _Work) -> Sight:
+    """Return the visit's image before the network."""
+    return Sight(visit.case, load_tensor(visit.case, hands=work.hands), room, work.plan)
+
+
+def _compare(visit: Visit, *, room: Room, work: _Work) -> list[Likeness]:
+    """Return the rows of one image before one network."""
+    if visit.place >= work.bounds.stability_images:
+        return []
+    sight, done = _open_sight(visit, room, work=work), work.cases[visit.place]
+    if visit.kind == "own":
+        noise, task = work.bounds.stability_noise, work.task
+        return [
+            *compare_with_noisy(sight, done.sanity_maps, noise=noise, task=task),
+            *compare_with_redrawn(sight, done.attributions),
+        ]
+    case = visit.case
+    against = f"fold-{case.fold}" if visit.kind == "other_fold" else f"seed-{case.seed}"
+    return [
+        Likeness(
+            case.image_id,
+            case.subject,
+            method,
+            visit.kind,
+            against,
+            visit.split,
+            *measure_likeness(grid, sight.make(method)),
+        )
+        for method, grid in done.sanity_maps.items()
+    ]
+
+
+def _follow_cascade(group: Sequence[Visit], *, room: Room, work: _Work) -> list[CascadePoint]:
+    """Return the points of the images that this network tested."""
+    visits = [v for v in group if v.kind == "own" and v.place < work.bounds.cascade_images]
+    if not visits:
+        return []
+    pairs = [(_open_sight(v, room, work=work), work.cases[v.place].sanity_maps) for v in visits]
+    points = [
+        _mark(sight, method, Stage(0, "", 0), trained=grid, found=grid)
+        for sight, maps in pairs
+        for method, grid in maps.items()
+    ]
+    for stage, twin in cascade(room.network, seed=work.plan.seed):
+        points += [
+            _mark(sight, method, stage, trained=grid, found=sight.make(method, network=twin))
+            for sight, maps in pairs
+            for method, grid in maps.items()
+        ]
+    return points
+
+
+def _mark(
+    sight: Sight, method: str, stage: Stage, *, trained: FloatGrid, found: FloatGrid | str
+) -> CascadePoint:
+    """Return one point of one curve."""
+    similarity, correlation, reason = measure_likeness(trained, found)
+    has_map = not isinstance(found, str) and not is_empty(found)
+    entropy = compute_entropy(found) if has_map and not isinstance(found, str) else math.nan
+    return CascadePoint(
+        image_id=sight.case.image_id,
+        subject=sight.case.subject,
+        method=method,
+        stage=stage.number,
+        layer=stage.layer,
+        n_layers=stage.n_layers,
+        ssim=similarity,
+        rank_correlation=correlation,
+        entropy=entropy if math.isfinite(entropy) else None,
+        reason=reason,
+    )
