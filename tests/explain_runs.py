@@ -1,5 +1,7 @@
 """The whole explain wing run on a planted detector, for tests of what it gives."""
 
+from inspect import signature
+
 import numpy as np
 import torch
 from explain_nets import SIDE, Detector, make_lesion_image
@@ -13,8 +15,9 @@ CLASSES = ("benign", "nodule")
 TENSOR_AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 FLIPPED = np.diag([-1.0, 1.0, 1.0, 1.0])
 FLIPPED[0, 3] = SIDE - 1
+TAKEN = set(signature(explain_predictions).parameters)
 SETTINGS = {
-    **dict(ExplainSection()),
+    **{name: value for name, value in ExplainSection() if name in TAKEN},
     "images": 6,
     "steps": 16,
     "batch_size": 4,

@@ -1,6 +1,5 @@
 """The whole wing on a planted detector: accepted where it should be, controls and frauds not."""
 
-import inspect
 import json
 from collections import Counter
 
@@ -10,14 +9,12 @@ from explain_nets import SIDE, Detector
 from explain_runs import CLASSES, FLIPPED, SETTINGS, TENSOR_AFFINE, explain, load_image
 from torch import nn
 
-from medvision.config.explain import ExplainSection
 from medvision.errors import ExplanationError
 from medvision.explain import bench
 from medvision.explain.case import CaseImage
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
 from medvision.explain.methods import METHODS
-from medvision.explain.study import explain_predictions
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +31,6 @@ def test_a_copy_that_differs_on_a_later_image_ends_the_step(monkeypatch):
     monkeypatch.setattr(bench, "_certify", lambda *_: next(certificates))
     with pytest.raises(ExplanationError, match=r"got a difference of 0\.3"):
         explain()
-
-
-def test_entry_takes_the_fields_of_its_section_by_name():
-    parameters = inspect.signature(explain_predictions).parameters
-    assert set(ExplainSection.model_fields) <= set(parameters)
 
 
 def test_a_detector_is_found_to_look_at_the_lesion_in_the_sources_geometry(planted):
