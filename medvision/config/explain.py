@@ -62,7 +62,7 @@ class ExplainSection(Section):
     occlusion_window: Triple = Field((12, 12, 6), description="Occluded box, in array voxels.")
     occlusion_stride: Triple = Field((6, 6, 3), description="Step of the occluded box.")
     completeness: PositiveFloat = Field(
-        0.05, description="Largest completeness error, as a share of the output difference."
+        0.01, description="Largest completeness error, as a share of the output difference."
     )
     noise_draws: Annotated[int, Field(ge=2)] = Field(
         32, description="Draws of smoothgrad and gradient_shap."

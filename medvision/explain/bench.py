@@ -13,6 +13,7 @@ from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
 from medvision.explain.applicability import find_refusals
 from medvision.explain.case import Case, CaseImage, Trained
+from medvision.explain.checks import DEPTHS
 from medvision.explain.localisation import compute_lesion_diameters_mm
 from medvision.explain.network import (
     Canonical,
@@ -22,8 +23,9 @@ from medvision.explain.network import (
     hash_state,
     prove_canonical,
 )
-from medvision.explain.one import DEPTHS, Explained, Networks, Plan, explain_case
+from medvision.explain.one import Explained, explain_case
 from medvision.explain.sanity import randomise_weights
+from medvision.explain.work import Networks, Plan
 from medvision.runtime.progress import track
 
 LoadImage = Callable[[Case], CaseImage]

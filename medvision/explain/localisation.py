@@ -16,7 +16,7 @@ from medvision.domain.attribution import (
 from medvision.domain.geometry import Affine, compute_spacing_mm
 from medvision.domain.volume import FloatGrid
 from medvision.explain.case import Case, CaseImage
-from medvision.explain.checks import About, judge
+from medvision.explain.checks.row import About, judge
 from medvision.runtime.seeds import derive_seed
 
 N_PLACEMENTS = 400

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from medvision.domain.attribution import Attribution
 from medvision.domain.volume import FloatGrid
 from medvision.explain.methods import Settings, attribute
 from medvision.runtime.seeds import derive_seed
@@ -41,6 +42,41 @@ def derive_draws(seed: int, image_id: str, *, method: str) -> int:
     return derive_seed(seed, "draws", image_id, method)
 
 
+def attribute_reduced(
+    network: nn.Module,
+    image: Tensor,
+    *,
+    method: str,
+    target: int,
+    layer: str,
+    settings: Settings,
+    seed: int,
+) -> Attribution:
+    """Attribute a logit at reduced settings.
+
+    Args:
+        network: Canonical network, in eval mode.
+        image: (1, C, I, J) or (1, C, I, J, K) float32, on the network's device.
+        method: Name of the method.
+        target: Index of the explained class.
+        layer: Dotted name of Grad-CAM's layer.
+        settings: Those of the maps that are shown.
+        seed: Seed of what a method draws.
+
+    Raises:
+        InapplicableError: The method does not apply to this network or image.
+    """
+    return attribute(
+        network,
+        image,
+        method=method,
+        target=target,
+        layer=layer,
+        settings=reduce_settings(settings),
+        seed=seed,
+    )
+
+
 def make_reduced_map(
     network: nn.Module,
     image: Tensor,
@@ -65,13 +101,18 @@ def make_reduced_map(
     Raises:
         InapplicableError: The method does not apply to this network or image.
     """
-    attribution = attribute(
+    attribution = attribute_reduced(
         network,
         image,
         method=method,
         target=target,
         layer=layer,
-        settings=reduce_settings(settings),
+        settings=settings,
         seed=seed,
     )
+    return get_native(attribution)
+
+
+def get_native(attribution: Attribution) -> FloatGrid:
+    """Return the map on the grid on which it was computed."""
     return attribution.grid if attribution.native is None else attribution.native

@@ -9,8 +9,8 @@ from torch import nn
 
 from medvision.domain.attribution import Check, compute_similarity, is_empty
 from medvision.domain.volume import FloatGrid
-from medvision.explain.checks import About, check_randomisation
-from medvision.explain.one import DEPTHS, Explained
+from medvision.explain.checks import DEPTHS, About, check_randomisation
+from medvision.explain.one import Explained
 from medvision.explain.redraw import list_layers, redraw
 from medvision.runtime.seeds import derive_seed
 

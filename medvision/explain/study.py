@@ -13,13 +13,13 @@ from medvision.explain.consistency import measure_consistency
 from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
-from medvision.explain.one import Plan
 from medvision.explain.outcomes import Prediction
 from medvision.explain.sanity import check_randomisations
 from medvision.explain.selection import select_cases
 from medvision.explain.summary import summarise
 from medvision.explain.tables import Cell, list_attributions, list_checks, list_selection
 from medvision.explain.visits import Bounds
+from medvision.explain.work import Plan
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from medvision.domain.record import JsonValue
 from medvision.explain.bench import Finished
 from medvision.explain.checks import CONTROL_CHECKS, SOURCES
 from medvision.explain.controls import EDGE, RANDOM
-from medvision.explain.one import Plan
 from medvision.explain.outcomes import say_explained
 from medvision.explain.selection import Selection
+from medvision.explain.work import Plan
 
 CONFIDENCE = 0.95
 
