@@ -5,6 +5,7 @@ from typing import cast
 
 from medvision.domain.record import JsonValue
 from medvision.report.abstention import AbstentionFacts, build_abstention
+from medvision.report.consistency import ConsistencyFacts, build_consistency
 from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
@@ -65,6 +66,7 @@ class Facts:
     errors: ErrorFacts
     novelty: NoveltyFacts
     explanation: ExplanationFacts
+    consistency: ConsistencyFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
     limits: tuple[str, ...]
@@ -113,6 +115,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         errors=build_errors(sources, classes=classes, task=task),
         novelty=build_novelty(sources),
         explanation=explanation,
+        consistency=build_consistency(sources),
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(),

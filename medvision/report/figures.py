@@ -9,6 +9,7 @@ from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
 from medvision.report.figure_abstention import draw_risk_coverage
 from medvision.report.figure_calibration import draw_calibration
+from medvision.report.figure_cascade import draw_cascade
 from medvision.report.figure_decision import draw_decision
 from medvision.report.figure_flow import draw_flow
 from medvision.report.figure_transfer import draw_transfer
@@ -42,8 +43,8 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     Returns:
         Name to picture: `flow`, `performance`, `roc`, `calibration`, `decision`,
         `risk_coverage`, `findings`, `scatter`, `bland_altman`, `training`,
-        `training-<arm>`, `transfer` and `similarity`, as far as their facts exist. Names that are
-        fixed are files that the workflow publishes.
+        `training-<arm>`, `transfer`, `similarity` and `cascade`, as far as their
+        facts exist. Names that are fixed are files that the workflow publishes.
     """
     performance = facts.performance
     digits = performance.digits if performance.task == "regression" else 2
@@ -75,6 +76,7 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     figures += _draw_external(facts)
     figures += draw_training(performance.histories)
     figures += draw_transfer(facts.transfer)
+    figures += draw_cascade(facts.consistency.curves)
     return {figure.name: figure for figure in figures}
 
 

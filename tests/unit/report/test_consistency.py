@@ -1,0 +1,137 @@
+"""Consistency on the page: curves, table and matrix, and nothing where there is nothing."""
+
+from dataclasses import replace
+
+import pytest
+from reports import make_sources
+
+from medvision.domain.record import JsonValue
+from medvision.report.consistency import ConsistencyFacts, Figure, build_consistency
+from medvision.report.facts import build_facts
+from medvision.report.figure_cascade import draw_cascade
+from medvision.report.page import build_report
+from medvision.report.sources import Sources
+
+
+def mean(value: float | None, *, n: int = 3) -> JsonValue:
+    low, high = (None, None) if value is None else (value - 0.05, value + 0.05)
+    return {"mean": value, "low": low, "high": high, "n_subjects": n}
+
+
+def point(stage: int, ssim: float) -> JsonValue:
+    return {
+        "stage": stage,
+        "layer": "" if stage == 0 else f"layer{stage}",
+        "n_layers": stage,
+        "ssim": mean(ssim),
+        "rank_correlation": mean(ssim / 2),
+        "entropy": mean(0.9),
+    }
+
+
+def compared(ssim: float, **more: JsonValue) -> JsonValue:
+    return {"n_maps": 6, "n_by_split": {}, "missing": {}, "ssim": mean(ssim), **more} | {
+        "rank_correlation": mean(ssim / 2)
+    }
+
+
+HELD: JsonValue = {
+    "cascade": {
+        "occlusion": {
+            "n_images": 3,
+            "curve": [point(0, 1.0), point(1, 0.6), point(2, 0.2)],
+            "entropy_rises": {"n": 3, "n_rises": 2},
+        }
+    },
+    "stability": {
+        "occlusion": {
+            "other_image": compared(0.4),
+            "other_fold": compared(0.5, n_by_split={"train": 4, "validation": 2}),
+            "input_noise": compared(0.95, missing={"the noise changed the prediction": 1}),
+        },
+        "layer_gradcam": {},
+    },
+    "agreement": [
+        {
+            "methods": ["layer_gradcam", "occlusion"],
+            "n_maps": 12,
+            "ssim": mean(0.1),
+            "rank_correlation": mean(-0.2),
+        }
+    ],
+    "notes": ["No threshold is grounded."],
+}
+
+
+def build(held: JsonValue) -> ConsistencyFacts:
+    return build_consistency(
+        Sources(tables={}, documents={"explain_summary": {"consistency": held}})
+    )
+
+
+def test_the_table_has_the_comparisons_in_one_order_and_says_who_saw_the_subject() -> None:
+    (group,) = build(HELD).stability
+    assert [row.against for row in group.rows] == [
+        "the image with a little noise",
+        "a network of another fold",
+        "another image (the mark)",
+    ]
+    assert group.rows[0].note == "the noise changed the prediction: 1"
+    assert group.rows[1].note == "which had the subject in training (4) and validation (2)"
+    assert group.rows[0].ssim == Figure(0.95, pytest.approx(0.9), pytest.approx(1.0), 3)
+
+
+def test_what_is_left_of_the_maps_is_said_beside_the_maps_of_other_images() -> None:
+    assert build(HELD).sentence == (
+        "With every weight random, the maps keep an SSIM of: Occlusion 0.20 (other images 0.40)."
+    )
+
+
+def test_agreement_is_a_matrix_that_is_the_same_both_ways() -> None:
+    facts = build(HELD)
+    assert facts.agreement_methods == ("Grad-CAM", "Occlusion")
+    first, second = facts.agreement
+    assert first.cells[1] == second.cells[0] is not None
+    assert first.cells[0] is second.cells[1] is None
+
+
+@pytest.mark.parametrize("held", [None, {}, {"cascade": {}, "stability": {"occlusion": {}}}])
+def test_where_no_image_was_looked_at_again_nothing_is_said(held: JsonValue) -> None:
+    facts = build(held)
+    assert facts == ConsistencyFacts((), (), (), (), "", ())
+    assert draw_cascade(facts.curves) == []
+
+
+def test_the_page_shows_the_curve_the_table_and_the_notes() -> None:
+    sources = make_sources()
+    documents = {
+        **sources.documents,
+        "explain_summary": {**sources.document("explain_summary"), "consistency": HELD},
+    }
+    plain = build_facts(sources, title="T", author=None)
+    facts = build_facts(replace(sources, documents=documents), title="T", author=None)
+    report = build_report(facts, views={})
+    assert "cascade.png" in report.figures
+    for words in (
+        '<h3 id="consistency">Consistency</h3>',
+        "described and not judged",
+        "2 of 3 images (Occlusion)",
+        "<code>layer2</code>",
+        "which had the subject in training (4) and validation (2)",
+        "No threshold is grounded.",
+        "−0.20",
+    ):
+        assert words in report.html, words
+    without = build_report(plain, views={})
+    assert 'id="consistency"' not in without.html
+    assert "cascade.png" not in without.figures
+
+
+def test_the_same_curves_give_the_same_bytes_and_a_gap_is_no_point() -> None:
+    curves = build(HELD).curves
+    (first,), (again,) = draw_cascade(curves), draw_cascade(curves)
+    assert first.png == again.png
+    assert "Occlusion: SSIM 1.00 as trained, 0.20 with all weights random" in first.alt
+    stage = replace(curves[0].stages[1], ssim=Figure(None, None, None, 0))
+    gap = replace(curves[0], stages=(curves[0].stages[0], stage, curves[0].stages[2]), mark=None)
+    assert draw_cascade([gap])[0].png != first.png
