@@ -1,10 +1,15 @@
-"""Maps of one network held against one another: of two methods, and of two images."""
+"""Maps of one network held against one another: of methods, of images, and the controls."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
+from medvision.explain.case import CaseImage
+from medvision.explain.controls import EDGE, build_controls, compute_edge_map
 from medvision.explain.likeness import Likeness, measure_likeness
 from medvision.explain.one import Explained
+from medvision.explain.sight import Sight
+from medvision.explain.steadiness import NOISE_DRAWS, add_noise
 
 
 def compare_methods(cases: Sequence[Explained]) -> list[Likeness]:
@@ -65,3 +70,42 @@ def compare_images(cases: Sequence[Explained]) -> list[Likeness]:
 def _count_pairs(n: int) -> int:
     """Return how many pairs of neighbours a ring of n images has."""
     return n if n > 2 else max(0, n - 1)
+
+
+def compare_controls(
+    sight: Sight, image: CaseImage, *, done: Explained, noise: float
+) -> list[Likeness]:
+    """Hold the maps shown against the blind controls, and the edge map against noise.
+
+    The edge map sees no network: as steady as it is, anything can be that looks at the image; and
+    a map that is as alike to it may show the image rather than what the network made of it.
+
+    Args:
+        sight: The image before its own network.
+        image: Its array and geometry.
+        done: The explained case.
+        noise: Standard deviation of the noise, as a share of the image's range.
+    """
+    case, plan = done.case, sight.plan
+    block = plan.settings.occlusion_stride
+    controls = build_controls(image, image_id=case.image_id, block=block, seed=plan.seed)
+    rows = [
+        Likeness(
+            case.image_id,
+            case.subject,
+            method,
+            "agreement",
+            name,
+            "",
+            *measure_likeness(shown.grid, grid),
+        )
+        for method, shown in done.attributions.items()
+        for name, grid in controls.items()
+    ]
+    for n in range(NOISE_DRAWS):
+        array = add_noise(sight, n, noise=noise)[0].cpu().numpy()
+        found = measure_likeness(controls[EDGE], compute_edge_map(replace(image, array=array)))
+        rows.append(
+            Likeness(case.image_id, case.subject, EDGE, "input_noise", f"draw-{n + 1}", "", *found)
+        )
+    return rows

@@ -9,9 +9,10 @@ from medvision.domain.attribution import is_empty
 from medvision.domain.labels import Task
 from medvision.domain.map_statistics import compute_entropy
 from medvision.domain.volume import FloatGrid
-from medvision.explain.agreement import compare_images, compare_methods
+from medvision.explain.agreement import compare_controls, compare_images, compare_methods
 from medvision.explain.bench import Hands
 from medvision.explain.cascade import CascadePoint, Stage, cascade
+from medvision.explain.controls import EDGE
 from medvision.explain.likeness import Likeness, measure_likeness
 from medvision.explain.one import Explained, Plan
 from medvision.explain.outcomes import Prediction
@@ -88,11 +89,11 @@ def _name_model(visit: Visit) -> tuple[str, int, int]:
 def _sort(
     cases: Sequence[Explained], points: list[CascadePoint], rows: list[Likeness]
 ) -> Consistency:
-    """Put both tables into the order of the selection; within an image it stays as it came."""
+    """Put both tables into the order of the selection, and by method, the control last."""
     places = {done.case.image_id: place for place, done in enumerate(cases)}
     return Consistency(
         sorted(points, key=lambda point: (places[point.image_id], point.method, point.stage)),
-        sorted(rows, key=lambda row: (places[row.image_id], row.method)),
+        sorted(rows, key=lambda row: (places[row.image_id], row.method == EDGE, row.method)),
     )
 
 
@@ -111,6 +112,7 @@ def _compare(visit: Visit, *, room: Room, work: _Work) -> list[Likeness]:
         return [
             *compare_with_noisy(sight, done.sanity_maps, noise=noise, task=task),
             *compare_with_redrawn(sight, done.attributions),
+            *compare_controls(sight, work.hands.load_image(visit.case), done=done, noise=noise),
         ]
     case = visit.case
     against = f"fold-{case.fold}" if visit.kind == "other_fold" else f"seed-{case.seed}"

@@ -10,6 +10,7 @@ from medvision.domain.bootstrap import compute_interval, draw_weights
 from medvision.domain.record import JsonValue
 from medvision.explain.cascade import CascadePoint
 from medvision.explain.consistency import Consistency
+from medvision.explain.controls import EDGE
 from medvision.explain.likeness import Likeness
 from medvision.explain.one import Plan
 from medvision.explain.steadiness import NOISE_DRAWS
@@ -29,6 +30,8 @@ NOTES = (
     "about 0, and the SSIM of other images' maps is the mark to hold an SSIM against.",
     "Networks of other folds had the image's subject among their training subjects, or among the "
     "validation subjects, unless the table says test: they are other networks, and not blind ones.",
+    "The edge map and the random map know nothing of the network. Steadiness under noise that the "
+    "edge map has too proves little; a map alike to the edge map may show the image.",
     "Intervals are percentiles of a bootstrap over subjects; of three subjects or four they are "
     "little more than the range.",
     "Maps are compared at reduced settings, the same for all; those of the agreement between "
@@ -58,6 +61,7 @@ def summarise_consistency(held: Consistency, *, bounds: Bounds, plan: Plan) -> d
         Plain JSON types: parameters, cascade, stability, agreement, notes.
     """
     methods, seed = plan.methods, plan.seed
+    steady = [name for name in (*methods, EDGE) if any(r.method == name for r in held.likenesses)]
     shown = [name for name in methods if any(row.method == name for row in held.cascade)]
     return {
         "parameters": {
@@ -67,7 +71,7 @@ def summarise_consistency(held: Consistency, *, bounds: Bounds, plan: Plan) -> d
             "confidence": CONFIDENCE,
         },
         "cascade": {name: _summarise_cascade(held.cascade, name, seed=seed) for name in shown},
-        "stability": {name: _summarise_stability(held, name, seed=seed) for name in methods},
+        "stability": {name: _summarise_stability(held, name, seed=seed) for name in steady},
         "agreement": _summarise_agreement(held.likenesses, seed=seed),
         "notes": list(NOTES),
     }

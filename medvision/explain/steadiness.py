@@ -41,7 +41,7 @@ def compare_with_noisy(
     """
     rows = []
     for n in range(NOISE_DRAWS):
-        noisy = _add_noise(sight, n, noise=noise)
+        noisy = add_noise(sight, n, noise=noise)
         is_kept = _keeps_prediction(sight, noisy, task=task)
         for method, grid in maps.items():
             other = sight.make(method, image=noisy) if is_kept else CHANGED
@@ -49,8 +49,14 @@ def compare_with_noisy(
     return rows
 
 
-def _add_noise(sight: Sight, n: int, *, noise: float) -> Tensor:
-    """Return the image with the n-th draw of noise, drawn on the CPU."""
+def add_noise(sight: Sight, n: int, *, noise: float) -> Tensor:
+    """Return the image with the n-th draw of noise, drawn on the CPU.
+
+    Args:
+        sight: The image; its name and the plan's seed decide the draw.
+        n: Number of the draw.
+        noise: Standard deviation, as a share of the image's range.
+    """
     seed = derive_seed(sight.plan.seed, "input_noise", sight.case.image_id, n)
     draws = np.random.default_rng(seed).standard_normal(tuple(sight.image.shape))
     spread = float(sight.image.max() - sight.image.min())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report.sources import JsonObject, Sources
-from medvision.report.words import METHODS, join_words, say, say_number
+from medvision.report.words import METHODS, is_control, join_words, say, say_number
 
 COMPARISONS = {
     "input_noise": "the image with a little noise",
@@ -15,6 +15,9 @@ COMPARISONS = {
     "other_image": "another image (the mark)",
 }
 """Comparison to what a map is held against, in the order of the table."""
+
+AGREEMENTS = {"rank_correlation": "rank correlation, with sign", "ssim": "SSIM, without sign"}
+"""Figure of the agreement to its words, in the order of the page."""
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -76,10 +79,19 @@ class StabilityGroup:
 
 @dataclass(frozen=True)
 class AgreementRow:
-    """One method's agreement with each other method, in the order of the columns."""
+    """One method's agreement with each method and control, in the order of the columns."""
 
     words: str
     cells: tuple[Figure | None, ...]
+
+
+@dataclass(frozen=True)
+class AgreementTable:
+    """How far each two maps of one image agree, by one figure."""
+
+    words: str
+    columns: tuple[str, ...]
+    rows: tuple[AgreementRow, ...]
 
 
 @dataclass(frozen=True)
@@ -88,8 +100,7 @@ class ConsistencyFacts:
 
     curves: tuple[Curve, ...]
     stability: tuple[StabilityGroup, ...]
-    agreement_methods: tuple[str, ...]
-    agreement: tuple[AgreementRow, ...]
+    agreement: tuple[AgreementTable, ...]
     sentence: str
     notes: tuple[str, ...]
 
@@ -107,17 +118,20 @@ def build_consistency(sources: Sources) -> ConsistencyFacts:
         for name, value in _open(held.get("cascade")).items()
     )
     groups = tuple(
-        StabilityGroup(name, say(name, METHODS), _build_rows(found))
+        StabilityGroup(name, _name(name), _build_rows(found))
         for name, found in stability.items()
         if found
     )
-    methods, agreement = _build_agreement(held.get("agreement"))
+    pairs = held.get("agreement")
+    tables = [
+        _build_agreement(pairs if isinstance(pairs, list) else [], figure, words)
+        for figure, words in AGREEMENTS.items()
+    ]
     notes = held.get("notes")
     return ConsistencyFacts(
         curves=curves,
         stability=groups,
-        agreement_methods=methods,
-        agreement=agreement,
+        agreement=tuple(table for table in tables if table.rows),
         sentence=_say_ends(curves),
         notes=tuple(map(str, notes)) if isinstance(notes, list) and (groups or curves) else (),
     )
@@ -198,19 +212,26 @@ def _build_row(comparison: str, held: JsonObject) -> StabilityRow:
     )
 
 
-def _build_agreement(value: JsonValue) -> tuple[tuple[str, ...], tuple[AgreementRow, ...]]:
-    """Return the methods, and the rank correlation of each with each other one."""
+def _build_agreement(pairs: list[JsonValue], figure: str, words: str) -> AgreementTable:
+    """Return one figure of each two maps; controls are columns alone, and come last."""
     figures: dict[tuple[str, str], Figure] = {}
-    for held in map(_open, value if isinstance(value, list) else []):
+    for held in map(_open, pairs):
         names = held.get("methods")
         if isinstance(names, list):
             a, b = map(str, names)
-            figures[a, b] = figures[b, a] = _build_figure(held.get("rank_correlation"))
-    methods = list(dict.fromkeys(name for pair in figures for name in pair))
+            figures[a, b] = figures[b, a] = _build_figure(held.get(figure))
+    methods = sorted(dict.fromkeys(name for pair in figures for name in pair), key=is_control)
     rows = tuple(
-        AgreementRow(say(a, METHODS), tuple(figures.get((a, b)) for b in methods)) for a in methods
+        AgreementRow(say(a, METHODS), tuple(figures.get((a, b)) for b in methods))
+        for a in methods
+        if not is_control(a)
     )
-    return tuple(say(name, METHODS) for name in methods), rows
+    return AgreementTable(words, tuple(map(_name, methods)), rows)
+
+
+def _name(method: str) -> str:
+    """Return a method's words, a control marked as one."""
+    return say(method, METHODS) + (" (control)" if is_control(method) else "")
 
 
 def _say_ends(curves: tuple[Curve, ...]) -> str:

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 from explain_nets import Linear, Tiny, make_lesion_image
-from explain_runs import SETTINGS, explain
+from explain_runs import SETTINGS, TENSOR_AFFINE, explain
 from torch import nn
 
-from medvision.domain.attribution import compute_similarity
+from medvision.domain.attribution import Attribution, compute_similarity
 from medvision.domain.map_statistics import compute_rank_correlation
 from medvision.explain import sight
-from medvision.explain.case import Case
+from medvision.explain.case import Case, CaseImage
 from medvision.explain.consistency_summary import compute_mean
+from medvision.explain.controls import EDGE, RANDOM, compute_edge_map
 from medvision.explain.likeness import EMPTY_MAP, measure_likeness
 from medvision.explain.steadiness import CHANGED
 from medvision.explain.visits import Bounds, plan_visits
@@ -84,12 +85,12 @@ def planted():
 def test_the_table_has_every_comparison_for_the_bounded_images_and_no_more(planted):
     rows, selection = planted[0].stability, [r["image_id"] for r in planted[0].selection]
     for comparison, per_image, images in (
-        ("input_noise", 2 * 3, selection[:4]),
+        ("input_noise", 2 * (3 + 1), selection[:4]),
         ("reseed", 1, selection[:4]),
         ("other_fold", 3, selection[:4]),
         ("agreement", 3, selection),
     ):
-        held = pick(rows, comparison=comparison)
+        held = [r for r in pick(rows, comparison=comparison) if r["against"] not in (EDGE, RANDOM)]
         assert len(held) == per_image * len(images), comparison
         assert {row["image_id"] for row in held} == set(images)
     assert pick(rows, comparison="other_seed") == [], "there is one seed"
@@ -125,7 +126,8 @@ def test_the_summary_is_the_mean_of_the_tables_rows(planted):
                 assert figures["ssim"]["mean"] == pytest.approx(expected)
     for pair in held["agreement"]:
         rows = pick(outcome.stability, method=pair["methods"][0], against=pair["methods"][1])
-        assert pair["n_maps"] == len(rows) == SETTINGS["images"]
+        is_control = pair["methods"][1] in (EDGE, RANDOM)
+        assert pair["n_maps"] == len(rows) == (4 if is_control else SETTINGS["images"])
     for method in held["cascade"].values():
         assert [point["stage"] for point in method["curve"]] == [0, 1, 2]
         assert method["entropy_rises"]["n"] <= method["n_images"] == 2
@@ -137,7 +139,7 @@ def test_with_bounds_of_zero_nothing_is_looked_at_again():
     assert len(loaded) == 2
     held = outcome.summary["consistency"]
     assert (held["cascade"], held["agreement"]) == ({}, [])
-    assert held["stability"] == {"saliency": {}}
+    assert held["stability"] == {}
 
 
 def test_two_runs_are_equal(planted):
@@ -150,6 +152,19 @@ def test_two_runs_are_equal(planted):
     assert again[0].stability == planted[0].stability
     assert again[0].cascade == planted[0].cascade
     assert again[0].summary == planted[0].summary
+
+
+def test_a_map_of_the_images_edges_is_as_alike_to_the_edge_map_as_can_be(monkeypatch):
+    def show_edges(network, image, *, method, target, **_):
+        case_image = CaseImage(image[0].numpy(), TENSOR_AFFINE, TENSOR_AFFINE, image.shape[2:])
+        return Attribution(compute_edge_map(case_image), method, target, None, {}, 0.0, 1.0)
+
+    monkeypatch.setattr("medvision.explain.work.attribute", show_edges)
+    outcome, _, _ = explain(methods=("saliency",), images=3, stability_images=3)
+    for row in pick(outcome.stability, comparison="agreement", against=EDGE):
+        assert (row["ssim"], row["rank_correlation"]) == (pytest.approx(1), pytest.approx(1))
+    for row in pick(outcome.stability, comparison="agreement", against=RANDOM):
+        assert abs(row["rank_correlation"]) < 0.3
 
 
 class Wild(nn.Module):
@@ -185,7 +200,7 @@ def test_a_network_whose_gradient_follows_the_noise_is_found_unstable_and_a_stra
         outcome, _, _ = explain(
             network, methods=("saliency",), images=3, stability_images=3, cascade_images=0
         )
-        rows = pick(outcome.stability, comparison="input_noise")
+        rows = pick(outcome.stability, comparison="input_noise", method="saliency")
         assert len(rows) == 6
         means[type(network)] = np.mean([row["rank_correlation"] for row in rows])
     assert abs(means[Wild]) < 0.1
@@ -198,7 +213,7 @@ def test_noise_that_changes_the_prediction_is_told_and_not_measured():
     outcome, _, _ = explain(
         network, methods=("saliency",), images=6, stability_images=6, stability_noise=0.9
     )
-    rows = pick(outcome.stability, comparison="input_noise")
+    rows = pick(outcome.stability, comparison="input_noise", method="saliency")
     changed = [row for row in rows if row["reason"] == CHANGED]
     assert 0 < len(changed) < len(rows)
     assert all(row["ssim"] is None and row["rank_correlation"] is None for row in changed)

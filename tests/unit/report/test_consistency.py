@@ -57,7 +57,13 @@ HELD: JsonValue = {
             "n_maps": 12,
             "ssim": mean(0.1),
             "rank_correlation": mean(-0.2),
-        }
+        },
+        {
+            "methods": ["occlusion", "control_edge"],
+            "n_maps": 3,
+            "ssim": mean(0.7),
+            "rank_correlation": mean(0.1),
+        },
     ],
     "notes": ["No threshold is grounded."],
 }
@@ -87,18 +93,22 @@ def test_what_is_left_of_the_maps_is_said_beside_the_maps_of_other_images() -> N
     )
 
 
-def test_agreement_is_a_matrix_that_is_the_same_both_ways() -> None:
-    facts = build(HELD)
-    assert facts.agreement_methods == ("Grad-CAM", "Occlusion")
-    first, second = facts.agreement
-    assert first.cells[1] == second.cells[0] is not None
+def test_agreement_is_a_matrix_that_is_the_same_both_ways_with_the_controls_as_columns() -> None:
+    ranks, sizes = build(HELD).agreement
+    assert ranks.columns == sizes.columns == ("Grad-CAM", "Occlusion", "Edge map (control)")
+    first, second = ranks.rows
+    assert (first.words, second.words) == ("Grad-CAM", "Occlusion")
+    assert first.cells[1] == second.cells[0] == Figure(-0.2, -0.25, pytest.approx(-0.15), 3)
     assert first.cells[0] is second.cells[1] is None
+    edge = sizes.rows[1].cells[2]
+    assert edge is not None
+    assert edge.mean == 0.7
 
 
 @pytest.mark.parametrize("held", [None, {}, {"cascade": {}, "stability": {"occlusion": {}}}])
 def test_where_no_image_was_looked_at_again_nothing_is_said(held: JsonValue) -> None:
     facts = build(held)
-    assert facts == ConsistencyFacts((), (), (), (), "", ())
+    assert facts == ConsistencyFacts((), (), (), "", ())
     assert draw_cascade(facts.curves) == []
 
 
