@@ -35,7 +35,7 @@ _TABLES = {
     "cohort": ("cohort", "folds", "balance", "leakage", "unmatched", "quality", "headers"),
     "predict": ("predictions", "temperatures"),
     "evaluate": ("metrics", "seeds", "comparison", "warnings"),
-    "explain": ("selection", "attributions", "checks"),
+    "explain": ("selection", "attributions", "checks", "influence"),
 }
 _EVALUATE_TABLES = {
     **dict.fromkeys(
@@ -264,6 +264,7 @@ def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
     places = {name: n for n, name in enumerate(read_npz_names(path, "image_id"))}
     strange = [image.image_id for image in facts.novelty.images]
     paired = [name for pair in facts.cohort.leakage for name in (pair.image_a, pair.image_b)]
+    paired += facts.influence.images
     names = [
         name
         for name in dict.fromkeys([*facts.quality.tiles, *paired, *facts.errors.images, *strange])

@@ -12,6 +12,7 @@ from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.external import ExternalFacts, build_external
 from medvision.report.flow import CohortFacts, build_cohort
 from medvision.report.images_text import describe_images
+from medvision.report.influence import InfluenceFacts, build_influence
 from medvision.report.methods import MethodsFacts, build_methods
 from medvision.report.novelty import NoveltyFacts, build_novelty
 from medvision.report.pair_tests import PairTestFacts, build_tests
@@ -67,6 +68,7 @@ class Facts:
     novelty: NoveltyFacts
     explanation: ExplanationFacts
     consistency: ConsistencyFacts
+    influence: InfluenceFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
     limits: tuple[str, ...]
@@ -116,6 +118,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         novelty=build_novelty(sources),
         explanation=explanation,
         consistency=build_consistency(sources),
+        influence=build_influence(sources),
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(),
@@ -148,6 +151,7 @@ def _add_words(facts: Facts) -> Facts:
             *_list_limits(facts),
             *list_prediction_limits(facts.prediction, is_explained=is_explained),
             *facts.explanation.limits,
+            *facts.influence.limits,
             *facts.transfer.sentences[-1:],
             *facts.shortcuts.warnings,
         ),
