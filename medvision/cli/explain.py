@@ -1,19 +1,21 @@
 """`medvision explain`: attribute a recorded selection of test predictions, and check the maps."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._influence import COLUMNS, Influences, find_influences
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._peaks import COLUMNS as PEAK_COLUMNS
+from medvision.cli._peaks import find_peak
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid
-from medvision.io.tables import read_table, write_table
+from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import ArrayStore
 from medvision.runtime.files import write_json
@@ -60,7 +62,10 @@ def _explain(study: Study, step: Step) -> None:
         device=device,
         **values,
     )
-    _write(step, outcome, _find_influences(step, data, outcome, device=device))
+    order = [row["image_id"] for row in outcome.selection]
+    peaks = sorted(desk.peaks, key=lambda row: order.index(row["image_id"]))
+    influences = _find_influences(step, data, outcome, device=device)
+    _write(step, outcome, influences, peaks=peaks)
 
 
 def _find_influences(
@@ -85,6 +90,7 @@ class _Desk:
     store: ArrayStore
     masked: frozenset[str]
     placed: frozenset[str]
+    peaks: "list[dict[str, Cell]]" = field(default_factory=list)
 
     def load_image(self, case: "Case") -> "CaseImage":
         """Return an image's array, its geometry, and its mask where there is one."""
@@ -117,9 +123,10 @@ class _Desk:
         return Trained(network, meta.classes, gradcam_layer(meta.backbone))
 
     def save_map(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
-        """Write a map with the source's affine, and return the digest of the file."""
+        """Write a map with the source's affine, note its peak, and return the file's digest."""
         from medvision.io.nifti.write import write_nifti
 
+        self.peaks.extend(find_peak(self.step, image_id, method, grid=grid, affine=affine))
         path = self.step.write(self.step.layout.attribution(image_id, method))
         return write_nifti(path, grid, affine=affine, is_placed=image_id in self.placed)
 
@@ -137,7 +144,9 @@ def _open_desk(step: Step, data: LearningData) -> _Desk:
     )
 
 
-def _write(step: Step, outcome: "Outcome", influences: Influences) -> None:
+def _write(
+    step: Step, outcome: "Outcome", influences: Influences, *, peaks: list[dict[str, Cell]]
+) -> None:
     """Write the tables and the summary."""
     from medvision.explain.tables import (
         ATTRIBUTION_COLUMNS,
@@ -155,6 +164,7 @@ def _write(step: Step, outcome: "Outcome", influences: Influences) -> None:
         (layout.table("explain", "influence"), influences.rows, COLUMNS),
         (layout.table("explain", "cascade"), outcome.cascade, CASCADE_COLUMNS),
         (layout.table("explain", "stability"), outcome.stability, STABILITY_COLUMNS),
+        (layout.table("explain", "peaks"), peaks, PEAK_COLUMNS),
     ):
         write_table(step.write(path), rows, columns=columns)
     told = influences.summarise(step.study.explain.influence)

@@ -21,6 +21,7 @@ COMMANDS = {
     "ingest": "Turn raw DICOM and NIfTI into checked, de-identified volumes.",
     "deidentify": "Copy DICOM images without what tells who somebody is.",
     "locate": "Find the local path behind a pseudonymous file id.",
+    "trace": "Find the stored object, frame and pixel behind a voxel.",
     "measure": "Measure the quality of every image.",
     "cohort": "Join labels, find leakage, split subjects into folds.",
     "preprocess": "Compute the arrays that networks are trained on.",

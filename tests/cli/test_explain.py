@@ -79,6 +79,14 @@ def _write_images(study: Study, layout: Layout) -> None:
     with open_step("ingest", study) as step:
         rows = [{"image_id": name, "geometry": "full"} for name in IMAGES]
         write_table(step.write(layout.manifest), rows, columns=("image_id", "geometry"))
+        for name in IMAGES:
+            sidecar = {
+                "Shape": [SIDE] * 3,
+                "SOPInstanceUIDs": [f"2.25.{k + 1}" for k in range(SIDE)],
+                "FrameNumbers": [1] * SIDE,
+                "SourceFiles": [f"file-{k + 1:012x}" for k in range(SIDE)],
+            }
+            write_json(step.write(layout.sidecar(name)), sidecar)
     with open_step("cohort", study) as step:
         mask = np.transpose(pairs[1][1].astype(np.uint8), (1, 2, 0))
         path = step.write(layout.mask(IMAGES[1]))
@@ -210,6 +218,31 @@ def test_each_case_is_explained_by_the_fold_that_tested_it(explained):
     rows = read_table(explained.selection)
     assert {(row["image_id"], row["fold"]) for row in rows} <= tested
     assert any(row["label"] != row["predicted"] for row in rows)
+
+
+def test_the_peak_of_each_map_stands_with_its_place_in_space(explained):
+    rows = read_table(explained.table("explain", "peaks"))
+    maps = read_table(explained.attributions)
+    # What weighs nothing has no peak.
+    wanted = [
+        (r["image_id"], r["method"]) for r in maps if float(r["maximum"]) or float(r["minimum"])
+    ]
+    assert sorted((row["image_id"], row["method"]) for row in rows) == sorted(wanted)
+    for row in rows:
+        grid = read_nifti(explained.attribution(row["image_id"], row["method"])).array
+        voxel = tuple(int(row[axis]) for axis in "ijk")
+        assert abs(grid[voxel]) == np.abs(grid).max()
+        assert float(row["value"]) == pytest.approx(grid[voxel], rel=1e-6)
+        place = SOURCE_AFFINE @ [*voxel, 1]
+        told = [float(row[f"{axis}_mm"]) for axis in "xyz"]
+        np.testing.assert_allclose(told, place[:3], atol=1e-6)
+        # Stored slice by slice along k, without frames of their own.
+        assert row["sop_instance_uid"] == f"2.25.{voxel[2] + 1}"
+        assert (row["frame"], row["row"], row["column"]) == (
+            "1",
+            str(voxel[1] + 1),
+            str(voxel[0] + 1),
+        )
 
 
 def test_the_nearest_train_subjects_of_its_own_fold_stand_beside_each_case(explained):

@@ -317,3 +317,25 @@ def test_kill_at_any_time_leaves_nothing_that_a_rerun_would_use(tmp_path):
     others = ("index.sqlite", "shards", "record.json")
     whole = snapshot(tmp_path / "whole" / "ingest", leave_out=others)
     assert snapshot(out / "ingest", leave_out=others) == whole
+
+
+def test_a_voxel_is_traced_to_its_stored_object_and_that_to_its_file(tmp_path):
+    plan = Plan(make_volume())
+    paths = write_series(tmp_path / "in", plan)
+    assert ingest(tmp_path / "in", tmp_path / "out").exit_code == 0
+    (row,) = read_table(tmp_path / "out" / "ingest" / "manifest.tsv")
+    flags = list_flags(tmp_path / "in", tmp_path / "out")
+    done = run("trace", row["image_id"], 3, 2, 4, *flags)
+    assert done.exit_code == 0, done.output
+    head, cells = (line.split("\t") for line in done.stdout.splitlines())
+    told = dict(zip(head, cells, strict=True))
+    assert (told["frame"], told["row"], told["column"], told["share"]) == ("1", "3", "4", "1")
+    found = run("locate", told["file"], *flags)
+    assert found.stdout.strip() == str(paths[4])
+    for arguments, words in (
+        ((row["image_id"], 8, 0, 0), "index must be within 8x6x5"),
+        (("sub-0_img-0", 0, 0, 0), "image must be one that was ingested"),
+    ):
+        refused = run("trace", *arguments, *flags)
+        assert refused.exit_code not in (0, 1)
+        assert words in refused.output

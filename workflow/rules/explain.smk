@@ -9,6 +9,7 @@ rule explain:
         influence=layout.table("explain", "influence"),
         cascade=layout.table("explain", "cascade"),
         stability=layout.table("explain", "stability"),
+        peaks=layout.table("explain", "peaks"),
         summary=layout.explain_summary,
         maps=directory(layout.root / "explain" / "maps"),
         record=layout.record("explain"),

@@ -11,6 +11,7 @@ from medvision.domain.voi import Voi
 from medvision.domain.volume import NumberGrid
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.ingest.image import Image
+from medvision.io.stacking.resample import Resampling
 from medvision.io.stacking.volumes import Arrangement
 
 _EVEN = 0.05
@@ -134,6 +135,9 @@ def _describe_origin(
         "Rescale": [list(pair) for pair in rescales] if len(rescales) == 1 else "varies by slice",
         "SOPInstanceUIDs": [item.instance.sop_uid for item in used],
         "FrameNumbers": [item.frame.index + 1 for item in used],
+        "SourceFiles": [item.instance.file for item in used],
+        **_list_tiles(used),
+        **_describe_resampling(arrangement.resampling),
         **_find_common(used),
     }
     if arrangement.n_missing:
@@ -144,6 +148,29 @@ def _describe_origin(
         origin["AxisValues"] = list(_choose_values(arrangement, volume))
         origin |= _list_gradients(used, arrangement, volume=volume)
     return origin
+
+
+def _list_tiles(used: Sequence[Slice]) -> dict[str, JsonValue]:
+    """Return where in its mosaic each plane begins, where they are tiles of mosaics."""
+    tiles = [item.frame.tile for item in used]
+    if any(tile is None for tile in tiles):
+        return {}
+    return {"MosaicTiles": [list(tile) for tile in tiles if tile is not None]}
+
+
+def _describe_resampling(resampling: Resampling | None) -> dict[str, JsonValue]:
+    """Return which source slices were mixed and moved, where an even grid was made of them."""
+    if resampling is None:
+        return {}
+    offsets: JsonValue = [list(pair) for pair in resampling.offsets]
+    return {
+        "Resampled": {
+            "Lower": list(resampling.lower),
+            "Shares": list(resampling.shares),
+            "Offsets": offsets,
+            "Margins": list(resampling.margins),
+        }
+    }
 
 
 def _list_gradients(
