@@ -48,6 +48,7 @@ SETTINGS = Settings(
     blur_voxels=(4.0, 4.0, 4.0),
     occlusion_window=(24, 24, 24),
     occlusion_stride=(24, 24, 24),
+    occlusion_share=1.0,
     completeness=0.05,
     noise_draws=32,
     noise_level=0.1,

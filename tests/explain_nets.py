@@ -72,6 +72,7 @@ def make_settings(**changes) -> Settings:
         "blur_voxels": (4.0, 4.0, 2.0),
         "occlusion_window": (6, 6, 6),
         "occlusion_stride": (4, 4, 4),
+        "occlusion_share": 1.0,
         "completeness": 0.05,
         "noise_draws": 6,
         "noise_level": 0.1,

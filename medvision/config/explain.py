@@ -49,7 +49,9 @@ class ExplainSection(Section):
         "of each image.",
     )
     seed: Seed = Field(5, description="Seed of the selection and of the random controls.")
-    steps: Annotated[int, Field(ge=8)] = Field(32, description="Steps of integrated gradients.")
+    steps: Annotated[int, Field(ge=8)] = Field(
+        32, description="First number of steps of integrated gradients."
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(8, description="Forward passes at once.")
     baseline: float | Literal["blur"] = Field(
         "blur",
@@ -61,6 +63,11 @@ class ExplainSection(Section):
     )
     occlusion_window: Triple = Field((12, 12, 6), description="Occluded box, in array voxels.")
     occlusion_stride: Triple = Field((6, 6, 3), description="Step of the occluded box.")
+    occlusion_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="Share of the boxes that are computed: every second one along each axis, then "
+        "where these found most; the rest is interpolated.",
+    )
     completeness: PositiveFloat = Field(
         0.01, description="Largest completeness error, as a share of the output difference."
     )

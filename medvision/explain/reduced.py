@@ -33,6 +33,7 @@ def reduce_settings(settings: Settings) -> Settings:
         shap_draws=settings.shap_draws // SHARE,
         occlusion_window=(i, j, k),
         occlusion_stride=(i, j, k),
+        occlusion_share=1.0,
         completeness=float("inf"),
     )
 

@@ -54,6 +54,7 @@ def explain_predictions(
     blur_voxels: BlurVoxels,
     occlusion_window: Triple,
     occlusion_stride: Triple,
+    occlusion_share: float,
     completeness: float,
     noise_draws: int,
     noise_level: float,
@@ -86,6 +87,7 @@ def explain_predictions(
         blur_voxels: Standard deviation of the blur (i, j, k) in array voxels.
         occlusion_window: Occluded box (i, j, k) in array voxels.
         occlusion_stride: Its step, and the box of the deletion curve.
+        occlusion_share: Share of the boxes that are computed, coarse to fine.
         completeness: Largest completeness error, as a share of the output difference.
         noise_draws: Draws of SmoothGrad and GradientSHAP.
         noise_level: Standard deviation of their noise, as a share of the image's range.
@@ -116,6 +118,7 @@ def explain_predictions(
         blur_voxels=blur_voxels,
         occlusion_window=occlusion_window,
         occlusion_stride=occlusion_stride,
+        occlusion_share=occlusion_share,
         completeness=completeness,
         noise_draws=noise_draws,
         noise_level=noise_level,

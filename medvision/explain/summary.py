@@ -85,6 +85,7 @@ def summarise(
             **settings.describe_baseline(),
             "occlusion_window": list(settings.occlusion_window),
             "occlusion_stride": list(settings.occlusion_stride),
+            "occlusion_share": settings.occlusion_share,
             "completeness": settings.completeness,
             "noise_draws": settings.noise_draws,
             "noise_level": settings.noise_level,

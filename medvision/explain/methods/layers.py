@@ -1,7 +1,10 @@
 """What a layer near the end sees: Grad-CAM, alone and with guided backpropagation."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from captum.attr import GuidedGradCam, LayerGradCam
-from torch import Tensor
+from torch import Tensor, nn
 
 from medvision.domain.attribution import Attribution
 from medvision.domain.record import JsonValue
@@ -20,7 +23,7 @@ def weigh_activations(scene: Scene) -> Attribution:
     Source:
         Selvaraju 2017, doi:10.1109/ICCV.2017.74 (there with a ReLU).
     """
-    grid = _weigh(scene, "layer_gradcam")
+    grid = weigh(scene)
     shape = to_grid(scene.image[0, 0]).shape
     parameters = {
         "relu": False,
@@ -46,7 +49,7 @@ def guide_gradcam(scene: Scene) -> Attribution:
     Source:
         Selvaraju 2017, doi:10.1109/ICCV.2017.74.
     """
-    grid = _weigh(scene, "guided_gradcam")
+    grid = weigh(scene)
     n_axes = scene.image.ndim - 2
     mode = "trilinear" if n_axes == 3 else "bilinear"
     layer = find_layer(scene.network, scene.layer)
@@ -70,23 +73,39 @@ def guide_gradcam(scene: Scene) -> Attribution:
     )
 
 
-def _weigh(scene: Scene, method: str) -> FloatGrid:
+def weigh(scene: Scene) -> FloatGrid:
     """Return the signed map (I', J', K') on the layer's own cells.
 
     Raises:
         ExplanationError: The layer's output has no grid.
     """
     layer = find_layer(scene.network, scene.layer)
-    values: Tensor = LayerGradCam(scene.network, layer).attribute(
-        scene.build_pair(), target=scene.target, relu_attributions=False
-    )
+    pair = scene.image.expand(PAIR, *scene.image.shape[1:])
+    with _graph_from(layer):
+        values: Tensor = LayerGradCam(scene.network, layer).attribute(
+            pair, target=scene.target, relu_attributions=False
+        )
     native, n_axes = values.detach()[0, 0], scene.image.ndim - 2
     if native.ndim != n_axes:
         raise ExplanationError(
-            f"{method}: layer {scene.layer} must have a grid of {n_axes} axes, "
+            f"Grad-CAM: layer {scene.layer} must have a grid of {n_axes} axes, "
             f"got output {tuple(values.shape)}."
         )
     return to_grid(native)
+
+
+@contextmanager
+def _graph_from(layer: nn.Module) -> Iterator[None]:
+    """Let gradients begin at a layer's output: what lies before it keeps nothing for them."""
+
+    def detach(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        return output.detach().requires_grad_()
+
+    handle = layer.register_forward_hook(detach)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _describe_cells(scene: Scene, grid: FloatGrid) -> dict[str, JsonValue]:

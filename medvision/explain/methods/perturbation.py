@@ -10,6 +10,7 @@ from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid, FloatVolume
 from medvision.explain.grids import to_grid
 from medvision.explain.least_squares import LeastSquares
+from medvision.explain.methods.coarse import build_lattice, search_falls, spread_falls
 from medvision.explain.methods.noisy import describe_draws, seeded
 from medvision.explain.methods.scene import InapplicableError, Scene, Triple, finish
 from medvision.explain.supervoxels import cut_supervoxels, fit_cell
@@ -21,34 +22,55 @@ DRAWS_PER_PART = 4
 def occlude(scene: Scene) -> Attribution:
     """Slide a box of baseline over the image and note how much the logit falls.
 
+    The box covers all channels at once. Where not every box is to be computed, they are chosen
+    from coarse to fine, without Captum.
+
     Source:
         Zeiler and Fergus 2014, arXiv:1311.2901.
     """
     settings = scene.settings
-    axes = scene.image.shape[2:]
-    sizes = list(zip(settings.occlusion_window, axes, strict=False))
-    window = [min(size, length) for size, length in sizes]
-    stride = [
-        min(step, size) for step, size in zip(settings.occlusion_stride, window, strict=False)
-    ]
-    n_channels = scene.image.shape[1]
+    shape = _shape(np.stack([to_grid(channel) for channel in scene.image[0]]))
+    window = _limit(settings.occlusion_window, shape)
+    stride = _limit(settings.occlusion_stride, window)
+    lattice = build_lattice(shape, window=window, stride=stride)
+    n_boxes = int(np.prod(lattice.shape))
+    if settings.occlusion_share < 1:
+        falls, n_computed = search_falls(scene, lattice, share=settings.occlusion_share)
+        values = spread_falls(falls, lattice, shape=shape)
+    else:
+        values, n_computed = _slide(scene, window=window, stride=stride), n_boxes
+    n_axes = scene.image.ndim - 2
+    parameters: dict[str, JsonValue] = {
+        **settings.describe_baseline(),
+        "window": list(window[:n_axes]),
+        "stride": list(stride[:n_axes]),
+        "boxes": n_boxes,
+        "boxes_computed": n_computed,
+        "perturbations_per_eval": settings.batch_size,
+    }
+    return finish(scene, "occlusion", values=values, parameters=parameters)
+
+
+def _limit(size: Triple, most: Triple) -> Triple:
+    """Return a size that is nowhere larger than another."""
+    i, j, k = (min(a, b) for a, b in zip(size, most, strict=True))
+    return i, j, k
+
+
+def _slide(scene: Scene, *, window: Triple, stride: Triple) -> FloatGrid:
+    """Return the map (I, J, K) of every box."""
+    n_channels, n_axes = scene.image.shape[1], scene.image.ndim - 2
     with torch.no_grad():
         values: Tensor = Occlusion(scene.pad()).attribute(
             scene.image,
-            sliding_window_shapes=(n_channels, *window),
-            strides=(n_channels, *stride),
+            sliding_window_shapes=(n_channels, *window[:n_axes]),
+            strides=(n_channels, *stride[:n_axes]),
             baselines=scene.baseline,
             target=scene.target,
-            perturbations_per_eval=settings.batch_size,
+            perturbations_per_eval=scene.settings.batch_size,
         )
-    parameters: dict[str, JsonValue] = {
-        **settings.describe_baseline(),
-        "window": [int(n) for n in window],
-        "stride": [int(n) for n in stride],
-        "perturbations_per_eval": settings.batch_size,
-    }
     # The box covers all channels at once, so each channel carries the same fall of the logit.
-    return finish(scene, "occlusion", values=values[0, 0], parameters=parameters)
+    return to_grid(values[0, 0])
 
 
 def share_out(scene: Scene) -> Attribution:

@@ -35,6 +35,7 @@ class Settings:
     blur_voxels: BlurVoxels
     occlusion_window: Triple
     occlusion_stride: Triple
+    occlusion_share: float
     completeness: float
     noise_draws: int
     noise_level: float

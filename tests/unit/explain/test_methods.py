@@ -55,7 +55,7 @@ def test_integrated_gradients_keep_the_sign_of_the_other_class():
     assert (other.grid < 0).all()
 
 
-def test_steps_double_until_the_sum_is_complete():
+def test_steps_are_added_until_the_sum_is_complete():
     image = torch.full((1, 1, 4, 4, 4), 0.9)
     found = run(Steep(120.0), image, method="integrated_gradients")
     assert 8 < found.parameters["steps"] <= 8 * STEP_LIMIT
@@ -65,7 +65,7 @@ def test_steps_double_until_the_sum_is_complete():
 
 def test_steps_stop_at_the_limit_and_the_error_is_told():
     image = torch.full((1, 1, 4, 4, 4), 0.9)
-    found = run(Steep(1e5), image, method="integrated_gradients")
+    found = run(Steep(1e9), image, method="integrated_gradients")
     assert found.parameters["steps"] == 8 * STEP_LIMIT
     assert found.completeness_error > found.parameters["completeness_gate"]
 
