@@ -129,16 +129,17 @@ def explain_predictions(
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
+        told = [done.explained for done in finished]
         consistency = measure_consistency(
-            [done.explained for done in finished],
+            told,
             predictions=predictions,
             hands=hands,
             plan=plan,
             bounds=bounds,
             task=selection.task,
         )
-    checks = [check for done in finished for check in done.explained.checks]
-    checks += check_randomisations([done.explained for done in finished], seed=seed)
+    checks = [check for case in told for check in case.checks]
+    checks += check_randomisations(told, seed=seed)
     return Outcome(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
