@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from medvision.domain.attribution import Check
 from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.baseline import Baseline, BlurVoxels
-from medvision.explain.bench import Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
+from medvision.explain.bench import Finished, Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
 from medvision.explain.consistency import measure_consistency
 from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
@@ -129,17 +130,15 @@ def explain_predictions(
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
-        told = [done.explained for done in finished]
         consistency = measure_consistency(
-            told,
+            [done.explained for done in finished],
             predictions=predictions,
             hands=hands,
             plan=plan,
             bounds=bounds,
             task=selection.task,
         )
-    checks = [check for case in told for check in case.checks]
-    checks += check_randomisations(told, seed=seed)
+    checks = _gather_checks(finished, seed=seed)
     return Outcome(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
@@ -150,3 +149,10 @@ def explain_predictions(
         | {"consistency": summarise_consistency(consistency, bounds=bounds, plan=plan)},
         facts={"networks": networks},
     )
+
+
+def _gather_checks(finished: Sequence[Finished], *, seed: int) -> list[Check]:
+    """Return the rows of each case, and those that need all cases."""
+    explained = [done.explained for done in finished]
+    own = [check for case in explained for check in case.checks]
+    return own + check_randomisations(explained, seed=seed)
