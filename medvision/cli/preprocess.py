@@ -21,6 +21,7 @@ from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._store_tables import write_tables
 from medvision.config.model import Study
+from medvision.config.preprocess import PreprocessSection
 from medvision.domain.kinds import list_present
 from medvision.domain.record import JsonValue
 from medvision.io.tables import Row
@@ -195,11 +196,23 @@ def build_study_plan(study: Study, images: Images) -> "Plan":
     Raises:
         ConfigError: The images ask for different scalings, or a window's name is unknown.
     """
+    return build_section_plan(study.preprocess, images)
+
+
+def build_section_plan(section: PreprocessSection, images: Images) -> "Plan":
+    """Return what every image goes through by one section of the configuration.
+
+    Args:
+        section: The settings.
+        images: Those of the cohort: their modalities, headers' windows, and dimensions.
+
+    Raises:
+        ConfigError: The images ask for different scalings, or a window's name is unknown.
+    """
     from medvision.preprocess.early import plan_early, prepend_steps
     from medvision.preprocess.modality import resolve_intensity
     from medvision.preprocess.plan import build_plan
 
-    section = study.preprocess
     resolved = resolve_intensity(
         section.intensity, modalities=set(images.modality.values()), has_voi=bool(images.shown)
     )
