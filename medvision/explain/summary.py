@@ -102,12 +102,12 @@ def _summarise_checks(
 ) -> dict[str, JsonValue]:
     """Return each check's rate with interval over the cases in which it was judged."""
     return {
-        name: _summarise_rows([c for c in checks if (c.method, c.check) == (method, name)])
+        name: summarise_rows([c for c in checks if (c.method, c.check) == (method, name)])
         for name in names
     }
 
 
-def _summarise_rows(rows: Sequence[Check]) -> JsonValue:
+def summarise_rows(rows: Sequence[Check]) -> JsonValue:
     """Return rate, interval and means; maps that marked nothing count as not passed."""
     verdicts = [row.verdict for row in rows]
     n = sum(verdicts.count(verdict) for verdict in ("PASS", "FAIL", "EMPTY"))
