@@ -1,6 +1,7 @@
 """`medvision audit`: seal a run into a bundle, verify one, make a key."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,7 @@ from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
 from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_statistics_faults
+from medvision.cli._recompute_levels import check_recomputed
 from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps
 from medvision.cli.main import set_up_logging
@@ -92,7 +94,33 @@ def seal(study: Study, layout: Layout) -> None:
     "--study",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Output folder of the run: also hash the files left out of the bundle.",
+    help="Output folder of the run: also hash the files left out of the bundle; from level 3 also "
+    "the source images, of which a folder of them alone will do.",
+)
+@click.option(
+    "--level",
+    type=click.IntRange(0, 5),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="How deep: 3 computes a sample of arrays and maps again from source pixels and weights, 4 "
+    "also checks and verdicts, 5 also asks an implementation that shares no code.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Maps that levels 3 to 5 draw.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="Of that draw: choose your own, so that nobody can know which maps are looked at.",
 )
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), metavar="FILE", help="Also as JSON."
@@ -103,6 +131,9 @@ def verify(
     *,
     public_key: Path | None,
     study: Path | None,
+    level: int,
+    sample: int,
+    seed: int,
     json_path: Path | None,
     quiet: bool,
 ) -> None:
@@ -115,6 +146,8 @@ def verify(
         read_table=_read_rows,
         recompute=find_statistics_faults,
     )
+    more = check_recomputed(bundle, level=level, sources=study, sample=sample, seed=seed)
+    result = replace(result, checks=result.checks + more)
     if json_path is not None:
         write_json(json_path, result.as_dict())
     if not quiet:

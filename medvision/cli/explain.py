@@ -19,6 +19,7 @@ from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.arrays import ArrayStore
 from medvision.runtime.files import write_json
+from medvision.runtime.machine import describe_machine
 
 if TYPE_CHECKING:
     import torch
@@ -169,4 +170,4 @@ def _write(
         write_table(step.write(path), rows, columns=columns)
     told = influences.summarise(step.study.explain.influence)
     write_json(step.write(layout.explain_summary), outcome.summary | {"influence": told})
-    step.facts |= outcome.facts
+    step.facts |= outcome.facts | {"machine": describe_machine()}
