@@ -68,15 +68,14 @@ class Audited:
         change(value)
         path.write_text(json.dumps(value))
 
-    def change_weight(self, case, factor) -> str:
-        """Scale the largest weight of the last layer by which a case was explained."""
+    def change_weight(self, case, factor) -> None:
+        """Scale one of the smaller weights that lead to the logit that was explained."""
         path = self.study / f"train/{case.arm}/fold-{case.fold}/seed-{case.seed}/model.safetensors"
         tensors, text = read_tensors(path)
-        name = [name for name, value in tensors.items() if value.ndim >= 2][-1]
-        flat = tensors[name].reshape(-1)
-        flat[int(flat.abs().argmax())] *= factor
-        save_model(path, tensors, meta=parse_meta(text, where=path.name))
-        return name
+        meta = parse_meta(text, where=path.name)
+        row = tensors["class_layers.out.weight"][meta.classes.index(case.target)]
+        row[row.abs().argsort(descending=True)[int(0.8 * len(row))]] *= factor
+        save_model(path, tensors, meta=meta)
 
     def silence_machine(self) -> None:
         """Make the record one of an unknown machine, to which the wider tolerance applies."""

@@ -29,8 +29,6 @@ COHORT = ("weight_randomisation_top", "weight_randomisation")
 TOLERANCE = 1e-3
 """Of a statistic, as a share of it, or of 1 where it is smaller: maps differ by 2e-4 at most."""
 
-LOCALISATION = ("pointing", "relevance_mass")
-
 Key = tuple[str, str, str]
 """Image, method, check."""
 
@@ -62,7 +60,8 @@ def _check_sample(scene: Scene) -> Answered:
         own = {key: row for row in held if (key := _name(row))[0] in names}
         is_whole = names == scene.cases.keys()
         answer.findings += _compare_rows(wanted, own, is_whole=is_whole)
-        answer.notes.append(f"{len(wanted)} rows of {len(cases)} cases run again")
+        answer.notes.insert(0, f"{len(wanted)} rows of {len(cases)} cases run again")
+        answer.notes.append("cascade.tsv and stability.tsv are described, and not run again")
     return answer.as_check(RERUN, QUESTION)
 
 

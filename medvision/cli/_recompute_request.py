@@ -49,20 +49,22 @@ class Request:
         """Return a file that was left out of the bundle, once its digest is that of the manifest.
 
         Args:
-            path: Below the output folder of the run; the file's name alone is looked for too.
+            path: Below the output folder of the run; it is looked for without the step's name too,
+                and an image under its name alone.
 
         Raises:
             MissingSourceError: It is not there.
             OtherSourceError: It has other bytes, or the manifest does not name it.
         """
-        name = path.rpartition("/")[2]
         if self.sources is None:
             raise MissingSourceError("no folder was given: add --study DIR")
-        places = [self.sources / path, self.sources / name, self.sources / path.partition("/")[2]]
+        short = path.partition("/")[2]
+        names = [path, short, *([short.partition("/")[2]] if path.startswith(IMAGES) else [])]
+        places = [self.sources / name for name in names]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
             raise MissingSourceError(
-                f"{path} is not in {self.sources.name}: put it there, or under its name alone"
+                f"{path} is not in {self.sources.name}: put it there, as {' or '.join(names)}"
             )
         wanted, held = self.digests.get(path, "one that the manifest names"), hash_file(found)
         if held != wanted:

@@ -184,13 +184,21 @@ class _BothSigns(nn.Module):
         return torch.cat([logits, -logits], dim=1)
 
 
-def weigh_cells_by_monai(network: nn.Module, question: Question) -> FloatGrid:
+def weigh_cells_by_monai(question: Question) -> FloatGrid:
     """Return MONAI's Grad-CAM on the layer's own cells (I', J', K'), with its sign.
 
     MONAI's ends with a ReLU, is interpolated, and scaled to [0, 1]. The last two are avoided by
     asking for the map itself; the ReLU is undone by asking for the class and for its opposite, whose
     maps are the positive and the negative part. The scale is that of the logit.
+
+    Args:
+        question: What is to be explained.
     """
+    return _weigh_cells(_open(question), question)
+
+
+def _weigh_cells(network: nn.Module, question: Question) -> FloatGrid:
+    """Ask MONAI twice."""
     from monai.visualize import GradCAM
 
     both = _BothSigns(network)
@@ -208,7 +216,7 @@ def weigh_cells_by_monai(network: nn.Module, question: Question) -> FloatGrid:
 def _interpolate_cells(network: nn.Module, question: Question) -> FloatGrid:
     """Return MONAI's map between cell centres on the array's grid."""
     i, j, k = to_grid(question.image[0, 0]).shape
-    return upsample(weigh_cells_by_monai(network, question), shape=(i, j, k))
+    return upsample(_weigh_cells(network, question), shape=(i, j, k))
 
 
 INDEPENDENT: dict[str, Callable[[nn.Module, Question], FloatGrid]] = {

