@@ -1,4 +1,4 @@
-"""A finished study's bundle that may be tampered with, and the levels of its audit by themselves."""
+"""A finished study's bundle that may be tampered with, and the levels of its audit."""
 
 import json
 import shutil
@@ -36,9 +36,7 @@ class Audited:
     def request(self, *, sources="results", sample=ALL, seed=0) -> Request:
         manifest = parse_manifest((self.bundle / "manifest.json").read_bytes())
         folder = self.results if sources == "results" else sources
-        return Request(
-            lambda path: self.study / path, list_digests(manifest), folder, sample, seed
-        )
+        return Request(lambda path: self.study / path, list_digests(manifest), folder, sample, seed)
 
     def open(self, **changes) -> Scene:
         return open_scene(self.request(**changes))

@@ -18,8 +18,8 @@ from medvision.cli._recompute_request import (
     name_pairs,
 )
 from medvision.cli._recompute_scene import Scene, name_model
-from medvision.domain.record import JsonValue
 from medvision.domain.recomputed import TOLERANCE, Comparison, compare_maps
+from medvision.domain.record import JsonValue
 from medvision.errors import MedvisionError
 from medvision.runtime.progress import track
 

@@ -111,7 +111,9 @@ def _compare_rows(
 ) -> list[Finding]:
     """Name the rows that are missing, too many, or say something else."""
     findings = [
-        Finding(f"{CHECKS} {' '.join(key)}", "row", "there" if key in wanted else "absent", "not so")
+        Finding(
+            f"{CHECKS} {' '.join(key)}", "row", "there" if key in wanted else "absent", "not so"
+        )
         for key in sorted(wanted.keys() ^ held.keys())
     ]
     for key in sorted(wanted.keys() & held.keys()):

@@ -11,7 +11,6 @@ from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
 from medvision.errors import AuditError, MedvisionError
 
 if TYPE_CHECKING:
-    from medvision.cli._recompute_request import Request
     from medvision.cli._recompute_scene import Scene
 
 FIRST_LEVEL = 3
@@ -66,7 +65,7 @@ def _open(bundle: Path, *, sources: Path | None, sample: int, seed: int) -> "Sce
             raise AuditError(f"{path}: file must be in the bundle, got none.")
         return bundle / STUDY / path
 
-    request: Request = Request(locate, list_digests(manifest), sources, sample, seed)
+    request = Request(locate, list_digests(manifest), sources, sample, seed)
     return open_scene(request)
 
 

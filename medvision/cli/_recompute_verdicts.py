@@ -114,13 +114,13 @@ def _find_conclusion_faults(request: Request, rows: Sequence[Check]) -> list[Fin
     for row in rows:
         by_map.setdefault((row.image_id, row.method), []).append(row)
     findings = []
-    for row in read_table(request.locate(ATTRIBUTIONS)):
-        pair = row["image_id"], row["method"]
-        attribution = _stand_in(row, _read_grid(request, pair))
+    for held_row in read_table(request.locate(ATTRIBUTIONS)):
+        pair = held_row["image_id"], held_row["method"]
+        attribution = _stand_in(held_row, _read_grid(request, pair))
         verdict, reason = conclude(attribution, by_map.get(pair, []))
-        if (verdict, reason) != (row["verdict"], row["reason"]):
+        if (verdict, reason) != (held_row["verdict"], held_row["reason"]):
             where = f"{ATTRIBUTIONS} {pair[0]} {pair[1]}"
-            held = f"{row['verdict']} ({row['reason']})"
+            held = f"{held_row['verdict']} ({held_row['reason']})"
             findings.append(Finding(where, "verdict", f"{verdict} ({reason})", held))
     return findings
 

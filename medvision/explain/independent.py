@@ -78,7 +78,7 @@ def _open(question: Question) -> nn.Module:
     for module in network.modules():
         # An activation that works in place would change what its layer is looked at by.
         if getattr(module, "inplace", None) is True:
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010 - an attribute that not all modules have
     return network.requires_grad_(requires_grad=True)
 
 
@@ -188,8 +188,8 @@ def weigh_cells_by_monai(question: Question) -> FloatGrid:
     """Return MONAI's Grad-CAM on the layer's own cells (I', J', K'), with its sign.
 
     MONAI's ends with a ReLU, is interpolated, and scaled to [0, 1]. The last two are avoided by
-    asking for the map itself; the ReLU is undone by asking for the class and for its opposite, whose
-    maps are the positive and the negative part. The scale is that of the logit.
+    asking for the map itself; the ReLU is undone by asking for the class and for its opposite,
+    whose maps are the positive and the negative part. The scale is that of the logit.
 
     Args:
         question: What is to be explained.

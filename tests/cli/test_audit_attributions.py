@@ -1,4 +1,4 @@
-"""Level 3 of an audit: maps follow from source pixels and weights, or the audit says which do not."""
+"""Level 3 of an audit: do the maps follow from source pixels and weights, and which do not?"""
 
 import shutil
 from dataclasses import replace
@@ -38,7 +38,10 @@ def make_map(audited: Audited, pair, *, target=None, **settings):
 
 def test_an_honest_bundle_comes_out_the_same_to_the_bit(audited):
     checks = check_attributions(audited.open())
-    assert [(check.name, check.status) for check in checks] == [("arrays", "PASS"), ("maps", "PASS")]
+    assert [(check.name, check.status) for check in checks] == [
+        ("arrays", "PASS"),
+        ("maps", "PASS"),
+    ]
     assert "6 maps of 2 images drawn by seed 0: 6 bit-equal" in find(checks, "maps").note
 
 
@@ -60,7 +63,9 @@ def test_one_weight_moved_by_a_hundredth_is_found_where_cosine_sees_nothing(audi
     assert compute_relative_distance(held, moved) > 2e-4
     check = find(check_attributions(audited.open()), "maps")
     assert check.status == "FAIL"
-    assert f"{pair[0]}/integrated_gradients.nii.gz: map must be the one computed again" in say(check)
+    assert f"{pair[0]}/integrated_gradients.nii.gz: map must be the one computed again" in say(
+        check
+    )
     assert "state_hash must be" in say(check)
 
 

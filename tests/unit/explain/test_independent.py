@@ -49,7 +49,9 @@ def test_boxes_that_do_not_divide_the_image_agree(baseline, window, stride):
     found, question = ask(
         "occlusion", baseline=baseline, occlusion_window=window, occlusion_stride=stride
     )
-    assert compute_relative_distance(found.grid, explain_independently("occlusion", question)) < 1e-5
+    assert (
+        compute_relative_distance(found.grid, explain_independently("occlusion", question)) < 1e-5
+    )
 
 
 @pytest.mark.parametrize("method", sorted(INDEPENDENT))
