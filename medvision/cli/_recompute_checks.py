@@ -29,6 +29,8 @@ COHORT = ("weight_randomisation_top", "weight_randomisation")
 TOLERANCE = 1e-3
 """Of a statistic, as a share of it, or of 1 where it is smaller: maps differ by 2e-4 at most."""
 
+_RULES = {True: ("there, as this check is run", "no row"), False: ("absent", "a row")}
+
 Key = tuple[str, str, str]
 """Image, method, check."""
 
@@ -111,9 +113,7 @@ def _compare_rows(
 ) -> list[Finding]:
     """Name the rows that are missing, too many, or say something else."""
     findings = [
-        Finding(
-            f"{CHECKS} {' '.join(key)}", "row", "there" if key in wanted else "absent", "not so"
-        )
+        Finding(f"{CHECKS} {' '.join(key)}", "row", *_RULES[key in wanted])
         for key in sorted(wanted.keys() ^ held.keys())
     ]
     for key in sorted(wanted.keys() & held.keys()):
