@@ -44,7 +44,8 @@ def plan_visits(
 
     The first images of the selection are taken, whose order was drawn by seed. Each is shown to
     its own network, and to at most `stability_networks` trained with another seed on the same
-    fold, and as many trained on another fold with the same seed, those that follow its own fold.
+    fold, and as many trained on another fold with the same seed: first those that never saw the
+    subject, which repeats of the folds have, then those that follow its own fold.
 
     Args:
         cases: The selection.
@@ -80,16 +81,17 @@ def _visit_others(
     n, n_folds = bounds.stability_networks, 1 + max(fold for fold, _ in trained)
     seeds = sorted(s for fold, s in trained if fold == case.fold and s != case.seed)
     folds = [fold for fold, s in trained if fold != case.fold and s == case.seed]
-    folds.sort(key=lambda fold: (fold - case.fold) % n_folds)
+
+    def name_split(fold: int, seed: int) -> str:
+        # What a network was trained on is not predicted by it.
+        return splits.get((case.arm, fold, seed, case.image_id), "train")
+
+    folds.sort(
+        key=lambda fold: (name_split(fold, case.seed) != "test", (fold - case.fold) % n_folds)
+    )
     others: list[tuple[Kind, int, int]] = [("other_seed", case.fold, s) for s in seeds[:n]]
     others += [("other_fold", fold, case.seed) for fold in folds[:n]]
     return [
-        Visit(
-            place,
-            replace(case, fold=fold, seed=seed),
-            kind,
-            # What a network was trained on is not predicted by it.
-            splits.get((case.arm, fold, seed, case.image_id), "train"),
-        )
+        Visit(place, replace(case, fold=fold, seed=seed), kind, name_split(fold, seed))
         for kind, fold, seed in others
     ]

@@ -1,6 +1,6 @@
 """Consistency as facts: what becomes of the maps when something changes, described, not judged."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
@@ -135,6 +135,32 @@ def build_consistency(sources: Sources) -> ConsistencyFacts:
         sentence=_say_ends(curves),
         notes=tuple(map(str, notes)) if isinstance(notes, list) and (groups or curves) else (),
     )
+
+
+def describe_consistency(sources: Sources, cite: Callable[[str], str]) -> str:
+    """Return the methods text's sentences, with a leading space; "" where nothing was done.
+
+    Args:
+        sources: Settings of the section `explain`.
+        cite: Gives a citation's number.
+    """
+    followed = _count(sources.setting("explain", "cascade_images"))
+    steady = _count(sources.setting("explain", "stability_images"))
+    noise = _number(sources.setting("explain", "stability_noise")) or 0.0
+    text = ""
+    if followed:
+        text += (
+            f" The maps of the first {followed} images were followed through cascading "
+            f"randomisation {cite('sanity')}, the head first and every layer last."
+        )
+    if steady:
+        text += (
+            f" Those of the first {steady} were compared with maps of the image under Gaussian "
+            f"noise of {100 * noise:g} % of its range, of other draws, and of the networks of "
+            "other folds and seeds, and the methods with one another; by structural similarity "
+            "without sign and Spearman's correlation with sign, described and not judged."
+        )
+    return text
 
 
 def _open(value: JsonValue | Mapping[str, JsonValue]) -> JsonObject:

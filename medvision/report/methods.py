@@ -7,6 +7,7 @@ from medvision.domain.record import JsonValue
 from medvision.report import predicting
 from medvision.report.certainty_text import write_certainty
 from medvision.report.citations import METHODS_CITATIONS
+from medvision.report.consistency import describe_consistency
 from medvision.report.external import describe_external, describe_outside
 from medvision.report.pretraining import describe_pretraining
 from medvision.report.scaling import N4, describe_scaling, list_early
@@ -223,6 +224,7 @@ def _write_explanations(sources: Sources, cite: Cite) -> str:
         f"{cite('deletion')}; and, where a lesion mask exists, by the pointing game "
         f"{cite('pointing')}. Images were chosen by a fixed rule with seed "
         f"{_get(sources, 'explain.seed')}, {_say_included(sources)} included."
+        f"{describe_consistency(sources, cite)}"
     )
 
 

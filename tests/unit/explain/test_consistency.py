@@ -6,7 +6,7 @@ from statistics import mean
 import numpy as np
 import pytest
 import torch
-from explain_nets import Linear, Tiny, make_lesion_image
+from explain_nets import Linear, Tiny, make_lesion_image, make_settings
 from explain_runs import SETTINGS, TENSOR_AFFINE, explain
 from torch import nn
 
@@ -17,7 +17,8 @@ from medvision.explain.case import Case, CaseImage
 from medvision.explain.consistency_summary import compute_mean
 from medvision.explain.controls import EDGE, RANDOM, compute_edge_map
 from medvision.explain.likeness import EMPTY_MAP, measure_likeness
-from medvision.explain.steadiness import CHANGED
+from medvision.explain.one import Plan
+from medvision.explain.steadiness import CHANGED, compare_with_noisy
 from medvision.explain.visits import Bounds, plan_visits
 
 BOUNDS = Bounds(stability_images=2, stability_networks=1, stability_noise=0.01, cascade_images=1)
@@ -57,6 +58,14 @@ def test_a_network_that_predicted_no_image_of_the_subject_was_trained_on_it():
     rows = [make_row(0, 0), make_row(1, 0, split="validation"), make_row(2, 0, image="other")]
     visits = plan_visits([make_case(0)], rows, bounds=Bounds(1, 9, 0.01, 0))
     assert {v.case.fold: v.split for v in visits} == {0: "test", 1: "validation", 2: "train"}
+
+
+def test_networks_that_never_saw_the_subject_come_first():
+    rows = [make_row(0, 0), make_row(1, 0, image="other"), make_row(2, 0, split="validation")]
+    rows += [make_row(4, 0), make_row(3, 0, image="other")]
+    visits = plan_visits([make_case(0)], rows, bounds=Bounds(1, 2, 0.01, 0))
+    others = [v for v in visits if v.kind == "other_fold"]
+    assert {(v.case.fold, v.split) for v in others} == {(4, "test"), (1, "train")}
 
 
 def test_the_first_images_of_the_selection_are_taken_as_many_as_the_bounds_say():
@@ -219,6 +228,42 @@ def test_noise_that_changes_the_prediction_is_told_and_not_measured():
     assert all(row["ssim"] is None and row["rank_correlation"] is None for row in changed)
     figures = outcome.summary["consistency"]["stability"]["saliency"]["input_noise"]
     assert figures["missing"] == {CHANGED: len(changed)}
+
+
+class Answers(nn.Module):
+    """Logits that are set for the image as it is, and for any other."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.table = torch.tensor([before, after], dtype=torch.float32)
+
+    def forward(self, x):
+        changed = (x.flatten(1).count_nonzero(1) > 1).long()
+        return self.table[changed] + 0 * x.flatten(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "before", "after", "is_kept"),
+    [
+        ("classification", [0, 1], [0.4, 0.6], True),
+        ("classification", [0, 1], [0.6, 0.4], False),
+        ("multilabel", [3, 1], [-3, 0.1], True),
+        ("multilabel", [3, 1], [3, -0.1], False),
+        ("regression", [9, 1], [9, 1.05], True),
+        ("regression", [9, 1], [9, 1.2], False),
+    ],
+)
+def test_each_task_says_when_a_prediction_is_kept(task, before, after, is_kept):
+    image = torch.zeros(1, 1, 4, 4, 4)
+    image[0, 0, 0, 0, 0] = 1
+    room = sight.Room(Answers(before, after), "", ("benign", "nodule"), {"saliency": "a test"})
+    plan = Plan(("saliency",), make_settings(), 1, 10, 4)
+    grids = {"saliency": np.ones((4, 4, 4), dtype=np.float32)}
+    seen = sight.Sight(make_case(0), image, room, plan)
+    network = seen.room.network
+    assert network(image).tolist() == [before]
+    rows = compare_with_noisy(seen, grids, noise=0.5, task=task)
+    assert {row.reason for row in rows} == {CHANGED if not is_kept else "refused: a test"}
 
 
 def test_another_training_gives_another_map(monkeypatch):

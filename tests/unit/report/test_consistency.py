@@ -6,7 +6,12 @@ import pytest
 from reports import make_sources
 
 from medvision.domain.record import JsonValue
-from medvision.report.consistency import ConsistencyFacts, Figure, build_consistency
+from medvision.report.consistency import (
+    ConsistencyFacts,
+    Figure,
+    build_consistency,
+    describe_consistency,
+)
 from medvision.report.facts import build_facts
 from medvision.report.figure_cascade import draw_cascade
 from medvision.report.page import build_report
@@ -110,6 +115,22 @@ def test_where_no_image_was_looked_at_again_nothing_is_said(held: JsonValue) -> 
     facts = build(held)
     assert facts == ConsistencyFacts((), (), (), "", ())
     assert draw_cascade(facts.curves) == []
+
+
+def test_the_methods_text_says_what_was_compared_and_nothing_where_it_was_not() -> None:
+    fields: dict[str, JsonValue] = {
+        "cascade_images": 2,
+        "stability_images": 3,
+        "stability_noise": 0.01,
+    }
+    settings = {"explain": fields}
+    said = describe_consistency(Sources(tables={}, settings=settings), lambda name: f"[{name}]")
+    assert "first 2 images were followed through cascading randomisation [sanity]" in said
+    assert "Those of the first 3 were compared" in said
+    assert "noise of 1 % of its range" in said
+    off = {"explain": {**fields, "cascade_images": 0, "stability_images": 0}}
+    for none in ({}, off):
+        assert describe_consistency(Sources(tables={}, settings=none), lambda name: name) == ""
 
 
 def test_the_page_shows_the_curve_the_table_and_the_notes() -> None:
