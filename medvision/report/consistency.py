@@ -16,7 +16,7 @@ COMPARISONS = {
 }
 """Comparison to what a map is held against, in the order of the table."""
 
-AGREEMENTS = {"rank_correlation": "rank correlation, with sign", "ssim": "SSIM, without sign"}
+AGREEMENTS = {"rank_correlation": "Rank correlation (with sign)", "ssim": "SSIM (without sign)"}
 """Figure of the agreement to its words, in the order of the page."""
 
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
@@ -119,7 +119,7 @@ def build_consistency(sources: Sources) -> ConsistencyFacts:
     )
     groups = tuple(
         StabilityGroup(name, _name(name), _build_rows(found))
-        for name, found in stability.items()
+        for name, found in sorted(stability.items(), key=lambda held: is_control(held[0]))
         if found
     )
     pairs = held.get("agreement")

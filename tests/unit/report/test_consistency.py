@@ -49,6 +49,7 @@ HELD: JsonValue = {
         }
     },
     "stability": {
+        "control_edge": {"input_noise": compared(0.9)},
         "occlusion": {
             "other_image": compared(0.4),
             "other_fold": compared(0.5, n_by_split={"train": 4, "validation": 2}),
@@ -81,7 +82,8 @@ def build(held: JsonValue) -> ConsistencyFacts:
 
 
 def test_the_table_has_the_comparisons_in_one_order_and_says_who_saw_the_subject() -> None:
-    (group,) = build(HELD).stability
+    group, control = build(HELD).stability
+    assert (group.words, control.words) == ("Occlusion", "Edge map (control)")
     assert [row.against for row in group.rows] == [
         "the image with a little noise",
         "a network of another fold",
@@ -149,6 +151,7 @@ def test_the_page_shows_the_curve_the_table_and_the_notes() -> None:
         "2 of 3 images (Occlusion)",
         "<code>layer2</code>",
         "which had the subject in training (4) and validation (2)",
+        "SSIM (without sign) of each two maps",
         "No threshold is grounded.",
         "−0.20",
     ):
