@@ -5,7 +5,7 @@ from pathlib import Path
 
 STEPS = (
     *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune", "train"),
-    *("predict", "evaluate", "explain", "scorecard", "compare", "control", "shortcuts"),
+    *("predict", "evaluate", "plan", "explain", "scorecard", "compare", "control", "shortcuts"),
     *("report", "audit"),
 )
 

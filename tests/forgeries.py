@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from studies import IMAGES, SUBJECTS
+from studies import EXPLAINED, IMAGES, SUBJECTS, UNEXPLAINED
 
-from medvision.audit.canonical import write_canonical
+from medvision.audit.canonical import write_canonical, write_rfc8785
 from medvision.audit.graph import build_graph, parse_record
 from medvision.audit.manifest import Entry, build_manifest, parse_manifest
 from medvision.audit.signing import sign_manifest, write_key_pair
@@ -26,7 +26,7 @@ KINDS = {
     "a record": "study/evaluate/record.json",
     "the statistics": "study/evaluate/metrics.json",
     "model weights": "study/train/transfer/fold-1/seed-0/model.safetensors",
-    "an attribution map": f"{MAPS}/{IMAGES[0]}/occlusion.nii.gz",
+    "an attribution map": f"{MAPS}/{EXPLAINED[0]}/occlusion.nii.gz",
     "the report": "study/report/report.html",
     "the report's JSON": "study/report/report.json",
     "the model card": "study/report/model_card.md",
@@ -157,19 +157,57 @@ def _claim_other_digest(bundle: Path) -> None:
 
 
 def _swap_maps(bundle: Path) -> None:
-    one, other = (bundle / MAPS / image / "occlusion.nii.gz" for image in IMAGES[:2])
+    one, other = (bundle / MAPS / image / "occlusion.nii.gz" for image in EXPLAINED)
     swap(one, other)
 
 
 def _drop_case(bundle: Path) -> None:
     for name in ("attributions.tsv", "selection.tsv"):
-        drop_lines(bundle / "study/explain" / name, IMAGES[0])
-    shutil.rmtree(bundle / MAPS / IMAGES[0])
+        drop_lines(bundle / "study/explain" / name, EXPLAINED[0])
+    shutil.rmtree(bundle / MAPS / EXPLAINED[0])
 
 
 def _add_case(bundle: Path) -> None:
-    source = bundle / MAPS / IMAGES[0]
-    shutil.copytree(source, bundle / MAPS / IMAGES[4])
+    source = bundle / MAPS / EXPLAINED[0]
+    shutil.copytree(source, bundle / MAPS / UNEXPLAINED)
+
+
+def edit_plan(bundle: Path, change: Callable[[dict], None]) -> None:
+    """Change the plan and write it canonically, as one that was made so."""
+    path = bundle / "study/plan/plan.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_bytes(write_rfc8785(value, where="plan"))
+
+
+def _forget_case(plan: dict) -> None:
+    case = next(c for c in plan["cases"] if c["image_id"] == EXPLAINED[0])
+    plan["cases"].remove(case)
+    plan["selection"]["selected"] -= 1
+
+
+def _drop_planned_case(bundle: Path) -> None:
+    _drop_case(bundle)
+    edit_plan(bundle, _forget_case)
+
+
+def _ask_for_fewer_orders(bundle: Path) -> None:
+    edit_plan(bundle, lambda plan: plan["settings"].update(random_orders=10))
+
+
+def _drop_map(bundle: Path) -> None:
+    drop_lines(bundle / "study/explain/attributions.tsv", "occlusion")
+    for path in (bundle / MAPS).rglob("occlusion.nii.gz"):
+        path.unlink()
+
+
+def sign_plan_anew(bundle: Path) -> None:
+    """Sign the plan with a key of the forger's own."""
+    key = bundle.parent / "planner.pem"
+    write_key_pair(key)
+    content = (bundle / "study/plan/plan.json").read_bytes()
+    path = bundle / "study/plan/signature.json"
+    path.write_bytes(sign_manifest(content, key, signs="plan/plan.json"))
 
 
 def _drop_step(bundle: Path) -> None:
@@ -219,7 +257,9 @@ FORGERIES: dict[str, Forgery] = {
     "one file added and listed": _then(_add_file, rehash),
     "a file replaced by a link": _link,
     "a listed path that leaves the folder": _edit_manifest_path,
-    "two folders of maps exchanged": lambda b: swap(b / MAPS / IMAGES[0], b / MAPS / IMAGES[1]),
+    "two folders of maps exchanged": lambda b: swap(
+        b / MAPS / EXPLAINED[0], b / MAPS / EXPLAINED[1]
+    ),
     "the maps of two cases exchanged": _swap_maps,
     "the maps of two cases exchanged, all digests made to fit": _then(_swap_maps, refit),
     "a record edited": _edit_record,
@@ -235,6 +275,13 @@ FORGERIES: dict[str, Forgery] = {
     "a training image called a test image, all digests made to fit": _then(_reorder_folds, refit),
     "predictions moved to another part, all digests made to fit": _then(_move_part, refit),
     "a case's rows and maps dropped, all digests made to fit": _then(_drop_case, refit),
+    "a case dropped from the plan as well, all digests made to fit": _then(
+        _drop_planned_case, refit
+    ),
+    "a method's maps dropped, all digests made to fit": _then(_drop_map, refit),
+    "the plan edited, all digests made to fit": _then(_ask_for_fewer_orders, refit),
+    "the plan signed with another key, all digests made to fit": _then(sign_plan_anew, refit),
+    "the plan's signature removed": lambda b: (b / "study/plan/signature.json").unlink(),
     "a case's maps added, all digests made to fit": _then(_add_case, refit),
     "a test image's predictions dropped, all digests made to fit": _then(
         lambda b: drop_lines(b / PREDICTIONS, IMAGES[3]), refit

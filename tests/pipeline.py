@@ -56,7 +56,7 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
         lines.append(["tune", "--arm", arm, "--part", str(part)])
     for arm, fold in itertools.product(study.arms, range(study.cohort.n_fits)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
-    lines += [["predict"], ["evaluate"], ["explain"]]
+    lines += [["predict"], ["evaluate"], ["plan"], ["explain"]]
     folds = study.scorecard.list_folds(study.cohort.n_fits)
     for start, fold in itertools.product(study.scorecard.arms, folds):
         lines.append(["scorecard", "--arm", start.name, "--fold", str(fold)])

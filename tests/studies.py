@@ -8,8 +8,10 @@ from pathlib import Path
 from medvision.cli._run import Step, open_step
 from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
+from medvision.cli.plan import command as plan
 from medvision.cli.predict import PREDICTION_COLUMNS, TEMPERATURE_COLUMNS
 from medvision.config.model import Study, load_study
+from medvision.domain.plan import CASE_KEYS, PLAN
 from medvision.domain.split import FOLD_COLUMNS
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
@@ -20,6 +22,11 @@ SUBJECTS = tuple(f"sub-{n:010x}" for n in range(6))
 IMAGES = tuple(f"{subject}_img-{n:012x}" for n, subject in enumerate(SUBJECTS))
 LABELS = ("negative", "positive") * 3
 N_FOLDS = 2
+EXPLAIN_SEED = 1
+EXPLAINED = (IMAGES[4], IMAGES[1])
+"""The images that are drawn with that seed: the most uncertain one, then a true positive."""
+
+UNEXPLAINED = IMAGES[0]
 
 Rows = list[dict[str, Cell]]
 
@@ -32,6 +39,7 @@ def configure(root: Path, *overrides: str) -> Study:
                 "output": {"path": str(root)},
                 "cohort": {"folds": N_FOLDS},
                 "evaluate": {"n_resamples": 100, "calibration_bins": 2},
+                "explain": {"methods": METHODS, "images": 2, "seed": EXPLAIN_SEED},
                 "control": {"trainings": []},
                 "shortcuts": {"probes": [], "columns": []},
             }
@@ -55,6 +63,7 @@ def write_study(root: Path, *overrides: str) -> Study:
             write_train(study, layout, arm=arm, fold=fold)
     write_predict(study, layout)
     write_evaluate(study)
+    write_plan(study)
     write_explain(study, layout)
     write_report(study, layout)
     return study
@@ -211,18 +220,23 @@ def write_evaluate(study: Study) -> None:
     evaluate.main(["--quiet", "--config", study.model_dump_json()], standalone_mode=False)
 
 
+def write_plan(study: Study) -> None:
+    """Run the real command, so that the selection follows from the predictions."""
+    plan.main(["--quiet", "--config", study.model_dump_json()], standalone_mode=False)
+
+
 def write_explain(study: Study, layout: Layout) -> None:
-    upstream = _list_upstream(study, layout, "ingest", "cohort", "preprocess", "predict")
+    upstream = _list_upstream(study, layout, "ingest", "cohort", "preprocess", "predict", "plan")
     with open_step("explain", study, upstream=upstream) as step:
         _read_models(step, study, layout)
         step.read(layout.predictions)
-        tested = {str(row["image_id"]): row for row in list_folds() if row["split"] == "test"}
-        shown = [tested[image] for image in IMAGES[:2]]
+        shown: Rows = json.loads(step.read(layout.root / PLAN).read_text())["cases"]
         rows: Rows = [_write_map(step, layout, row, method) for row in shown for method in METHODS]
         columns = ("image_id", "method", "map_digest", "verdict")
         write_table(step.write(layout.attributions), rows, columns=columns)
-        columns = ("image_id", "subject", "fold", "label")
-        write_table(step.write(layout.selection), shown, columns=columns)
+        write_table(step.write(layout.selection), shown, columns=CASE_KEYS)
+        columns = ("image_id", "method", "check", "verdict", "reason")
+        write_table(step.write(layout.checks), [], columns=columns)
         write_json(step.write(layout.explain_summary), {"methods": {}})
 
 

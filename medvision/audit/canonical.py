@@ -2,6 +2,8 @@
 
 import json
 
+import rfc8785
+
 from medvision.domain.record import JsonValue
 from medvision.errors import AuditError
 
@@ -21,6 +23,37 @@ def write_canonical(value: JsonValue) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode()
+
+
+def write_rfc8785(value: JsonValue, *, where: str) -> bytes:
+    """Return the canonical text of a JSON value that may hold numbers with a fraction.
+
+    Args:
+        value: What is written; no NaN, and no whole number beyond 2**53.
+        where: Name of the file, for the message.
+
+    Raises:
+        AuditError: A value has no canonical text.
+
+    Source:
+        RFC 8785, JSON Canonicalization Scheme.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as error:
+        raise AuditError(f"{where}: values must have an RFC 8785 text, got {error}.") from error
+
+
+def read_rfc8785(content: bytes, *, where: str) -> JsonValue:
+    """Read JSON and refuse any text of it but that of RFC 8785.
+
+    Raises:
+        AuditError: As `read_plain`, or the text is another.
+    """
+    value = read_plain(content, where=where)
+    if write_rfc8785(value, where=where) != content:
+        raise AuditError(f"{where}: file must be spelt as RFC 8785 says, got another spelling.")
+    return value
 
 
 def read_plain(content: bytes, *, where: str) -> JsonValue:

@@ -1,10 +1,10 @@
-"""Ed25519 signatures of a manifest, and the keys that make and check them."""
+"""Ed25519 signatures of a manifest or a plan, and the keys that make and check them."""
 
 import base64
 import binascii
 import logging
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -68,38 +68,45 @@ def write_key_pair(path: Path) -> Path:
     return public_path
 
 
-def sign_manifest(content: bytes, key_path: Path) -> bytes:
-    """Return the text of signature.json for a manifest; equal inputs give equal bytes.
+def sign_manifest(content: bytes, key_path: Path, *, signs: str = MANIFEST) -> bytes:
+    """Return the text of signature.json for a file; equal inputs give equal bytes.
 
     Args:
-        content: The bytes of manifest.json, which are signed as they are.
+        content: The bytes of the file, which are signed as they are.
         key_path: Private key, PEM.
+        signs: Name of the file that is signed; the bundle's manifest unless it is another.
 
     Raises:
         ConfigError: The file is no private Ed25519 key, or is encrypted.
     """
     key = _read_private_key(key_path)
     public = key.public_key()
-    return write_canonical(_describe(public, key.sign(content)))
+    return write_canonical(_describe(public, key.sign(content), signs=signs))
 
 
-def parse_signature(content: bytes) -> Signature:
+def parse_signature(content: bytes, *, signs: str = MANIFEST) -> Signature:
     """Read signature.json, trusting nothing in it.
 
+    Args:
+        content: Its bytes.
+        signs: Name of the file beside it that it must sign.
+
     Raises:
-        AuditError: It is not of the known format, or its key or value cannot be read.
+        AuditError: It is not of the known format, signs another file, or its key or value cannot
+            be read.
     """
-    value = read_canonical(content, where=SIGNATURE)
+    where = PurePosixPath(signs).with_name(SIGNATURE).as_posix()
+    value = read_canonical(content, where=where)
     if not isinstance(value, dict) or set(value) != _KEYS or value["format"] != FORMAT:
-        raise AuditError(f"{SIGNATURE}: content must be of format {FORMAT}, got another.")
+        raise AuditError(f"{where}: content must be of format {FORMAT}, got another.")
     try:
         raw = base64.b64decode(str(value["signature"]), validate=True)
         public = _parse_public_key(str(value["public_key"]).encode())
     except (binascii.Error, ValueError, UnsupportedAlgorithm) as error:
-        raise AuditError(f"{SIGNATURE}: key and value must be readable, got {error}.") from error
+        raise AuditError(f"{where}: key and value must be readable, got {error}.") from error
     # Base64 and PEM have several texts for one value; only the one we write is taken.
-    if _describe(public, raw) != value:
-        raise AuditError(f"{SIGNATURE}: texts must be as written by seal, got other spellings.")
+    if _describe(public, raw, signs=signs) != value:
+        raise AuditError(f"{where}: texts must be as written by seal, got other spellings.")
     return Signature(public, raw)
 
 
@@ -132,12 +139,12 @@ def compute_fingerprint(key: Ed25519PublicKey) -> str:
     return hash_bytes(key.public_bytes(_DER, _SPKI))
 
 
-def _describe(public: Ed25519PublicKey, value: bytes) -> dict[str, JsonValue]:
+def _describe(public: Ed25519PublicKey, value: bytes, *, signs: str) -> dict[str, JsonValue]:
     """Return the content of signature.json."""
     return {
         "format": FORMAT,
         "algorithm": "Ed25519",
-        "signs": MANIFEST,
+        "signs": signs,
         "public_key": public.public_bytes(_PEM, _SPKI).decode(),
         "fingerprint": compute_fingerprint(public),
         "signature": base64.b64encode(value).decode(),

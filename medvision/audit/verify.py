@@ -1,13 +1,14 @@
 """Verify a bundle with nothing but the bundle: read, hash and compare; run nothing of it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medvision.audit import agreement, crosscheck
 from medvision.audit.findings import Check, Finding, Verification, answer
 from medvision.audit.inventory import Inventory, find_entry_faults, take_inventory
 from medvision.audit.manifest import MANIFEST, SIGNATURE, STUDY, Entry, Manifest, parse_manifest
+from medvision.audit.plan import Planned, check_plan_signature, find_plan_faults, parse_plan
 from medvision.audit.signing import (
     Signature,
     compute_fingerprint,
@@ -15,6 +16,7 @@ from medvision.audit.signing import (
     parse_signature,
     read_public_key,
 )
+from medvision.domain.plan import PLAN, PLAN_SIGNATURE
 from medvision.errors import AuditError, MedvisionError
 from medvision.runtime.progress import track
 
@@ -48,6 +50,7 @@ _QUESTIONS = {
     "settings": "Was every step made by one version with the settings in config.json?",
     "tables": "Do the tables agree with the files and with one another?",
     "statistics": "Do the statistics follow from the predictions?",
+    "plan": "Was the plan there before the maps, and was what it says explained, and no more?",
     "study": "Are the files left out of the bundle still the same in the output folder?",
 }
 
@@ -98,6 +101,7 @@ def verify_bundle(
             lambda: crosscheck.find_config_faults(manifest, whole.story, inventory=inventory),
         ),
         _try("tables", lambda: _find_table_faults(whole, read_table)),
+        _check_plan(whole, public_key, read_table),
         _try("statistics", lambda: recompute(lambda path: _locate(whole, path))),
         _check_study(manifest, study),
     )
@@ -173,6 +177,32 @@ def _describe_signature(signature: Signature, *, trusted: bool) -> Check:
         "signature",
         f"it fits the key it names, {signature.fingerprint}; give --public-key to know whose",
     )
+
+
+def _check_plan(whole: _Bundle, public_key: Path | None, read_table: ReadTable) -> Check:
+    """Hold what was explained against the plan, and the plan against its signature."""
+    notes = []
+
+    def find() -> list[Finding]:
+        content = _locate(whole, PLAN).read_bytes()
+        is_signed = STUDY + PLAN_SIGNATURE in whole.inventory.sizes
+        faults, note = check_plan_signature(
+            content,
+            _locate(whole, PLAN_SIGNATURE).read_bytes() if is_signed else None,
+            key=None if public_key is None else read_public_key(public_key),
+            records=whole.story.records,
+        )
+        notes.append(note)
+        planned = Planned(
+            parse_plan(content),
+            whole.story.records,
+            crosscheck.list_digests(whole.manifest),
+            lambda path: read_table(_locate(whole, path)),
+        )
+        return faults + find_plan_faults(planned)
+
+    check = _try("plan", find)
+    return replace(check, note="".join(notes)) if check.status == "PASS" else check
 
 
 def _find_table_faults(whole: _Bundle, read_table: ReadTable) -> list[Finding]:

@@ -9,6 +9,7 @@ from medvision.cli._influence import COLUMNS, Influences, find_influences
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._peaks import COLUMNS as PEAK_COLUMNS
 from medvision.cli._peaks import find_peak
+from medvision.cli._planning import check_plan
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.cli.predict import PREDICTION_COLUMNS
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 
 @study_command(
     "explain",
-    help="Attribute a recorded selection of test predictions with Captum, return the maps to the "
+    help="Attribute the planned test predictions with Captum, return the maps to the "
     "source images' geometry, and check them.",
     example="medvision explain --set explain.images=4",
 )
 def command(study: Study, layout: Layout) -> None:
     """Explain test images with the models that never saw them."""
-    upstream = ("ingest", "cohort", "preprocess", "predict", *list_trained(study, layout))
+    upstream = ("ingest", "cohort", "preprocess", "predict", "plan", *list_trained(study, layout))
     with open_step("explain", study, upstream=upstream) as step:
         _explain(study, step)
 
@@ -46,6 +47,7 @@ def _explain(study: Study, step: Step) -> None:
     from medvision.explain.study import explain_predictions
 
     layout = step.layout
+    check_plan(step)
     # Maps of an earlier selection would be files that no record accounts for.
     shutil.rmtree(layout.maps, ignore_errors=True)
     step.seed = study.explain.seed

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "Fine-tune one arm on one fold.",
     "predict": "Compute probabilities of validation and test images.",
     "evaluate": "Compute statistics with intervals on held-out subjects.",
+    "plan": "Write down what will be explained and how it is judged.",
     "explain": "Attribute test predictions and check the attributions.",
     "scorecard": "Train one start on shares of the subjects of one fold.",
     "compare": "Compare the starts of the scorecard with none at all.",

@@ -54,6 +54,7 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "train": ("model", "augment", "train", "tune", "compute"),
     "predict": ("model", "augment", "train", "predict", "compute"),
     "evaluate": ("evaluate",),
+    "plan": ("explain",),
     "explain": ("explain", "compute"),
     "scorecard": ("model", "augment", "train", "scorecard", "compute"),
     "compare": ("scorecard", "evaluate"),

@@ -1,12 +1,14 @@
 """What the caller hands over for one explained image: who it is, its pixels, its network."""
 
 from dataclasses import dataclass
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from medvision.domain.attribution import MaskGrid
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatVolume
+
+if TYPE_CHECKING:  # Who only draws cases, as an audit does, needs no torch.
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,6 @@ class CaseImage:
 class Trained:
     """A trained network, its classes in the order of its logits, and Grad-CAM's layer."""
 
-    network: nn.Module
+    network: "nn.Module"
     classes: tuple[str, ...]
     layer: str

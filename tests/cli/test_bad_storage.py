@@ -101,7 +101,7 @@ def call_with_limit(arguments: list[str], *, n_bytes: int) -> tuple[int, str]:
 
 STAGES = (
     *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train"),
-    *("predict", "evaluate", "explain", "control", "shortcuts", "report", "audit"),
+    *("predict", "evaluate", "plan", "explain", "control", "shortcuts", "report", "audit"),
 )
 
 

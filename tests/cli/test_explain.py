@@ -157,6 +157,9 @@ def _predict(arm: str, n: int) -> dict[str, str | int]:
 def run(study: Study, folder: Path, *options: str):
     config = folder / "study.json"
     config.write_text(study.model_dump_json())
+    planned = CliRunner().invoke(main, ["plan", "--config", str(config), "--quiet", *options])
+    if planned.exit_code:
+        return planned
     return CliRunner().invoke(main, ["explain", "--config", str(config), "--quiet", *options])
 
 

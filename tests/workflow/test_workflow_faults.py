@@ -16,7 +16,7 @@ Done = subprocess.CompletedProcess[str]
 
 STAGES = {
     *("phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train", "predict"),
-    *("evaluate", "explain", "control", "shortcuts", "report", "audit"),
+    *("evaluate", "plan", "explain", "control", "shortcuts", "report", "audit"),
 }
 
 

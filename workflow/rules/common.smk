@@ -85,14 +85,23 @@ def transfer_figures():
     return [figure(name, "Transfer") for name in names]
 
 
+def plan_files():
+    """The plan, and its signature where there is a key."""
+    names = ("plan.json", "signature.json") if study.audit.signing_key else ("plan.json",)
+    return [layout.step("plan") / name for name in names]
+
+
 def config_of(step):
     """The part of the user's configuration that a step stands on, as JSON.
 
     A change in it reruns the step and what follows; a change elsewhere does not.
     """
-    earlier = STEPS[: STEPS.index(step) + 1]
-    if step == "explain":
+    earlier = list(STEPS[: STEPS.index(step) + 1])
+    if step in ("plan", "explain"):
         earlier = [name for name in earlier if name != "evaluate"]
+    if step == "plan":
+        # Its signature needs the key; what is planned does not.
+        earlier.append("audit")
     if step in ("scorecard", "compare"):
         # The study's own search, trainings and what follows are not what it stands on.
         earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]

@@ -2,6 +2,8 @@ rule explain:
     input:
         layout.predictions,
         layout.record("predict"),
+        layout.step("plan") / "plan.json",
+        layout.record("plan"),
     output:
         selection=layout.selection,
         attributions=layout.attributions,

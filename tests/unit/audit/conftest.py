@@ -36,10 +36,9 @@ def study(unsealed: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sealed(
-    unsealed: Path, keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    root = Path(shutil.copytree(unsealed, tmp_path_factory.mktemp("sealed") / "results"))
+def sealed(keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("sealed") / "results"
+    write_study(root, f"audit.signing_key={keys[0]}")
     seal_study(root, f"audit.signing_key={keys[0]}")
     return root
 

@@ -1,0 +1,24 @@
+rule plan:
+    input:
+        layout.predictions,
+        layout.record("predict"),
+    output:
+        plan=plan_files(),
+        record=layout.record("plan"),
+    log:
+        log_of("plan"),
+    benchmark:
+        benchmark_of("plan")
+    conda:
+        "../envs/medvision.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        config=config_of("plan"),
+        version=__version__,
+    message:
+        "Writing down which predictions will be explained, and how they are judged."
+    shell:
+        "medvision plan --config {params.config:q} > {log} 2>&1"
