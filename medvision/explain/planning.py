@@ -21,8 +21,8 @@ PASSES_WHEN = {
     "weight_randomisation_top": _PAIRS,
     "weight_randomisation": _PAIRS,
     "pointing": "the map's peak is positive, and in the mask or as near as the tolerance",
-    "relevance_mass": "a larger share of the positive map in the mask than in 95 of 100 copies of it at "
-    "random places",
+    "relevance_mass": "a larger share of the positive map in the mask than in 95 of 100 "
+    "copies of it at random places",
 }
 """Check to when it passes; one that is not here is judged as the page of this version says."""
 
