@@ -87,7 +87,9 @@ def transfer_figures():
 
 def plan_files():
     """The plan, and its signature where there is a key."""
-    names = ("plan.json", "signature.json") if study.audit.signing_key else ("plan.json",)
+    names = (
+        ("plan.json", "signature.json") if study.audit.signing_key else ("plan.json",)
+    )
     return [layout.step("plan") / name for name in names]
 
 
