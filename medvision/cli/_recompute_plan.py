@@ -1,6 +1,7 @@
 """The selection of the explained cases, drawn again from the predictions in a bundle."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 from medvision.audit.findings import Finding
@@ -31,7 +32,6 @@ def find_selection_faults(locate: Locate) -> list[Finding]:
         ValueError: The plan's settings are not those of an explanation.
     """
     from medvision.explain.selection import select_cases
-    from medvision.explain.tables import list_selection
 
     plan = parse_plan(locate(PLAN).read_bytes())
     section = ExplainSection.model_validate(plan["settings"])
@@ -44,7 +44,7 @@ def find_selection_faults(locate: Locate) -> list[Finding]:
         target=section.target,
     )
     cases = cast(Sequence[Mapping[str, Any]], plan["cases"])
-    findings = compare_cases(PLAN, wanted=list_selection(drawn.cases), held=cases)
+    findings = compare_cases(PLAN, wanted=[asdict(case) for case in drawn.cases], held=cases)
     held = cast(Mapping[str, Any], plan["selection"])
     return findings + [
         Finding(PLAN, f"selection.{name}", repr(value), repr(held.get(name)))
