@@ -12,6 +12,9 @@ KINDS = {
     "lowered": "Lowered its loss most",
 }
 
+SHOWN_CASES = 8
+"""Cases for which a page has pictures, however many were explained."""
+
 
 @dataclass(frozen=True)
 class Beside:
@@ -58,10 +61,10 @@ class InfluenceFacts:
 
     @property
     def images(self) -> list[str]:
-        """Names of all train images that are shown."""
+        """Names of the train images beside the cases that the page shows."""
         return list_unique(
             image.image_id
-            for groups in self.cases.values()
+            for groups in list(self.cases.values())[:SHOWN_CASES]
             for group in groups
             for image in group.images
         )

@@ -10,7 +10,7 @@ from reports import IMAGES, LABELS, make_grids, make_sources
 from medvision.report.case import build_case_view
 from medvision.report.facts import build_facts
 from medvision.report.influence import build_influence
-from medvision.report.page import build_report
+from medvision.report.page import MAX_CASES, build_report
 
 TRAIN = [f"sub-train{n:05d}_img-train{n:07d}" for n in range(4)]
 
@@ -82,6 +82,16 @@ def test_a_sample_of_the_train_images_and_a_reason_are_told():
     facts = build_influence(sources)
     assert "among 10 train images of each network, taken evenly from 40" in facts.sentence
     assert facts.reasons == ("no checkpoints were kept",)
+
+
+def test_pictures_are_asked_for_as_many_cases_as_the_page_shows():
+    sources = add_influence(make_sources())
+    (row,) = [row for row in sources.table("influence") if row["train_image_id"] == TRAIN[0]]
+    many = [{**row, "image_id": f"c{n}", "train_image_id": f"t{n}"} for n in range(MAX_CASES + 5)]
+    selection = [{"image_id": own["image_id"], "label": "nodule"} for own in many]
+    tables = {**sources.tables, "influence": many, "selection": selection}
+    images = build_influence(replace(sources, tables=tables)).images
+    assert images == [f"t{n}" for n in range(MAX_CASES)]
 
 
 def test_only_the_images_shown_are_asked_for_and_each_once():
