@@ -7,11 +7,13 @@ array's grid.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medvision.domain.volume import FloatGrid
@@ -69,7 +71,18 @@ def integrate_with_more_steps(question: Question, *, factor: int) -> FloatGrid:
         question: What is to be explained.
         factor: How many times as many.
     """
-    return integrate_plainly(_open(question), question, steps=factor * question.steps)
+    whole = _integrate(_open(question), question, 0.0, 1.0, points=factor * question.steps)
+    return to_grid(whole.sum(0))
+
+
+def compute_difference(question: Question) -> float:
+    """Return what integrated gradients must add up to: the logit less that of the baseline.
+
+    Args:
+        question: What is to be explained.
+    """
+    before, after = _compute_logits(_open(question), question, (0.0, 1.0))
+    return float(after - before)
 
 
 def _open(question: Question) -> nn.Module:
@@ -82,27 +95,59 @@ def _open(question: Question) -> nn.Module:
     return network.requires_grad_(requires_grad=True)
 
 
-def integrate_plainly(
-    network: nn.Module, question: Question, *, steps: int | None = None
-) -> FloatGrid:
-    """Sum the gradient at Gauss-Legendre nodes of the way, one after the other, in float64 sums.
+def _integrate_plainly(network: nn.Module, question: Question) -> FloatGrid:
+    """Sum the gradient at Gauss-Legendre nodes in panels, where the run's rule puts them.
 
-    Args:
-        network: In eval mode.
-        question: What is to be explained.
-        steps: Number of nodes; those of the map's row where omitted.
+    Panels of one batch each; while there are fewer nodes than the map's row says, the panel whose
+    sum misses its own change of the logit by most is halved.
     """
-    image = question.image
-    baseline = question.settings.build_baseline(image)
-    nodes, weights = np.polynomial.legendre.leggauss(steps or question.steps)
-    total = torch.zeros_like(image[0], dtype=torch.float64)
-    for start in range(0, len(nodes), _ROWS):
-        share = (nodes[start : start + _ROWS] + 1) / 2
-        points = torch.cat([baseline + float(node) * (image - baseline) for node in share])
-        gradients = _compute_gradients(network, points, target=question.target).double()
-        for weight, gradient in zip(weights[start : start + _ROWS] / 2, gradients, strict=True):
+    points = min(question.settings.batch_size, question.settings.steps)
+    n_panels = math.ceil(question.settings.steps / points)
+    edges = [n / n_panels for n in range(n_panels + 1)]
+    parts = [_integrate(network, question, *ends, points=points) for ends in pairwise(edges)]
+    while len(parts) * points < question.steps:
+        changes = np.diff(_compute_logits(network, question, edges))
+        misses = [
+            abs(float(part.sum()) - change) for part, change in zip(parts, changes, strict=True)
+        ]
+        worst = int(np.argmax(misses))
+        edges.insert(worst + 1, (edges[worst] + edges[worst + 1]) / 2)
+        parts[worst : worst + 1] = [
+            _integrate(network, question, *ends, points=points)
+            for ends in pairwise(edges[worst : worst + 3])
+        ]
+    return to_grid(torch.stack(parts).sum(0).sum(0))
+
+
+def _integrate(
+    network: nn.Module, question: Question, start: float, stop: float, *, points: int
+) -> Tensor:
+    """Return the integral (C, ...) float64 of the gradient along a part of the way."""
+    way = question.image - question.settings.build_baseline(question.image)
+    nodes, weights = np.polynomial.legendre.leggauss(points)
+    shares = start + (stop - start) * (nodes + 1) / 2
+    total = torch.zeros_like(way[0], dtype=torch.float64)
+    for first in range(0, points, _ROWS):
+        rows = torch.cat([_go(question, share) for share in shares[first : first + _ROWS]])
+        gradients = _compute_gradients(network, rows, target=question.target).double()
+        for weight, gradient in zip(weights[first : first + _ROWS] / 2, gradients, strict=True):
             total += float(weight) * gradient
-    return to_grid((total * (image - baseline)[0].double()).sum(0))
+    return total * (stop - start) * way[0].double()
+
+
+def _go(question: Question, share: float) -> Tensor:
+    """Return the image (1, C, ...) at a share of the way from the baseline."""
+    baseline = question.settings.build_baseline(question.image)
+    return baseline + float(share) * (question.image - baseline)
+
+
+def _compute_logits(
+    network: nn.Module, question: Question, shares: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return the target's logit (n,) at shares of the way."""
+    with torch.no_grad():
+        logits = [network(_fill(_go(question, s)))[0, question.target] for s in shares]
+    return torch.stack(logits).double().numpy()
 
 
 def _compute_gradients(network: nn.Module, points: Tensor, *, target: int) -> Tensor:
@@ -220,7 +265,7 @@ def _interpolate_cells(network: nn.Module, question: Question) -> FloatGrid:
 
 
 INDEPENDENT: dict[str, Callable[[nn.Module, Question], FloatGrid]] = {
-    "integrated_gradients": integrate_plainly,
+    "integrated_gradients": _integrate_plainly,
     "layer_gradcam": _interpolate_cells,
     "occlusion": _occlude_plainly,
     "saliency": _take_gradient,

@@ -21,9 +21,10 @@ from medvision.explain.network import canonicalise
 CPU = torch.device("cpu")
 
 
-def ask(method, *, spatial_dims=3, target=1, **changes):
+def ask(method, *, spatial_dims=3, target=1, gain=1, **changes):
     """Return (Captum's attribution, the question for the other implementation)."""
     network = Tiny(spatial_dims).eval()
+    network.head.weight.data *= gain
     array, _ = make_lesion_image(3, spatial_dims=spatial_dims)
     image, settings = torch.tensor(array)[None], make_settings(**changes)
     twin = canonicalise(network, device=CPU).network
@@ -74,6 +75,15 @@ def test_more_nodes_give_the_sum_that_the_logits_say():
     finer = integrate_with_more_steps(question, factor=8)
     gap = abs(float(finer.astype(float).sum()) - found.output_difference)
     assert gap < 0.02 * abs(found.output_difference)
+
+
+def test_panels_are_halved_where_the_run_halved_them():
+    found, question = ask(
+        "integrated_gradients", gain=1000, completeness=1e-4, steps=4, batch_size=2
+    )
+    assert question.steps > question.settings.steps
+    other = explain_independently("integrated_gradients", question)
+    assert compute_relative_distance(found.grid, other) < 1e-5
 
 
 def test_the_network_is_left_as_it_was():
