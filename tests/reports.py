@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from consistency_facts import HELD
 
 from medvision.config.model import Study
 from medvision.report.case import CaseGrids
@@ -34,7 +35,10 @@ def make_sources(
         },
         documents={
             "cohort_summary": {"classes": list(CLASSES), "positive": "nodule"},
-            "explain_summary": {"limits": ["Maps are no finer than the array."]},
+            "explain_summary": {
+                "limits": ["Maps are no finer than the array."],
+                "consistency": HELD,
+            },
         },
         histories=[_make_history(arm, fold) for arm in arms for fold in range(3)],
         settings={

@@ -30,8 +30,9 @@ from medvision.report.words import (
     say_number,
 )
 
-_PERFORMANCE = (
+_OPTIONAL = (
     *("roc", "calibration", "decision", "risk_coverage", "findings", "scatter", "bland_altman"),
+    "cascade",
 )
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -85,7 +86,7 @@ def render_page(
     shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
     return environment.get_template("report.html.j2").render(
         facts=facts,
-        figures={**dict.fromkeys(_PERFORMANCE), **figures},
+        figures={**dict.fromkeys(_OPTIONAL), **figures},
         training=[p for name, p in figures.items() if name.startswith("training-")],
         cases=[(case, view) for case, view in shown if view is not None],
         tiles=_list_tiles(facts, pictures or {}),
