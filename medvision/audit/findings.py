@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from medvision.audit.levels import find_level
 from medvision.domain.record import JsonValue
 from medvision.errors import AuditError
 
@@ -50,6 +51,11 @@ class Check:
     status: Status
     findings: tuple[Finding, ...] = ()
     note: str = ""
+
+    @property
+    def level(self) -> int:
+        """How deep the question goes, from 0 for hashes to 5 for another implementation."""
+        return find_level(self.name)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ def _check_as_dict(check: Check) -> dict[str, JsonValue]:
     """Return one check as plain JSON types."""
     return {
         "name": check.name,
+        "level": check.level,
         "question": check.question,
         "status": check.status,
         "findings": [_finding_as_dict(finding) for finding in check.findings],

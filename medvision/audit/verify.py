@@ -55,9 +55,13 @@ _QUESTIONS = {
 }
 
 
+_STORY = ("records", "closure", "settings", "tables", "plan", "statistics")
+
+
 def verify_bundle(
     bundle: Path,
     *,
+    level: int,
     public_key: Path | None,
     study: Path | None,
     read_table: ReadTable,
@@ -67,6 +71,7 @@ def verify_bundle(
 
     Args:
         bundle: Folder written by `seal_bundle`, trusted in nothing.
+        level: 0 for hashes and signature alone; from 1 on all that this wing can ask.
         public_key: Key (PEM) that must have signed it; got from elsewhere, not from the bundle.
         study: Output folder of the run, to hash the files that were left out.
         read_table: Reads a TSV file.
@@ -88,24 +93,37 @@ def verify_bundle(
         return Verification("", (_answer("manifest", [fault]), folder))
     whole = _Bundle(inventory, manifest, crosscheck.read_story(manifest, inventory))
     note = f"{len(manifest.files)} files listed, {len(manifest.referenced)} left out"
-    checks = (
+    checks: tuple[Check, ...] = (
         _answer("manifest", [], note=note),
         folder,
         _check_files(whole),
         _answer("extra", _find_extra(whole)),
         _check_signature(whole, public_key),
-        _try("records", lambda: crosscheck.find_record_faults(manifest, whole.story)),
-        _try("closure", lambda: crosscheck.find_closure_faults(whole.story, inventory)),
+        _check_study(manifest, study),
+    )
+    if level == 0:
+        checks += tuple(_skip(name, "asked from --level 1 on") for name in _STORY)
+    else:
+        checks += _ask_story(whole, public_key, read_table=read_table, recompute=recompute)
+    return Verification(manifest.root_digest, checks)
+
+
+def _ask_story(
+    whole: _Bundle, public_key: Path | None, *, read_table: ReadTable, recompute: Recompute
+) -> tuple[Check, ...]:
+    """Ask whether what the files say fits together."""
+    story, inventory = whole.story, whole.inventory
+    return (
+        _try("records", lambda: crosscheck.find_record_faults(whole.manifest, story)),
+        _try("closure", lambda: crosscheck.find_closure_faults(story, inventory)),
         _try(
             "settings",
-            lambda: crosscheck.find_config_faults(manifest, whole.story, inventory=inventory),
+            lambda: crosscheck.find_config_faults(whole.manifest, story, inventory=inventory),
         ),
         _try("tables", lambda: _find_table_faults(whole, read_table)),
         _check_plan(whole, public_key, read_table),
         _try("statistics", lambda: recompute(lambda path: _locate(whole, path))),
-        _check_study(manifest, study),
     )
-    return Verification(manifest.root_digest, checks)
 
 
 def _answer(name: str, findings: Iterable[Finding], *, note: str = "") -> Check:

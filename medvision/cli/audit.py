@@ -9,6 +9,7 @@ import click
 
 from medvision import __version__
 from medvision.audit.findings import Check, Verification, escape
+from medvision.audit.levels import BUNDLE_ALONE
 from medvision.audit.seal import seal_bundle
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
@@ -100,10 +101,11 @@ def seal(study: Study, layout: Layout) -> None:
 @click.option(
     "--level",
     type=click.IntRange(0, 5),
-    default=2,
+    default=BUNDLE_ALONE,
     show_default=True,
     metavar="N",
-    help="How deep: 3 computes a sample of arrays and maps again from source pixels and weights, 4 "
+    help="How deep: 0 asks for hashes and signature, 1 whether records, tables and statistics tell "
+    "one story, 3 computes a sample of arrays and maps again from source pixels and weights, 4 "
     "also checks and verdicts, 5 also asks an implementation that shares no code.",
 )
 @click.option(
@@ -141,6 +143,7 @@ def verify(
     set_up_logging(quiet=quiet)
     result = verify_bundle(
         bundle,
+        level=level,
         public_key=public_key,
         study=study,
         read_table=_read_rows,
@@ -188,11 +191,11 @@ def _show(result: Verification) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("Check", "Result", "Question", "Faults")
-    for check in result.checks:
+    table = Table("Level", "Check", "Result", "Question", "Faults")
+    for check in sorted(result.checks, key=lambda check: check.level):
         status = Text(check.status, style=_STYLES[check.status])
         text = Text("\n".join([check.question, *([check.note] if check.note else [])]))
-        table.add_row(check.name, status, text, str(len(check.findings) or ""))
+        table.add_row(str(check.level), check.name, status, text, str(len(check.findings) or ""))
     console = Console()
     console.print(table)
     for line in _list_faults(result.checks):

@@ -54,10 +54,15 @@ def verify() -> Verify:
     """Verify as the command does."""
 
     def run(
-        bundle: Path, *, public_key: Path | None = None, study: Path | None = None
+        bundle: Path,
+        *,
+        public_key: Path | None = None,
+        study: Path | None = None,
+        level: int = 2,
     ) -> Verification:
         return verify_bundle(
             bundle,
+            level=level,
             public_key=public_key,
             study=study,
             read_table=read_table,

@@ -51,6 +51,26 @@ def test_each_mutation_is_found_where_the_documentation_says(
         assert found == {"signature"}, "the page says that the signature stands alone"
 
 
+HASHED = [name for name in FORGERIES if "made to fit" not in name and "listed" not in name]
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_what_was_not_made_to_fit_is_found_at_level_0(name, bundle: Path, keys, verify) -> None:
+    FORGERIES[name](bundle)
+    result = verify(bundle, public_key=keys[1], level=0)
+    assert failed(result)
+    asked = {check.level for check in result.checks if check.status != "NOT CHECKED"}
+    assert asked == {0}
+
+
+def test_level_0_leaves_open_what_needs_tables_and_says_so(bundle: Path, keys, verify) -> None:
+    result = verify(bundle, public_key=keys[1], level=0)
+    assert result.passed
+    notes = {c.name: c.note for c in result.checks if c.status == "NOT CHECKED" and c.level == 1}
+    assert set(notes.values()) == {"asked from --level 1 on"}
+    assert "statistics" in notes
+
+
 def test_a_flip_of_any_bit_anywhere_is_found(bundle: Path, keys, verify) -> None:
     draw = random.Random(5)
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
