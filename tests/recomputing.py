@@ -44,12 +44,14 @@ class Audited:
     def map_path(self, pair) -> Path:
         return self.study / "explain/maps" / pair[0] / f"{pair[1]}.nii.gz"
 
-    def change_map(self, pair, change) -> None:
-        """Rewrite a map, its geometry as it was."""
+    def change_map(self, pair, change, *, shift_mm=0.0) -> None:
+        """Rewrite a map, its geometry as it was unless it is shifted."""
         path = self.map_path(pair)
         image = read_nifti(path)
         grid = np.asarray(change(image.array.astype(np.float32)), dtype=np.float32)
-        write_nifti(path, grid, affine=image.affine, is_placed=image.is_placed)
+        affine = image.affine.copy()
+        affine[0, 3] += shift_mm
+        write_nifti(path, grid, affine=affine, is_placed=image.is_placed)
 
     def change_rows(self, name, change, *, where) -> int:
         """Rewrite cells of the rows that answer; return how many there were."""

@@ -130,6 +130,14 @@ def test_a_map_on_another_grid_is_found(audited):
     assert "must lie on its source image's grid" in text
 
 
+def test_a_map_with_a_shifted_affine_is_found(audited):
+    pair = first_pair(audited, "occlusion")
+    audited.change_map(pair, lambda grid: grid, shift_mm=0.5)
+    assert "must lie on its source image's grid" in say(
+        find(check_attributions(audited.open()), "maps")
+    )
+
+
 def test_edited_settings_of_preprocessing_do_not_go_unseen(audited):
     def widen(value):
         value["parameters"]["preprocess"]["window"] = [-1000.0, 400.0]
