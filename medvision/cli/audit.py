@@ -12,6 +12,7 @@ from medvision.audit.findings import Check, Verification, escape
 from medvision.audit.levels import BUNDLE_ALONE
 from medvision.audit.seal import seal_bundle
 from medvision.audit.signing import write_key_pair
+from medvision.audit.timestamp import check_timestamp, leave_timestamp
 from medvision.audit.verify import verify_bundle
 from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_statistics_faults
@@ -21,7 +22,7 @@ from medvision.cli._steps import list_steps
 from medvision.cli.main import set_up_logging
 from medvision.config.model import STEP_SECTIONS, Study
 from medvision.domain.record import JsonValue
-from medvision.errors import AuditError
+from medvision.errors import AuditError, ConfigError
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
@@ -92,6 +93,18 @@ def seal(study: Study, layout: Layout) -> None:
     help="Key that must have signed it; get it from the signer, not with the bundle.",
 )
 @click.option(
+    "--timestamp",
+    type=click.Path(path_type=Path),
+    metavar="TSR",
+    help="RFC 3161 response over manifest.json; with --tsa-cert.",
+)
+@click.option(
+    "--tsa-cert",
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="Root certificate of the timestamping authority; get it from there.",
+)
+@click.option(
     "--study",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -132,6 +145,8 @@ def verify(
     bundle: Path,
     *,
     public_key: Path | None,
+    timestamp: Path | None,
+    tsa_cert: Path | None,
     study: Path | None,
     level: int,
     sample: int,
@@ -150,7 +165,8 @@ def verify(
         recompute=find_statistics_faults,
     )
     more = check_recomputed(bundle, level=level, sources=study, sample=sample, seed=seed)
-    result = replace(result, checks=result.checks + more)
+    stamp = _check_timestamp(bundle, timestamp, certificates=tsa_cert)
+    result = replace(result, checks=(*result.checks, stamp, *more))
     if json_path is not None:
         write_json(json_path, result.as_dict())
     if not quiet:
@@ -158,6 +174,17 @@ def verify(
     failed = [check for check in result.checks if check.status == "FAIL"]
     if failed:
         raise AuditError(_summarise(bundle, failed), "do not rely on this bundle; ask its author.")
+
+
+def _check_timestamp(bundle: Path, response: Path | None, *, certificates: Path | None) -> Check:
+    """Ask an authority's response, where both it and the authority's certificate were given."""
+    if response is None and certificates is None:
+        return leave_timestamp()
+    if response is None or certificates is None:
+        raise ConfigError(
+            "audit verify: --timestamp and --tsa-cert must be given together, got one."
+        )
+    return check_timestamp(bundle, response, certificates=certificates)
 
 
 @command.command("keygen", help=_KEYGEN_HELP)
