@@ -5,7 +5,9 @@ import math
 import struct
 from pathlib import Path
 
+from medvision.audit.canonical import write_rfc8785
 from medvision.cli._run import Step, open_step
+from medvision.cli._study_record import gather_record
 from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
 from medvision.cli.plan import command as plan
@@ -15,6 +17,7 @@ from medvision.domain.plan import CASE_KEYS, PLAN
 from medvision.domain.split import FOLD_COLUMNS
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
+from medvision.report.study_record import STUDY_RECORD
 from medvision.runtime.files import hash_file, write_bytes, write_json, write_text
 
 METHODS = ("integrated_gradients", "occlusion")
@@ -27,6 +30,7 @@ EXPLAINED = (IMAGES[4], IMAGES[1])
 """The images that are drawn with that seed: the most uncertain one, then a true positive."""
 
 UNEXPLAINED = IMAGES[0]
+AFFINE = [[float(i == j) for j in range(4)] for i in range(4)]
 
 Rows = list[dict[str, Cell]]
 
@@ -134,6 +138,17 @@ def write_cohort(study: Study, layout: Layout) -> None:
 
 def write_preprocess(study: Study, layout: Layout) -> None:
     with open_step("preprocess", study, upstream=["ingest", "cohort"]) as step:
+        rows = [
+            {
+                "image_id": image,
+                "source_shape": "4x4x4",
+                "source_affine": json.dumps(AFFINE),
+                "tensor_affine": json.dumps(AFFINE),
+            }
+            for image in IMAGES
+        ]
+        columns = ("image_id", "source_shape", "source_affine", "tensor_affine")
+        write_table(step.write(layout.array_index), rows, columns=columns)
         step.read(layout.cohort)
         for image in IMAGES:
             step.read(layout.image(image))
@@ -237,6 +252,8 @@ def write_explain(study: Study, layout: Layout) -> None:
         write_table(step.write(layout.selection), shown, columns=CASE_KEYS)
         columns = ("image_id", "method", "check", "verdict", "reason")
         write_table(step.write(layout.checks), [], columns=columns)
+        columns = ("image_id", "method", "comparison", "against", "ssim", "rank_correlation")
+        write_table(step.write(layout.table("explain", "stability")), [], columns=columns)
         write_json(step.write(layout.explain_summary), {"methods": {}})
 
 
@@ -256,6 +273,9 @@ def write_report(study: Study, layout: Layout) -> None:
         write_json(step.write(layout.report_json), {"title": study.report.title})
         write_text(step.write(layout.step("report") / "model_card.md"), "# Model card\n")
         write_bytes(step.write(layout.figures / "roc.png"), b"\x89PNG picture")
+        record, _ = gather_record(layout.root, {"roc.png": b"\x89PNG picture"})
+        content = write_rfc8785(record, where=STUDY_RECORD)
+        write_bytes(step.write(layout.root / STUDY_RECORD), content)
 
 
 def seal_study(root: Path, *overrides: str) -> None:

@@ -12,6 +12,7 @@ from medvision.cli._report_compare import compare
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_scorecards, list_trained
+from medvision.cli._study_record import write_study_record
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
 from medvision.domain.record import JsonValue
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from medvision.report.sources import History, Sources
 
 _REQUIRED = ("ingest", "measure", "cohort")
-_OPTIONAL = ("preprocess", "predict", "evaluate", "explain")
+_OPTIONAL = ("preprocess", "predict", "evaluate", "plan", "explain")
 _TABLES = {
     "ingest": ("manifest", "rejects", "sources"),
     "measure": ("measures",),
@@ -42,8 +43,7 @@ _EVALUATE_TABLES = {
         ("classification", "multilabel"),
         (
             *("roc", "calibration", "confusion", "thresholds", "subgroups", "tests", "decision"),
-            *("scaling", "calibration_before"),
-            *("abstention", "risk_coverage", "uncertainty"),
+            *("scaling", "calibration_before", "abstention", "risk_coverage", "uncertainty"),
         ),
     ),
     "regression": ("errors",),
@@ -90,6 +90,8 @@ def _write(study: Study, layout: Layout) -> None:
         )
         for name, png in report.figures.items():
             write_bytes(step.write(layout.figures / name), png)
+        if {"plan", "explain"} <= set(done):
+            write_study_record(step, report.figures)
 
 
 @click.pass_context

@@ -2,6 +2,7 @@ rule report:
     input:
         layout.metrics,
         layout.record("evaluate"),
+        layout.record("plan"),
         layout.record("explain"),
         comparison(),
         shortcut_audit(),
@@ -13,6 +14,7 @@ rule report:
             labels=name_result("The report"),
         ),
         facts=layout.report_json,
+        study=layout.step("report") / "study.json",
         model_card=layout.model_card,
         model_card_json=layout.model_card.with_suffix(".json"),
         checklists=report(
