@@ -210,6 +210,11 @@ def sign_plan_anew(bundle: Path) -> None:
     path.write_bytes(sign_manifest(content, key, signs="plan/plan.json"))
 
 
+def _edit_study_record(bundle: Path) -> None:
+    path = bundle / "study/report/study.json"
+    replace(path, '"predicted":"positive"', '"predicted":"negative"')
+
+
 def _drop_step(bundle: Path) -> None:
     shutil.rmtree(bundle / "study/evaluate")
 
@@ -281,6 +286,7 @@ FORGERIES: dict[str, Forgery] = {
     "a method's maps dropped, all digests made to fit": _then(_drop_map, refit),
     "the plan edited, all digests made to fit": _then(_ask_for_fewer_orders, refit),
     "the plan signed with another key, all digests made to fit": _then(sign_plan_anew, refit),
+    "the study record edited, all digests made to fit": _then(_edit_study_record, refit),
     "the plan's signature removed": lambda b: (b / "study/plan/signature.json").unlink(),
     "a case's maps added, all digests made to fit": _then(_add_case, refit),
     "a test image's predictions dropped, all digests made to fit": _then(

@@ -50,12 +50,14 @@ def gather_record(root: Path, pictures: Mapping[str, bytes]) -> tuple[JsonValue,
 
 
 def write_study_record(step: Step, pictures: Mapping[str, bytes]) -> None:
-    """Write what was planned, explained and found, for machines, in its one spelling.
+    """Write what was planned, explained and found, in its one spelling; nothing without maps.
 
     Args:
         step: The step that reports; what is read is registered with it.
         pictures: Name of a figure of the report to its bytes.
     """
+    if not {"plan", "explain"} <= set(step.upstream):
+        return
     root = step.layout.root
     record, paths = gather_record(root, pictures)
     for path in paths:

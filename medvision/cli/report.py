@@ -90,8 +90,7 @@ def _write(study: Study, layout: Layout) -> None:
         )
         for name, png in report.figures.items():
             write_bytes(step.write(layout.figures / name), png)
-        if {"plan", "explain"} <= set(done):
-            write_study_record(step, report.figures)
+        write_study_record(step, report.figures)
 
 
 @click.pass_context
