@@ -12,6 +12,7 @@ from medvision.audit.graph import find_record_paths, parse_record
 from medvision.cli._run import Step
 from medvision.domain.plan import PLAN
 from medvision.domain.record import JsonValue, Record
+from medvision.errors import WeightsError
 from medvision.io.tables import read_table
 from medvision.report.study_record import (
     DOCUMENTS,
@@ -129,9 +130,15 @@ def hash_architecture(path: Path) -> str:
 
     Args:
         path: A safetensors file, of which the header alone is read.
+
+    Raises:
+        WeightsError: It is no such file.
+        ValueError: Its header is no JSON.
     """
     with path.open("rb") as stream:
         n_bytes = int.from_bytes(stream.read(_HEADER_LENGTH), "little")
+        if n_bytes > path.stat().st_size:
+            raise WeightsError(f"{path.name}: file must be safetensors, got another kind.")
         header = json.loads(stream.read(n_bytes))
     kept: dict[str, JsonValue] = {
         name: {key: value for key, value in held.items() if key != "data_offsets"}

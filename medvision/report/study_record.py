@@ -13,7 +13,7 @@ FORMAT = "medvision-study/1"
 STUDY_RECORD = "report/study.json"
 """Path below the output folder."""
 
-CONTROL_PREFIX = "control_"
+CONTROL_PREFIX, REFUSED = "control_", "refused: "
 
 _Table = Mapping[str, JsonValue]
 _SCALE = "symmetric about zero, to the 99.5th percentile of the shown absolute values"
@@ -100,29 +100,16 @@ def _maybe(value: JsonValue, reason: str) -> JsonValue:
 def _describe_case(inputs: StudyInputs, case: Row) -> dict[str, JsonValue]:
     """Return all that is known of one explained image."""
     image_id = case["image_id"]
-    (source,) = inputs.of_image("ingest/manifest.tsv", image_id)
     (array,) = inputs.of_image("preprocess/index.tsv", image_id)
-    checks = inputs.of_image("explain/checks.tsv", image_id)
     affine = json.loads(array["source_affine"])
-    is_control = [row["method"].startswith(CONTROL_PREFIX) for row in checks]
-    refusals = {
-        row["method"]: row["reason"].removeprefix("refused: ")
-        for row in checks
-        if row["reason"].startswith("refused: ")
-    }
+    maps = inputs.of_image("explain/attributions.tsv", image_id)
+    likenesses = inputs.of_image("explain/stability.tsv", image_id)
     return {
         "image_id": image_id,
         "subject": case["subject"],
         "rule": case["rule"],
         "label": _maybe(case["label"], "no label is known"),
-        "source": {
-            "study_uid": _maybe(source.get("study"), "the image is of no DICOM study"),
-            "series_uid": _maybe(source.get("series"), "the image is of no DICOM series"),
-            "image_sha256": source["image_digest"],
-            "pixel_sha256": _maybe(source.get("pixel_digest"), "its manifest has none"),
-            "affine": affine,
-            "shape": [int(n) for n in array["source_shape"].split("x")],
-        },
+        "source": _describe_source(inputs, array, affine=affine),
         "tensor": {
             "sha256": _maybe(array.get("digest"), "the index of the arrays has none"),
             "affine": json.loads(array["tensor_affine"]),
@@ -130,17 +117,38 @@ def _describe_case(inputs: StudyInputs, case: Row) -> dict[str, JsonValue]:
         },
         "model": _describe_model(inputs, case),
         "prediction": _describe_prediction(inputs, case),
-        "explanations": [
-            _describe_map(inputs, row, affine=affine)
-            for row in inputs.of_image("explain/attributions.tsv", image_id)
-        ],
-        "refusals": [{"method": name, "reason": why} for name, why in refusals.items()],
-        "checks": [_describe_check(r) for r, c in zip(checks, is_control, strict=True) if not c],
-        "controls": [_describe_check(r) for r, c in zip(checks, is_control, strict=True) if c],
-        "stability": [
-            _describe_likeness(row) for row in inputs.of_image("explain/stability.tsv", image_id)
-        ],
+        "explanations": [_describe_map(inputs, row, affine=affine) for row in maps],
+        **_describe_checks(inputs.of_image("explain/checks.tsv", image_id)),
+        "stability": [_describe_likeness(row) for row in likenesses],
         "picture": _describe_picture(inputs, image_id),
+    }
+
+
+def _describe_source(inputs: StudyInputs, array: Row, *, affine: JsonValue) -> JsonValue:
+    """Return where an image came from, by its pseudonymised identifiers."""
+    (source,) = inputs.of_image("ingest/manifest.tsv", array["image_id"])
+    return {
+        "study_uid": _maybe(source.get("study"), "the image is of no DICOM study"),
+        "series_uid": _maybe(source.get("series"), "the image is of no DICOM series"),
+        "image_sha256": source["image_digest"],
+        "pixel_sha256": _maybe(source.get("pixel_digest"), "its manifest has none"),
+        "affine": affine,
+        "shape": [int(n) for n in array["source_shape"].split("x")],
+    }
+
+
+def _describe_checks(rows: Sequence[Row]) -> dict[str, JsonValue]:
+    """Return the checks of the maps, those of the controls, and what was refused."""
+    controls = [row for row in rows if row["method"].startswith(CONTROL_PREFIX)]
+    refusals = {
+        row["method"]: row["reason"].removeprefix(REFUSED)
+        for row in rows
+        if row["reason"].startswith(REFUSED)
+    }
+    return {
+        "refusals": [{"method": name, "reason": why} for name, why in refusals.items()],
+        "checks": [_describe_check(row) for row in rows if row not in controls],
+        "controls": [_describe_check(row) for row in controls],
     }
 
 

@@ -114,7 +114,7 @@ def test_a_signature_without_a_trusted_key_is_not_called_checked(bundle: Path, v
 
 
 def test_a_signature_of_another_manifest_fails_without_any_key(bundle: Path, verify) -> None:
-    replace(bundle / "study/explain/attributions.tsv", "PASS", "FAIL")
+    replace(bundle / "study/report/report.html", "research", "clinical")
     refit(bundle)
     assert failed(verify(bundle)) == {"signature"}
 
