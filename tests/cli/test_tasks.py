@@ -9,6 +9,7 @@ from pipeline import TINY, call, run_all, write_config
 from safetensors import safe_open
 
 from medvision.cli._recompute import find_statistics_faults
+from medvision.domain.plan import PLAN
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.phantom.subject import draw_chest, draw_subjects
@@ -112,7 +113,7 @@ def test_the_bundle_is_verified_and_its_statistics_are_computed_again(results):
 def test_an_edited_output_is_found_by_the_audit(results, tmp_path):
     task, layout, _ = results
     column = {"multilabel": "probability_nodule", "regression": "predicted"}[task]
-    for path in ("cohort/summary.json", "cohort/cohort.tsv", "evaluate/metrics.json"):
+    for path in ("cohort/summary.json", "cohort/cohort.tsv", "evaluate/metrics.json", PLAN):
         copy_file(layout, tmp_path, path)
     for path in ("predict/record.json", "predict/temperatures.tsv", "evaluate/record.json"):
         copy_file(layout, tmp_path, path)
