@@ -46,7 +46,8 @@ def test_a_run_is_sealed_signed_and_verified(study: Path, tmp_path: Path) -> Non
     value = json.loads(verdict.read_text())
     assert value["verdict"] == "PASS"
     assert value["root_digest"] in sealed.output
-    assert {check["status"] for check in value["checks"]} == {"PASS"}
+    unasked = {check["name"] for check in value["checks"] if check["status"] != "PASS"}
+    assert unasked <= {"timestamp"}, "no authority was asked"
 
 
 def test_a_tampered_bundle_exits_with_10_and_names_the_file(study: Path, tmp_path: Path) -> None:
