@@ -73,7 +73,7 @@ def check_attributions(scene: Scene) -> list[Check]:
 def _open_answers(scene: Scene, pairs: Sequence[Pair]) -> tuple[Answer, Answer]:
     """Return both answers with what a reader must know before."""
     arrays, maps = Answer([], [], []), Answer([], [], [])
-    arrays.notes.append(f"{len({image_id for image_id, _ in pairs})} images")
+    arrays.notes.append(f"{len({image_id for image_id, _ in pairs})} images drawn")
     maps.notes += describe_software(scene.record)
     device = str(scene.record.get("device", "cpu"))
     if device != "cpu":

@@ -46,12 +46,13 @@ def check_independently(scene: Scene) -> list[Check]:
 
     answer, pairs = Answer([], [], describe_software(scene.record)), draw_pairs(scene.request)
     distances: list[float] = []
+    finer: list[float] = []
     for pair in track(pairs, "asking another implementation", total=len(pairs)):
         if pair[1] not in WRITTEN or _is_coarse(scene, pair):
             answer.missed.append(f"{_describe(scene, pair)} is written once only")
             continue
         try:
-            distances.append(_hold(scene, pair, answer=answer))
+            distances.append(_hold(scene, pair, answer=answer, finer=finer))
         except (MissingSourceError, PluginError) as error:
             answer.missed.append(error.message.removesuffix("."))
         except MedvisionError as error:
@@ -59,6 +60,11 @@ def check_independently(scene: Scene) -> list[Check]:
     if distances:
         far = f"{len(distances)} at most {max(distances):.2g} of their length away"
         answer.notes.insert(0, f"{name_pairs(pairs)}, {far}")
+    if finer:
+        answer.notes.append(
+            f"at {_MORE_STEPS} times the nodes {len(finer)} maps of integrated gradients are at "
+            f"most {max(finer):.2g} of their length away, and their sums are held to the gate"
+        )
     return [answer.as_check(INDEPENDENT, QUESTION)]
 
 
@@ -72,7 +78,7 @@ def _describe(scene: Scene, pair: Pair) -> str:
     return f"{pair[1]} from coarse to fine" if _is_coarse(scene, pair) else pair[1]
 
 
-def _hold(scene: Scene, pair: Pair, *, answer: Answer) -> float:
+def _hold(scene: Scene, pair: Pair, *, answer: Answer, finer: list[float]) -> float:
     """Compute one map another way and return how far the bundle's is from it."""
     from medvision.explain.again import return_to_source
     from medvision.explain.independent import explain_independently
@@ -89,7 +95,7 @@ def _hold(scene: Scene, pair: Pair, *, answer: Answer) -> float:
             found = f"one {distance:.3g} of its length away"
             answer.findings.append(Finding(_name(pair), "map", rule, found))
         if pair[1] == "integrated_gradients":
-            _hold_sum(scene, pair, question=question, grid=grid, answer=answer)
+            finer.append(_hold_sum(scene, pair, question=question, grid=grid, answer=answer))
     return distance
 
 
@@ -114,12 +120,15 @@ def _ask(scene: Scene, pair: Pair, image: "CaseImage") -> "Question":
 
 def _hold_sum(
     scene: Scene, pair: Pair, *, question: "Question", grid: "FloatGrid", answer: Answer
-) -> None:
+) -> float:
     """Hold the sum of integrated gradients against that at other nodes, to the recorded gate.
 
     A network with ReLU is bent along the way, so that single voxels depend on the nodes by a few
     hundredths of the map's length; the gate promises the sum, and the sum is what is held. What
     the other nodes themselves miss the change of the logit by is allowed besides.
+
+    Returns:
+        The relative distance of the two maps, which is told and not judged.
     """
     from medvision.explain.independent import compute_difference, integrate_with_more_steps
 
@@ -130,11 +139,7 @@ def _hold_sum(
     if gap > allowed:
         rule = f"within {allowed:.3g} logit of that at {_MORE_STEPS} times the nodes"
         answer.findings.append(Finding(_name(pair), "sum", rule, f"one {gap:.3g} away"))
-    answer.notes.append(
-        f"at {_MORE_STEPS} times the nodes integrated gradients of {pair[0]} are "
-        f"{compute_relative_distance(grid, finer):.2g} of their length away, "
-        f"their sum {gap:.2g} logit of {allowed:.2g} allowed"
-    )
+    return compute_relative_distance(grid, finer)
 
 
 def _name(pair: Pair) -> str:

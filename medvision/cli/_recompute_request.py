@@ -15,6 +15,9 @@ from medvision.runtime.files import hash_file
 ATTRIBUTIONS = "explain/attributions.tsv"
 IMAGES = "ingest/images/"
 
+_MAX_TOLD = 3
+"""Things not checked that are named one by one."""
+
 Pair = tuple[str, str]
 """Image id and method."""
 
@@ -116,8 +119,11 @@ class Answer:
     def as_check(self, name: str, question: str) -> Check:
         """Return the check: FAIL with a fault, NOT CHECKED where something could not be asked."""
         status: Status = "FAIL" if self.findings else "NOT CHECKED" if self.missed else "PASS"
-        missed = [f"not checked: {text}" for text in dict.fromkeys(self.missed)]
-        note = "; ".join([*dict.fromkeys(self.notes), *missed])
+        missed = list(dict.fromkeys(self.missed))
+        told = [f"not checked: {text}" for text in missed[:_MAX_TOLD]]
+        if len(missed) > _MAX_TOLD:
+            told.append(f"and {len(missed) - _MAX_TOLD} more such")
+        note = "; ".join([*dict.fromkeys(self.notes), *told])
         return Check(name, question, status, tuple(self.findings), note)
 
 
