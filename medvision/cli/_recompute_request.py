@@ -60,7 +60,7 @@ class Request:
             OtherSourceError: It has other bytes, or the manifest does not name it.
         """
         if self.sources is None:
-            raise MissingSourceError("no folder was given: add --study DIR")
+            raise MissingSourceError("no folder was given: add --study DIR or --images DIR")
         short = path.partition("/")[2]
         names = [path, short, *([short.partition("/")[2]] if path.startswith(IMAGES) else [])]
         places = [self.sources / name for name in names]

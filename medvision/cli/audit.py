@@ -108,8 +108,14 @@ def seal(study: Study, layout: Layout) -> None:
     "--study",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Output folder of the run: also hash the files left out of the bundle; from level 3 also "
-    "the source images, of which a folder of them alone will do.",
+    help="Output folder of the run: also hash the files left out of the bundle; levels 3 to 5 take "
+    "the source images from it.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder with the source images (images/, masks/) for levels 3 to 5, without --study.",
 )
 @click.option(
     "--level",
@@ -148,6 +154,7 @@ def verify(
     timestamp: Path | None,
     tsa_cert: Path | None,
     study: Path | None,
+    images: Path | None,
     level: int,
     sample: int,
     seed: int,
@@ -164,7 +171,7 @@ def verify(
         read_table=_read_rows,
         recompute=find_statistics_faults,
     )
-    more = check_recomputed(bundle, level=level, sources=study, sample=sample, seed=seed)
+    more = check_recomputed(bundle, level=level, sources=images or study, sample=sample, seed=seed)
     stamp = _check_timestamp(bundle, timestamp, certificates=tsa_cert)
     result = replace(result, checks=(*result.checks, stamp, *more))
     if json_path is not None:

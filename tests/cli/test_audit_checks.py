@@ -185,6 +185,9 @@ def test_the_command_shows_each_level_and_fails_by_its_exit_code(audited, tmp_pa
     names = [check["name"] for check in value["checks"]]
     assert names[-5:] == ["arrays", "maps", "verdicts", "checks", "independent"]
     assert {check["status"] for check in value["checks"]} <= {"PASS", "NOT CHECKED"}
+    words[3:5] = ["--images", str(audited.results / "ingest")]
+    done = CliRunner().invoke(main, [*words[:5], "--level", "3"])
+    assert done.exit_code == 0, "a folder of images alone is no study with files missing"
     audited.change_map(next(iter(audited.open().rows)), lambda grid: -grid)
     done = CliRunner().invoke(main, [*words[:5], "--level", "3", "--sample", "99"])
     assert done.exit_code == AuditError.exit_code
