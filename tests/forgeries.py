@@ -8,6 +8,7 @@ from pathlib import Path
 from studies import EXPLAINED, IMAGES, SUBJECTS, UNEXPLAINED
 
 from medvision.audit.canonical import write_canonical, write_rfc8785
+from medvision.audit.crate import CRATE, build_crate
 from medvision.audit.graph import build_graph, parse_record
 from medvision.audit.manifest import Entry, build_manifest, parse_manifest
 from medvision.audit.signing import sign_manifest, write_key_pair
@@ -33,6 +34,7 @@ KINDS = {
     "a picture": "study/report/figures/roc.png",
     "the settings": "config.json",
     "the graph": "graph.json",
+    "the crate": "ro-crate-metadata.json",
     "the words for the reader": "README.txt",
     "the manifest": "manifest.json",
     "the signature": "signature.json",
@@ -109,6 +111,10 @@ def refit(bundle: Path) -> None:
     required = json.loads((bundle / "graph.json").read_text())["required"]
     graph = build_graph(records, required=tuple(required))
     (bundle / "graph.json").write_bytes(write_canonical(graph))
+    rehash(bundle)
+    held = parse_manifest((bundle / "manifest.json").read_bytes())
+    crate = build_crate(held.version, files=held.files, referenced=held.referenced, records=records)
+    (bundle / CRATE).write_bytes(crate)
     rehash(bundle)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from medvision.audit.canonical import read_canonical
 from medvision.audit.closure import find_graph_faults, find_setting_faults
+from medvision.audit.crate import CRATE, build_crate
 from medvision.audit.findings import Finding
 from medvision.audit.graph import build_graph, is_record_path, parse_record
 from medvision.audit.inventory import Inventory
@@ -12,7 +13,7 @@ from medvision.audit.manifest import CONFIG, GRAPH, README, STUDY, Manifest
 from medvision.domain.record import SOURCE_PREFIX, Record
 from medvision.errors import MedvisionError
 
-_OWN_FILES = {CONFIG, GRAPH, README}
+_OWN_FILES = {CONFIG, CRATE, GRAPH, README}
 
 
 @dataclass
@@ -83,6 +84,23 @@ def find_closure_faults(story: Story, inventory: Inventory) -> list[Finding]:
     if graph != build_graph(story.records, required=steps):
         findings.append(Finding(GRAPH, "graph", "that of the records", "another"))
     return findings
+
+
+def find_crate_faults(manifest: Manifest, story: Story, *, inventory: Inventory) -> list[Finding]:
+    """Check that the crate describes the files of the manifest and the steps of the records.
+
+    Raises:
+        AuditError: It cannot be read.
+    """
+    wanted = build_crate(
+        manifest.version,
+        files=[entry for entry in manifest.files if entry.path != CRATE],
+        referenced=manifest.referenced,
+        records=story.records,
+    )
+    if inventory.read(CRATE) == wanted:
+        return []
+    return [Finding(CRATE, "content", "that of files and records", "another")]
 
 
 def find_config_faults(manifest: Manifest, story: Story, *, inventory: Inventory) -> list[Finding]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from medvision.audit.canonical import write_canonical
 from medvision.audit.closure import find_graph_faults, find_setting_faults
 from medvision.audit.contents import README_TEXT, is_copied
+from medvision.audit.crate import CRATE, build_crate
 from medvision.audit.findings import Finding, raise_findings
 from medvision.audit.graph import RECORD, build_graph, find_record_paths, parse_record
 from medvision.audit.manifest import (
@@ -94,7 +95,13 @@ def seal_bundle(
         README: README_TEXT.encode(),
     }
     with _replacing_folder(layout.bundle) as folder:
-        manifest = _fill(folder, layout.root, entries=entries, texts=texts, version=version)
+        files = _fill(folder, layout.root, entries=entries, texts=texts)
+        left_out = [entry for path, entry in entries.items() if not is_copied(path)]
+        crate = build_crate(version, files=files, referenced=left_out, records=records)
+        write_bytes(folder / CRATE, crate)
+        files.append(_hash(folder, CRATE))
+        manifest = build_manifest(version, files=files, referenced=left_out)
+        write_bytes(folder / MANIFEST, manifest.as_bytes())
         _sign(folder, manifest, signing_key=signing_key)
     return Seal(
         root_digest=manifest.root_digest,
@@ -147,9 +154,8 @@ def _fill(
     *,
     entries: Mapping[str, Entry],
     texts: Mapping[str, bytes],
-    version: str,
-) -> Manifest:
-    """Copy what belongs into the bundle and write its manifest."""
+) -> list[Entry]:
+    """Copy what belongs into the bundle, and return what lies there."""
     copied = sorted(path for path in entries if is_copied(path))
     for path in copied:
         _copy(root / path, folder / STUDY / path)
@@ -163,10 +169,7 @@ def _fill(
         and wanted.sha256 != entry.sha256
     ]
     raise_findings(changed, hint="let no other step run while the bundle is sealed.")
-    left_out = [entry for path, entry in entries.items() if not is_copied(path)]
-    manifest = build_manifest(version, files=files, referenced=left_out)
-    write_bytes(folder / MANIFEST, manifest.as_bytes())
-    return manifest
+    return files
 
 
 def _copy(source: Path, target: Path) -> None:

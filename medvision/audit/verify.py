@@ -45,6 +45,7 @@ _QUESTIONS = {
     "files": "Is every listed file there, unchanged to the byte?",
     "extra": "Is there nothing that the manifest does not list?",
     "signature": "Was the manifest signed by the holder of the key?",
+    "crate": "Does the RO-Crate describe these files and these steps?",
     "records": "Do the steps' records agree with the manifest, both ways?",
     "closure": "Was every digest read written by an earlier step, or a declared source?",
     "settings": "Was every step made by one version with the settings in config.json?",
@@ -55,7 +56,7 @@ _QUESTIONS = {
 }
 
 
-_STORY = ("records", "closure", "settings", "tables", "plan", "statistics")
+_STORY = ("crate", "records", "closure", "settings", "tables", "plan", "statistics")
 
 
 def verify_bundle(
@@ -114,6 +115,10 @@ def _ask_story(
     """Ask whether what the files say fits together."""
     story, inventory = whole.story, whole.inventory
     return (
+        _try(
+            "crate",
+            lambda: crosscheck.find_crate_faults(whole.manifest, story, inventory=inventory),
+        ),
         _try("records", lambda: crosscheck.find_record_faults(whole.manifest, story)),
         _try("closure", lambda: crosscheck.find_closure_faults(story, inventory)),
         _try(
