@@ -16,7 +16,8 @@ BUNDLE_ALONE: Final = 2
 """The deepest level that needs nothing but the bundle."""
 
 _QUESTIONS = {
-    **dict.fromkeys(("manifest", "folder", "files", "extra", "signature", "timestamp", "study"), 0),
+    **dict.fromkeys(("manifest", "folder", "files", "extra", "signature", "timestamp"), 0),
+    **dict.fromkeys(("study", "reviews"), 0),
     "pictures": 2,
     **dict.fromkeys(("arrays", "maps"), 3),
     **dict.fromkeys(("checks", "verdicts"), 4),

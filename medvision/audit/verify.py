@@ -9,6 +9,7 @@ from medvision.audit.findings import Check, Finding, Verification, answer
 from medvision.audit.inventory import Inventory, find_entry_faults, take_inventory
 from medvision.audit.manifest import MANIFEST, SIGNATURE, STUDY, Entry, Manifest, parse_manifest
 from medvision.audit.plan import Planned, check_plan_signature, find_plan_faults, parse_plan
+from medvision.audit.reviews import find_review_faults, is_review_path
 from medvision.audit.signing import (
     Signature,
     compute_fingerprint,
@@ -51,6 +52,7 @@ _QUESTIONS = {
     "settings": "Was every step made by one version with the settings in config.json?",
     "tables": "Do the tables agree with the files and with one another?",
     "statistics": "Do the statistics follow from the predictions?",
+    "reviews": "Do the decisions recorded after the seal hold together, each as it was signed?",
     "plan": "Was the plan there before the maps, and was what it says explained, and no more?",
     "study": "Are the files left out of the bundle still the same in the output folder?",
 }
@@ -101,6 +103,7 @@ def verify_bundle(
         _answer("extra", _find_extra(whole)),
         _check_signature(whole, public_key),
         _check_study(manifest, study),
+        _check_reviews(whole),
     )
     if level == 0:
         checks += tuple(_skip(name, "asked from --level 1 on") for name in _STORY)
@@ -169,7 +172,18 @@ def _find_extra(whole: _Bundle) -> list[Finding]:
     return [
         Finding(path, "file", "listed in the manifest", "an extra file")
         for path in sorted(whole.inventory.sizes.keys() - listed)
+        if not is_review_path(path)
     ]
+
+
+def _check_reviews(whole: _Bundle) -> Check:
+    """Check the chain of decisions that were recorded after the seal."""
+    paths = [path for path in whole.inventory.sizes if is_review_path(path)]
+    faults, lines = find_review_faults(
+        {path: whole.inventory.read(path) for path in paths},
+        root_digest=whole.manifest.root_digest,
+    )
+    return _answer("reviews", faults, note="; ".join(lines) or "no decision was recorded")
 
 
 def _check_signature(whole: _Bundle, public_key: Path | None) -> Check:

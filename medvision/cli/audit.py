@@ -17,6 +17,7 @@ from medvision.audit.verify import verify_bundle
 from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_statistics_faults
 from medvision.cli._recompute_levels import check_recomputed
+from medvision.cli._review import review
 from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps
 from medvision.cli.main import set_up_logging
@@ -204,6 +205,7 @@ def keygen(path: Path) -> None:
 
 
 command.add_command(seal)
+command.add_command(review)
 
 
 def _collect_settings(study: Study) -> dict[str, JsonValue]:
