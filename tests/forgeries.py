@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from studies import EXPLAINED, IMAGES, SUBJECTS, UNEXPLAINED
 
 from medvision.audit.canonical import write_canonical, write_rfc8785
@@ -13,11 +15,15 @@ from medvision.audit.graph import build_graph, parse_record
 from medvision.audit.manifest import Entry, build_manifest, parse_manifest
 from medvision.audit.signing import sign_manifest, write_key_pair
 from medvision.domain.record import SOURCE_PREFIX
-from medvision.runtime.files import hash_bytes, write_json
+from medvision.io.nifti.read import read_nifti
+from medvision.io.nifti.write import write_nifti
+from medvision.runtime.files import hash_bytes, hash_file, write_json
 
 MAPS = "study/explain/maps"
 PREDICTIONS = "study/predict/predictions.tsv"
 COHORT = "study/cohort/cohort.tsv"
+
+Grid = NDArray[np.float32]
 
 Forgery = Callable[[Path], None]
 """Changes a bundle in place."""
@@ -167,6 +173,24 @@ def _swap_maps(bundle: Path) -> None:
     swap(one, other)
 
 
+def _move_map(bundle: Path) -> None:
+    _rewrite_map(bundle, lambda grid: grid, shift_mm=0.5)
+
+
+def _crop_map(bundle: Path) -> None:
+    _rewrite_map(bundle, lambda grid: grid[:-1], shift_mm=0.0)
+
+
+def _rewrite_map(bundle: Path, change: Callable[[Grid], Grid], *, shift_mm: float) -> None:
+    """Rewrite a map, and its digest in the table."""
+    path = bundle / MAPS / EXPLAINED[0] / "occlusion.nii.gz"
+    before, image = hash_file(path), read_nifti(path)
+    affine = image.affine.copy()
+    affine[0, 3] += shift_mm
+    write_nifti(path, change(image.array), affine=affine, is_placed=True)
+    replace(bundle / "study/explain/attributions.tsv", before, hash_file(path))
+
+
 def _drop_case(bundle: Path) -> None:
     for name in ("attributions.tsv", "selection.tsv"):
         drop_lines(bundle / "study/explain" / name, EXPLAINED[0])
@@ -273,6 +297,8 @@ FORGERIES: dict[str, Forgery] = {
     ),
     "the maps of two cases exchanged": _swap_maps,
     "the maps of two cases exchanged, all digests made to fit": _then(_swap_maps, refit),
+    "a map's affine shifted, all digests made to fit": _then(_move_map, refit),
+    "a map of another shape, all digests made to fit": _then(_crop_map, refit),
     "a record edited": _edit_record,
     "a record edited, the manifest made to fit": _then(_edit_record, rehash),
     "a record's digest edited, the manifest made to fit": _then(_claim_other_digest, rehash),

@@ -5,6 +5,8 @@ import math
 import struct
 from pathlib import Path
 
+import numpy as np
+
 from medvision.audit.canonical import write_rfc8785
 from medvision.cli._run import Step, open_step
 from medvision.cli._study_record import gather_record
@@ -14,7 +16,9 @@ from medvision.cli.plan import command as plan
 from medvision.cli.predict import PREDICTION_COLUMNS, TEMPERATURE_COLUMNS
 from medvision.config.model import Study, load_study
 from medvision.domain.plan import CASE_KEYS, PLAN
+from medvision.domain.record import JsonValue
 from medvision.domain.split import FOLD_COLUMNS
+from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
 from medvision.report.study_record import STUDY_RECORD
@@ -30,7 +34,8 @@ EXPLAINED = (IMAGES[4], IMAGES[1])
 """The images that are drawn with that seed: the most uncertain one, then a true positive."""
 
 UNEXPLAINED = IMAGES[0]
-AFFINE = [[float(i == j) for j in range(4)] for i in range(4)]
+AFFINE = np.array([[0.0, -2, 0, 9], [1.5, 0, 0, -7], [0, 0, 5, 40], [0, 0, 0, 1]])
+"""Of every image: axes exchanged and turned round, voxels of three sizes."""
 
 Rows = list[dict[str, Cell]]
 
@@ -101,7 +106,8 @@ def write_ingest(study: Study, layout: Layout) -> None:
         rows: Rows = []
         for n, image in enumerate(IMAGES):
             write_bytes(step.write(layout.image(image)), f"voxels {n}".encode())
-            write_json(step.write(layout.images / f"{image}.json"), {"image_id": image})
+            sidecar: dict[str, JsonValue] = {"image_id": image, "Affine": AFFINE.tolist()}
+            write_json(step.write(layout.images / f"{image}.json"), sidecar)
             digest = hash_file(layout.image(image))
             rows.append({"image_id": image, "subject": SUBJECTS[n], "image_digest": digest})
         columns = ("image_id", "subject", "image_digest")
@@ -141,9 +147,9 @@ def write_preprocess(study: Study, layout: Layout) -> None:
         rows = [
             {
                 "image_id": image,
-                "source_shape": "4x4x4",
-                "source_affine": json.dumps(AFFINE),
-                "tensor_affine": json.dumps(AFFINE),
+                "source_shape": "2x3x4",
+                "source_affine": json.dumps(AFFINE.tolist()),
+                "tensor_affine": json.dumps(AFFINE.tolist()),
             }
             for image in IMAGES
         ]
@@ -261,7 +267,8 @@ def _write_map(step: Step, layout: Layout, row: dict[str, Cell], method: str) ->
     """Write one map and return its row."""
     image = str(row["image_id"])
     path = step.write(layout.attribution(image, method))
-    write_bytes(path, f"map of {image} by {method}".encode())
+    values = np.random.default_rng([IMAGES.index(image), METHODS.index(method)])
+    write_nifti(path, values.random((2, 3, 4), dtype=np.float32), affine=AFFINE, is_placed=True)
     return {"image_id": image, "method": method, "map_digest": hash_file(path), "verdict": "PASS"}
 
 

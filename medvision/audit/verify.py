@@ -1,6 +1,6 @@
 """Verify a bundle with nothing but the bundle: read, hash and compare; run nothing of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +51,7 @@ _QUESTIONS = {
     "closure": "Was every digest read written by an earlier step, or a declared source?",
     "settings": "Was every step made by one version with the settings in config.json?",
     "tables": "Do the tables agree with the files and with one another?",
+    "geometry": "Does every map lie on its source image's grid?",
     "statistics": "Do the statistics follow from the predictions?",
     "reviews": "Do the decisions recorded after the seal hold together, each as it was signed?",
     "plan": "Was the plan there before the maps, and was what it says explained, and no more?",
@@ -58,7 +59,7 @@ _QUESTIONS = {
 }
 
 
-_STORY = ("crate", "records", "closure", "settings", "tables", "plan", "statistics")
+_STORY = ("crate", "records", "closure", "settings", "tables", "plan", "geometry", "statistics")
 
 
 def verify_bundle(
@@ -69,6 +70,7 @@ def verify_bundle(
     study: Path | None,
     read_table: ReadTable,
     recompute: Recompute,
+    compare_grids: Recompute,
 ) -> Verification:
     """Put every question to a bundle.
 
@@ -79,6 +81,7 @@ def verify_bundle(
         study: Output folder of the run, to hash the files that were left out.
         read_table: Reads a TSV file.
         recompute: Computes the statistics again and returns what differs.
+        compare_grids: Returns the maps that do not lie on their image's grid.
 
     Returns:
         All checks. Nothing is raised for what is wrong in the bundle.
@@ -108,15 +111,24 @@ def verify_bundle(
     if level == 0:
         checks += tuple(_skip(name, "asked from --level 1 on") for name in _STORY)
     else:
-        checks += _ask_story(whole, public_key, read_table=read_table, recompute=recompute)
+        others = {"geometry": compare_grids, "statistics": recompute}
+        checks += _ask_story(whole, public_key, read_table=read_table, others=others)
     return Verification(manifest.root_digest, checks)
 
 
 def _ask_story(
-    whole: _Bundle, public_key: Path | None, *, read_table: ReadTable, recompute: Recompute
+    whole: _Bundle,
+    public_key: Path | None,
+    *,
+    read_table: ReadTable,
+    others: Mapping[str, Recompute],
 ) -> tuple[Check, ...]:
     """Ask whether what the files say fits together."""
     story, inventory = whole.story, whole.inventory
+
+    def ask(name: str) -> Check:
+        return _try(name, lambda: others[name](lambda path: _locate(whole, path)))
+
     return (
         _try(
             "crate",
@@ -130,7 +142,7 @@ def _ask_story(
         ),
         _try("tables", lambda: _find_table_faults(whole, read_table)),
         _check_plan(whole, public_key, read_table),
-        _try("statistics", lambda: recompute(lambda path: _locate(whole, path))),
+        *(ask(name) for name in others),
     )
 
 

@@ -16,6 +16,7 @@ from medvision.audit.timestamp import check_timestamp, leave_timestamp
 from medvision.audit.verify import verify_bundle
 from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_statistics_faults
+from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.cli._recompute_levels import check_recomputed
 from medvision.cli._review import review
 from medvision.cli._run import open_step, read_record, study_command
@@ -171,6 +172,7 @@ def verify(
         study=study,
         read_table=_read_rows,
         recompute=find_statistics_faults,
+        compare_grids=find_geometry_faults,
     )
     more = check_recomputed(bundle, level=level, sources=images or study, sample=sample, seed=seed)
     stamp = _check_timestamp(bundle, timestamp, certificates=tsa_cert)

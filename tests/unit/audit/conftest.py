@@ -11,6 +11,7 @@ from medvision.audit.findings import Verification
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
 from medvision.cli._recompute import find_statistics_faults
+from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.io.tables import read_table
 
 Verify = Callable[..., Verification]
@@ -67,6 +68,7 @@ def verify() -> Verify:
             study=study,
             read_table=read_table,
             recompute=find_statistics_faults,
+            compare_grids=find_geometry_faults,
         )
 
     return run
