@@ -123,7 +123,8 @@ class _Desk:
 
         path = self.step.layout.model(case.arm, case.fold, seed=case.seed)
         network, meta = load_model(self.step.read(path), build=build_backbone)
-        return Trained(network, meta.classes, gradcam_layer(meta.backbone))
+        is_exclusive = self.step.study.data.task != "multilabel"
+        return Trained(network, meta.classes, gradcam_layer(meta.backbone), is_exclusive)
 
     def save_map(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
         """Write a map with the source's affine, note its peak, and return the file's digest."""
@@ -157,6 +158,7 @@ def _write(
         CHECK_COLUMNS,
         SELECTION_COLUMNS,
         STABILITY_COLUMNS,
+        VERDICT_COLUMNS,
     )
 
     layout = step.layout
@@ -164,6 +166,7 @@ def _write(
         (layout.selection, outcome.selection, SELECTION_COLUMNS),
         (layout.attributions, outcome.attributions, ATTRIBUTION_COLUMNS),
         (layout.checks, outcome.checks, CHECK_COLUMNS),
+        (layout.table("explain", "verdicts"), outcome.verdicts, VERDICT_COLUMNS),
         (layout.table("explain", "influence"), influences.rows, COLUMNS),
         (layout.table("explain", "cascade"), outcome.cascade, CASCADE_COLUMNS),
         (layout.table("explain", "stability"), outcome.stability, STABILITY_COLUMNS),

@@ -142,6 +142,7 @@ def _open_bench(case: Case, image: CaseImage, *, hands: Hands, plan: Plan) -> _B
         classes=trained.classes,
         randomised=randomised,
         refused=find_refusals(canonical.network, proof, methods=plan.methods),
+        is_exclusive=trained.is_exclusive,
     )
     return _Bench(_name_model(case), trained, canonical, proof, networks)
 

@@ -59,8 +59,16 @@ class CaseImage:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, its classes in the order of its logits, and Grad-CAM's layer."""
+    """A trained network, its classes in the order of its logits, and Grad-CAM's layer.
+
+    Args:
+        network: The network.
+        classes: Classes, or findings, in the order of its logits.
+        layer: Dotted name of Grad-CAM's layer.
+        is_exclusive: Whether an image has one class alone, and not several findings.
+    """
 
     network: "nn.Module"
     classes: tuple[str, ...]
     layer: str
+    is_exclusive: bool = True

@@ -10,6 +10,25 @@ from medvision.runtime.seeds import derive_seed
 
 EDGE = "control_edge"
 RANDOM = "control_random"
+CENTRE = "centre_prior"
+"""No control but a comparator of localisation: the middle of every image."""
+
+_CENTRE_SPREAD = 0.125
+
+
+def is_control(name: str) -> bool:
+    """Tell whether a map is a negative control."""
+    return name.startswith("control_")
+
+
+def name_randomised(method: str) -> str:
+    """Return the name of a method's map of the network with random weights."""
+    return f"control_randomised.{method}"
+
+
+def name_other_class(method: str) -> str:
+    """Return the name of a method's map of another class, shown as that of the class explained."""
+    return f"control_other_class.{method}"
 
 
 def build_controls(
@@ -51,3 +70,19 @@ def draw_random_map(shape: tuple[int, ...], *, block: tuple[int, int, int], seed
     noise = np.random.default_rng(seed).standard_normal(shape)
     smooth: FloatGrid = gaussian_filter(noise, [n / 2 for n in block], mode="wrap")
     return smooth.astype(np.float32)
+
+
+def compute_centre_prior(shape: tuple[int, ...]) -> FloatGrid:
+    """Return a Gaussian in the middle of a grid (I, J, K), an eighth of each axis wide.
+
+    Args:
+        shape: Voxels along i, j, k.
+
+    Source:
+        none: own definition of a centre prior.
+    """
+    grid = np.ones(shape)
+    for axis, n in enumerate(shape):
+        along = (np.arange(n) - (n - 1) / 2) / (_CENTRE_SPREAD * n)
+        grid *= np.exp(-(along**2) / 2).reshape([-1 if a == axis else 1 for a in range(len(shape))])
+    return grid.astype(np.float32)

@@ -9,11 +9,11 @@ from medvision.domain.attribution import (
     Check,
     MaskGrid,
     compute_distance_mm,
-    compute_placement_masses,
     compute_relevance_mass,
     find_peak,
 )
 from medvision.domain.geometry import Affine, compute_spacing_mm
+from medvision.domain.localisation import compute_placement_masses
 from medvision.domain.volume import FloatGrid
 from medvision.explain.case import Case, CaseImage
 from medvision.explain.checks.row import About, judge
@@ -109,7 +109,8 @@ def check_relevance_mass(about: About, grid: FloatGrid, *, mask: MaskGrid, seed:
     """
     mass = compute_relevance_mass(grid, mask)
     if math.isnan(mass):
-        return about.row("relevance_mass", "FAIL", reason="nothing in the map is positive")
+        reason = "nothing in the map is positive"
+        return about.row("relevance_mass", "FAIL", reason=reason, statistic=0.0, threshold=0.0, n=1)
     rng = np.random.default_rng(derive_seed(seed, "placements", about.image_id))
     masses = compute_placement_masses(grid, mask, n=N_PLACEMENTS, rng=rng)
     threshold = float(np.quantile(masses, PLACEMENT_QUANTILE))

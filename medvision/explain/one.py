@@ -1,10 +1,9 @@
 """One case: its maps by every method, the controls, and what was measured on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
 
 from medvision.domain.attribution import Attribution, Check, compute_similarity
 from medvision.domain.volume import FloatGrid
@@ -13,10 +12,22 @@ from medvision.explain.case import Case, CaseImage
 from medvision.explain.checks import DEPTHS, SOURCES
 from medvision.explain.checks.maps import CaseMaps
 from medvision.explain.checks.table import check_maps
-from medvision.explain.controls import build_controls
+from medvision.explain.controls import (
+    CENTRE,
+    EDGE,
+    build_controls,
+    compute_centre_prior,
+    is_control,
+)
 from medvision.explain.grids import map_to_source
 from medvision.explain.methods import InapplicableError
-from medvision.explain.reduced import get_native
+from medvision.explain.twins import (
+    Rivals,
+    Twins,
+    find_other_class,
+    keep_blind,
+    make_rivals,
+)
 from medvision.explain.work import Networks, Plan, Work
 
 __all__ = ["DEPTHS", "Explained", "Networks", "Plan", "explain_case"]
@@ -32,7 +43,8 @@ class Explained:
         refusals: Method that does not apply, to the reason; it has no map.
         checks: Rows that need no other case; the randomisation rows come later.
         sanity_maps: Method to the trained network's map that stands in pairs of cases.
-        similarities: (method, check) to the SSIM with the randomised network's map.
+        similarities: (method or control, check) to the SSIM with the randomised network's map.
+        control_maps: Control to its map that stands in pairs of cases.
     """
 
     case: Case
@@ -41,6 +53,7 @@ class Explained:
     checks: list[Check]
     sanity_maps: dict[str, FloatGrid]
     similarities: dict[tuple[str, str], float]
+    control_maps: dict[str, FloatGrid] = field(default_factory=dict)
 
 
 def explain_case(
@@ -61,48 +74,67 @@ def explain_case(
     device = next(networks.network.parameters()).device
     tensor = torch.tensor(image.array, dtype=torch.float32, device=device)[None]
     work = Work(case, image, tensor, networks, plan)
-    attributions, sanity_maps, refusals = _attribute_all(work)
-    block = plan.settings.occlusion_stride
-    controls = build_controls(image, image_id=case.image_id, block=block, seed=plan.seed)
-    grids = {name: attribution.grid for name, attribution in attributions.items()} | controls
-    source_maps = {name: _map_back(image, grid) for name, grid in grids.items()}
-    checks = check_maps(CaseMaps(work, grids, source_maps, attributions))
+    found = _attribute_all(work)
+    maps = _gather(work, found)
+    own = {name: twins.own for name, twins in maps.twins.items()}
     explained = Explained(
         case=case,
-        attributions=attributions,
-        refusals=refusals,
-        checks=checks + _list_refusals(work, refusals),
-        sanity_maps=sanity_maps,
-        similarities=_compare_with_randomised(work, sanity_maps),
+        attributions=found.attributions,
+        refusals=found.refusals,
+        checks=check_maps(maps) + _list_refusals(work, found.refusals),
+        sanity_maps={name: grid for name, grid in own.items() if not is_control(name)},
+        control_maps={name: grid for name, grid in own.items() if is_control(name)},
+        similarities=_compare_with_randomised(maps.twins),
     )
-    return explained, {method: source_maps[method] for method in attributions}
+    return explained, {method: maps.on_source[method] for method in found.attributions}
 
 
-def _attribute_all(
-    work: Work,
-) -> tuple[dict[str, Attribution], dict[str, FloatGrid], dict[str, Refusal]]:
-    """Return the maps, those for comparison, and of each method that does not apply the reason."""
-    plan, refused = work.plan, work.networks.refused
-    attributions: dict[str, Attribution] = {}
-    sanity_maps: dict[str, FloatGrid] = {}
-    refusals: dict[str, Refusal] = {}
-    for method in plan.methods:
-        if method in refused:
-            refusals[method] = Refusal(refused[method])
+@dataclass(frozen=True)
+class _Found:
+    """What the methods gave: maps, why there is none, and rivals; and which class is the other."""
+
+    attributions: dict[str, Attribution]
+    refusals: dict[str, Refusal]
+    rivals: list[Rivals]
+    other: int | None
+
+
+def _attribute_all(work: Work) -> _Found:
+    """Make the maps and their rivals, and tell of each method that does not apply the reason."""
+    found = _Found({}, {}, [], find_other_class(work))
+    for method in work.plan.methods:
+        if method in work.networks.refused:
+            found.refusals[method] = Refusal(work.networks.refused[method])
             continue
         try:
-            found = work.attribute(work.networks.network, method, settings=plan.settings)
-            reason = judge_attribution(found)
+            shown = work.attribute(work.networks.network, method, settings=work.plan.settings)
+            reason = judge_attribution(shown)
             if reason is None:
-                sanity_maps[method] = _draw(work, work.networks.network, method=method)
+                found.rivals.append(make_rivals(work, method, shown=shown, other=found.other))
         except InapplicableError as error:
-            refusals[method] = Refusal(error.message.removeprefix(f"{method}: "))
-            continue
+            reason = Refusal(error.message.removeprefix(f"{method}: "))
         if reason is None:
-            attributions[method] = found
+            found.attributions[method] = shown
         else:
-            refusals[method] = reason
-    return attributions, sanity_maps, refusals
+            found.refusals[method] = reason
+    return found
+
+
+def _gather(work: Work, found: _Found) -> CaseMaps:
+    """Put the maps of methods and controls together, and lay them on the source's grid."""
+    image, plan = work.image, work.plan
+    blind = build_controls(
+        image, image_id=work.case.image_id, block=plan.settings.occlusion_stride, seed=plan.seed
+    )
+    attributions = dict(found.attributions)
+    twins = {name: keep_blind(grid) for name, grid in blind.items()}
+    for rivals in found.rivals:
+        attributions |= rivals.attributions
+        twins |= rivals.twins
+    grids = {name: attribution.grid for name, attribution in attributions.items()} | blind
+    laid = grids | {CENTRE: compute_centre_prior(blind[EDGE].shape)}
+    on_source = {name: _map_back(image, grid) for name, grid in laid.items()}
+    return CaseMaps(work, grids, on_source, attributions, twins, found.other)
 
 
 def _list_refusals(work: Work, refusals: Mapping[str, Refusal]) -> list[Check]:
@@ -124,19 +156,10 @@ def _map_back(image: CaseImage, grid: FloatGrid) -> FloatGrid:
     )
 
 
-def _draw(work: Work, network: nn.Module, *, method: str) -> FloatGrid:
-    """Make a map that is only compared with other networks' maps."""
-    return get_native(work.attribute_reduced(network, method))
-
-
-def _compare_with_randomised(
-    work: Work, sanity_maps: Mapping[str, FloatGrid]
-) -> dict[tuple[str, str], float]:
-    """Return the similarity of each method's map to that of each randomised twin."""
+def _compare_with_randomised(twins: Mapping[str, Twins]) -> dict[tuple[str, str], float]:
+    """Return the similarity of each map to that of each randomised network."""
     return {
-        (method, check): compute_similarity(
-            grid, _draw(work, work.networks.randomised[depth], method=method)
-        )
-        for method, grid in sanity_maps.items()
-        for check, depth in DEPTHS.items()
+        (name, check): compute_similarity(held.own, grid)
+        for name, held in twins.items()
+        for check, grid in held.randomised.items()
     }

@@ -71,19 +71,22 @@ def check_randomisations(cases: Sequence[Explained], *, seed: int) -> list[Check
         seed: Seed of the draw of pairs.
 
     Returns:
-        One row per case, method and depth.
+        One row per case, method or control, and depth.
     """
     rows = []
-    for method in dict.fromkeys(name for case in cases for name in case.sanity_maps):
-        shown = [case for case in cases if method in case.sanity_maps]
-        maps = [case.sanity_maps[method] for case in shown]
-        alike, n_pairs = compute_pair_similarity([m for m in maps if not is_empty(m)], seed=seed)
-        for case, check in product(shown, DEPTHS):
+    held = [case.sanity_maps | case.control_maps for case in cases]
+    for method in dict.fromkeys(name for maps in held for name in maps):
+        shown = [
+            (case, maps[method]) for case, maps in zip(cases, held, strict=True) if method in maps
+        ]
+        full = [grid for _, grid in shown if not is_empty(grid)]
+        alike, n_pairs = compute_pair_similarity(full, seed=seed)
+        for (case, grid), check in product(shown, DEPTHS):
             about = About(case.case.image_id, method)
             similarity = case.similarities[method, check]
             rows.append(
                 about.empty(check)
-                if is_empty(case.sanity_maps[method])
+                if is_empty(grid)
                 else check_randomisation(
                     about, check, similarity=similarity, pair_similarity=alike, n_pairs=n_pairs
                 )

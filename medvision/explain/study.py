@@ -18,7 +18,13 @@ from medvision.explain.outcomes import Prediction
 from medvision.explain.sanity import check_randomisations
 from medvision.explain.selection import select_cases
 from medvision.explain.summary import summarise
-from medvision.explain.tables import Cell, list_attributions, list_checks, list_selection
+from medvision.explain.tables import (
+    Cell,
+    list_attributions,
+    list_checks,
+    list_selection,
+    list_verdicts,
+)
 from medvision.explain.visits import Bounds
 from medvision.explain.work import Plan
 
@@ -30,6 +36,7 @@ class Outcome:
     selection: list[dict[str, Cell]]
     attributions: list[dict[str, Cell]]
     checks: list[dict[str, Cell]]
+    verdicts: list[dict[str, Cell]]
     cascade: list[dict[str, Cell]]
     stability: list[dict[str, Cell]]
     summary: dict[str, JsonValue]
@@ -143,6 +150,7 @@ def explain_predictions(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
         checks=list_checks(selection.cases, checks),
+        verdicts=list_verdicts(selection.cases, checks),
         cascade=[asdict(point) for point in consistency.cascade],
         stability=[asdict(row) for row in consistency.likenesses],
         summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks)

@@ -5,16 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from medvision.domain.attribution import Check
-from medvision.domain.calibration import compute_wilson
 from medvision.domain.record import JsonValue
 from medvision.explain.bench import Finished
-from medvision.explain.checks import CONTROL_CHECKS, SOURCES
-from medvision.explain.controls import EDGE, RANDOM
+from medvision.explain.checks import SOURCES
+from medvision.explain.controls import is_control
+from medvision.explain.margins import summarise_margins
 from medvision.explain.outcomes import say_explained
 from medvision.explain.selection import Selection
+from medvision.explain.verdicts import CONFIDENCE, conclude_cohort, summarise_rows
 from medvision.explain.work import Plan
-
-CONFIDENCE = 0.95
 
 _VARYING = {
     *("completeness_gate", "steps", "distance_to_saliency", "noise_sd", "supervoxels"),
@@ -34,8 +33,11 @@ LIMITS = (
     "means over noise of 8 draws, KernelSHAP on supervoxels of 1.5 windows with half the draws.",
     "Intervals of the checks are Wilson's, over one image per subject; models of several folds are "
     "pooled.",
-    "The edge map and the random map know nothing of the network: a check that they pass tells "
-    "little by itself.",
+    "The controls are the image's edges, smoothed noise, each method's map of a network with "
+    "random weights, and its map of another class shown as that of the class explained; the last "
+    "two are made at reduced settings. A check that a control passes tells little by itself: the "
+    "verdict is the conjunction.",
+    "Class sensitivity compares maps at reduced settings.",
 )
 
 
@@ -67,15 +69,12 @@ def summarise(
         "confidence": CONFIDENCE,
         "networks": _describe_networks(networks),
         "methods": {
-            method: {
-                "checks": _summarise_checks(checks, method, names=tuple(SOURCES)),
-                **_describe_method(finished, method),
-            }
+            method: _summarise_map(checks, method, seed=plan.seed)
+            | _describe_method(finished, method)
             for method in plan.methods
         },
         "controls": {
-            name: {"checks": _summarise_checks(checks, name, names=CONTROL_CHECKS)}
-            for name in (EDGE, RANDOM)
+            name: _summarise_map(checks, name, seed=plan.seed) for name in _list_controls(checks)
         },
         "masks": _describe_masks(finished),
         "parameters": {
@@ -97,39 +96,22 @@ def summarise(
     }
 
 
-def _summarise_checks(
-    checks: Sequence[Check], method: str, *, names: Sequence[str]
-) -> dict[str, JsonValue]:
-    """Return each check's rate with interval over the cases in which it was judged."""
+def _list_controls(checks: Sequence[Check]) -> list[str]:
+    """Return the names of the controls, those that do not look at the network first."""
+    names = sorted({check.method for check in checks if is_control(check.method)})
+    return sorted(names, key=lambda name: "." in name)
+
+
+def _summarise_map(checks: Sequence[Check], name: str, *, seed: int) -> dict[str, JsonValue]:
+    """Return what a method or control came to: its verdict, each check, and its margins."""
+    own = [check for check in checks if check.method == name]
     return {
-        name: summarise_rows([c for c in checks if (c.method, c.check) == (method, name)])
-        for name in names
+        "verdict": conclude_cohort(own),
+        "checks": {
+            check: summarise_rows([row for row in own if row.check == check]) for check in SOURCES
+        },
+        "margins": summarise_margins(own, name, seed=seed),
     }
-
-
-def summarise_rows(rows: Sequence[Check]) -> JsonValue:
-    """Return rate, interval and means; maps that marked nothing count as not passed."""
-    verdicts = [row.verdict for row in rows]
-    n = sum(verdicts.count(verdict) for verdict in ("PASS", "FAIL", "EMPTY"))
-    passed = verdicts.count("PASS")
-    low, high = compute_wilson(passed / n, n, confidence=CONFIDENCE) if n else (None, None)
-    return {
-        "n": n,
-        "n_passed": passed,
-        "rate": passed / n if n else None,
-        "low": low,
-        "high": high,
-        "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
-        "mean_statistic": _mean([row.statistic for row in rows]),
-        "mean_comparator": _mean([row.comparator for row in rows]),
-        "mean_threshold": _mean([row.threshold for row in rows]),
-    }
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean of those values that are there."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
 
 
 def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:

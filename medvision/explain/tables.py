@@ -1,14 +1,15 @@
-"""The rows of the three tables: selection, attributions, checks."""
+"""The rows of the tables: selection, attributions, checks, verdicts."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from medvision.domain.attribution import Attribution, Check, Verdict, is_empty
+from medvision.domain.attribution import Check
 from medvision.explain.bench import Finished
 from medvision.explain.case import Case
 from medvision.explain.checks import SOURCES
-from medvision.explain.controls import EDGE, RANDOM
+from medvision.explain.controls import is_control
+from medvision.explain.verdicts import conclude, conclude_rows
 
 Cell = str | int | float | bool | None
 
@@ -22,8 +23,9 @@ ATTRIBUTION_COLUMNS = (
 )
 CHECK_COLUMNS = (
     *("image_id", "method", "check", "statistic", "comparator", "threshold"),
-    *("n", "verdict", "reason", "source"),
+    *("n", "edge_map", "centre_prior", "edge_margin", "verdict", "reason", "source"),
 )
+VERDICT_COLUMNS = ("image_id", "method", "is_control", "verdict", "reason")
 CASCADE_COLUMNS = (
     *("image_id", "subject", "method", "stage", "layer", "n_layers"),
     *("ssim", "rank_correlation", "entropy", "reason"),
@@ -32,9 +34,6 @@ STABILITY_COLUMNS = (
     *("image_id", "subject", "method", "comparison", "against", "split"),
     *("ssim", "rank_correlation", "reason"),
 )
-
-
-_BAD: tuple[tuple[Verdict, str], ...] = (("FAIL", "failed"), ("INCONCLUSIVE", "inconclusive"))
 
 
 def list_selection(cases: Sequence[Case]) -> list[dict[str, Cell]]:
@@ -46,11 +45,10 @@ def list_checks(cases: Sequence[Case], checks: Sequence[Check]) -> list[dict[str
     """Return the checks by case in the order of the draw, by method, by check; controls last."""
     places = {case.image_id: place for place, case in enumerate(cases)}
     order = list(SOURCES)
-    controls = (EDGE, RANDOM)
 
     def place(check: Check) -> tuple[int, bool, str, int]:
-        is_control = check.method in controls
-        return places[check.image_id], is_control, check.method, order.index(check.check)
+        name = check.method
+        return places[check.image_id], is_control(name), name, order.index(check.check)
 
     return [asdict(check) for check in sorted(checks, key=place)]
 
@@ -88,13 +86,23 @@ def _list_attribution(done: Finished, method: str, *, checks: Sequence[Check]) -
     }
 
 
-def conclude(attribution: Attribution, checks: Sequence[Check]) -> tuple[Verdict, str]:
-    """Return the verdict on a map: it must pass every check that applies to it."""
-    if is_empty(attribution.grid):
-        return "EMPTY", "the map is zero everywhere"
-    for verdict, word in _BAD:
-        names = [check.check for check in checks if check.verdict == verdict]
-        if names:
-            return verdict, f"{word}: {', '.join(sorted(names))}"
-    passed = [check.check for check in checks if check.verdict == "PASS"]
-    return "PASS", f"passed: {', '.join(sorted(passed))}"
+def list_verdicts(cases: Sequence[Case], checks: Sequence[Check]) -> list[dict[str, Cell]]:
+    """Return the verdict on each map, methods' and controls', in the order of the checks."""
+    rows: list[dict[str, Cell]] = []
+    for image_id, name in dict.fromkeys(
+        (str(row["image_id"]), str(row["method"])) for row in list_checks(cases, checks)
+    ):
+        own = [check for check in checks if (check.image_id, check.method) == (image_id, name)]
+        verdict, reason = conclude_rows(own)
+        if all(check.verdict == "NOT APPLICABLE" for check in own):
+            verdict, reason = "NOT APPLICABLE", own[0].reason
+        rows.append(
+            {
+                "image_id": image_id,
+                "method": name,
+                "is_control": is_control(name),
+                "verdict": verdict,
+                "reason": reason,
+            }
+        )
+    return rows

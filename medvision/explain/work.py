@@ -33,6 +33,7 @@ class Networks:
         classes: Classes in the order of the logits.
         randomised: Depth to the copy with random weights.
         refused: Method that does not apply to this network, to the reason.
+        is_exclusive: Whether an image has one class alone, and not several findings.
     """
 
     network: nn.Module
@@ -40,6 +41,7 @@ class Networks:
     classes: tuple[str, ...]
     randomised: Mapping[str, nn.Module]
     refused: Mapping[str, str]
+    is_exclusive: bool = True
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,12 @@ METHODS = {
     "control_edge": "Edge map",
     "control_random": "Random map",
 }
+METHODS |= {
+    f"control_{kind}.{method}": f"{words}, {what}"
+    for kind, what in (("randomised", "random weights"), ("other_class", "another class"))
+    for method, words in list(METHODS.items())
+    if not method.startswith("control")
+}
 
 UNITS = {
     "integrated_gradients": "logit per array voxel",
@@ -87,20 +93,32 @@ UNITS = {
 CHECKS = {
     "completeness": "Completeness",
     "deletion": "Faithfulness (deletion)",
+    "insertion": "Faithfulness (insertion)",
     "weight_randomisation_top": "Depends on the last weights",
     "weight_randomisation": "Depends on all weights",
+    "class_sensitivity": "Tells classes apart",
     "pointing": "Points at the lesion",
     "relevance_mass": "Relevance in the lesion",
+    "rank_accuracy": "Strongest voxels in the lesion",
+    "iou": "Outlines the lesion",
 }
 
 CHECK_MEANINGS = {
     "completeness": "Does the map's sum equal the change of the output that it explains?",
     "deletion": "Does removing the voxels it marks lower the output faster than removal in random "
     "order?",
+    "insertion": "Does putting the voxels it marks into an image without detail raise the output "
+    "faster than in random order?",
     "weight_randomisation_top": "Does the map change when the last layer is made random?",
     "weight_randomisation": "Does the map change when all weights are made random?",
+    "class_sensitivity": "Is the map of another class another map? Of two classes it should be the "
+    "opposite.",
     "pointing": "Does the map's strongest voxel lie inside the lesion's mask?",
     "relevance_mass": "Does the lesion hold more positive relevance than its volume explains?",
+    "rank_accuracy": "Do the strongest voxels, as many as the lesion has, lie inside it more often "
+    "than at random places?",
+    "iou": "Does what the map outlines at Otsu's threshold overlap with the lesion more than at "
+    "random places?",
 }
 
 VERDICTS = {

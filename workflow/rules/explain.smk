@@ -8,6 +8,7 @@ rule explain:
         selection=layout.selection,
         attributions=layout.attributions,
         checks=layout.checks,
+        verdicts=layout.table("explain", "verdicts"),
         influence=layout.table("explain", "influence"),
         cascade=layout.table("explain", "cascade"),
         stability=layout.table("explain", "stability"),

@@ -8,15 +8,19 @@ from medvision.domain.attribution import Check, Verdict
 SOURCES = {
     "completeness": "sundararajan2017",
     "deletion": "petsiuk2018",
+    "insertion": "petsiuk2018",
     "weight_randomisation_top": "adebayo2018,arun2021",
     "weight_randomisation": "adebayo2018,arun2021",
+    "class_sensitivity": "nie2018",
     "pointing": "zhang2018",
     "relevance_mass": "arras2022",
+    "rank_accuracy": "arras2022",
+    "iou": "otsu1979",
 }
 """Check to the citation keys of its definition, in the order of the table."""
 
-CONTROL_CHECKS = ("deletion", "pointing", "relevance_mass")
-"""The checks that a map without a network can be held to."""
+LOCALISATION = ("pointing", "relevance_mass", "rank_accuracy", "iou")
+"""The checks that need a mask."""
 
 
 @dataclass(frozen=True)

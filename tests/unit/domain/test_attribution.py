@@ -7,12 +7,12 @@ import pytest
 
 from medvision.domain.attribution import (
     compute_distance_mm,
-    compute_placement_masses,
     compute_relevance_mass,
     compute_similarity,
     find_peak,
     is_empty,
 )
+from medvision.domain.localisation import compute_placement_masses
 
 
 def noise(seed, shape=(9, 8, 10)):
