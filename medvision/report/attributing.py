@@ -1,4 +1,4 @@
-"""What the methods section cites of attribution methods, by their names."""
+"""What the methods section cites of attribution methods and of the checks on their maps."""
 
 CITATIONS = {
     "saliency": "Simonyan K et al. Deep inside convolutional networks: visualising "
@@ -21,3 +21,23 @@ CITATIONS = {
     "supervoxels": "Achanta R et al. SLIC superpixels compared to state-of-the-art superpixel "
     "methods. IEEE Trans Pattern Anal Mach Intell 2012. doi:10.1109/TPAMI.2012.120.",
 }
+
+CHECK_CITATIONS = {
+    "sundararajan2017": "Sundararajan M, Taly A, Yan Q. Axiomatic attribution for deep networks. "
+    "ICML 2017. arXiv:1703.01365.",
+    "petsiuk2018": "Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of "
+    "black-box models. BMVC 2018. arXiv:1806.07421.",
+    "adebayo2018": "Adebayo J et al. Sanity checks for saliency maps. NeurIPS 2018. "
+    "arXiv:1810.03292.",
+    "arun2021": "Arun N et al. Assessing the trustworthiness of saliency maps for localizing "
+    "abnormalities in medical imaging. Radiol Artif Intell 2021. doi:10.1148/ryai.2021200267.",
+    "nie2018": "Nie W, Zhang Y, Patel A. A theoretical explanation for perplexing behaviors of "
+    "backpropagation-based visualizations. ICML 2018. arXiv:1805.07039.",
+    "zhang2018": "Zhang J et al. Top-down neural attention by excitation backprop. IJCV 2018. "
+    "doi:10.1007/s11263-017-1059-x.",
+    "arras2022": "Arras L, Osman A, Samek W. CLEVR-XAI: a benchmark dataset for the ground truth "
+    "evaluation of neural network explanations. Inf Fusion 2022. doi:10.1016/j.inffus.2021.11.008.",
+    "otsu1979": "Otsu N. A threshold selection method from gray-level histograms. IEEE Trans Syst "
+    "Man Cybern 1979. doi:10.1109/TSMC.1979.4310076.",
+}
+"""Key in the column `source` of the checks to its reference."""

@@ -57,6 +57,7 @@ METHODS_CITATIONS = {
     **CITATIONS,
     **predicting.CITATIONS,
     **attributing.CITATIONS,
+    **attributing.CHECK_CITATIONS,
     **TRANSFER_CITATIONS,
     **SHORTCUT_CITATIONS,
     **STATISTICS_CITATIONS,

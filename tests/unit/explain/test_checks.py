@@ -7,11 +7,15 @@ import pytest
 
 from medvision.domain.attribution import Attribution
 from medvision.explain.checks import (
+    SOURCES,
     About,
     check_completeness,
     check_deletion,
+    check_insertion,
     check_randomisation,
 )
+from medvision.explain.checks.classes import check_class_sensitivity
+from medvision.report.citations import METHODS_CITATIONS
 
 ABOUT = About("image", "integrated_gradients")
 MAP = Attribution(
@@ -74,3 +78,51 @@ def test_randomisation_of_a_single_case_is_inconclusive():
     )
     assert row.verdict == "INCONCLUSIVE"
     assert row.comparator is None
+
+
+@pytest.mark.parametrize(("beaten", "verdict"), [(20, "PASS"), (19, "PASS"), (18, "FAIL")])
+def test_insertion_passes_where_the_logit_rises_sooner_than_in_nineteen_of_twenty_orders(
+    beaten, verdict
+):
+    areas = np.array([-1.0] * beaten + [1.0] * (20 - beaten))
+    row = check_insertion(ABOUT, 0.0, random_areas=areas + np.arange(20) * 1e-3)
+    assert (row.check, row.verdict, row.statistic) == ("insertion", verdict, beaten / 20)
+
+
+def make_ramp(power=1):
+    return (np.arange(27, dtype=np.float32).reshape(3, 3, 3) - 13) ** power
+
+
+@pytest.mark.parametrize(
+    ("other", "is_opposite", "verdict"),
+    [
+        (-make_ramp(), True, "PASS"),
+        (make_ramp(), True, "FAIL"),
+        (make_ramp(), False, "FAIL"),
+        (make_ramp(2), False, "PASS"),
+        (np.zeros((3, 3, 3), np.float32), True, "INCONCLUSIVE"),
+        (np.ones((3, 3, 3), np.float32), True, "INCONCLUSIVE"),
+    ],
+)
+def test_the_map_of_another_class_must_be_another_and_of_two_classes_the_opposite(
+    other, is_opposite, verdict
+):
+    row = check_class_sensitivity(
+        ABOUT, make_ramp(), other, other_class="benign", is_opposite=is_opposite
+    )
+    assert row.verdict == verdict
+    assert "benign" in row.reason or verdict == "INCONCLUSIVE"
+
+
+def test_a_map_that_is_one_and_the_same_for_all_classes_fails_however_it_looks():
+    grid = np.random.default_rng(0).normal(size=(6, 6, 6)).astype(np.float32)
+    for is_opposite in (True, False):
+        row = check_class_sensitivity(
+            ABOUT, grid, grid, other_class="benign", is_opposite=is_opposite
+        )
+        assert (row.verdict, row.statistic) == ("FAIL", pytest.approx(1))
+
+
+def test_the_report_knows_the_source_of_every_check():
+    keys = {key for source in SOURCES.values() for key in source.split(",")}
+    assert keys <= METHODS_CITATIONS.keys()

@@ -132,3 +132,35 @@ def test_no_box_is_favoured_by_random_orders():
 def test_equal_boxes_are_deleted_in_the_order_of_their_number():
     blocks = cut_blocks((6, 6, 2), (2, 2, 2))
     assert rank_blocks(np.ones((6, 6, 2), np.float32), blocks).tolist() == list(range(9))
+
+
+def test_insertion_is_deletion_in_the_reverse_order_read_from_its_end():
+    rng = np.random.default_rng(4)
+    shape, size, steps = (9, 8, 5), (3, 2, 2), 5
+    array = rng.normal(size=(1, *shape)).astype(np.float32)
+    weight, grid = rng.normal(size=(2, *shape)).astype(np.float32)
+    blocks = cut_blocks(shape, size)
+    ranks = rank_blocks(grid, blocks)
+    curve = compute_deletion_curves(
+        Linear(torch.from_numpy(weight[None])),
+        torch.from_numpy(array[None]),
+        target=1,
+        blocks=blocks,
+        orders=[len(ranks) - 1 - ranks],
+        steps=steps,
+        baseline=0.5,
+        batch_size=4,
+    )[0]
+    boxes = [np.argwhere(blocks.labels == label) for label in np.unique(blocks.labels)]
+    boxes.sort(key=lambda box: -np.mean([grid[tuple(voxel)] for voxel in box]))
+    expected = []
+    for step in range(steps + 1):
+        image = np.full(shape, 0.5, np.float32)
+        for box in boxes[: len(boxes) - round(len(boxes) * (steps - step) / steps)]:
+            for i, j, k in box:
+                image[i, j, k] = array[0, i, j, k]
+        expected.append(float((image * weight).sum()))
+    np.testing.assert_allclose(curve[::-1], expected, rtol=1e-4, atol=1e-4)
+    assert compute_area(curve[None]) == pytest.approx(
+        np.trapezoid(expected, dx=1 / steps), rel=1e-4
+    )
