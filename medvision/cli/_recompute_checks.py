@@ -31,6 +31,11 @@ TOLERANCE = 1e-3
 
 _RULES = {True: ("there, as this check is run", "no row"), False: ("absent", "a row")}
 
+FIGURES = (
+    *("statistic", "comparator", "threshold", "n"),
+    *("edge_map", "centre_prior", "edge_margin"),
+)
+
 Key = tuple[str, str, str]
 """Image, method, check."""
 
@@ -94,7 +99,7 @@ def _explain_again(scene: Scene, cases: "Sequence[Case]") -> dict[Key, Check]:
     def keep_no_map(image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:  # noqa: ARG001 - the signature of a writer
         return ""
 
-    hands = Hands(load, scene.load_network, keep_no_map, torch.device("cpu"))
+    hands = Hands(load, scene.load_network, keep_no_map, torch.device("cpu"), scene.is_exclusive)
     with reference_precision():
         finished, _ = explain_cases(cases, hands=hands, plan=scene.plan)
         explained = [done.explained for done in finished]
@@ -125,7 +130,7 @@ def _compare_rows(
 def _compare_row(wanted: Check, held: Check, *, is_partial: bool) -> list[Finding]:
     """Hold the figures of a row, and its verdict where it depends on this case alone."""
     where = f"{CHECKS} {' '.join(_name(held))}"
-    names = ("statistic",) if is_partial else ("statistic", "comparator", "threshold", "n")
+    names = ("statistic",) if is_partial else FIGURES
     findings = []
     for name in names:
         one, other = getattr(wanted, name), getattr(held, name)

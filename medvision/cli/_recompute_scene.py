@@ -53,6 +53,12 @@ class Scene:
         """Methods and parameters, as recorded."""
         return build_recorded_plan(self.section)
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Say whether an image has one class alone, and not several findings."""
+        summary = read_json(self.request.locate("explain/summary.json"))
+        return not isinstance(summary, dict) or summary.get("task") != "multilabel"
+
     def prepare(self, image_id: str) -> Prepared:
         """Return a source image, preprocessed again.
 

@@ -26,10 +26,14 @@ SUMMARY = "explain/summary.json"
 RULES: dict[str, Callable[[float, float], bool]] = {
     "completeness": le,
     "deletion": ge,
+    "insertion": ge,
     "weight_randomisation_top": lt,
     "weight_randomisation": lt,
+    "class_sensitivity": lt,
     "pointing": le,
     "relevance_mass": gt,
+    "rank_accuracy": gt,
+    "iou": gt,
 }
 """Check to how its statistic must lie to its threshold to pass."""
 
@@ -83,6 +87,9 @@ def parse_check(row: Row) -> Check:
         comparator=read("comparator"),
         threshold=read("threshold"),
         n=int(row["n"]) if row["n"] else None,
+        edge_map=read("edge_map"),
+        centre_prior=read("centre_prior"),
+        edge_margin=read("edge_margin"),
     )
 
 
@@ -108,7 +115,7 @@ def _find_verdict_faults(row: Check) -> list[Finding]:
 
 def _find_conclusion_faults(request: Request, rows: Sequence[Check]) -> list[Finding]:
     """Conclude on every map again from the rows of its checks."""
-    from medvision.explain.tables import conclude
+    from medvision.explain.verdicts import conclude
 
     by_map: dict[tuple[str, str], list[Check]] = {}
     for row in rows:
@@ -142,8 +149,8 @@ def _stand_in(row: Row, grid: "FloatGrid") -> Attribution:
 
 
 def _find_summary_faults(request: Request, rows: Sequence[Check]) -> list[Finding]:
-    """Compute rate, interval and means of every method and control again."""
-    from medvision.explain.summary import summarise_rows
+    """Compute rates, intervals, means and the verdict of every method and control again."""
+    from medvision.explain.verdicts import conclude_cohort, summarise_rows
 
     summary = cast(Mapping[str, JsonValue], read_json(request.locate(SUMMARY)))
     findings = []
@@ -154,4 +161,11 @@ def _find_summary_faults(request: Request, rows: Sequence[Check]) -> list[Findin
                 place = f"{group}.{method}.checks.{check}"
                 found = compare_values(place, wanted=summarise_rows(own), held=figures)
                 findings += [replace(fault, where=SUMMARY) for fault in found]
+            told = conclude_cohort([row for row in rows if row.method == method])
+            wanted = {key: told[key] for key in told if key != "reason"}
+            judged = cast(Mapping[str, JsonValue], held["verdict"])
+            without = {key: judged[key] for key in judged if key != "reason"}
+            place = f"{group}.{method}.verdict"
+            found = compare_values(place, wanted=wanted, held=without)
+            findings += [replace(fault, where=SUMMARY) for fault in found]
     return findings

@@ -123,8 +123,7 @@ class _Desk:
 
         path = self.step.layout.model(case.arm, case.fold, seed=case.seed)
         network, meta = load_model(self.step.read(path), build=build_backbone)
-        is_exclusive = self.step.study.data.task != "multilabel"
-        return Trained(network, meta.classes, gradcam_layer(meta.backbone), is_exclusive)
+        return Trained(network, meta.classes, gradcam_layer(meta.backbone))
 
     def save_map(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
         """Write a map with the source's affine, note its peak, and return the file's digest."""

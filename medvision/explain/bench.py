@@ -40,12 +40,21 @@ class SaveMap(Protocol):
 
 @dataclass(frozen=True)
 class Hands:
-    """What reaches out of this wing, as the caller gave it."""
+    """What reaches out of this wing, as the caller gave it.
+
+    Args:
+        load_image: Gives a case's array and geometry.
+        load_network: Gives the network of the fold that tested the case.
+        save_map: Writes a map on the source's grid and returns its digest.
+        device: Where the networks work.
+        is_exclusive: Whether an image has one class alone, and not several findings.
+    """
 
     load_image: LoadImage
     load_network: LoadNetwork
     save_map: SaveMap
     device: torch.device
+    is_exclusive: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,7 @@ def _open_bench(case: Case, image: CaseImage, *, hands: Hands, plan: Plan) -> _B
         classes=trained.classes,
         randomised=randomised,
         refused=find_refusals(canonical.network, proof, methods=plan.methods),
-        is_exclusive=trained.is_exclusive,
+        is_exclusive=hands.is_exclusive,
     )
     return _Bench(_name_model(case), trained, canonical, proof, networks)
 

@@ -65,10 +65,8 @@ class Trained:
         network: The network.
         classes: Classes, or findings, in the order of its logits.
         layer: Dotted name of Grad-CAM's layer.
-        is_exclusive: Whether an image has one class alone, and not several findings.
     """
 
     network: "nn.Module"
     classes: tuple[str, ...]
     layer: str
-    is_exclusive: bool = True

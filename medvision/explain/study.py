@@ -133,7 +133,8 @@ def explain_predictions(
         shap_draws=shap_draws,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
-    hands = Hands(load_image, load_network, save_map, device)
+    is_exclusive = classes.task != "multilabel"
+    hands = Hands(load_image, load_network, save_map, device, is_exclusive)
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)

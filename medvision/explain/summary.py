@@ -65,6 +65,7 @@ def summarise(
     explained, limit = say_explained(selection.task, selection.target)
     return {
         "selection": selection.as_dict(),
+        "task": selection.task,
         "explained": explained,
         "confidence": CONFIDENCE,
         "networks": _describe_networks(networks),

@@ -1,4 +1,4 @@
-"""One image's map has the same bytes on one thread and on two, and whatever is explained beside it."""
+"""A map has the same bytes on one thread and on two, and whatever is explained beside it."""
 
 import pytest
 import torch
