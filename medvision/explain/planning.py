@@ -18,10 +18,17 @@ PASSES_WHEN = {
     "for deeplift 0.001 of it, or 0.0001 logit",
     "deletion": f"a lower area than at least {DELETION_PASS} of settings.random_orders random "
     "orders",
+    "insertion": f"a higher area than at least {DELETION_PASS} of the same random orders",
     "weight_randomisation_top": _PAIRS,
     "weight_randomisation": _PAIRS,
+    "class_sensitivity": "rank correlation with the map of another class below 0 where there are "
+    "two classes that exclude each other, else below 0.71",
     "pointing": "the map's peak is positive, and in the mask or as near as the tolerance",
     "relevance_mass": "a larger share of the positive map in the mask than in 95 of 100 "
+    "copies of it at random places",
+    "rank_accuracy": "more of the strongest voxels in the mask than in 95 of 100 copies of it at "
+    "random places",
+    "iou": "a larger overlap of the outline at Otsu's threshold with the mask than with 95 of 100 "
     "copies of it at random places",
 }
 """Check to when it passes; one that is not here is judged as the page of this version says."""

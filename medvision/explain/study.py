@@ -10,13 +10,13 @@ from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Finished, Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
-from medvision.explain.consistency import measure_consistency
+from medvision.explain.consistency import Consistency, measure_consistency
 from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
 from medvision.explain.outcomes import Prediction
 from medvision.explain.sanity import check_randomisations
-from medvision.explain.selection import select_cases
+from medvision.explain.selection import Selection, select_cases
 from medvision.explain.summary import summarise
 from medvision.explain.tables import (
     Cell,
@@ -133,18 +133,12 @@ def explain_predictions(
         shap_draws=shap_draws,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
-    is_exclusive = classes.task != "multilabel"
-    hands = Hands(load_image, load_network, save_map, device, is_exclusive)
+    hands = Hands(load_image, load_network, save_map, device, classes.task != "multilabel")
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
-        consistency = measure_consistency(
-            [done.explained for done in finished],
-            predictions=predictions,
-            hands=hands,
-            plan=plan,
-            bounds=bounds,
-            task=selection.task,
+        consistency = _measure_consistency(
+            finished, predictions, selection=selection, hands=hands, plan=plan, bounds=bounds
         )
     checks = _gather_checks(finished, seed=seed)
     return Outcome(
@@ -165,3 +159,23 @@ def _gather_checks(finished: Sequence[Finished], *, seed: int) -> list[Check]:
     explained = [done.explained for done in finished]
     own = [check for case in explained for check in case.checks]
     return own + check_randomisations(explained, seed=seed)
+
+
+def _measure_consistency(
+    finished: Sequence[Finished],
+    predictions: Sequence[Prediction],
+    *,
+    selection: Selection,
+    hands: Hands,
+    plan: Plan,
+    bounds: Bounds,
+) -> Consistency:
+    """Measure how consistent the maps of the explained cases are."""
+    return measure_consistency(
+        [done.explained for done in finished],
+        predictions=predictions,
+        hands=hands,
+        plan=plan,
+        bounds=bounds,
+        task=selection.task,
+    )
