@@ -52,7 +52,7 @@ clean: ## Remove the virtual environment and the demo's results
 	@touch $@
 
 .venv/installed: .venv/torch pyproject.toml
-	$(BIN)/pip install -q -c constraints.txt -e .
+	$(BIN)/pip install -q -c constraints.txt -e '.[viewer]'
 	@touch $@
 
 .venv/tested: .venv/installed

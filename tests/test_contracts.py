@@ -50,7 +50,7 @@ TAKERS = {
     "scorecard": ("medvision.domain.subsets:choose_subsets",),
     "control": (),
     "shortcuts": (),
-    "report": ("medvision.report.facts:build_facts",),
+    "report": ("medvision.report.facts:build_facts", "medvision.report.viewer:ViewerRoom"),
     "audit": ("medvision.audit.seal:seal_bundle",),
 }
 # Fields that the command line itself obeys, or hands over under the name of what they count.

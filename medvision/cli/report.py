@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from medvision import __version__
+from medvision.cli._report_cases import build_views
 from medvision.cli._report_compare import compare
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
@@ -22,8 +23,6 @@ from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
-    from medvision.domain.volume import FloatGrid
-    from medvision.report.case import CaseGrids, CaseView
     from medvision.report.facts import Facts
     from medvision.report.sheet import GreyPicture
     from medvision.report.sources import History, Sources
@@ -73,9 +72,11 @@ def _write(study: Study, layout: Layout) -> None:
 
     done = _list_done(study, layout)
     with open_step("report", study, upstream=done) as step:
-        facts = build_facts(_read_sources(step, done), **dict(study.report))
+        named = study.report
+        facts = build_facts(_read_sources(step, done), title=named.title, author=named.author)
+        views, viewer = build_views(step, facts)
         report = build_report(
-            facts, views=_build_views(step, facts), pictures=_read_pictures(step, facts)
+            facts, views=views, pictures=_read_pictures(step, facts), viewer=viewer
         )
         # A figure of an earlier run would be a file that no record accounts for.
         shutil.rmtree(layout.figures, ignore_errors=True)
@@ -224,37 +225,6 @@ def _read_records(layout: Layout, done: tuple[str, ...]) -> list[dict[str, JsonV
     return [cast(dict[str, JsonValue], read_json(layout.record(name))) for name in ordered]
 
 
-def _read_window(layout: Layout) -> tuple[float, float] | None:
-    """Return the window that preprocessing scaled by, None for another scaling."""
-    meta = cast(dict[str, list[dict[str, JsonValue]]], read_json(layout.array_meta))
-    for step in meta["steps"]:
-        if step["name"] == "ScaleIntensityRange":
-            held = cast(dict[str, float], step["parameters"])
-            return held["a_min"], held["a_max"]
-    return None
-
-
-def _build_views(step: Step, facts: "Facts") -> dict[str, "CaseView"]:
-    """Render the images of the explained cases, as many as a page may hold."""
-    from medvision.report.case import build_case_view
-    from medvision.report.page import MAX_CASES
-    from medvision.runtime.progress import track
-
-    manifest = {row["image_id"]: row for row in read_table(step.layout.manifest)}
-    cases = facts.explanation.cases[:MAX_CASES]
-    return {
-        case.image_id: build_case_view(
-            case.image_id,
-            _read_grids(
-                step,
-                manifest[case.image_id],
-                methods=[held.method for held in case.methods],
-            ),
-        )
-        for case in track(cases, "rendering cases")
-    }
-
-
 def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
     """Read the pictures of the contact sheet and of leaking pairs, and no others."""
     import numpy as np
@@ -273,28 +243,3 @@ def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
     ]
     pictures = map_npz_array(path, "picture")
     return {name: np.asarray(pictures[places[name]], dtype=np.uint8) for name in names}
-
-
-def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
-    """Read an image, its maps and its mask, all on the image's own grid."""
-    import numpy as np
-
-    from medvision.io.nifti.read import read_nifti
-    from medvision.report.case import CaseGrids
-
-    layout, image_id = step.layout, row["image_id"]
-
-    def read_grid(path: Path) -> "FloatGrid":
-        return np.asarray(read_nifti(step.read(path)).array, dtype=np.float32)
-
-    image = read_nifti(step.read(layout.image(image_id)))
-    mask = layout.mask(image_id)
-    return CaseGrids(
-        image=image.as_grid(),
-        affine=image.affine,
-        maps={name: read_grid(layout.attribution(image_id, name)) for name in methods},
-        mask=read_grid(mask) if mask.is_file() else None,
-        has_geometry=row["geometry"] == "full",
-        window=_read_window(layout),
-        units="" if row["units"] == "none" else row["units"],
-    )

@@ -247,6 +247,13 @@ class ReportSection(Section):
 
     title: str = Field("medvision study", description="Title of the report.")
     author: str | None = Field(None, description="Who is responsible; printed when given.")
+    viewer_mb: float = Field(
+        24,
+        ge=0,
+        description="Megabytes of the page that volumes of explained cases, to be scrolled in three "
+        "planes, may take with their viewer; cases that do not fit keep their pictures alone. 0 "
+        "leaves the viewer out.",
+    )
 
 
 class AuditSection(Section):

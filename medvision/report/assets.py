@@ -6,6 +6,7 @@ from importlib.resources import files
 
 _STYLES = ("vendor/uPlot.min.css", "templates/style.css")
 _SCRIPTS = ("templates/script.js", "templates/tables.js")
+_VIEWER = ("templates/viewer.js",)
 _PLOTS = ("vendor/uPlot.iife.min.js", "templates/plots.js")
 
 
@@ -14,9 +15,10 @@ def read_style() -> str:
     return _join(_STYLES)
 
 
-def read_script(*, has_plots: bool) -> str:
-    """Return the page's whole script, with the library of the plots where it has some."""
-    return _join((*_SCRIPTS, *(_PLOTS if has_plots else ())))
+def read_script(*, has_plots: bool, has_viewer: bool = False) -> str:
+    """Return the page's whole script, with that of plots and of volumes where it has some."""
+    parts = (*(_PLOTS if has_plots else ()), *(_VIEWER if has_viewer else ()))
+    return _join((*_SCRIPTS, *parts))
 
 
 def hash_script(script: str) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.calibration import compute_wilson
 from medvision.report.explanation_notes import list_limits, list_notes
+from medvision.report.headings import CheckGroup, group_checks
+from medvision.report.selected import SelectionCounts, count_selected
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import is_right
+from medvision.report.trust import JUDGED, MethodRow, build_method_row
 from medvision.report.words import (
     CHECKS,
     METHODS,
@@ -18,9 +20,6 @@ from medvision.report.words import (
 )
 
 POINTING = "pointing"
-
-_JUDGED = ("PASS", "FAIL", "EMPTY")
-_ASSESSED = (*_JUDGED, "INCONCLUSIVE")
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,17 @@ class MethodMap:
 
 
 @dataclass(frozen=True)
+class Control:
+    """What the checks of one image made of a map that knows nothing, or the wrong thing."""
+
+    method: str
+    words: str
+    n_passed: int
+    n_judged: int
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
 class Case:
     """One explained test image."""
 
@@ -79,38 +89,16 @@ class Case:
     is_correct: bool | None
     rule: str
     methods: tuple[MethodMap, ...]
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How many passed of how many assessed, with Wilson's interval."""
-
-    passed: int
-    n: int
-    rate: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class MethodRow:
-    """One line of the matrix: a method, its pass rates, and what follows."""
-
-    method: str
-    words: str
-    is_control: bool
-    rates: dict[str, Rate]
-    every_check: Rate
-    style: str
-    icon: str
-    verdict_words: str
+    controls: tuple[Control, ...]
 
 
 @dataclass(frozen=True)
 class ExplanationFacts:
-    """The explained cases and the matrix of methods and checks."""
+    """The explained cases and the matrix of methods and checks, under their headings."""
 
     cases: tuple[Case, ...]
+    counts: SelectionCounts
+    groups: tuple[CheckGroup, ...]
     checks: tuple[str, ...]
     check_words: dict[str, str]
     matrix: tuple[MethodRow, ...]
@@ -137,18 +125,24 @@ def build_explanation(
     cases = tuple(
         _build_case(sources, row, number=n, task=task) for n, row in enumerate(selection, 1)
     )
-    codes = list_unique(row["check"] for row in checks)
+    groups = group_checks(row["check"] for row in checks)
+    codes = [code for group in groups for code in group.checks]
     methods = list_unique(
         row["method"] for row in [*sources.table("attributions"), *checks] if row["method"]
     )
     methods.sort(key=is_control)
     return ExplanationFacts(
         cases=cases,
+        counts=count_selected(sources),
+        groups=groups,
         checks=tuple(codes),
         check_words={code: say(code, CHECKS) for code in codes},
         matrix=tuple(
-            _build_matrix_row(
-                [r for r in checks if r["method"] == method], method, level=confidence
+            build_method_row(
+                [r for r in checks if r["method"] == method],
+                method,
+                groups=groups,
+                level=confidence,
             )
             for method in methods
         ),
@@ -156,59 +150,6 @@ def build_explanation(
         notes=list_notes(sources),
         limits=list_limits(sources),
     )
-
-
-def compute_rate(passed: int, n: int, *, confidence: float) -> Rate:
-    """Return a proportion with Wilson's score interval; all None where n is 0."""
-    if n == 0:
-        return Rate(0, 0, None, None, None)
-    low, high = compute_wilson(passed / n, n, confidence=confidence)
-    return Rate(passed, n, passed / n, low, high)
-
-
-def _build_matrix_row(rows: Sequence[Row], method: str, *, level: float) -> MethodRow:
-    """Return a method's pass rates; what was not assessed is left out of n."""
-    assessed = [row for row in rows if row["verdict"] in _ASSESSED]
-    judged = [row for row in rows if row["verdict"] in _JUDGED]
-    rates = {
-        code: _count_passed([r for r in judged if r["check"] == code], level)
-        for code in list_unique(row["check"] for row in rows)
-    }
-    images = list_unique(row["image_id"] for row in assessed)
-    clean = [
-        image
-        for image in images
-        if all(_is_pass(row) for row in assessed if row["image_id"] == image)
-    ]
-    every = compute_rate(len(clean), len(images), confidence=level)
-    style, icon, words = _judge(every, method)
-    return MethodRow(
-        method, say(method, METHODS), is_control(method), rates, every, style, icon, words
-    )
-
-
-def _is_pass(row: Row) -> bool:
-    return row["verdict"] == "PASS"
-
-
-def _count_passed(rows: Sequence[Row], level: float) -> Rate:
-    """Return how many of the rows passed."""
-    return compute_rate(sum(map(_is_pass, rows)), len(rows), confidence=level)
-
-
-def _judge(every: Rate, method: str) -> tuple[str, str, str]:
-    """Say what follows from the share of cases in which every check passed."""
-    if every.rate is None:
-        return ("none", "–", "Not assessed")
-    if is_control(method):
-        return (
-            ("unsure", "!", "Can pass: weak alone") if every.passed else ("pass", "✓", "Rejected")
-        )
-    if every.rate == 1:
-        return ("pass", "✓", "No check failed")
-    if every.rate == 0:
-        return ("fail", "✗", "Not to be relied on")
-    return ("unsure", "?", "Case by case only")
 
 
 def _build_case(sources: Sources, row: Row, *, number: int, task: str) -> Case:
@@ -231,6 +172,25 @@ def _build_case(sources: Sources, row: Row, *, number: int, task: str) -> Case:
         methods=tuple(
             _build_map(held, [r for r in checks if r["method"] == held["method"]]) for held in maps
         ),
+        controls=_build_controls([row for row in checks if is_control(row["method"])]),
+    )
+
+
+def _build_controls(rows: Sequence[Row]) -> tuple[Control, ...]:
+    """Return what the checks of one image made of each control."""
+    held = {
+        name: [row for row in rows if row["method"] == name]
+        for name in list_unique(row["method"] for row in rows)
+    }
+    return tuple(
+        Control(
+            method=name,
+            words=say(name, METHODS),
+            n_passed=sum(row["verdict"] == "PASS" for row in own),
+            n_judged=sum(row["verdict"] in JUDGED for row in own),
+            checks=tuple(_build_check(row) for row in own),
+        )
+        for name, own in held.items()
     )
 
 

@@ -16,6 +16,7 @@ from medvision.report.theme import MUTED
 from medvision.report.words import RESEARCH_USE
 
 _PANEL_IN = 2.3
+_MAX_COLUMNS = 4
 _OUTLINE = "#ffe45c"
 _MIDDLE_GREY = 112
 _HALO = [withStroke(linewidth=1.6, foreground="k")]
@@ -34,15 +35,23 @@ def draw_case(case: Case, view: CaseView) -> Picture:
     """
     maps = [held for held in case.methods if held.method in view.overlays]
     with house_style():
-        height_in = _PANEL_IN / view.aspect + 0.95
-        figure = Figure(figsize=(_PANEL_IN * (1 + len(maps)), height_in), layout="constrained")
+        panels = [None, *maps]
+        columns = _choose_columns(len(panels))
+        rows = -(-len(panels) // columns)
+        picture_in = _PANEL_IN / view.aspect
+        figure = Figure(
+            figsize=(_PANEL_IN * columns, rows * (picture_in + 0.6) + 0.35), layout="constrained"
+        )
         FigureCanvasAgg(figure)
         grid = figure.subplots(
-            2, 1 + len(maps), squeeze=False, height_ratios=[_PANEL_IN / view.aspect, 0.09]
+            2 * rows, columns, squeeze=False, height_ratios=[picture_in, 0.09] * rows
         )
-        for n, held in enumerate([None, *maps]):
-            _draw_panel(grid[0, n], view, held=held)
-            _draw_bar(grid[1, n], view, held=held)
+        for axes in grid.flat[:]:
+            axes.set_axis_off()
+        for n, held in enumerate(panels):
+            row, column = divmod(n, columns)
+            _draw_panel(grid[2 * row, column], view, held=held)
+            _draw_bar(grid[2 * row + 1, column], view, held=held)
         figure.suptitle(
             f"Case {case.number}: labelled {case.label}, predicted {case.predicted}",
             fontsize=9,
@@ -54,6 +63,12 @@ def draw_case(case: Case, view: CaseView) -> Picture:
     names = ", ".join(held.words for held in maps)
     alt = f"Case {case.number}, slice {view.facts.key_slice}: image, {names}"
     return Picture(f"case-{case.number:02d}", png, "", alt)
+
+
+def _choose_columns(n_panels: int) -> int:
+    """Return how many panels stand beside one another, so that rows are full and few."""
+    rows = -(-n_panels // _MAX_COLUMNS)
+    return -(-n_panels // rows)
 
 
 def _draw_panel(axes: Axes, view: CaseView, *, held: MethodMap | None) -> None:
@@ -92,6 +107,7 @@ def _draw_bar(axes: Axes, view: CaseView, *, held: MethodMap | None) -> None:
     if held is None:
         axes.set_axis_off()
         return
+    axes.set_axis_on()
     scale = view.facts.scales[held.method]
     palette = build_palette().astype(float) / 255
     grey, alpha = _MIDDLE_GREY / 255, palette[:, 3:]

@@ -16,6 +16,7 @@ from medvision.report.model_card import build_model_card, model_card_to_json
 from medvision.report.plots import build_plots
 from medvision.report.render import render_model_card, render_page
 from medvision.report.sheet import GreyPicture, encode_pictures
+from medvision.report.viewer import Viewer
 
 MAX_CASES = 8
 
@@ -46,6 +47,7 @@ def build_report(
     *,
     views: Mapping[str, CaseView],
     pictures: Mapping[str, GreyPicture] | None = None,
+    viewer: Viewer | None = None,
 ) -> Report:
     """Render page, model card and figures.
 
@@ -54,6 +56,7 @@ def build_report(
         views: Pictures of the explained cases by image_id, at most `MAX_CASES` so that the page
             stays small.
         pictures: Grey pictures of the tiles of the contact sheet by image_id; none without.
+        viewer: Volumes that can be opened in three planes; none without.
 
     Returns:
         The report; equal arguments give equal bytes.
@@ -74,6 +77,7 @@ def build_report(
             pictures=encode_pictures(pictures or {}),
             checklists=checklists,
             plots=build_plots(facts),
+            viewer=viewer,
         ),
         model_card=render_model_card(card, version=facts.version),
         model_card_json=model_card_to_json(card),

@@ -21,6 +21,7 @@ from medvision.report.metric import Metric
 from medvision.report.model_card import ModelCard
 from medvision.report.overlay import build_palette
 from medvision.report.quality import QualityRow
+from medvision.report.viewer import Viewer, build_colours
 from medvision.report.words import (
     ARMS,
     CHECK_MEANINGS,
@@ -65,6 +66,7 @@ def render_page(
     pictures: Mapping[str, bytes] | None = None,
     checklists: Sequence[Checklist] = (),
     plots: Mapping[str, JsonValue] | None = None,
+    viewer: Viewer | None = None,
 ) -> str:
     """Render the whole page as one self-contained HTML file.
 
@@ -76,12 +78,13 @@ def render_page(
             without.
         checklists: Filled from the same facts; none without.
         plots: Values of the charts that can be read out, by figure; none without.
+        viewer: Volumes and what shows them; none without.
 
     Returns:
         HTML that loads nothing from elsewhere; equal arguments give equal text.
     """
     environment = _build_environment()
-    script = read_script(has_plots=True)
+    script = read_script(has_plots=True, has_viewer=viewer is not None and viewer.is_there)
     main = facts.performance.main
     shown = [(case, views.get(case.image_id)) for case in facts.explanation.cases]
     return environment.get_template("report.html.j2").render(
@@ -94,6 +97,8 @@ def render_page(
         contents=_list_contents(facts, has_checklists=bool(checklists)),
         checklists=checklists,
         plots=plots or {},
+        viewer=viewer,
+        colours=build_colours(),
         headline=next((metric for metric in main if metric.value is not None), None),
         scale=_choose_scale(main, facts.performance.chance),
         by_metric=_group_by_metric(facts.performance.metrics),

@@ -1,12 +1,13 @@
 """The study in a few sentences, and in three lines for a terminal."""
 
 from medvision.domain.arms import base_arm, is_ensemble
-from medvision.report.explanation import POINTING, ExplanationFacts, Rate
+from medvision.report.explanation import POINTING, ExplanationFacts
 from medvision.report.external import ExternalFacts, say_external
 from medvision.report.flow import CohortFacts
 from medvision.report.metric import Metric
 from medvision.report.performance import PerformanceFacts
 from medvision.report.spread import SpreadFacts, say_spread
+from medvision.report.trust import Rate
 from medvision.report.words import ARMS, join_words, say, say_count, say_number, say_within
 
 
