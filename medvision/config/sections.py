@@ -250,9 +250,9 @@ class ReportSection(Section):
     viewer_mb: float = Field(
         24,
         ge=0,
-        description="Megabytes of the page that volumes of explained cases, to be scrolled in three "
-        "planes, may take with their viewer; cases that do not fit keep their pictures alone. 0 "
-        "leaves the viewer out.",
+        description="Megabytes of the page that the volumes of explained cases, to be scrolled in "
+        "three planes, may take with their viewer; cases that do not fit keep their pictures "
+        "alone. 0 leaves the viewer out.",
     )
 
 
