@@ -10,7 +10,7 @@ from medvision.report.display import Slices
 
 _LEVELS = 40
 _STRONGEST_ALPHA = 0.88
-FAINTEST = 0.06
+_FAINTEST = 0.06
 _POSITIVE = ((255, 205, 110), (242, 84, 20))
 _NEGATIVE = ((130, 215, 255), (35, 105, 235))
 _ROBUST_PERCENTILE = 99.5
@@ -30,7 +30,7 @@ def compute_scale(slices: Slices) -> float:
 def build_palette() -> NDArray[np.uint8]:
     """Return colours (2 · levels + 1, 4) RGBA: blue against, clear at zero, orange for."""
     strength = np.arange(1, _LEVELS + 1) / _LEVELS
-    alpha = np.where(strength < FAINTEST, 0, _STRONGEST_ALPHA * strength**0.75)
+    alpha = np.where(strength < _FAINTEST, 0, _STRONGEST_ALPHA * strength**0.75)
     sides = []
     for weak, strong in (_NEGATIVE, _POSITIVE):
         colour = np.outer(1 - strength, weak) + np.outer(strength, strong)

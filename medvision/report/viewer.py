@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid
 from medvision.report.case import CaseGrids
-from medvision.report.overlay import FAINTEST, build_palette, compute_scale
+from medvision.report.overlay import build_palette, compute_scale
 
 _PACKAGE, _BUNDLE = "ipyniivue", "static/widget.js"
 _STEPS_IN_SCALE = 1000
@@ -175,11 +175,6 @@ def build_colours() -> dict[str, dict[str, list[int]]]:
     }
 
 
-def find_faintest(scale: float) -> float:
-    """Return the absolute value from which on a map is coloured."""
-    return FAINTEST * scale
-
-
 def _encode_image(grid: FloatGrid, affine: Affine) -> str:
     """Encode intensities: whole numbers as they are, others over their range."""
     held = np.nan_to_num(grid, posinf=0, neginf=0)
@@ -201,10 +196,8 @@ def _encode_map(grid: FloatGrid, affine: Affine, *, scale: float) -> str:
 
 def _encode(voxels: NDArray[np.int16], affine: Affine, *, slope: float, intercept: float) -> str:
     """Return a NIfTI-1 file, gzip as base64; no name, no clock."""
-    image = Nifti1Image(voxels, np.asarray(affine, dtype=np.float64))
-    image.header.set_slope_inter(slope, intercept)
-    raw = bytearray(image.to_bytes())
-    # nibabel leaves the scale of given integers to the caller.
+    raw = bytearray(Nifti1Image(voxels, np.asarray(affine, dtype=np.float64)).to_bytes())
+    # Slope and intercept set before would make nibabel scale these integers once more.
     np.frombuffer(raw, dtype="<f4", count=2, offset=112)[:] = slope, intercept
     return _pack(bytes(raw))
 

@@ -27,7 +27,7 @@
     const id = `${values.name}_py`, key = `IPY_MODEL_${id}`;
     models.set(id, makeModel({
       id, path: noFile, paired_img_path: noFile, url: "", opacity: 1, colorbar_visible: false,
-      colormap_type: 1, frame_4d: 0, ...values, name: `${values.name}.nii`,
+      colormap_type: 0, frame_4d: 0, ...values, name: `${values.name}.nii`,
     }, models));
     return { id, key };
   };
@@ -41,7 +41,7 @@
       overlay_alpha_shader: 1, background_masks_overlays: false, draw_fill_overwrites: true,
       opts: {
         sliceType: 3, isRadiologicalConvention: true, multiplanarShowRender: 0, show3Dcrosshair: false,
-        backColor: [0, 0, 0, 1], crosshairColor: [1, 0.9, 0.36, 0.7], dragAndDropEnabled: false,
+        backColor: [0, 0, 0, 1], crosshairColor: [0.55, 0.85, 0.6, 0.7], crosshairWidth: 0.5, crosshairGap: 6, isNearestInterpolation: false, dragAndDropEnabled: false,
         isColorbar: false, logLevel: "error", yoke3Dto2DZoom: false,
       },
     }, models);
