@@ -15,6 +15,11 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--remote-debugging-pipe",
 )
+GRAPHICS = (
+    *(flag for flag in FLAGS if flag != "--disable-gpu"),
+    *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+)
+"""WebGL by software."""
 
 
 def find_chromium() -> str | None:
@@ -91,13 +96,15 @@ def list_faults(page: Page) -> list[str]:
 
 
 @contextmanager
-def open_browser(executable: str, profile: Path) -> Iterator[Page]:
+def open_browser(
+    executable: str, profile: Path, *, flags: tuple[str, ...] = FLAGS
+) -> Iterator[Page]:
     """Yield a page; the browser is ended afterwards."""
     from_us, to_us = os.pipe(), os.pipe()
     # The browser reads commands from its descriptor 3 and answers on 4.
     pipes = f'exec "$0" "$@" 3<&{from_us[0]} 4>&{to_us[1]}'
     process = subprocess.Popen(
-        ["bash", "-c", pipes, executable, *FLAGS, f"--user-data-dir={profile}"],
+        ["bash", "-c", pipes, executable, *flags, f"--user-data-dir={profile}"],
         pass_fds=(from_us[0], to_us[1]),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

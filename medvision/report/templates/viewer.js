@@ -40,7 +40,7 @@
       volumes: [], meshes: [], height: 420, draw_opacity: 0.8, overlay_outline_width: 0,
       overlay_alpha_shader: 1, background_masks_overlays: false, draw_fill_overwrites: true,
       opts: {
-        sliceType: 3, isRadiologicalConvention: true, multiplanarShowRender: 0, show3Dcrosshair: false,
+        sliceType: 3, isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 0, show3Dcrosshair: false,
         backColor: [0, 0, 0, 1], crosshairColor: [0.55, 0.85, 0.6, 0.7], crosshairWidth: 0.5, crosshairGap: 6, isNearestInterpolation: false, dragAndDropEnabled: false,
         isColorbar: false, logLevel: "error", yoke3Dto2DZoom: false,
       },
