@@ -1,4 +1,4 @@
-"""Negative controls: maps that know nothing of the network, held to the same checks."""
+"""Negative controls: those that know nothing of the network, and the names of all of them."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
