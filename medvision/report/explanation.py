@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.report.explanation_notes import list_limits, list_notes
+from medvision.report.explanation_notes import list_limits, list_notes, read_verdicts
 from medvision.report.headings import CheckGroup, group_checks
 from medvision.report.selected import SelectionCounts, count_selected
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
@@ -131,6 +131,7 @@ def build_explanation(
         row["method"] for row in [*sources.table("attributions"), *checks] if row["method"]
     )
     methods.sort(key=is_control)
+    verdicts = read_verdicts(sources)
     return ExplanationFacts(
         cases=cases,
         counts=count_selected(sources),
@@ -143,6 +144,7 @@ def build_explanation(
                 method,
                 groups=groups,
                 level=confidence,
+                battery=verdicts.get(method),
             )
             for method in methods
         ),

@@ -17,6 +17,18 @@ def list_notes(sources: Sources) -> tuple[str, ...]:
     return tuple(f"{say(name, METHODS)}: {note}" for name, note in notes if note)
 
 
+def read_verdicts(sources: Sources) -> dict[str, tuple[str, str]]:
+    """Return each method's and control's verdict over all images, with its reason."""
+    summary = sources.document("explain_summary")
+    found = {}
+    for part in (summary.get("methods"), summary.get("controls")):
+        for name, facts in part.items() if _is_map(part) else ():
+            held = facts.get("verdict") if _is_map(facts) else None
+            if _is_map(held):
+                found[name] = (str(held["verdict"]), str(held["reason"]))
+    return found
+
+
 def _list_refusals(facts: dict[str, JsonValue]) -> list[str]:
     """Return each reason for which a method has no map, with the number of images."""
     refused = facts.get("refused")

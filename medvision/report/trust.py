@@ -1,17 +1,31 @@
 """Which method may be trusted in this study, and for what: pass rates and what follows."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from medvision.domain.calibration import compute_wilson
 from medvision.report.headings import CheckGroup
 from medvision.report.sources import Row, list_unique
-from medvision.report.words import METHODS, is_control, say
+from medvision.report.words import CHECKS, METHODS, is_control, say
 
 JUDGED = ("PASS", "FAIL", "EMPTY")
 """Verdicts that count in a check's pass rate."""
 
 _ASSESSED = (*JUDGED, "INCONCLUSIVE")
+
+_VERDICTS = {
+    "PASS": ("pass", "✓", "Passes the whole battery"),
+    "FAIL": ("fail", "✗", "Not to be relied on"),
+    "INCONCLUSIVE": ("unsure", "?", "Not decided: read case by case"),
+    "EMPTY": ("empty", "∅", "Every map is empty"),
+}
+_CONTROL_VERDICTS = {
+    "PASS": ("fail", "!", "Passes, and must not"),
+    "FAIL": ("pass", "✓", "Rejected"),
+    "INCONCLUSIVE": ("unsure", "?", "Not surely rejected"),
+    "EMPTY": ("pass", "✓", "Rejected: empty"),
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,7 @@ class MethodRow:
         every_check: Share of images that passed every check.
         style, icon, verdict_words: What follows, for a chip.
         advice: What it may be used for, in a sentence.
+        reason: Which checks decided, by the battery's rule over all images; "" where unknown.
     """
 
     method: str
@@ -50,6 +65,7 @@ class MethodRow:
     icon: str
     verdict_words: str
     advice: str
+    reason: str
 
 
 def compute_rate(passed: int, n: int, *, confidence: float) -> Rate:
@@ -61,7 +77,12 @@ def compute_rate(passed: int, n: int, *, confidence: float) -> Rate:
 
 
 def build_method_row(
-    rows: Sequence[Row], method: str, *, groups: Sequence[CheckGroup], level: float
+    rows: Sequence[Row],
+    method: str,
+    *,
+    groups: Sequence[CheckGroup],
+    level: float,
+    battery: tuple[str, str] | None = None,
 ) -> MethodRow:
     """Return a method's pass rates; what was not assessed is left out of n.
 
@@ -70,6 +91,8 @@ def build_method_row(
         method: Its code.
         groups: Headings with their checks.
         level: Of the intervals, within (0, 1).
+        battery: Verdict and reason that the explanation stage came to over all images; None
+            of results that hold none, of which the images alone are counted.
     """
     assessed = [row for row in rows if row["verdict"] in _ASSESSED]
     judged = [row for row in rows if row["verdict"] in JUDGED]
@@ -82,7 +105,8 @@ def build_method_row(
         for group in groups
     }
     every = _count_images(assessed, level)
-    style, icon, words = _judge(every, method)
+    verdict, reason = battery or ("", "")
+    style, icon, words = _say_battery(verdict, method) or _judge(every, method)
     return MethodRow(
         method=method,
         words=say(method, METHODS),
@@ -94,6 +118,7 @@ def build_method_row(
         icon=icon,
         verdict_words=words,
         advice=_advise(groups, group_rates, method),
+        reason=_say_reason(reason),
     )
 
 
@@ -115,6 +140,18 @@ def _count_images(assessed: Sequence[Row], level: float) -> Rate:
         if all(_is_pass(row) for row in assessed if row["image_id"] == image)
     ]
     return compute_rate(len(clean), len(images), confidence=level)
+
+
+def _say_battery(verdict: str, method: str) -> tuple[str, str, str] | None:
+    """Say the verdict of the whole battery over all images; None where there is none."""
+    table = _CONTROL_VERDICTS if is_control(method) else _VERDICTS
+    return table.get(verdict)
+
+
+def _say_reason(reason: str) -> str:
+    """Return a reason with the checks' names for their codes."""
+    named = re.sub(r"[a-z]+(?:_[a-z]+)*", lambda m: CHECKS.get(m.group(), m.group()), reason)
+    return f"{named[:1].upper()}{named[1:]}." if named else ""
 
 
 def _judge(every: Rate, method: str) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from pipeline import TINY, call, run, write_config
 from medvision.cli.main import main
 from medvision.config.sections import ReportSection
 from medvision.report.facts import build_facts
+from medvision.report.viewer import ViewerRoom
 from medvision.report.words import RESEARCH_USE
 
 CHROMIUM = find_chromium()
@@ -37,6 +38,7 @@ def config(tiny_study: Path, tmp_path: Path) -> Path:
 
 def test_the_facts_take_the_sections_own_fields() -> None:
     names = set(inspect.signature(build_facts).parameters) - {"sources"}
+    names |= set(inspect.signature(ViewerRoom).parameters) - {"library"}
     assert names == set(ReportSection.model_fields)
 
 

@@ -1,7 +1,9 @@
 """Claims on the headings of the checks, and on what is said of a method."""
 
+from medvision.report.explanation_notes import read_verdicts
 from medvision.report.headings import HEADINGS, find_heading, group_checks
-from medvision.report.trust import build_method_row
+from medvision.report.sources import Sources
+from medvision.report.trust import MethodRow, build_method_row
 from medvision.report.words import CHECKS
 
 
@@ -47,3 +49,28 @@ def test_what_was_not_assessed_is_said_so() -> None:
 def test_a_control_that_passes_something_takes_its_worth_from_it() -> None:
     assert judge("control_edge", deletion="FAIL") == "A map that must fail, and did."
     assert "passing fidelity proves little" in judge("control_edge", deletion="PASS")
+
+
+def conclude(method: str, verdict: str, reason: str = "") -> MethodRow:
+    rows = [{"image_id": "a", "method": method, "check": "deletion", "verdict": "PASS"}]
+    groups = group_checks(["deletion"])
+    return build_method_row(rows, method, groups=groups, level=0.95, battery=(verdict, reason))
+
+
+def test_the_batterys_verdict_goes_before_the_count_of_images() -> None:
+    row = conclude("saliency", "FAIL", "failed: weight_randomisation_top (3 of 12)")
+    assert (row.style, row.verdict_words) == ("fail", "Not to be relied on")
+    assert row.reason == "Failed: Depends on the last weights (3 of 12)."
+
+
+def test_a_control_that_the_battery_lets_pass_is_an_alarm() -> None:
+    assert conclude("control_edge", "PASS").style == "fail"
+    assert conclude("control_edge", "FAIL").style == "pass"
+
+
+def test_verdicts_are_read_of_methods_and_controls_and_missing_ones_are_none() -> None:
+    held = {"verdict": {"verdict": "FAIL", "reason": "failed: deletion (1 of 9)"}}
+    summary = {"methods": {"saliency": held, "occlusion": {}}, "controls": {"control_edge": held}}
+    found = read_verdicts(Sources(tables={}, documents={"explain_summary": summary}))
+    assert set(found) == {"saliency", "control_edge"}
+    assert read_verdicts(Sources(tables={})) == {}
