@@ -248,7 +248,7 @@ class ReportSection(Section):
     title: str = Field("medvision study", description="Title of the report.")
     author: str | None = Field(None, description="Who is responsible; printed when given.")
     viewer_mb: float = Field(
-        24,
+        24.0,
         ge=0,
         description="Megabytes of the page that the volumes of explained cases, to be scrolled in "
         "three planes, may take with their viewer; cases that do not fit keep their pictures "

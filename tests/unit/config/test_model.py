@@ -107,3 +107,9 @@ def test_a_prevalence_is_a_number_or_names_that_yaml_may_read_as_numbers(tmp_pat
         load_study(path)
     with pytest.raises(ConfigError, match=r"evaluate\.prevalence"):
         load_study(json.dumps({"evaluate": {"prevalence": {"yes": 1.5}}}))
+
+
+def test_every_default_is_written_as_it_is_read() -> None:
+    # A record holds what was read; a seal holds it against what the configuration says.
+    written = Study().model_dump_json()
+    assert Study.model_validate_json(written).model_dump_json() == written
