@@ -180,7 +180,7 @@ def _advise(groups: Sequence[CheckGroup], rates: dict[str, Rate], method: str) -
     sentences = (
         ("In every image assessed, ", [c for c, r in held if r.rate == 1]),
         ("Only in some images, ", [_say_share(c, r) for c, r in held if r.rate and r.rate < 1]),
-        ("In no image was it shown that ", [c for c, r in held if r.rate == 0]),
+        ("In no image did every check show that ", [c for c, r in held if r.rate == 0]),
         ("Not assessed: whether ", [c for c, r in held if r.rate is None]),
     )
     return " ".join(f"{start}{_join(claims)}." for start, claims in sentences if claims)

@@ -10,7 +10,7 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Image
 from numpy.typing import NDArray
 
-from medvision.domain.geometry import Affine
+from medvision.domain.geometry import Affine, compute_orientation
 from medvision.domain.volume import FloatGrid
 from medvision.report.case import CaseGrids
 from medvision.report.overlay import build_palette, compute_scale
@@ -19,6 +19,7 @@ _PACKAGE, _BUNDLE = "ipyniivue", "static/widget.js"
 _STEPS_IN_SCALE = 1000
 _INT16 = np.iinfo(np.int16)
 _MB = 1_000_000
+_OPPOSITE = {"L": "R", "P": "A", "I": "S"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class CaseVolumes:
         window: Intensities shown as black and white.
         maps: Method to its map; none for an empty map.
         scales: Method to the value at the end of its colour bar.
+        start: Where the cross stands at first, as shares of the way to right, anterior, superior.
+        is_in_lesion: Whether that is in the lesion; otherwise at the first map's largest value.
         has_sides: False where the affine is a convention.
     """
 
@@ -52,6 +55,8 @@ class CaseVolumes:
     window: tuple[float, float]
     maps: dict[str, str] = field(repr=False)
     scales: dict[str, float]
+    start: tuple[float, float, float]
+    is_in_lesion: bool
     has_sides: bool
 
     @property
@@ -148,6 +153,7 @@ def encode_volumes(grids: CaseGrids, *, window: tuple[float, float]) -> CaseVolu
         The volumes; equal arrays give equal text.
     """
     scales = {name: compute_scale(grid) for name, grid in grids.maps.items()}
+    voxel, is_in_lesion = _find_start(grids)
     return CaseVolumes(
         image=_encode_image(grids.image, grids.affine),
         window=window,
@@ -157,6 +163,8 @@ def encode_volumes(grids: CaseGrids, *, window: tuple[float, float]) -> CaseVolu
             if scales[name] > 0
         },
         scales=scales,
+        start=_find_shares(voxel, grids.image.shape, grids.affine),
+        is_in_lesion=is_in_lesion,
         has_sides=grids.has_geometry,
     )
 
@@ -173,6 +181,28 @@ def build_colours() -> dict[str, dict[str, list[int]]]:
         }
         for name, side in sides.items()
     }
+
+
+def _find_start(grids: CaseGrids) -> tuple[tuple[int, ...], bool]:
+    """Return the voxel looked at first, and whether it was chosen by the lesion."""
+    if grids.mask is not None and (grids.mask > 0).any():
+        inside = np.argwhere(grids.mask > 0)
+        nearest = ((inside - inside.mean(axis=0)) ** 2).sum(axis=1).argmin()
+        return tuple(int(n) for n in inside[nearest]), True
+    first = next(iter(grids.maps.values()), grids.image)
+    peak = int(np.nan_to_num(np.abs(first)).argmax())
+    return tuple(int(n) for n in np.unravel_index(peak, first.shape)), False
+
+
+def _find_shares(
+    voxel: tuple[int, ...], shape: tuple[int, ...], affine: Affine
+) -> tuple[float, float, float]:
+    """Return a voxel's centre as shares of the way to right, anterior and superior."""
+    shares = {}
+    for place, n, code in zip(voxel, shape, compute_orientation(affine), strict=True):
+        share = (place + 0.5) / n
+        shares[_OPPOSITE.get(code, code)] = 1 - share if code in _OPPOSITE else share
+    return shares["R"], shares["A"], shares["S"]
 
 
 def _encode_image(grid: FloatGrid, affine: Affine) -> str:

@@ -37,7 +37,7 @@
     const { default: widget } = await import(address);
     URL.revokeObjectURL(address);
     const model = makeModel({
-      volumes: [], meshes: [], height: 420, draw_opacity: 0.8, overlay_outline_width: 0,
+      volumes: [], meshes: [], height: innerWidth < 600 ? 420 : 330, draw_opacity: 0.8, overlay_outline_width: 0,
       overlay_alpha_shader: 1, background_masks_overlays: false, draw_fill_overwrites: true,
       opts: {
         sliceType: 3, isRadiologicalConvention: true, sagittalNoseLeft: true, multiplanarShowRender: 0, show3Dcrosshair: false,
@@ -67,11 +67,18 @@
       const scale = facts.scales[method];
       volumes.push(makeVolume({
         name: `${facts.id}-${method}-${Math.random()}`, data: { buffer: await unpack(`${facts.id}-${method}`), byteLength: 1 },
-        colormap: "for", colormap_negative: "against", cal_min: 0, cal_max: scale, cal_min_neg: 0, cal_max_neg: -scale,
+        colormap: "for", colormap_negative: "against", cal_min: 0.7 * scale, cal_max: scale,
+        // Of type 2 values fade below cal_min by its square; NiiVue takes no alpha of a colour map.
+        colormap_type: 2, cal_min_neg: -scale, cal_max_neg: -0.7 * scale,
       }));
     }
     view.model.set("volumes", volumes.map((volume) => volume.key));
     await view.model.fire("change:volumes");
+    if (view.box !== box) {
+      view.model.set("scene", { crosshairPos: facts.start });
+      await view.model.fire("change:scene");
+      view.box = box;
+    }
     await view.model.fire("msg:custom", { type: "resize_listener", data: [] }, []);
     for (const key of [...models.keys()]) if (!volumes.some((volume) => volume.id === key)) models.delete(key);
     box.dataset.ready = method || "image";

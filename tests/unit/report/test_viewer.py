@@ -113,3 +113,26 @@ def test_the_viewers_colours_are_those_of_the_pictures() -> None:
         assert side["I"][-1] == 255
     assert colours["for"]["R"][-1] > colours["for"]["B"][-1]
     assert colours["against"]["B"][-1] > colours["against"]["R"][-1]
+
+
+@pytest.mark.parametrize("flips", [(1, 1, 1), (-1, 1, 1), (1, -1, -1)], ids=["RAS", "LAS", "RPI"])
+def test_the_cross_starts_at_the_same_place_whichever_way_the_axes_run(
+    flips: tuple[int, int, int],
+) -> None:
+    grids = make_grids(0)
+    peak = np.zeros_like(grids.image)
+    peak[40, 10, 20] = -3.0
+    turned = peak[tuple(slice(None, None, step) for step in flips)]
+    held = replace(grids, maps={"a": turned}, mask=None, affine=np.diag([*flips, 1.0]))
+    volumes = encode_volumes(held, window=WINDOW)
+    assert volumes.start == pytest.approx((40.5 / 64, 10.5 / 64, 20.5 / 24))
+    assert not volumes.is_in_lesion
+
+
+def test_where_there_is_a_lesion_the_cross_starts_within_it() -> None:
+    grids = replace(make_grids(0), affine=np.eye(4))
+    volumes = encode_volumes(grids, window=WINDOW)
+    assert grids.mask is not None
+    i, j, k = (int(s * n) for s, n in zip(volumes.start, grids.mask.shape, strict=True))
+    assert grids.mask[i, j, k] > 0
+    assert volumes.is_in_lesion

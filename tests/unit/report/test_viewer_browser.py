@@ -73,7 +73,9 @@ def list_errors(page: Page) -> list[str]:
     for event in page.events:
         held = event.get("params", {})
         match event.get("method"):
-            case "Runtime.exceptionThrown" | "Log.entryAdded":
+            case "Runtime.exceptionThrown":
+                found.append(str(held)[:500])
+            case "Log.entryAdded" if held["entry"]["level"] == "error":
                 found.append(str(held)[:500])
             case "Runtime.consoleAPICalled" if held["type"] in ("error", "assert"):
                 found.append(str(held)[:500])
