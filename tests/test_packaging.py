@@ -33,7 +33,7 @@ def test_every_requirement_is_pinned_to_a_version_it_allows(checkout: Path) -> N
 def test_environment_yml_points_at_the_project_and_the_constraints(checkout: Path) -> None:
     environment = yaml.safe_load((checkout / "environment.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip == ["--constraint constraints.txt", "--editable ."]
+    assert pip == ["--constraint constraints.txt", "--editable .[viewer]"]
 
 
 def test_environment_yml_takes_a_python_that_the_project_supports(checkout: Path) -> None:
@@ -59,4 +59,7 @@ def test_jobs_in_conda_get_the_same_python_and_versions(checkout: Path) -> None:
     jobs = yaml.safe_load((checkout / "workflow" / "envs" / "medvision.yaml").read_text())
     *names, pip = jobs["dependencies"]
     assert names == environment["dependencies"][:-1]
-    assert pip["pip"] == ["--constraint ${MEDVISION_HOME}/constraints.txt", "${MEDVISION_HOME}"]
+    assert pip["pip"] == [
+        "--constraint ${MEDVISION_HOME}/constraints.txt",
+        "${MEDVISION_HOME}[viewer]",
+    ]

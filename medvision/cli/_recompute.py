@@ -27,6 +27,23 @@ SCORECARD = "compare/scorecard.json"
 Table = dict[str, JsonValue]
 
 
+def find_derived_faults(locate: Locate) -> list[Finding]:
+    """Compute again what follows from the predictions of a bundle: figures, cases, study record.
+
+    Args:
+        locate: Returns where a file of the study lies in the bundle.
+
+    Returns:
+        One finding per figure, case or entry that does not follow.
+
+    Raises:
+        MedvisionError: A file is missing or cannot be read.
+        ValueError: The recorded settings are not those of their step.
+    """
+    findings = find_statistics_faults(locate) + find_selection_faults(locate)
+    return findings + find_study_record_faults(locate)
+
+
 def find_statistics_faults(locate: Locate) -> list[Finding]:
     """Compute the statistics of a bundle again and return what differs.
 
@@ -52,7 +69,6 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
-    findings += find_selection_faults(locate) + find_study_record_faults(locate)
     return findings + find_novelty_faults(locate) + find_shortcut_faults(locate)
 
 

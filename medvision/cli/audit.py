@@ -15,7 +15,7 @@ from medvision.audit.signing import write_key_pair
 from medvision.audit.timestamp import check_timestamp, leave_timestamp
 from medvision.audit.verify import verify_bundle
 from medvision.cli._plugin_check import check_plugins_unchanged
-from medvision.cli._recompute import find_statistics_faults
+from medvision.cli._recompute import find_derived_faults
 from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.cli._recompute_levels import check_recomputed
 from medvision.cli._review import review
@@ -171,7 +171,7 @@ def verify(
         public_key=public_key,
         study=study,
         read_table=_read_rows,
-        recompute=find_statistics_faults,
+        recompute=find_derived_faults,
         compare_grids=find_geometry_faults,
     )
     more = check_recomputed(bundle, level=level, sources=images or study, sample=sample, seed=seed)

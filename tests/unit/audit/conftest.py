@@ -10,7 +10,7 @@ from studies import seal_study, write_study
 from medvision.audit.findings import Verification
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
-from medvision.cli._recompute import find_statistics_faults
+from medvision.cli._recompute import find_derived_faults
 from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.io.tables import read_table
 
@@ -67,7 +67,7 @@ def verify() -> Verify:
             public_key=public_key,
             study=study,
             read_table=read_table,
-            recompute=find_statistics_faults,
+            recompute=find_derived_faults,
             compare_grids=find_geometry_faults,
         )
 
