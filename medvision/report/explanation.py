@@ -1,6 +1,6 @@
 """Explanations as facts: cases, maps, checks, and which method may be trusted here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from medvision.report.explanation_notes import list_limits, list_notes, read_verdicts
@@ -14,6 +14,7 @@ from medvision.report.words import (
     METHODS,
     RULES,
     UNITS,
+    find_owner,
     is_control,
     say,
     say_verdict,
@@ -63,10 +64,15 @@ class MethodMap:
 
 @dataclass(frozen=True)
 class Control:
-    """What the checks of one image made of a map that knows nothing, or the wrong thing."""
+    """What the checks of one image made of a map that knows nothing, or the wrong thing.
+
+    Args:
+        owner: Method of which it is the map of random weights or of another class; "" of others.
+    """
 
     method: str
     words: str
+    owner: str
     n_passed: int
     n_judged: int
     checks: tuple[Check, ...]
@@ -130,7 +136,7 @@ def build_explanation(
     methods = list_unique(
         row["method"] for row in [*sources.table("attributions"), *checks] if row["method"]
     )
-    methods.sort(key=is_control)
+    methods.sort(key=_order_controls(methods))
     verdicts = read_verdicts(sources)
     return ExplanationFacts(
         cases=cases,
@@ -152,6 +158,17 @@ def build_explanation(
         notes=list_notes(sources),
         limits=list_limits(sources),
     )
+
+
+def _order_controls(methods: Sequence[str]) -> Callable[[str], tuple[bool, int, bool]]:
+    """Return the order of the tables: each method, then its own controls; the blind ones last."""
+    places = {method: place for place, method in enumerate(methods) if not is_control(method)}
+
+    def place(method: str) -> tuple[bool, int, bool]:
+        owner = find_owner(method) or method
+        return owner not in places, places.get(owner, 0), is_control(method)
+
+    return place
 
 
 def _build_case(sources: Sources, row: Row, *, number: int, task: str) -> Case:
@@ -188,6 +205,7 @@ def _build_controls(rows: Sequence[Row]) -> tuple[Control, ...]:
         Control(
             method=name,
             words=say(name, METHODS),
+            owner=find_owner(name),
             n_passed=sum(row["verdict"] == "PASS" for row in own),
             n_judged=sum(row["verdict"] in JUDGED for row in own),
             checks=tuple(_build_check(row) for row in own),

@@ -207,6 +207,11 @@ def is_control(method: str) -> bool:
     return method.startswith("control_")
 
 
+def find_owner(method: str) -> str:
+    """Return the method of which a control is a map otherwise made; "" of any other name."""
+    return method.partition(".")[2] if is_control(method) else ""
+
+
 def say_metric(name: str, task: str = "classification") -> str:
     """Return a metric's words; `auc_glioma` is the AUC of class, or finding, glioma."""
     known = METRICS | (FINDINGS_METRICS if task == "multilabel" else {})

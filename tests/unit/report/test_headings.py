@@ -1,6 +1,15 @@
 """Claims on the headings of the checks, and on what is said of a method."""
 
+import io
+from dataclasses import replace
+
+from PIL import Image
+from reports import make_grids, make_sources
+
+from medvision.report.case import build_case_view
+from medvision.report.explanation import build_explanation
 from medvision.report.explanation_notes import read_verdicts
+from medvision.report.figure_case import draw_case
 from medvision.report.headings import HEADINGS, find_heading, group_checks
 from medvision.report.sources import Sources
 from medvision.report.trust import MethodRow, build_method_row
@@ -74,3 +83,34 @@ def test_verdicts_are_read_of_methods_and_controls_and_missing_ones_are_none() -
     found = read_verdicts(Sources(tables={}, documents={"explain_summary": summary}))
     assert set(found) == {"saliency", "control_edge"}
     assert read_verdicts(Sources(tables={})) == {}
+
+
+def test_a_methods_own_controls_stand_below_it_and_the_blind_ones_last() -> None:
+    sources = make_sources(explained=2)
+    twins = [
+        {**row, "method": f"control_randomised.{row['method']}", "verdict": "FAIL"}
+        for row in sources.table("checks")
+        if row["method"] == "occlusion"
+    ]
+    checks = [*sources.table("checks"), *twins]
+    built = build_explanation(Sources(tables={**sources.tables, "checks": checks}), confidence=0.95)
+    names = [row.method for row in built.matrix]
+    assert names[names.index("occlusion") + 1] == "control_randomised.occlusion"
+    assert names[-2:] == ["control_edge", "control_random"]
+    owners = {held.method: held.owner for held in built.cases[0].controls}
+    assert owners["control_randomised.occlusion"] == "occlusion"
+    assert owners["control_edge"] == ""
+
+
+def test_eleven_maps_are_drawn_in_rows_of_at_most_four() -> None:
+    facts = build_explanation(make_sources(explained=1), confidence=0.95)
+    grids = make_grids(0)
+    first = facts.cases[0].methods[0]
+    names = [f"map_{n}" for n in range(11)]
+    held = [replace(first, method=name, words=name) for name in names]
+    maps = dict.fromkeys(names, grids.maps["occlusion"])
+    view = build_case_view("sub-0_img-0", replace(grids, maps=maps))
+    picture = draw_case(replace(facts.cases[0], methods=tuple(held)), view)
+    width, height = Image.open(io.BytesIO(picture.png)).size
+    assert width < 1.6 * height
+    assert all(name in picture.alt for name in names)
