@@ -30,7 +30,7 @@ def test_nothing_is_done_in_an_empty_folder(tmp_path: Path) -> None:
 def test_a_finished_study_lacks_only_its_bundle(tmp_path: Path) -> None:
     write_study(tmp_path)
     result = call("status", tmp_path)
-    assert result.output.count("✓ done") == 14
+    assert result.output.count("✓ done") == 15
     assert "Next: audit." in result.output
 
 
