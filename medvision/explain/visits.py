@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from medvision.domain.arms import is_ensemble
 from medvision.explain.case import Case
 from medvision.explain.outcomes import Prediction
 
@@ -54,11 +55,13 @@ def plan_visits(
     """
     n_own = max(bounds.stability_images, bounds.cascade_images)
     visits = [Visit(n, case, "own", "test") for n, case in enumerate(cases[:n_own])]
+    # An ensemble is a mean of probabilities and no network: it has no seed, and no row counts here.
+    rows = [row for row in predictions if not is_ensemble(row["arm"])]
     splits = {
         (row["arm"], int(row["fold"]), int(row["seed"]), row["image_id"]): row["split"]
-        for row in predictions
+        for row in rows
     }
-    trained = {(int(row["fold"]), int(row["seed"])) for row in predictions if _is_of(row, cases)}
+    trained = {(int(row["fold"]), int(row["seed"])) for row in rows if _is_of(row, cases)}
     for place, case in enumerate(cases[: bounds.stability_images]):
         visits += _visit_others(place, case, trained=trained, splits=splits, bounds=bounds)
     return sorted(visits, key=lambda v: (v.case.arm, v.case.fold, v.case.seed, v.place))

@@ -10,6 +10,7 @@ from explain_nets import Linear, Tiny, make_lesion_image, make_settings
 from explain_runs import SETTINGS, TENSOR_AFFINE, explain
 from torch import nn
 
+from medvision.domain.arms import name_ensemble
 from medvision.domain.attribution import Attribution, compute_similarity
 from medvision.domain.map_statistics import compute_rank_correlation
 from medvision.explain import sight
@@ -52,6 +53,14 @@ def test_an_image_is_shown_to_other_seeds_of_its_fold_and_the_folds_that_follow(
         ("other_fold", 3, 0),
         ("other_fold", 0, 0),
     }
+
+
+def test_the_mean_over_seeds_is_no_network_to_be_shown_an_image():
+    rows = [make_row(0, seed) for seed in (0, 1)] + [
+        make_row(0, "all", arm=name_ensemble("transfer"))
+    ]
+    visits = plan_visits([make_case(0)], rows, bounds=Bounds(1, 2, 0.01, 0))
+    assert {(v.kind, v.case.seed) for v in visits} == {("own", 0), ("other_seed", 1)}
 
 
 def test_a_network_that_predicted_no_image_of_the_subject_was_trained_on_it():
