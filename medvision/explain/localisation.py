@@ -111,7 +111,7 @@ def check_relevance_mass(about: About, grid: FloatGrid, *, mask: MaskGrid, seed:
     if math.isnan(mass):
         reason = "nothing in the map is positive"
         return about.row("relevance_mass", "FAIL", reason=reason, statistic=0.0, threshold=0.0, n=1)
-    rng = np.random.default_rng(derive_seed(seed, "placements", about.image_id))
+    rng = start_placements(about, seed)
     masses = compute_placement_masses(grid, mask, n=N_PLACEMENTS, rng=rng)
     threshold = float(np.quantile(masses, PLACEMENT_QUANTILE))
     share = float(mask.mean())
@@ -124,6 +124,11 @@ def check_relevance_mass(about: About, grid: FloatGrid, *, mask: MaskGrid, seed:
         threshold=threshold,
         n=N_PLACEMENTS,
     )
+
+
+def start_placements(about: About, seed: int) -> np.random.Generator:
+    """Start the draw of an image's random places anew, so that all checks have the same."""
+    return np.random.default_rng(derive_seed(seed, "placements", about.image_id))
 
 
 def compute_lesion_diameters_mm(mask: MaskGrid, affine: Affine) -> list[float]:

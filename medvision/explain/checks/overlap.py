@@ -12,8 +12,7 @@ from medvision.domain.localisation import (
 )
 from medvision.domain.volume import FloatGrid
 from medvision.explain.checks.row import About, judge
-from medvision.explain.localisation import N_PLACEMENTS, PLACEMENT_QUANTILE
-from medvision.runtime.seeds import derive_seed
+from medvision.explain.localisation import N_PLACEMENTS, PLACEMENT_QUANTILE, start_placements
 
 
 def check_rank_accuracy(about: About, grid: FloatGrid, *, mask: MaskGrid, seed: int) -> Check:
@@ -33,7 +32,9 @@ def check_rank_accuracy(about: About, grid: FloatGrid, *, mask: MaskGrid, seed: 
     """
     accuracy, n = compute_rank_accuracy(grid, mask), int(mask.sum())
     top = share_top(grid, n)
-    places = compute_placement_sums(top, mask, n=N_PLACEMENTS, rng=_start(about, seed)) / n
+    places = (
+        compute_placement_sums(top, mask, n=N_PLACEMENTS, rng=start_placements(about, seed)) / n
+    )
     threshold, share = float(np.quantile(places, PLACEMENT_QUANTILE)), float(mask.mean())
     return about.row(
         "rank_accuracy",
@@ -65,7 +66,7 @@ def check_iou(about: About, grid: FloatGrid, *, mask: MaskGrid, seed: int) -> Ch
     if not marked.any():
         reason = "the map outlines nothing"
         return about.row("iou", "FAIL", reason=reason, statistic=0.0, threshold=0.0, n=N_PLACEMENTS)
-    iou, rng = compute_iou(marked, mask), _start(about, seed)
+    iou, rng = compute_iou(marked, mask), start_placements(about, seed)
     inside = compute_placement_sums(marked.astype(np.float64), mask, n=N_PLACEMENTS, rng=rng)
     places = inside / (marked.sum() + mask.sum() - inside)
     threshold, chance = float(np.quantile(places, PLACEMENT_QUANTILE)), float(places.mean())
@@ -78,8 +79,3 @@ def check_iou(about: About, grid: FloatGrid, *, mask: MaskGrid, seed: int) -> Ch
         threshold=threshold,
         n=N_PLACEMENTS,
     )
-
-
-def _start(about: About, seed: int) -> np.random.Generator:
-    """Start the draw of an image's random places anew, so that all checks have the same."""
-    return np.random.default_rng(derive_seed(seed, "placements", about.image_id))

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
-from medvision.domain.attribution import Check, is_empty
+from medvision.domain.attribution import Check, MaskGrid, is_empty
+from medvision.domain.volume import FloatGrid
 from medvision.explain.checks.classes import check_class_sensitivity
 from medvision.explain.checks.completeness import check_completeness
 from medvision.explain.checks.deletion import check_deletion, check_insertion
 from medvision.explain.checks.maps import CaseMaps
 from medvision.explain.checks.overlap import check_iou, check_rank_accuracy
-from medvision.explain.checks.row import LOCALISATION
+from medvision.explain.checks.row import LOCALISATION, About
 from medvision.explain.controls import CENTRE, EDGE
 from medvision.explain.localisation import (
     check_pointing,
@@ -19,6 +21,12 @@ from medvision.explain.localisation import (
 
 CheckMap = Callable[[CaseMaps, str], Check]
 """Holds the map of a name to one check."""
+
+
+class CheckMask(Protocol):
+    """Holds a map on the source's grid against the lesion's mask."""
+
+    def __call__(self, about: About, grid: FloatGrid, *, mask: MaskGrid, seed: int) -> Check: ...
 
 
 def _complete(maps: CaseMaps, name: str) -> Check:
@@ -68,28 +76,17 @@ def _point(maps: CaseMaps, name: str) -> Check:
     )
 
 
-def _weigh(maps: CaseMaps, name: str) -> Check:
-    mask = maps.work.image.mask
-    if mask is None or maps.unlocalised is not None:
-        return _pass_over(maps, name, check="relevance_mass")
-    about, seed = maps.work.about(name), maps.work.plan.seed
-    return check_relevance_mass(about, maps.on_source[name], mask=mask, seed=seed)
+def _hold_against_mask(check: str, run: CheckMask) -> CheckMap:
+    """Make a check of maps of one that needs a mask; without a mask it does not apply."""
 
+    def hold(maps: CaseMaps, name: str) -> Check:
+        mask = maps.work.image.mask
+        if mask is None or maps.unlocalised is not None:
+            return _pass_over(maps, name, check=check)
+        about, seed = maps.work.about(name), maps.work.plan.seed
+        return run(about, maps.on_source[name], mask=mask, seed=seed)
 
-def _rank(maps: CaseMaps, name: str) -> Check:
-    mask = maps.work.image.mask
-    if mask is None or maps.unlocalised is not None:
-        return _pass_over(maps, name, check="rank_accuracy")
-    about, seed = maps.work.about(name), maps.work.plan.seed
-    return check_rank_accuracy(about, maps.on_source[name], mask=mask, seed=seed)
-
-
-def _outline(maps: CaseMaps, name: str) -> Check:
-    mask = maps.work.image.mask
-    if mask is None or maps.unlocalised is not None:
-        return _pass_over(maps, name, check="iou")
-    about, seed = maps.work.about(name), maps.work.plan.seed
-    return check_iou(about, maps.on_source[name], mask=mask, seed=seed)
+    return hold
 
 
 def _pass_over(maps: CaseMaps, name: str, *, check: str) -> Check:
@@ -103,9 +100,9 @@ CASE_CHECKS: dict[str, CheckMap] = {
     "insertion": _insert,
     "class_sensitivity": _part_classes,
     "pointing": _point,
-    "relevance_mass": _weigh,
-    "rank_accuracy": _rank,
-    "iou": _outline,
+    "relevance_mass": _hold_against_mask("relevance_mass", check_relevance_mass),
+    "rank_accuracy": _hold_against_mask("rank_accuracy", check_rank_accuracy),
+    "iou": _hold_against_mask("iou", check_iou),
 }
 
 
