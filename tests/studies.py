@@ -4,10 +4,26 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from medvision.audit.canonical import write_rfc8785
+from medvision.cli._cohort_summary import read_classes
+from medvision.cli._peaks import COLUMNS as PEAK_COLUMNS
+from medvision.cli._peaks import describe_peak
+from medvision.cli._recompute_summary import compute_summary
+from medvision.cli._recompute_told import (
+    ATTRIBUTIONS,
+    CASCADE,
+    CHECKS,
+    PEAKS,
+    SELECTION,
+    STABILITY,
+    VERDICTS,
+    Told,
+    build_case,
+)
 from medvision.cli._run import Step, open_step
 from medvision.cli._study_record import gather_record
 from medvision.cli.audit import seal
@@ -15,9 +31,21 @@ from medvision.cli.evaluate import command as evaluate
 from medvision.cli.plan import command as plan
 from medvision.cli.predict import PREDICTION_COLUMNS, TEMPERATURE_COLUMNS
 from medvision.config.model import Study, load_study
+from medvision.domain.attribution import Check
 from medvision.domain.plan import CASE_KEYS, PLAN
 from medvision.domain.record import JsonValue
 from medvision.domain.split import FOLD_COLUMNS
+from medvision.explain.checks import SOURCES, About
+from medvision.explain.names import EDGE, RANDOM, name_randomised
+from medvision.explain.tables import (
+    ATTRIBUTION_COLUMNS,
+    CASCADE_COLUMNS,
+    CHECK_COLUMNS,
+    STABILITY_COLUMNS,
+    VERDICT_COLUMNS,
+    list_checks,
+    list_verdicts,
+)
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
@@ -251,25 +279,82 @@ def write_explain(study: Study, layout: Layout) -> None:
     with open_step("explain", study, upstream=upstream) as step:
         _read_models(step, study, layout)
         step.read(layout.predictions)
-        shown: Rows = json.loads(step.read(layout.root / PLAN).read_text())["cases"]
-        rows: Rows = [_write_map(step, layout, row, method) for row in shown for method in METHODS]
-        columns = ("image_id", "method", "map_digest", "verdict")
-        write_table(step.write(layout.attributions), rows, columns=columns)
-        write_table(step.write(layout.selection), shown, columns=CASE_KEYS)
-        columns = ("image_id", "method", "check", "verdict", "reason")
-        write_table(step.write(layout.checks), [], columns=columns)
-        columns = ("image_id", "method", "comparison", "against", "ssim", "rank_correlation")
-        write_table(step.write(layout.table("explain", "stability")), [], columns=columns)
-        write_json(step.write(layout.explain_summary), {"methods": {}})
+        plan = json.loads(step.read(layout.root / PLAN).read_text())
+        write_explained(study, step, plan)
 
 
-def _write_map(step: Step, layout: Layout, row: dict[str, Cell], method: str) -> dict[str, Cell]:
-    """Write one map and return its row."""
+def write_explained(study: Study, step: Step, plan: dict[str, JsonValue]) -> None:
+    """Write maps and tables that follow from one another, by the functions that the step uses."""
+    layout, shown = step.layout, cast("Rows", plan["cases"])
+    cases = [build_case({key: str(value) for key, value in row.items()}) for row in shown]
+    maps = [_write_map(step, layout, row, method) for row in shown for method in METHODS]
+    checks = [row for case in cases for row in _check_maps(case.image_id)]
+    told = Told(
+        locate=lambda path: layout.root / path,
+        section=study.explain,
+        classes=read_classes(layout.cohort_summary),
+        cases=cases,
+        checks=checks,
+        tables={
+            ATTRIBUTIONS: [{key: str(value) for key, value in row.items()} for row, _ in maps],
+            CASCADE: [],
+            STABILITY: [],
+        },
+        summary={},
+        selection=plan["selection"],
+        facts={},
+    )
+    for path, rows, columns in (
+        (ATTRIBUTIONS, [row for row, _ in maps], ATTRIBUTION_COLUMNS),
+        (SELECTION, shown, CASE_KEYS),
+        (CHECKS, list_checks(cases, checks), CHECK_COLUMNS),
+        (VERDICTS, list_verdicts(cases, checks), VERDICT_COLUMNS),
+        (PEAKS, [peak for _, own in maps for peak in own], PEAK_COLUMNS),
+        (CASCADE, [], CASCADE_COLUMNS),
+        (STABILITY, [], STABILITY_COLUMNS),
+    ):
+        write_table(step.write(layout.root / path), rows, columns=columns)
+    write_json(step.write(layout.explain_summary), compute_summary(told))
+
+
+def _check_maps(image_id: str) -> list[Check]:
+    """Return rows of which one applies: the methods' maps of an image pass rank accuracy."""
+    names = [*METHODS, EDGE, RANDOM, *map(name_randomised, METHODS)]
+    rows = [
+        About(image_id, name).row(check, "NOT APPLICABLE", reason="no network is here")
+        for name in names
+        for check in SOURCES
+        if name not in METHODS or check != "rank_accuracy"
+    ]
+    reason = "0.5 of the 2 strongest voxels in the mask, 0.1 by chance"
+    figures = {"statistic": 0.5, "comparator": 0.1, "threshold": 0.25, "n": 400}
+    return rows + [
+        About(image_id, name).row("rank_accuracy", "PASS", reason=reason, **figures)
+        for name in METHODS
+    ]
+
+
+def _write_map(
+    step: Step, layout: Layout, row: dict[str, Cell], method: str
+) -> tuple[dict[str, Cell], Rows]:
+    """Write one map and return its row, and that of its peak."""
     image = str(row["image_id"])
     path = step.write(layout.attribution(image, method))
     values = np.random.default_rng([IMAGES.index(image), METHODS.index(method)])
-    write_nifti(path, values.random((2, 3, 4), dtype=np.float32), affine=AFFINE, is_placed=True)
-    return {"image_id": image, "method": method, "map_digest": hash_file(path), "verdict": "PASS"}
+    grid = values.random((2, 3, 4), dtype=np.float32)
+    write_nifti(path, grid, affine=AFFINE, is_placed=True)
+    told: dict[str, Cell] = {
+        "image_id": image,
+        "method": method,
+        "layer": "",
+        "parameters": "{}",
+        "minimum": float(grid.min()),
+        "maximum": float(grid.max()),
+        "map_digest": hash_file(path),
+        "verdict": "PASS",
+        "reason": "passed: rank_accuracy",
+    }
+    return told, describe_peak(image, method, grid=grid, affine=AFFINE, sidecar={})
 
 
 def write_report(study: Study, layout: Layout) -> None:

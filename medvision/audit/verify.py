@@ -52,7 +52,8 @@ _QUESTIONS = {
     "settings": "Was every step made by one version with the settings in config.json?",
     "tables": "Do the tables agree with the files and with one another?",
     "geometry": "Does every map lie on its source image's grid?",
-    "statistics": "Do the statistics follow from the predictions?",
+    "statistics": "Do statistics follow from the predictions, predictions from logits, explained "
+    "cases from the plan's rule, and the study record from the files?",
     "reviews": "Do the decisions recorded after the seal hold together, each as it was signed?",
     "plan": "Was the plan there before the maps, and was what it says explained, and no more?",
     "study": "Are the files left out of the bundle still the same in the output folder?",

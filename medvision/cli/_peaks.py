@@ -22,14 +22,42 @@ COLUMNS = (
 def find_peak(
     step: Step, image_id: str, method: str, *, grid: FloatGrid, affine: Affine
 ) -> list[dict[str, Cell]]:
+    """Return the row of a map's peak; the image's sidecar is registered as read.
+
+    Args:
+        step: The running step.
+        image_id: The explained image.
+        method: Name of the map.
+        grid: The map (i, j, k) on the source's grid.
+        affine: (4, 4) of that grid, RAS+ mm.
+    """
+    path = step.layout.sidecar(image_id)
+    is_needed = path.is_file() and is_marked(grid)
+    sidecar = cast(Mapping[str, JsonValue], read_json(step.read(path))) if is_needed else {}
+    return describe_peak(image_id, method, grid=grid, affine=affine, sidecar=sidecar)
+
+
+def is_marked(grid: FloatGrid) -> bool:
+    """Say whether a map has a peak: it is not zero, or no number, everywhere."""
+    return bool(np.nan_to_num(grid).any())
+
+
+def describe_peak(
+    image_id: str,
+    method: str,
+    *,
+    grid: FloatGrid,
+    affine: Affine,
+    sidecar: Mapping[str, JsonValue],
+) -> list[dict[str, Cell]]:
     """Return the row of a map's voxel of the largest absolute value; none of an empty map.
 
     Args:
-        step: The running step; the image's sidecar is registered with it.
         image_id: The explained image.
         method: Name of the map.
         grid: The map (i, j, k) on the source's grid; of equal peaks the first counts.
         affine: (4, 4) of that grid, RAS+ mm.
+        sidecar: The image's; empty where there is none.
 
     Returns:
         Index from 0 and place in RAS+ mm; of the stored object that most of the voxel comes from
@@ -47,16 +75,12 @@ def find_peak(
         **{f"{axis}_mm": float(f"{mm:.6f}") for axis, mm in zip("xyz", place[:3], strict=True)},
         "value": float(f"{grid[voxel]:.9g}"),
     }
-    return [row | _trace(step, image_id, voxel)]
+    return [row | _trace(sidecar, voxel)]
 
 
-def _trace(step: Step, image_id: str, voxel: tuple[int, ...]) -> dict[str, Cell]:
+def _trace(sidecar: Mapping[str, JsonValue], voxel: tuple[int, ...]) -> dict[str, Cell]:
     """Return the stored object behind a voxel, the largest part where several are mixed."""
-    path = step.layout.sidecar(image_id)
-    if not path.is_file():
-        return {}
-    sidecar = cast(Mapping[str, JsonValue], read_json(step.read(path)))
-    planes = parse_planes(sidecar)
+    planes = parse_planes(sidecar) if sidecar else None
     # A map is of the image's first three axes: of an image of several volumes none is meant.
     if planes is None or len(planes.shape) != len(voxel):
         return {}

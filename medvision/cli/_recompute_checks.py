@@ -10,7 +10,7 @@ from medvision.cli._recompute_attributions import describe_software
 from medvision.cli._recompute_images import PluginError
 from medvision.cli._recompute_request import Answer, MissingSourceError, draw_pairs
 from medvision.cli._recompute_scene import Scene
-from medvision.cli._recompute_verdicts import CHECKS, check_verdicts, parse_check
+from medvision.cli._recompute_told import CHECKS, parse_check
 from medvision.domain.attribution import Check
 from medvision.domain.geometry import Affine
 from medvision.domain.volume import FloatGrid
@@ -41,18 +41,15 @@ Key = tuple[str, str, str]
 
 
 def check_checks(scene: Scene) -> list[Answered]:
-    """Run the checks of a sample's cases again, and compute all verdicts again.
+    """Run the checks of a sample's cases again.
 
     Args:
         scene: The bundle's explanations, and what the auditor handed over.
 
-    Returns:
-        Two checks: of all rows, and of the sample.
-
     Raises:
         MedvisionError: A table of the bundle cannot be read.
     """
-    return [check_verdicts(scene.request), _check_sample(scene)]
+    return [_check_sample(scene)]
 
 
 def _check_sample(scene: Scene) -> Answered:

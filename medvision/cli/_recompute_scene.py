@@ -8,6 +8,7 @@ import numpy as np
 
 from medvision.cli._recompute_images import Preparation, Prepared
 from medvision.cli._recompute_request import ATTRIBUTIONS, Pair, Request
+from medvision.cli._recompute_told import build_case
 from medvision.cli._sealed import read_parameters
 from medvision.config.explain import ExplainSection
 from medvision.domain.record import JsonValue
@@ -165,17 +166,6 @@ def open_scene(request: Request) -> Scene:
 def name_model(case: "Case") -> Model:
     """Return which network a case was explained with."""
     return case.arm, case.fold, case.seed
-
-
-def build_case(row: Row) -> "Case":
-    """Return a row of the selection as a case."""
-    from medvision.explain.case import Case
-
-    values: dict[str, Any] = {
-        each.name: int(row[each.name]) if each.type is int else row[each.name]
-        for each in fields(Case)
-    }
-    return Case(**values)
 
 
 def build_recorded_plan(section: ExplainSection) -> "Plan":

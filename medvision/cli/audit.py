@@ -16,6 +16,7 @@ from medvision.audit.timestamp import check_timestamp, leave_timestamp
 from medvision.audit.verify import verify_bundle
 from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_derived_faults
+from medvision.cli._recompute_explained import check_explained
 from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.cli._recompute_levels import check_recomputed
 from medvision.cli._review import review
@@ -175,6 +176,7 @@ def verify(
         compare_grids=find_geometry_faults,
     )
     more = check_recomputed(bundle, level=level, sources=images or study, sample=sample, seed=seed)
+    more = (*check_explained(bundle, level=level), *more)
     stamp = _check_timestamp(bundle, timestamp, certificates=tsa_cert)
     result = replace(result, checks=(*result.checks, stamp, *more))
     if json_path is not None:

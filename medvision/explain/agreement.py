@@ -5,11 +5,13 @@ from dataclasses import replace
 from itertools import combinations
 
 from medvision.explain.case import CaseImage
-from medvision.explain.controls import EDGE, build_controls, compute_edge_map
+from medvision.explain.controls import build_controls, compute_edge_map
 from medvision.explain.likeness import Likeness, measure_likeness
+from medvision.explain.names import EDGE
 from medvision.explain.one import Explained
 from medvision.explain.sight import Sight
-from medvision.explain.steadiness import NOISE_DRAWS, add_noise
+from medvision.explain.steadiness import add_noise
+from medvision.explain.visits import NOISE_DRAWS
 
 
 def compare_methods(cases: Sequence[Explained]) -> list[Likeness]:

@@ -27,35 +27,6 @@ class Stage:
     n_layers: int
 
 
-@dataclass(frozen=True)
-class CascadePoint:
-    """One method's map of one image at one stage, beside that of the trained network.
-
-    Args:
-        image_id: The image.
-        subject: Its subject.
-        method: Method of the map.
-        stage: How far down the weights are random.
-        layer: Deepest layer drawn anew.
-        n_layers: Layers drawn anew so far.
-        ssim: Structural similarity to the trained network's map, without sign.
-        rank_correlation: Spearman's correlation with it, with sign.
-        entropy: How evenly this map is spread, 0 to 1.
-        reason: Why figures are missing, where they are.
-    """
-
-    image_id: str
-    subject: str
-    method: str
-    stage: int
-    layer: str
-    n_layers: int
-    ssim: float | None
-    rank_correlation: float | None
-    entropy: float | None
-    reason: str
-
-
 def list_stages(network: nn.Module) -> tuple[Stage, ...]:
     """Return the stages of a network's cascade, stage 0 being the network as trained.
 

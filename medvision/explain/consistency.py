@@ -11,23 +11,16 @@ from medvision.domain.map_statistics import compute_entropy
 from medvision.domain.volume import FloatGrid
 from medvision.explain.agreement import compare_controls, compare_images, compare_methods
 from medvision.explain.bench import Hands
-from medvision.explain.cascade import CascadePoint, Stage, cascade
-from medvision.explain.controls import EDGE
+from medvision.explain.cascade import Stage, cascade
+from medvision.explain.consistency_rows import CascadePoint, Consistency
 from medvision.explain.likeness import Likeness, measure_likeness
+from medvision.explain.names import EDGE
 from medvision.explain.one import Explained, Plan
 from medvision.explain.outcomes import Prediction
 from medvision.explain.sight import Room, Sight, load_tensor, open_room
 from medvision.explain.steadiness import compare_with_noisy, compare_with_redrawn
 from medvision.explain.visits import Bounds, Visit, plan_visits
 from medvision.runtime.progress import track
-
-
-@dataclass(frozen=True)
-class Consistency:
-    """The rows of two tables, each in the order of the selection."""
-
-    cascade: list[CascadePoint]
-    likenesses: list[Likeness]
 
 
 @dataclass(frozen=True)

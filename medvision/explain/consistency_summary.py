@@ -8,13 +8,10 @@ import numpy as np
 
 from medvision.domain.bootstrap import compute_interval, draw_weights
 from medvision.domain.record import JsonValue
-from medvision.explain.cascade import CascadePoint
-from medvision.explain.consistency import Consistency
-from medvision.explain.controls import EDGE
+from medvision.explain.consistency_rows import CascadePoint, Consistency
 from medvision.explain.likeness import Likeness
-from medvision.explain.one import Plan
-from medvision.explain.steadiness import NOISE_DRAWS
-from medvision.explain.visits import Bounds
+from medvision.explain.names import EDGE
+from medvision.explain.visits import NOISE_DRAWS, Bounds
 from medvision.runtime.seeds import derive_seed
 
 _Row = TypeVar("_Row", CascadePoint, Likeness)
@@ -49,18 +46,20 @@ class Mean:
     n_subjects: int
 
 
-def summarise_consistency(held: Consistency, *, bounds: Bounds, plan: Plan) -> dict[str, JsonValue]:
+def summarise_consistency(
+    held: Consistency, *, bounds: Bounds, methods: Sequence[str], seed: int
+) -> dict[str, JsonValue]:
     """Return the summary of cascade and stability.
 
     Args:
         held: Rows of both tables.
         bounds: How much was looked at again.
-        plan: Methods in the order of the configuration, and the seed of the resamples.
+        methods: Methods in the order of the configuration.
+        seed: Seed of the resamples.
 
     Returns:
         Plain JSON types: parameters, cascade, stability, agreement, notes.
     """
-    methods, seed = plan.methods, plan.seed
     steady = [name for name in (*methods, EDGE) if any(r.method == name for r in held.likenesses)]
     shown = [name for name in methods if any(row.method == name for row in held.cascade)]
     return {

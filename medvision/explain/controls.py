@@ -1,4 +1,4 @@
-"""Negative controls: those that know nothing of the network, and the names of all of them."""
+"""Negative controls that know nothing of the network, and the centre prior."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -6,29 +6,10 @@ from scipy.ndimage import gaussian_filter
 from medvision.domain.geometry import compute_spacing_mm
 from medvision.domain.volume import FloatGrid
 from medvision.explain.case import CaseImage
+from medvision.explain.names import EDGE, RANDOM
 from medvision.runtime.seeds import derive_seed
 
-EDGE = "control_edge"
-RANDOM = "control_random"
-CENTRE = "centre_prior"
-"""No control but a comparator of localisation: the middle of every image."""
-
 _CENTRE_SPREAD = 0.125
-
-
-def is_control(name: str) -> bool:
-    """Tell whether a map is a negative control."""
-    return name.startswith("control_")
-
-
-def name_randomised(method: str) -> str:
-    """Return the name of a method's map of the network with random weights."""
-    return f"control_randomised.{method}"
-
-
-def name_other_class(method: str) -> str:
-    """Return the name of a method's map of another class, shown as that of the class explained."""
-    return f"control_other_class.{method}"
 
 
 def build_controls(

@@ -12,15 +12,10 @@ from medvision.explain.case import Case, CaseImage
 from medvision.explain.checks import DEPTHS, SOURCES
 from medvision.explain.checks.maps import CaseMaps
 from medvision.explain.checks.table import check_maps
-from medvision.explain.controls import (
-    CENTRE,
-    EDGE,
-    build_controls,
-    compute_centre_prior,
-    is_control,
-)
+from medvision.explain.controls import build_controls, compute_centre_prior
 from medvision.explain.grids import map_to_source
 from medvision.explain.methods import InapplicableError
+from medvision.explain.names import CENTRE, EDGE, is_control
 from medvision.explain.twins import (
     Rivals,
     Twins,

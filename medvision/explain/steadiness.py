@@ -12,9 +12,9 @@ from medvision.domain.volume import FloatGrid
 from medvision.explain.likeness import Comparison, Likeness, measure_likeness
 from medvision.explain.methods import attribute
 from medvision.explain.sight import Sight
+from medvision.explain.visits import NOISE_DRAWS
 from medvision.runtime.seeds import derive_seed
 
-NOISE_DRAWS = 2
 LEAST_MOVE = 0.1
 """A value that moves by less, in standard deviations of the training images' values, is kept."""
 

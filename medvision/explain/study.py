@@ -10,7 +10,8 @@ from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Finished, Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
-from medvision.explain.consistency import Consistency, measure_consistency
+from medvision.explain.consistency import measure_consistency
+from medvision.explain.consistency_rows import Consistency
 from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
@@ -149,7 +150,9 @@ def explain_predictions(
         cascade=[asdict(point) for point in consistency.cascade],
         stability=[asdict(row) for row in consistency.likenesses],
         summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks)
-        | {"consistency": summarise_consistency(consistency, bounds=bounds, plan=plan)},
+        | {"consistency": summarise_consistency(
+                consistency, bounds=bounds, methods=methods, seed=seed
+            )},
         facts={"networks": networks},
     )
 

@@ -1,21 +1,24 @@
 """The cohort's view: per method and check the pass rate with interval, grids and limits."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medvision.domain.attribution import Check
 from medvision.domain.record import JsonValue
-from medvision.explain.bench import Finished
 from medvision.explain.checks import SOURCES
-from medvision.explain.controls import is_control
 from medvision.explain.margins import summarise_margins
+from medvision.explain.names import is_control
 from medvision.explain.outcomes import say_explained
 from medvision.explain.selection import Selection
 from medvision.explain.verdicts import CONFIDENCE, conclude_cohort, summarise_rows
-from medvision.explain.work import Plan
 
-_VARYING = {
+if TYPE_CHECKING:  # An audit, which summarises rows again, needs no torch.
+    from medvision.explain.bench import Finished
+    from medvision.explain.work import Plan
+
+VARYING = {
     *("completeness_gate", "steps", "distance_to_saliency", "noise_sd", "supervoxels"),
     *("torch_seed", "numpy_seed"),
 }
@@ -43,10 +46,10 @@ LIMITS = (
 
 def summarise(
     selection: Selection,
-    finished: Sequence[Finished],
+    finished: "Sequence[Finished]",
     *,
     checks: Sequence[Check],
-    plan: Plan,
+    plan: "Plan",
     networks: Sequence[JsonValue],
 ) -> dict[str, JsonValue]:
     """Return the summary of an explained selection.
@@ -68,14 +71,14 @@ def summarise(
         "task": selection.task,
         "explained": explained,
         "confidence": CONFIDENCE,
-        "networks": _describe_networks(networks),
+        "networks": describe_networks(networks),
         "methods": {
-            method: _summarise_map(checks, method, seed=plan.seed)
+            method: summarise_map(checks, method, seed=plan.seed)
             | _describe_method(finished, method)
             for method in plan.methods
         },
         "controls": {
-            name: _summarise_map(checks, name, seed=plan.seed) for name in _list_controls(checks)
+            name: summarise_map(checks, name, seed=plan.seed) for name in list_controls(checks)
         },
         "masks": _describe_masks(finished),
         "parameters": {
@@ -97,14 +100,24 @@ def summarise(
     }
 
 
-def _list_controls(checks: Sequence[Check]) -> list[str]:
-    """Return the names of the controls, those that do not look at the network first."""
+def list_controls(checks: Sequence[Check]) -> list[str]:
+    """Return the names of the controls, those that do not look at the network first.
+
+    Args:
+        checks: All rows of checks.
+    """
     names = sorted({check.method for check in checks if is_control(check.method)})
     return sorted(names, key=lambda name: "." in name)
 
 
-def _summarise_map(checks: Sequence[Check], name: str, *, seed: int) -> dict[str, JsonValue]:
-    """Return what a method or control came to: its verdict, each check, and its margins."""
+def summarise_map(checks: Sequence[Check], name: str, *, seed: int) -> dict[str, JsonValue]:
+    """Return what a method or control came to: its verdict, each check, and its margins.
+
+    Args:
+        checks: All rows of checks.
+        name: Method or control.
+        seed: Seed of the resampling.
+    """
     own = [check for check in checks if check.method == name]
     return {
         "verdict": conclude_cohort(own),
@@ -115,7 +128,7 @@ def _summarise_map(checks: Sequence[Check], name: str, *, seed: int) -> dict[str
     }
 
 
-def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:
+def _describe_method(finished: "Sequence[Finished]", method: str) -> dict[str, JsonValue]:
     """Return a method's parameters, and its layer and cells where it has them."""
     shown = [done for done in finished if method in done.explained.attributions]
     attributions = [done.explained.attributions[method] for done in shown]
@@ -123,7 +136,7 @@ def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, Jso
     if not attributions:
         return described | {"parameters": {}}
     first = attributions[0]
-    described["parameters"] = {k: v for k, v in first.parameters.items() if k not in _VARYING}
+    described["parameters"] = {k: v for k, v in first.parameters.items() if k not in VARYING}
     if "steps" in first.parameters:
         described["steps_used"] = [a.parameters["steps"] for a in attributions]
     if first.native is not None:
@@ -131,7 +144,7 @@ def _describe_method(finished: Sequence[Finished], method: str) -> dict[str, Jso
     return described
 
 
-def _list_refusals(finished: Sequence[Finished], method: str) -> JsonValue:
+def _list_refusals(finished: "Sequence[Finished]", method: str) -> JsonValue:
     """Return why a method was refused, each reason with its number of images."""
     held = [done.explained.refusals.get(method) for done in finished]
     reasons = [refusal.reason for refusal in held if refusal is not None]
@@ -140,7 +153,7 @@ def _list_refusals(finished: Sequence[Finished], method: str) -> JsonValue:
     ]
 
 
-def _describe_cells(finished: Sequence[Finished], method: str) -> dict[str, JsonValue]:
+def _describe_cells(finished: "Sequence[Finished]", method: str) -> dict[str, JsonValue]:
     """Return Grad-CAM's layer, native grid and cell size, and whether it can show the lesions."""
     first = finished[0].explained.attributions[method]
     cells = first.parameters["voxels_per_cell"]
@@ -163,8 +176,12 @@ def _describe_cells(finished: Sequence[Finished], method: str) -> dict[str, Json
     }
 
 
-def _describe_networks(networks: Sequence[JsonValue]) -> JsonValue:
-    """Return how much was rewritten in the copies, and how far their logits are off."""
+def describe_networks(networks: Sequence[JsonValue]) -> JsonValue:
+    """Return how much was rewritten in the copies, and how far their logits are off.
+
+    Args:
+        networks: As the record of the step has them.
+    """
     return [
         {key: network[key] for key in ("arm", "fold", "seed", "certificate", "hidden")}
         | {"n_rewrites": len(rewrites) if isinstance(rewrites := network["rewrites"], list) else 0}
@@ -173,7 +190,7 @@ def _describe_networks(networks: Sequence[JsonValue]) -> JsonValue:
     ]
 
 
-def _describe_masks(finished: Sequence[Finished]) -> JsonValue:
+def _describe_masks(finished: "Sequence[Finished]") -> JsonValue:
     """Return how many cases had a mask, and how large its lesions are."""
     diameters_mm = [mm for done in finished for mm in done.diameters_mm]
     return {

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from medvision.domain.attribution import Check
-from medvision.explain.bench import Finished
 from medvision.explain.case import Case
 from medvision.explain.checks import SOURCES
-from medvision.explain.controls import is_control
+from medvision.explain.names import is_control
 from medvision.explain.verdicts import conclude, conclude_rows
+
+if TYPE_CHECKING:  # An audit, which lists verdicts again, needs no torch.
+    from medvision.explain.bench import Finished
 
 Cell = str | int | float | bool | None
 
@@ -54,7 +57,7 @@ def list_checks(cases: Sequence[Case], checks: Sequence[Check]) -> list[dict[str
 
 
 def list_attributions(
-    finished: Sequence[Finished], checks: Sequence[Check]
+    finished: "Sequence[Finished]", checks: Sequence[Check]
 ) -> list[dict[str, Cell]]:
     """Return one row per map, with the verdict that all its checks give together."""
     return [
@@ -64,7 +67,7 @@ def list_attributions(
     ]
 
 
-def _list_attribution(done: Finished, method: str, *, checks: Sequence[Check]) -> dict[str, Cell]:
+def _list_attribution(done: "Finished", method: str, *, checks: Sequence[Check]) -> dict[str, Cell]:
     """Return the row of one map."""
     case, attribution = done.explained.case, done.explained.attributions[method]
     own = [check for check in checks if (check.image_id, check.method) == (case.image_id, method)]

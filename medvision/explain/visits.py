@@ -8,6 +8,9 @@ from medvision.domain.arms import is_ensemble
 from medvision.explain.case import Case
 from medvision.explain.outcomes import Prediction
 
+NOISE_DRAWS = 2
+"""Of the image of each case before its own network."""
+
 Kind = Literal["own", "other_seed", "other_fold"]
 
 

@@ -12,12 +12,12 @@ from medvision.explain.checks.deletion import check_deletion, check_insertion
 from medvision.explain.checks.maps import CaseMaps
 from medvision.explain.checks.overlap import check_iou, check_rank_accuracy
 from medvision.explain.checks.row import LOCALISATION, About
-from medvision.explain.controls import CENTRE, EDGE
 from medvision.explain.localisation import (
     check_pointing,
     check_relevance_mass,
     compute_tolerance_mm,
 )
+from medvision.explain.names import CENTRE, EDGE
 
 CheckMap = Callable[[CaseMaps, str], Check]
 """Holds the map of a name to one check."""

@@ -12,16 +12,12 @@ from torch import Tensor
 from medvision.domain.attribution import Attribution
 from medvision.domain.record import JsonValue
 from medvision.explain.deeplift import build_deeplift
+from medvision.explain.gates import compute_gate
 from medvision.explain.methods.scene import PAIR, InapplicableError, Scene, finish
 from medvision.explain.own_inputs import own_inputs
 
 STEP_LIMIT = 8
 """Integrated gradients stop adding steps at this multiple of the configured ones."""
-
-DEEPLIFT_GATE, DEEPLIFT_FLOOR_LOGIT = 1e-3, 1e-4
-"""What DeepLift's sum may miss, as a share of the change and in logits. Where it applies it adds up
-but for rounding: a wider gate would only let through what it does not apply to."""
-
 
 @dataclass(frozen=True)
 class _Panel:
@@ -144,7 +140,9 @@ def compare_activations(scene: Scene) -> Attribution:
         **scene.settings.describe_baseline(),
         "rule": "rescale; overlapping pools add up",
         "batch_size": PAIR,
-        "completeness_gate": max(DEEPLIFT_GATE * abs(scene.difference), DEEPLIFT_FLOOR_LOGIT),
+        "completeness_gate": compute_gate(
+            "deeplift", scene.difference, completeness=scene.settings.completeness
+        ),
     }
     return finish(
         scene,

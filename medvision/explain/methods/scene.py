@@ -12,6 +12,7 @@ from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
 from medvision.explain.baseline import Baseline, BlurVoxels, build_baseline
+from medvision.explain.gates import compute_gate
 from medvision.explain.grids import to_grid
 from medvision.explain.network import Forward, pad_batches
 
@@ -96,16 +97,12 @@ class Scene:
         return move
 
     def compute_gate(self) -> float:
-        """Return the largest completeness error that is none, in logits."""
-        return max(self.settings.completeness * abs(self.difference), ERROR_FLOOR_LOGIT)
+        """Return the largest completeness error that is none, in logits; not DeepLift's."""
+        return compute_gate("", self.difference, completeness=self.settings.completeness)
 
     def measure_error(self, values: Tensor) -> float:
         """Return by how much a map's sum misses the difference of the logits."""
         return abs(float(values.detach().double().sum()) - self.difference)
-
-
-ERROR_FLOOR_LOGIT = 0.01
-"""A completeness error below this is no error, however small the output difference."""
 
 
 def open_scene(

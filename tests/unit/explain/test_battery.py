@@ -10,7 +10,7 @@ from torch import nn
 from medvision.domain.labels import Classes
 from medvision.explain import one
 from medvision.explain.case import CaseImage, Trained
-from medvision.explain.controls import EDGE, RANDOM, name_other_class, name_randomised
+from medvision.explain.names import EDGE, RANDOM, name_other_class, name_randomised
 from medvision.explain.study import explain_predictions
 
 SIDE = 24

@@ -16,7 +16,8 @@ from medvision.domain.map_statistics import compute_rank_correlation
 from medvision.explain import sight
 from medvision.explain.case import Case, CaseImage
 from medvision.explain.consistency_summary import compute_mean
-from medvision.explain.controls import EDGE, RANDOM, compute_edge_map
+from medvision.explain.controls import compute_edge_map
+from medvision.explain.names import EDGE, RANDOM
 from medvision.explain.likeness import EMPTY_MAP, measure_likeness
 from medvision.explain.one import Plan
 from medvision.explain.steadiness import CHANGED, compare_with_noisy

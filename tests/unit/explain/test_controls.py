@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from medvision.explain.case import CaseImage
-from medvision.explain.controls import EDGE, RANDOM, build_controls, compute_edge_map
+from medvision.explain.controls import build_controls, compute_edge_map
+from medvision.explain.names import EDGE, RANDOM
 
 
 def make_image(array, spacing_mm=(2.0, 1.0, 5.0)):
