@@ -52,8 +52,9 @@ _QUESTIONS = {
     "settings": "Was every step made by one version with the settings in config.json?",
     "tables": "Do the tables agree with the files and with one another?",
     "geometry": "Does every map lie on its source image's grid?",
-    "statistics": "Do statistics follow from the predictions, predictions from logits, explained "
-    "cases from the plan's rule, and the study record from the files?",
+    "statistics": "Do statistics and scorecard follow from the predictions, these from the "
+    "networks' logits, likeness from distances, shortcuts from their tables, explained cases from "
+    "the plan's rule and seed, and the study record from the files?",
     "reviews": "Do the decisions recorded after the seal hold together, each as it was signed?",
     "plan": "Was the plan there before the maps, and was what it says explained, and no more?",
     "study": "Are the files left out of the bundle still the same in the output folder?",

@@ -41,7 +41,9 @@ def check_explained(bundle: Path, *, level: int) -> tuple[Check, ...]:
         AuditError: There is no such folder.
     """
     if level < FIRST_LEVEL:
-        return tuple(skip(name, text, "asked from --level 1 on") for name, text in QUESTIONS.items())
+        return tuple(
+            skip(name, text, "asked from --level 1 on") for name, text in QUESTIONS.items()
+        )
     try:
         told = read_told(_open(bundle))
     except _FAULTS as error:

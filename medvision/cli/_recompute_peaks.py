@@ -46,8 +46,8 @@ def find_peak_faults(told: Told) -> list[Finding]:
     known = set()
     for row in told.tables[ATTRIBUTIONS]:
         pair = row["image_id"], row["method"]
-        grid = read_nifti(told.locate("explain/maps/{}/{}.nii.gz".format(*pair))).array
-        grid = grid.astype(np.float32, copy=False)
+        image = read_nifti(told.locate("explain/maps/{}/{}.nii.gz".format(*pair)))
+        grid: FloatGrid = image.array.astype(np.float32)
         findings += _compare_extremes(row, grid)
         affine = np.array(json.loads(places[pair[0]]["source_affine"]))
         sidecar = _read_sidecar(told, pair[0])

@@ -2,14 +2,14 @@
 
 import json
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import ge, gt, le, lt
 
 import numpy as np
 
 from medvision.audit.findings import Finding
+from medvision.cli._recompute_reasons import RowsByKey, expect, is_near, judge_margin, judge_reason
 from medvision.cli._recompute_told import ATTRIBUTIONS, CHECKS, INDEX, Told
 from medvision.domain.attribution import Check
 from medvision.domain.geometry import compute_spacing_mm
@@ -31,61 +31,6 @@ RULES: dict[str, Callable[[float, float], bool]] = {
 _DIGITS = 1e-8
 """Tables hold nine digits: statistics nearer to the threshold than this share decide nothing."""
 
-_TOLERANCE = 1e-6
-
-_N = r"([-+.\de]+)"
-_REASONS: dict[str, tuple[str, tuple[str, ...], str]] = {
-    "completeness": (
-        rf"error {_N} logit of -?{_N}(?:, \d+ (?:steps|draws))?",
-        ("statistic", "comparator"),
-        ".3g",
-    ),
-    "deletion": (rf"mean logit {_N}, {_N} in random order", (), ".3g"),
-    "insertion": (rf"mean logit {_N}, {_N} in random order", (), ".3g"),
-    "class_sensitivity": (
-        rf"rank correlation {_N} with the map of .+, below [-.\d]+ expected",
-        ("statistic",),
-        ".3f",
-    ),
-    "pointing": (
-        rf"peak {_N} mm from the mask, {_N} mm allowed; a random voxel hits with {_N}",
-        ("statistic", "threshold", "comparator"),
-        ".3g",
-    ),
-    "relevance_mass": (
-        rf"{_N} of the positive map in the mask, {_N} of the volume",
-        ("statistic", "comparator"),
-        ".3g",
-    ),
-    "rank_accuracy": (
-        rf"{_N} of the \d+ strongest voxels in the mask, {_N} by chance",
-        ("statistic", "comparator"),
-        ".3g",
-    ),
-    "iou": (
-        rf"overlap {_N} of outline and mask, {_N} at random places",
-        ("statistic", "comparator"),
-        ".3g",
-    ),
-    **dict.fromkeys(
-        ("weight_randomisation_top", "weight_randomisation"),
-        (
-            rf"SSIM {_N} to the randomised map, {_N} between cases",
-            ("statistic", "comparator"),
-            ".3f",
-        ),
-    ),
-}
-"""Check to the pattern of its reason, the figures that stand there first, and how they are written.
-
-Of deletion and insertion the reason's two figures are in no column."""
-
-_PLAIN = ("the map outlines nothing", "nothing in the map is positive")
-"""Reasons of rows that failed without a figure in them."""
-
-_Rows = Mapping[tuple[str, str, str], Check]
-"""By image, method and check."""
-
 
 def find_row_faults(told: Told) -> list[Finding]:
     """Hold every row of checks against its rule, its settings, its reason, and its neighbours.
@@ -102,9 +47,9 @@ def find_row_faults(told: Told) -> list[Finding]:
         if row.check not in RULES:
             continue
         findings += _judge_verdict(row)
-        findings += _judge_reason(row)
+        findings += judge_reason(row)
         findings += _judge_figures(row, rows=rows, told=told)
-        findings += _judge_margin(row, rows=rows)
+        findings += judge_margin(row, rows=rows)
     return findings
 
 
@@ -132,70 +77,33 @@ def _find_uneven(told: Told) -> list[Finding]:
     ]
 
 
-def _name(row: Check) -> str:
-    """Return where a row lies."""
-    return f"{CHECKS} {row.image_id} {row.method} {row.check}"
-
-
 def _judge_verdict(row: Check) -> list[Finding]:
     """Name a verdict that does not follow from the figures of its row."""
     if row.statistic is None or row.threshold is None:
         is_bare_pass = row.verdict == "PASS"
-        return [_expect(row, "verdict", "none without figures")] if is_bare_pass else []
+        return [expect(row, "verdict", "none without figures")] if is_bare_pass else []
     wanted = "PASS" if RULES[row.check](row.statistic, row.threshold) else "FAIL"
     near = abs(row.statistic - row.threshold) <= _DIGITS * max(1.0, abs(row.threshold))
     if row.verdict == wanted or (near and row.verdict in ("PASS", "FAIL")):
         return []
-    return [_expect(row, "verdict", f"{wanted}, of {row.statistic:g} against {row.threshold:g}")]
+    return [expect(row, "verdict", f"{wanted}, of {row.statistic:g} against {row.threshold:g}")]
 
 
-def _expect(row: Check, thing: str, rule: str) -> Finding:
-    """Name a cell of a row that must be another."""
-    return Finding(_name(row), thing, rule, f"{getattr(row, thing)}")
-
-
-def _judge_reason(row: Check) -> list[Finding]:
-    """Name a reason that says other figures than its row, and a source that is another's."""
-    from medvision.explain.checks import SOURCES
-
-    findings = []
-    if row.source != SOURCES[row.check]:
-        findings.append(_expect(row, "source", SOURCES[row.check]))
-    pattern, names, form = _REASONS[row.check]
-    if row.verdict == "EMPTY":
-        is_right = row.reason == "the map is zero everywhere"
-        return findings if is_right else [*findings, _expect(row, "reason", "that of an empty map")]
-    if row.verdict not in ("PASS", "FAIL") or row.reason in _PLAIN:
-        return findings
-    found = re.fullmatch(pattern, row.reason)
-    if found is None:
-        return [*findings, _expect(row, "reason", "in the words of its check")]
-    said = dict(zip(names, found.groups(), strict=False))
-    wrong = [name for name, text in said.items() if not _says(row, name, text, form=form)]
-    return findings + [_expect(row, "reason", f"one with its {name}") for name in wrong]
-
-
-def _says(row: Check, name: str, text: str, *, form: str) -> bool:
-    """Tell whether a figure of a reason is that of the row, which may have lost its sign."""
-    value = getattr(row, name)
-    return value is not None and float(text) == float(format(value, form))
-
-
-def _judge_figures(row: Check, *, rows: _Rows, told: Told) -> list[Finding]:
+def _judge_figures(row: Check, *, rows: RowsByKey, told: Told) -> list[Finding]:
     """Name the figures that the settings, or other rows, say otherwise."""
     if row.statistic is None or row.verdict in ("NOT APPLICABLE", "EMPTY"):
         return []
     return [
-        _expect(row, name, f"{value}, {why}")
+        expect(row, name, f"{value}, {why}")
         for name, value, why in _list_expected(row, rows=rows, told=told)
-        if not _is_near(getattr(row, name), value)
+        if not is_near(getattr(row, name), value)
     ]
 
 
 _Expected = Iterator[tuple[str, float | None, str]]
 
 
-def _list_expected(row: Check, *, rows: _Rows, told: Told) -> _Expected:
+def _list_expected(row: Check, *, rows: RowsByKey, told: Told) -> _Expected:
     """Yield (figure, value, why) of what is known otherwise of a row."""
     from medvision.explain.checks import DELETION_PASS, DEPTHS, LOCALISATION
     from medvision.explain.checks.classes import MOST_ALIKE, OPPOSITE
@@ -233,7 +141,7 @@ def _find_tolerance_mm(image_id: str, told: Told) -> float:
     return max(mm for mm, n in zip(spacing_mm, shape, strict=False) if n > 1)
 
 
-def _expect_completeness(row: Check, *, rows: _Rows, told: Told) -> _Expected:
+def _expect_completeness(row: Check, *, rows: RowsByKey, told: Told) -> _Expected:
     """Yield the gate, which a control shares with its method, and the figures of the map."""
     from medvision.explain.gates import compute_gate
 
@@ -248,40 +156,6 @@ def _expect_completeness(row: Check, *, rows: _Rows, told: Told) -> _Expected:
         if (held["image_id"], held["method"]) == (row.image_id, row.method):
             yield "statistic", float(held["completeness_error"]), f"as in {ATTRIBUTIONS}"
             yield "comparator", abs(float(held["output_difference"])), f"as in {ATTRIBUTIONS}"
-
-
-def _is_near(one: float | None, other: float | None) -> bool:
-    """Compare two figures of nine digits; an absent one is like an absent one alone."""
-    if one is None or other is None:
-        return one is other
-    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-
-
-def _judge_margin(row: Check, *, rows: _Rows) -> list[Finding]:
-    """Name a margin of deletion or insertion that the reasons of both rows do not bear out."""
-    from medvision.explain.names import EDGE
-
-    edge = rows.get((row.image_id, EDGE, row.check))
-    own_logit, edge_logit = _read_logit(row), None if edge is None else _read_logit(edge)
-    if own_logit is None or edge_logit is None:
-        return []
-    gap = own_logit - edge_logit if row.check == "insertion" else edge_logit - own_logit
-    slack = sum(map(_halve_digit, (own_logit, edge_logit))) + _TOLERANCE
-    if row.edge_margin is not None and abs(row.edge_margin - gap) <= slack:
-        return []
-    return [_expect(row, "edge_margin", f"{gap:.3g}, of the two mean logits")]
-
-
-def _read_logit(row: Check) -> float | None:
-    """Return the mean logit that the reason of a curve's row names, in three digits."""
-    found = re.fullmatch(_REASONS["deletion"][0], row.reason)
-    is_curve = row.check in ("deletion", "insertion")
-    return float(found.group(1)) if is_curve and found is not None else None
-
-
-def _halve_digit(value: float) -> float:
-    """Return half of the third digit of a figure: so far off is what was rounded to three."""
-    return 0.5 * 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 0.0
 
 
 def find_shared_faults(rows: Sequence[Check]) -> list[Finding]:
@@ -306,8 +180,8 @@ def find_shared_faults(rows: Sequence[Check]) -> list[Finding]:
             about = row.method if row.check in DEPTHS else row.image_id
             check = "weight_randomisation" if row.check in DEPTHS else row.check
             first = seen.setdefault((about, check, name), value)
-            if not _is_near(value, first):
-                findings.append(_expect(row, name, f"{first}, as in the rows before it"))
+            if not is_near(value, first):
+                findings.append(expect(row, name, f"{first}, as in the rows before it"))
     return findings
 
 

@@ -58,8 +58,7 @@ def _find_table_faults(told: Told) -> list[Finding]:
     known = {case.image_id for case in told.cases}
     checks = [row for row in told.checks if row.image_id in known and row.check in SOURCES]
     wanted = {
-        (str(row["image_id"]), str(row["method"])): row
-        for row in list_verdicts(told.cases, checks)
+        (str(row["image_id"]), str(row["method"])): row for row in list_verdicts(told.cases, checks)
     }
     rows = told.tables[VERDICTS]
     held = {(row["image_id"], row["method"]): row for row in rows}

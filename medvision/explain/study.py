@@ -150,9 +150,11 @@ def explain_predictions(
         cascade=[asdict(point) for point in consistency.cascade],
         stability=[asdict(row) for row in consistency.likenesses],
         summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks)
-        | {"consistency": summarise_consistency(
+        | {
+            "consistency": summarise_consistency(
                 consistency, bounds=bounds, methods=methods, seed=seed
-            )},
+            )
+        },
         facts={"networks": networks},
     )
 

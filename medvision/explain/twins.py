@@ -9,8 +9,8 @@ from torch import nn
 from medvision.domain.attribution import Attribution
 from medvision.domain.volume import FloatGrid
 from medvision.explain.checks.randomisation import DEPTHS
-from medvision.explain.names import name_other_class, name_randomised
 from medvision.explain.methods.scene import PAIR
+from medvision.explain.names import name_other_class, name_randomised
 from medvision.explain.reduced import get_native
 from medvision.explain.work import Work
 

@@ -1,4 +1,4 @@
-"""Level 1, explanations: an edited cell of any of their tables is found, all digests made to fit."""
+"""Level 1, explanations: an edited cell of any table of theirs is found, digests made to fit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +139,10 @@ VERDICT_FORGERIES: dict[str, tuple[Forgery, str]] = {
         edit(CHECKS, of("relevance_mass"), centre_prior="0.777"),
         "centre_prior must be",
     ),
-    "a row of a check dropped": (drop(CHECKS, of("deletion")), "row must be there, as of every map"),
+    "a row of a check dropped": (
+        drop(CHECKS, of("deletion")),
+        "row must be there, as of every map",
+    ),
     "a verdict on a map": (
         edit(ATTRIBUTIONS, anything, verdict="INCONCLUSIVE"),
         f"{ATTRIBUTIONS} ",
@@ -232,9 +235,7 @@ PEAK_FORGERIES: dict[str, tuple[Forgery, str]] = {
     "a map's smallest value": (edit(ATTRIBUTIONS, anything, minimum="-99"), "minimum must be"),
     "a map's largest value": (edit(ATTRIBUTIONS, anything, maximum="99"), "maximum must be"),
     "a map made empty": (
-        lambda audited: audited.change_map(
-            first_pair(audited), lambda grid: np.zeros_like(grid)
-        ),
+        lambda audited: audited.change_map(first_pair(audited), np.zeros_like),
         "verdict must be EMPTY, as the map is",
     ),
 }

@@ -19,6 +19,7 @@ from medvision.explain.own_inputs import own_inputs
 STEP_LIMIT = 8
 """Integrated gradients stop adding steps at this multiple of the configured ones."""
 
+
 @dataclass(frozen=True)
 class _Panel:
     """A part of the way from the baseline to the image, and the gradient integrated along it.

@@ -17,8 +17,8 @@ from medvision.explain import sight
 from medvision.explain.case import Case, CaseImage
 from medvision.explain.consistency_summary import compute_mean
 from medvision.explain.controls import compute_edge_map
-from medvision.explain.names import EDGE, RANDOM
 from medvision.explain.likeness import EMPTY_MAP, measure_likeness
+from medvision.explain.names import EDGE, RANDOM
 from medvision.explain.one import Plan
 from medvision.explain.steadiness import CHANGED, compare_with_noisy
 from medvision.explain.visits import Bounds, plan_visits

@@ -13,8 +13,8 @@ from medvision.errors import ExplanationError
 from medvision.explain import bench
 from medvision.explain.case import CaseImage
 from medvision.explain.checks import SOURCES
-from medvision.explain.names import EDGE, RANDOM
 from medvision.explain.methods import METHODS
+from medvision.explain.names import EDGE, RANDOM
 
 
 @pytest.fixture(scope="module")
