@@ -245,6 +245,14 @@ def _edit_study_record(bundle: Path) -> None:
     replace(path, '"predicted":"positive"', '"predicted":"negative"')
 
 
+def strike_step(bundle: Path, step: str = "evaluate") -> None:
+    """Let the study record say that a step was no part of the run."""
+    path = bundle / "study/report/study.json"
+    value = json.loads(path.read_text())
+    del value["provenance"][step]
+    path.write_bytes(write_rfc8785(value, where="record"))
+
+
 def _drop_step(bundle: Path) -> None:
     shutil.rmtree(bundle / "study/evaluate")
 
@@ -319,6 +327,7 @@ FORGERIES: dict[str, Forgery] = {
     "the plan edited, all digests made to fit": _then(_ask_for_fewer_orders, refit),
     "the plan signed with another key, all digests made to fit": _then(sign_plan_anew, refit),
     "the study record edited, all digests made to fit": _then(_edit_study_record, refit),
+    "a step struck from the study record, all digests made to fit": _then(strike_step, refit),
     "the plan's signature removed": lambda b: (b / "study/plan/signature.json").unlink(),
     "a case's maps added, all digests made to fit": _then(_add_case, refit),
     "a test image's predictions dropped, all digests made to fit": _then(

@@ -49,7 +49,7 @@ from medvision.explain.tables import (
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
-from medvision.report.study_record import STUDY_RECORD
+from medvision.report.study_inputs import STUDY_RECORD
 from medvision.runtime.files import hash_file, write_bytes, write_json, write_text
 
 METHODS = ("integrated_gradients", "occlusion")
@@ -64,6 +64,10 @@ EXPLAINED = (IMAGES[4], IMAGES[1])
 UNEXPLAINED = IMAGES[0]
 AFFINE = np.array([[0.0, -2, 0, 9], [1.5, 0, 0, -7], [0, 0, 5, 40], [0, 0, 0, 1]])
 """Of every image: axes exchanged and turned round, voxels of three sizes."""
+
+MACHINE: dict[str, JsonValue] = {"processor": "none", "instructions": "NONE", "threads": 1}
+BASELINE = "b" * 64
+"""Digest of what the fake study's integrated gradients are measured against."""
 
 Rows = list[dict[str, Cell]]
 
@@ -281,6 +285,7 @@ def write_explain(study: Study, layout: Layout) -> None:
         step.read(layout.predictions)
         plan = json.loads(step.read(layout.root / PLAN).read_text())
         write_explained(study, step, plan)
+        step.facts["machine"] = MACHINE
 
 
 def write_explained(study: Study, step: Step, plan: dict[str, JsonValue]) -> None:
@@ -350,6 +355,7 @@ def _write_map(
         "parameters": "{}",
         "minimum": float(grid.min()),
         "maximum": float(grid.max()),
+        "baseline_digest": BASELINE if method == "integrated_gradients" else None,
         "map_digest": hash_file(path),
         "verdict": "PASS",
         "reason": "passed: rank_accuracy",

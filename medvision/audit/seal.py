@@ -1,7 +1,7 @@
 """Seal a run: check that its graph is closed, then write the bundle, whole or not at all."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,7 @@ def seal_bundle(
     required: Sequence[str],
     settings: Mapping[str, JsonValue],
     signing_key: Path | None,
+    find_further: Callable[[], list[Finding]] = list,
 ) -> Seal:
     """Check a run's records and files, and write `audit/bundle`.
 
@@ -70,6 +71,8 @@ def seal_bundle(
         required: Steps that the configuration asks for.
         settings: Configuration section to values, as plain JSON types.
         signing_key: Ed25519 private key (PEM); the bundle is unsigned when omitted.
+        find_further: Looks for more faults in a study whose records and files fit; nothing is
+            written where it finds one.
 
     Returns:
         What was sealed.
@@ -89,6 +92,7 @@ def seal_bundle(
         hint=_HINT,
     )
     entries = _hash_study(layout.root, records)
+    raise_findings(find_further(), hint=_HINT)
     texts = {
         CONFIG: write_canonical(dict(settings)),
         GRAPH: write_canonical(build_graph(records, required=tuple(required))),

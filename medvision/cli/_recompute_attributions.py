@@ -202,11 +202,26 @@ def _find_row_faults(scene: Scene, pair: Pair, *, again: "Attribution") -> list[
             value is not None and abs(value - float(text)) > _FIGURE_TOLERANCE * max(scale, 1e-3)
         ):
             findings.append(Finding(where, name, f"{value}, computed again", text or "empty"))
-    if row["target"] != scene.cases[pair[0]].target:
-        findings.append(Finding(where, "target", scene.cases[pair[0]].target, row["target"]))
-    if row["layer"] != (again.layer or ""):
-        findings.append(Finding(where, "layer", again.layer or "empty", row["layer"] or "empty"))
-    return findings
+    return findings + _find_text_faults(scene, pair, again=again)
+
+
+def _find_text_faults(scene: Scene, pair: Pair, *, again: "Attribution") -> list[Finding]:
+    """Hold class, layer and the baseline's digest in the row of a map against those found again."""
+    row, where = scene.rows[pair], f"{ATTRIBUTIONS} {pair[0]} {pair[1]}"
+    baseline = again.baseline_digest or ""
+    if baseline and row["baseline_digest"] and not is_same_machine(scene.record):
+        # Like the map itself, it need not have equal bits on another machine.
+        baseline = row["baseline_digest"]
+    wanted = {
+        "target": scene.cases[pair[0]].target,
+        "layer": again.layer or "",
+        "baseline_digest": baseline,
+    }
+    return [
+        Finding(where, name, text or "empty", row[name] or "empty")
+        for name, text in wanted.items()
+        if row[name] != text
+    ]
 
 
 def _drop(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -14,13 +14,8 @@ from medvision.domain.plan import PLAN
 from medvision.domain.record import JsonValue, Record
 from medvision.errors import WeightsError
 from medvision.io.tables import read_table
-from medvision.report.study_record import (
-    DOCUMENTS,
-    STUDY_RECORD,
-    TABLES,
-    StudyInputs,
-    build_study_record,
-)
+from medvision.report.study_inputs import DOCUMENTS, STUDY_RECORD, TABLES, StudyInputs
+from medvision.report.study_record import build_study_record
 from medvision.runtime.files import hash_bytes, hash_file, read_json, write_bytes
 
 _LATER = ("report", "audit")
@@ -43,10 +38,8 @@ def gather_record(root: Path, pictures: Mapping[str, bytes]) -> tuple[JsonValue,
     Raises:
         MedvisionError: A file is missing or cannot be read.
     """
-    steps = [path.rpartition("/")[0] for path in find_record_paths(root)]
-    steps = [step for step in steps if step not in _LATER]
     drawn = {f"report/figures/{name}": hash_bytes(png) for name, png in pictures.items()}
-    inputs = _read_inputs(lambda path: root / path, steps, drawn)
+    inputs = _read_inputs(lambda path: root / path, _list_earlier(root), drawn)
     return build_study_record(inputs), [*TABLES, *DOCUMENTS, *inputs.architectures]
 
 
@@ -83,14 +76,24 @@ def find_study_record_faults(find: Find) -> list[Finding]:
     findings = find_schema_faults(held)
     if findings:
         return findings
-    said = cast(dict[str, Any], held)
-    report = parse_record(find("report/record.json").read_bytes(), path="report/record.json")
+    path = find("report/record.json")
+    report = parse_record(path.read_bytes(), path="report/record.json")
     drawn = {p: d for p, d in report.writes.items() if p.startswith("report/figures/")}
-    wanted = build_study_record(_read_inputs(find, list(said["provenance"]), drawn))
+    wanted = build_study_record(_read_inputs(find, _list_earlier(path.parents[1]), drawn))
     return [
         Finding(STUDY_RECORD, place, "as the files in the bundle have it", "another value")
-        for place in _find_differences("", wanted, said)
+        for place in _find_differences("", wanted, held)
     ]
+
+
+def find_stale_record(root: Path) -> list[Finding]:
+    """Return where a record is not of the files beside it, such as of a step that ran after it.
+
+    Args:
+        root: Output folder; where nothing was explained there is no record, and no fault.
+    """
+    held = (root / STUDY_RECORD).is_file()
+    return find_study_record_faults(lambda path: root / path) if held else []
 
 
 def find_schema_faults(record: JsonValue) -> list[Finding]:
@@ -108,6 +111,12 @@ def read_schema() -> dict[str, Any]:
     """Return the published JSON Schema of the record."""
     path = files("medvision.report").joinpath("schemas", "study.schema.json")
     return cast(dict[str, Any], json.loads(path.read_text("utf-8")))
+
+
+def _list_earlier(root: Path) -> list[str]:
+    """Return the steps that have a record and come before the report."""
+    steps = [path.rpartition("/")[0] for path in find_record_paths(root)]
+    return [step for step in steps if step not in _LATER]
 
 
 def _read_inputs(find: Find, steps: list[str], drawn: Mapping[str, str]) -> StudyInputs:

@@ -22,6 +22,7 @@ from medvision.cli._recompute_levels import check_recomputed
 from medvision.cli._review import review
 from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps
+from medvision.cli._study_record import find_stale_record
 from medvision.cli.main import set_up_logging
 from medvision.config.model import STEP_SECTIONS, Study
 from medvision.domain.record import JsonValue
@@ -74,6 +75,7 @@ def seal(study: Study, layout: Layout) -> None:
             required=[name for name in list_steps(study, layout) if name != "audit"],
             settings=_collect_settings(study),
             signing_key=key.expanduser() if key else None,
+            find_further=lambda: find_stale_record(layout.root),
         )
         # Not registered as written: the old bundle must outlive a seal that fails, and the root
         # digest stands for every file of the new one.

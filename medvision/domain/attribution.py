@@ -34,6 +34,7 @@ class Attribution:
         output_difference: That logit less the baseline's logit.
         completeness_error: |sum of the map - output_difference|, where the method promises 0.
         native: The map on the grid on which it was computed, where that is another.
+        baseline_digest: sha256 of what stood for absence, where the method measures against that.
     """
 
     grid: FloatGrid
@@ -45,6 +46,7 @@ class Attribution:
     output_difference: float
     completeness_error: float | None = None
     native: FloatGrid | None = None
+    baseline_digest: str | None = None
 
 
 @dataclass(frozen=True)

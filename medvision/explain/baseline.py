@@ -6,6 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from medvision.runtime.files import hash_bytes
+
 Baseline = float | Literal["blur"]
 """A scaled intensity, or `blur`."""
 
@@ -36,3 +38,13 @@ def build_baseline(image: Tensor, *, baseline: Baseline, blur_voxels: BlurVoxels
     sd = (0.0, 0.0, *blur_voxels)[: image.ndim]
     blurred = gaussian_filter(image.detach().cpu().double().numpy(), sd, mode="nearest")
     return torch.from_numpy(blurred).to(image)
+
+
+def hash_baseline(baseline: Tensor) -> str:
+    """Return the sha256 of a baseline's numbers: (C, I, J[, K]) little-endian, in C order.
+
+    Args:
+        baseline: (1, C, I, J) or (1, C, I, J, K), as `build_baseline` returns it.
+    """
+    values = baseline.detach().cpu().numpy()
+    return hash_bytes(values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())

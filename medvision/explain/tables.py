@@ -22,7 +22,8 @@ SELECTION_COLUMNS = (
 )
 ATTRIBUTION_COLUMNS = (
     *("image_id", "method", "target", "layer", "parameters", "minimum", "maximum"),
-    *("completeness_error", "output_difference", "map_digest", "verdict", "reason"),
+    *("completeness_error", "output_difference", "baseline_digest", "map_digest"),
+    *("verdict", "reason"),
 )
 CHECK_COLUMNS = (
     *("image_id", "method", "check", "statistic", "comparator", "threshold"),
@@ -83,6 +84,7 @@ def _list_attribution(done: "Finished", method: str, *, checks: Sequence[Check])
         "maximum": written.maximum,
         "completeness_error": attribution.completeness_error,
         "output_difference": attribution.output_difference,
+        "baseline_digest": attribution.baseline_digest,
         "map_digest": written.digest,
         "verdict": verdict,
         "reason": reason,

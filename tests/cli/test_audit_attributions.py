@@ -1,5 +1,6 @@
 """Level 3 of an audit: do the maps follow from source pixels and weights, and which do not?"""
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from recomputing import ALL, Audited, copy_bundle, find, say
+from scipy.ndimage import gaussian_filter
 
 from medvision.cli._recompute_attributions import check_attributions
 from medvision.cli._recompute_request import draw_pairs
@@ -121,6 +123,36 @@ def test_edited_parameters_and_figures_of_a_map_are_found(audited):
     text = say(find(check_attributions(audited.open()), "maps"))
     assert "parameters.internal_batch_size must be 8" in text
     assert "output_difference must be" in text
+
+
+def test_an_edited_digest_of_a_baseline_is_found_where_bits_must_be_equal(audited):
+    def edit(text):
+        audited.change_rows(
+            "explain/attributions.tsv", lambda _: {"baseline_digest": text}, where=drawn
+        )
+        return say(find(check_attributions(audited.open()), "maps"))
+
+    def drawn(row):
+        return row["method"] == "occlusion"
+
+    assert "baseline_digest must be" in edit("0" * 64)
+    audited.silence_machine()
+    assert edit("0" * 64) == ""
+    assert "baseline_digest must be" in edit("")
+
+
+def test_a_digest_is_of_the_baseline_and_of_methods_that_have_one(audited):
+    rows = audited.open().rows
+    told = {pair[1]: row["baseline_digest"] for pair, row in rows.items()}
+    assert told["layer_gradcam"] == ""
+    assert told["integrated_gradients"] == told["occlusion"] != ""
+    scene = audited.open()
+    for pair, row in rows.items():
+        if row["baseline_digest"]:
+            image = scene.load_image(scene.cases[pair[0]]).array.astype(np.float64)
+            sd = (0, *scene.section.blur_voxels)[: image.ndim]
+            blurred = gaussian_filter(image, sd, mode="nearest").astype("<f4")
+            assert hashlib.sha256(blurred.tobytes()).hexdigest() == row["baseline_digest"]
 
 
 def test_a_map_on_another_grid_is_found(audited):

@@ -11,7 +11,7 @@ from medvision.domain.attribution import Attribution
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
-from medvision.explain.baseline import Baseline, BlurVoxels, build_baseline
+from medvision.explain.baseline import Baseline, BlurVoxels, build_baseline, hash_baseline
 from medvision.explain.gates import compute_gate
 from medvision.explain.grids import to_grid
 from medvision.explain.network import Forward, pad_batches
@@ -153,4 +153,5 @@ def finish(
         output_difference=scene.difference,
         completeness_error=error,
         native=native,
+        baseline_digest=hash_baseline(scene.baseline) if "baseline" in parameters else None,
     )

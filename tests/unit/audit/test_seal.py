@@ -145,7 +145,7 @@ def test_a_read_that_nobody_wrote_is_named(study: Path) -> None:
 
 
 def test_a_declared_source_needs_no_writer(study: Path) -> None:
-    edit_record(study, "predict", reads={"source:weights": "0" * 64})
+    edit_record(study, "report", reads={"source:words": "0" * 64})
     seal_study(study)
 
 
