@@ -1,24 +1,23 @@
 """Level 4 of an audit, for a sample: checks and controls run again on their cases."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import zip_longest
 from math import isclose
-from typing import TYPE_CHECKING
+from typing import cast
 
 from medvision.audit.findings import Check as Answered
 from medvision.audit.findings import Finding
-from medvision.cli._recompute_attributions import describe_software
-from medvision.cli._recompute_images import PluginError
-from medvision.cli._recompute_request import Answer, MissingSourceError, draw_pairs
+from medvision.cli._compared import compare_values
+from medvision.cli._recompute_rerun import Rerun, rerun_sample
 from medvision.cli._recompute_scene import Scene
-from medvision.cli._recompute_told import CHECKS, parse_check
+from medvision.cli._recompute_stability import check_stability
+from medvision.cli._recompute_told import CHECKS, SUMMARY, parse_check
 from medvision.domain.attribution import Check
-from medvision.domain.geometry import Affine
-from medvision.domain.volume import FloatGrid
-from medvision.errors import MedvisionError
+from medvision.domain.record import JsonValue
 from medvision.io.tables import read_table
-
-if TYPE_CHECKING:
-    from medvision.explain.case import Case, CaseImage
+from medvision.runtime.files import read_json
 
 RERUN = "checks"
 QUESTION = "Do checks and controls of the sampled cases come out the same, run again?"
@@ -28,6 +27,9 @@ COHORT = ("weight_randomisation_top", "weight_randomisation")
 
 TOLERANCE = 1e-3
 """Of a statistic, as a share of it, or of 1 where it is smaller: maps differ by 2e-4 at most."""
+
+_WORD_TOLERANCE, _WORD_FLOOR = 1e-2, 2e-3
+"""Of a figure in a reason, which has three digits, or three after the point."""
 
 _RULES = {True: ("there, as this check is run", "no row"), False: ("absent", "a row")}
 
@@ -41,68 +43,56 @@ Key = tuple[str, str, str]
 
 
 def check_checks(scene: Scene) -> list[Answered]:
-    """Run the checks of a sample's cases again.
+    """Run the checks of a sample's cases again, and look again at what is told of consistency.
 
     Args:
         scene: The bundle's explanations, and what the auditor handed over.
 
+    Returns:
+        Two checks: of the rows of checks, and of cascade and stability.
+
     Raises:
         MedvisionError: A table of the bundle cannot be read.
     """
-    return [_check_sample(scene)]
+    rerun = rerun_sample(scene)
+    return [_check_rows(scene, rerun), check_stability(scene, rerun)]
 
 
-def _check_sample(scene: Scene) -> Answered:
-    """Explain the sampled cases again by all methods, and compare every row of theirs."""
-    answer = Answer([], [], describe_software(scene.record))
-    images = sorted({image_id for image_id, _ in draw_pairs(scene.request)})
-    cases = [scene.cases[name] for name in images if _can_load(scene, name, answer=answer)]
-    if cases:
-        wanted = _explain_again(scene, cases)
-        names = {case.image_id for case in cases}
-        held = [parse_check(row) for row in read_table(scene.request.locate(CHECKS))]
-        own = {key: row for row in held if (key := _name(row))[0] in names}
-        is_whole = names == scene.cases.keys()
-        answer.findings += _compare_rows(wanted, own, is_whole=is_whole)
-        answer.notes.insert(0, f"{len(wanted)} rows of {len(cases)} cases run again")
-        answer.notes.append("cascade.tsv and stability.tsv are described, and not run again")
+def _check_rows(scene: Scene, rerun: Rerun) -> Answered:
+    """Compare every row of the cases that were explained again."""
+    from medvision.explain.sanity import check_randomisations
+
+    answer, names = rerun.open_answer(), rerun.names
+    if not names:
+        return answer.as_check(RERUN, QUESTION)
+    rows = [check for each in rerun.explained for check in each.checks]
+    rows += check_randomisations(rerun.explained, seed=scene.plan.seed)
+    wanted = {_name(row): row for row in rows}
+    held = [parse_check(row) for row in read_table(scene.request.locate(CHECKS))]
+    own = {key: row for row in held if (key := _name(row))[0] in names}
+    is_whole = names == scene.cases.keys()
+    answer.findings += _compare_rows(wanted, own, is_whole=is_whole)
+    answer.notes.insert(0, f"{len(wanted)} rows of {len(names)} cases run again")
+    if is_whole:
+        answer.findings += _find_lesion_faults(scene, rerun)
+    else:
+        answer.notes.append("the sizes of lesions in summary.json need all cases")
     return answer.as_check(RERUN, QUESTION)
 
 
-def _can_load(scene: Scene, image_id: str, *, answer: Answer) -> bool:
-    """Say whether an image and its mask are there; where not, note why."""
-    try:
-        scene.load_image(scene.cases[image_id], with_mask=True)
-    except (MissingSourceError, PluginError) as error:
-        answer.missed.append(error.message.removesuffix("."))
-        return False
-    except MedvisionError as error:
-        answer.findings.append(Finding(image_id, "source", "that of the manifest", error.message))
-        return False
-    return True
+def _find_lesion_faults(scene: Scene, rerun: Rerun) -> list[Finding]:
+    """Hold what the summary says of lesions, and of cells too coarse for them, to the masks."""
+    from medvision.explain.summary import describe_masks, describe_method
 
-
-def _explain_again(scene: Scene, cases: "Sequence[Case]") -> dict[Key, Check]:
-    """Send cases through the very entrance that the run sent them through."""
-    import torch
-
-    from medvision.explain.bench import Hands, explain_cases
-    from medvision.explain.network import reference_precision
-    from medvision.explain.sanity import check_randomisations
-
-    def load(case: "Case") -> "CaseImage":
-        return scene.load_image(case, with_mask=True)
-
-    def keep_no_map(image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:  # noqa: ARG001 - the signature of a writer
-        return ""
-
-    hands = Hands(load, scene.load_network, keep_no_map, torch.device("cpu"), scene.is_exclusive)
-    with reference_precision():
-        finished, _ = explain_cases(cases, hands=hands, plan=scene.plan)
-        explained = [done.explained for done in finished]
-        rows = [check for each in explained for check in each.checks]
-        rows += check_randomisations(explained, seed=scene.plan.seed)
-    return {_name(row): row for row in rows}
+    held = cast(Mapping[str, JsonValue], read_json(scene.request.locate(SUMMARY)))
+    finished = rerun.finished
+    found = compare_values("masks", wanted=describe_masks(finished), held=held["masks"])
+    methods = cast(Mapping[str, Mapping[str, JsonValue]], held["methods"])
+    for name in scene.plan.methods:
+        wanted = describe_method(finished, name).get("too_coarse")
+        place = f"methods.{name}.too_coarse"
+        found += compare_values(place, wanted=wanted, held=methods[name].get("too_coarse"))
+    return [replace(fault, where=SUMMARY) for fault in found]
 
 
 def _name(row: Check) -> Key:
@@ -133,6 +123,8 @@ def _compare_row(wanted: Check, held: Check, *, is_partial: bool) -> list[Findin
         one, other = getattr(wanted, name), getattr(held, name)
         if not _is_near(one, other):
             findings.append(Finding(where, name, f"{one}, computed again", f"{other}"))
+    if not is_partial and not _says_the_same(wanted.reason, held.reason):
+        findings.append(Finding(where, "reason", f"{wanted.reason}, run again", held.reason))
     if not is_partial and wanted.verdict != held.verdict and (findings or not _is_open(wanted)):
         findings.append(Finding(where, "verdict", f"{wanted.verdict}, run again", held.verdict))
     return findings
@@ -143,6 +135,18 @@ def _is_near(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _says_the_same(one: str, other: str) -> bool:
+    """Compare two reasons: the same words, and figures to what their digits leave open."""
+    number = r"(-?\d+(?:\.\d+)?(?:e[-+]\d+)?)"
+    parts = zip_longest(re.split(number, one), re.split(number, other), fillvalue="")
+    return all(
+        isclose(float(a), float(b), rel_tol=_WORD_TOLERANCE, abs_tol=_WORD_FLOOR)
+        if re.fullmatch(number, a) and re.fullmatch(number, b)
+        else a == b
+        for a, b in parts
+    )
 
 
 def _is_open(row: Check) -> bool:

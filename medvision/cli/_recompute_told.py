@@ -1,6 +1,6 @@
 """What a bundle tells of its explanations, each table read once, for all that follows from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -103,6 +103,20 @@ def build_case(row: Row) -> "Case":
         for each in fields(Case)
     }
     return Case(**values)
+
+
+def list_rings(pairs: Iterable[tuple[str, str]], images: Sequence[str]) -> dict[str, list[str]]:
+    """Return of each method the images that it has a map of, in the order of the selection.
+
+    Args:
+        pairs: Image and method of each map, in any order.
+        images: The selection.
+    """
+    held = set(pairs)
+    return {
+        method: [name for name in images if (name, method) in held]
+        for method in dict.fromkeys(method for _, method in sorted(held))
+    }
 
 
 def parse_check(row: Row) -> Check:

@@ -1,6 +1,6 @@
 """Maps of one network held against one another: of methods, of images, and the controls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -11,7 +11,7 @@ from medvision.explain.names import EDGE
 from medvision.explain.one import Explained
 from medvision.explain.sight import Sight
 from medvision.explain.steadiness import add_noise
-from medvision.explain.visits import NOISE_DRAWS
+from medvision.explain.visits import NOISE_DRAWS, pair_neighbours
 
 
 def compare_methods(cases: Sequence[Explained]) -> list[Likeness]:
@@ -38,22 +38,36 @@ def compare_methods(cases: Sequence[Explained]) -> list[Likeness]:
     ]
 
 
-def compare_images(cases: Sequence[Explained]) -> list[Likeness]:
+def list_rings(cases: Sequence[Explained]) -> dict[str, list[str]]:
+    """Return of each method the images that it has a reduced map of, in the order of the selection.
+
+    Args:
+        cases: All explained cases.
+    """
+    return {
+        method: [done.case.image_id for done in cases if method in done.sanity_maps]
+        for method in dict.fromkeys(name for done in cases for name in done.sanity_maps)
+    }
+
+
+def compare_images(
+    cases: Sequence[Explained], rings: Mapping[str, Sequence[str]]
+) -> list[Likeness]:
     """Hold each image's reduced map against that of the next image of the selection.
 
     They share a method, and no image: what is as alike as that is not alike by the image.
 
     Args:
-        cases: All explained cases, in the order of the selection; the last is followed by the
-            first, of two there is one pair.
+        cases: Explained cases; a pair of which one is not among them is left out.
+        rings: Method to the images that it has a map of, all of the selection.
 
     Source:
         After Arun 2021, doi:10.1148/ryai.2021200267 (maps of random pairs of images).
     """
     rows = []
-    for method in dict.fromkeys(name for done in cases for name in done.sanity_maps):
-        held = [done for done in cases if method in done.sanity_maps]
-        pairs = list(zip(held, [*held[1:], *held[:1]], strict=True))[: _count_pairs(len(held))]
+    held = {done.case.image_id: done for done in cases}
+    for method, ring in rings.items():
+        pairs = [pair for pair in pair_neighbours(ring) if held.keys() >= set(pair)]
         rows += [
             Likeness(
                 a.case.image_id,
@@ -64,14 +78,9 @@ def compare_images(cases: Sequence[Explained]) -> list[Likeness]:
                 "",
                 *measure_likeness(a.sanity_maps[method], b.sanity_maps[method]),
             )
-            for a, b in pairs
+            for a, b in ((held[one], held[other]) for one, other in pairs)
         ]
     return rows
-
-
-def _count_pairs(n: int) -> int:
-    """Return how many pairs of neighbours a ring of n images has."""
-    return n if n > 2 else max(0, n - 1)
 
 
 def compare_controls(

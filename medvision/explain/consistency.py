@@ -1,7 +1,7 @@
 """What becomes of the maps of some images when something changes that should, or should not."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,6 +12,7 @@ from medvision.domain.volume import FloatGrid
 from medvision.explain.agreement import compare_controls, compare_images, compare_methods
 from medvision.explain.bench import Hands
 from medvision.explain.cascade import Stage, cascade
+from medvision.explain.case import Case
 from medvision.explain.consistency_rows import CascadePoint, Consistency
 from medvision.explain.likeness import Likeness, measure_likeness
 from medvision.explain.names import EDGE
@@ -27,7 +28,7 @@ from medvision.runtime.progress import track
 class _Work:
     """What every part is given."""
 
-    cases: Sequence[Explained]
+    cases: Mapping[str, Explained]
     hands: Hands
     plan: Plan
     bounds: Bounds
@@ -37,6 +38,8 @@ class _Work:
 def measure_consistency(
     cases: Sequence[Explained],
     *,
+    selection: Sequence[Case],
+    rings: Mapping[str, Sequence[str]],
     predictions: Sequence[Prediction],
     hands: Hands,
     plan: Plan,
@@ -46,7 +49,9 @@ def measure_consistency(
     """Make the maps of some images again and say how alike they are.
 
     Args:
-        cases: All explained cases, in the order of the selection.
+        cases: Explained cases: all, or those that an audit looks at.
+        selection: All cases, in their order, whose first ones are looked at again.
+        rings: Method to the images of the selection that it has a map of, in their order.
         predictions: Rows with arm, fold, seed, split and image_id: which networks there are.
         hands: How images and networks are got.
         plan: Methods and parameters.
@@ -59,8 +64,10 @@ def measure_consistency(
     Raises:
         ExplanationError: The copy of a network has other logits than the network.
     """
-    work = _Work(cases, hands, plan, bounds, task)
-    visits = plan_visits([done.case for done in cases], predictions, bounds=bounds)
+    held = {done.case.image_id: done for done in cases}
+    work = _Work(held, hands, plan, bounds, task)
+    planned = plan_visits(selection, predictions, bounds=bounds)
+    visits = [visit for visit in planned if visit.case.image_id in held]
     groups = [list(group) for _, group in groupby(visits, key=_name_model)]
     points: list[CascadePoint] = []
     rows: list[Likeness] = []
@@ -70,8 +77,8 @@ def measure_consistency(
             rows += _compare(visit, room=room, work=work)
         points += _follow_cascade(group, room=room, work=work)
     if bounds.stability_images:
-        rows += compare_methods(cases) + compare_images(cases)
-    return _sort(cases, points, rows)
+        rows += compare_methods(cases) + compare_images(cases, rings)
+    return _sort(selection, points, rows)
 
 
 def _name_model(visit: Visit) -> tuple[str, int, int]:
@@ -80,10 +87,10 @@ def _name_model(visit: Visit) -> tuple[str, int, int]:
 
 
 def _sort(
-    cases: Sequence[Explained], points: list[CascadePoint], rows: list[Likeness]
+    selection: Sequence[Case], points: list[CascadePoint], rows: list[Likeness]
 ) -> Consistency:
     """Put both tables into the order of the selection, and by method, the control last."""
-    places = {done.case.image_id: place for place, done in enumerate(cases)}
+    places = {case.image_id: place for place, case in enumerate(selection)}
     return Consistency(
         sorted(points, key=lambda point: (places[point.image_id], point.method, point.stage)),
         sorted(rows, key=lambda row: (places[row.image_id], row.method == EDGE, row.method)),
@@ -99,7 +106,7 @@ def _compare(visit: Visit, *, room: Room, work: _Work) -> list[Likeness]:
     """Return the rows of one image before one network."""
     if visit.place >= work.bounds.stability_images:
         return []
-    sight, done = _open_sight(visit, room, work=work), work.cases[visit.place]
+    sight, done = _open_sight(visit, room, work=work), work.cases[visit.case.image_id]
     if visit.kind == "own":
         noise, task = work.bounds.stability_noise, work.task
         return [
@@ -128,7 +135,9 @@ def _follow_cascade(group: Sequence[Visit], *, room: Room, work: _Work) -> list[
     visits = [v for v in group if v.kind == "own" and v.place < work.bounds.cascade_images]
     if not visits:
         return []
-    pairs = [(_open_sight(v, room, work=work), work.cases[v.place].sanity_maps) for v in visits]
+    pairs = [
+        (_open_sight(v, room, work=work), work.cases[v.case.image_id].sanity_maps) for v in visits
+    ]
     points = [
         _mark(sight, method, Stage(0, "", 0), trained=grid, found=grid)
         for sight, maps in pairs

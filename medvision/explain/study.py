@@ -8,6 +8,7 @@ import torch
 from medvision.domain.attribution import Check
 from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
+from medvision.explain.agreement import list_rings
 from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Finished, Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
 from medvision.explain.consistency import measure_consistency
@@ -176,8 +177,11 @@ def _measure_consistency(
     bounds: Bounds,
 ) -> Consistency:
     """Measure how consistent the maps of the explained cases are."""
+    explained = [done.explained for done in finished]
     return measure_consistency(
-        [done.explained for done in finished],
+        explained,
+        selection=selection.cases,
+        rings=list_rings(explained),
         predictions=predictions,
         hands=hands,
         plan=plan,

@@ -74,13 +74,13 @@ def summarise(
         "networks": describe_networks(networks),
         "methods": {
             method: summarise_map(checks, method, seed=plan.seed)
-            | _describe_method(finished, method)
+            | describe_method(finished, method)
             for method in plan.methods
         },
         "controls": {
             name: summarise_map(checks, name, seed=plan.seed) for name in list_controls(checks)
         },
-        "masks": _describe_masks(finished),
+        "masks": describe_masks(finished),
         "parameters": {
             "seed": plan.seed,
             "steps": settings.steps,
@@ -128,8 +128,13 @@ def summarise_map(checks: Sequence[Check], name: str, *, seed: int) -> dict[str,
     }
 
 
-def _describe_method(finished: "Sequence[Finished]", method: str) -> dict[str, JsonValue]:
-    """Return a method's parameters, and its layer and cells where it has them."""
+def describe_method(finished: "Sequence[Finished]", method: str) -> dict[str, JsonValue]:
+    """Return a method's parameters, and its layer and cells where it has them.
+
+    Args:
+        finished: The explained cases.
+        method: Name of the method.
+    """
     shown = [done for done in finished if method in done.explained.attributions]
     attributions = [done.explained.attributions[method] for done in shown]
     described: dict[str, JsonValue] = {"refused": _list_refusals(finished, method)}
@@ -190,8 +195,12 @@ def describe_networks(networks: Sequence[JsonValue]) -> JsonValue:
     ]
 
 
-def _describe_masks(finished: "Sequence[Finished]") -> JsonValue:
-    """Return how many cases had a mask, and how large its lesions are."""
+def describe_masks(finished: "Sequence[Finished]") -> JsonValue:
+    """Return how many cases had a mask, and how large its lesions are.
+
+    Args:
+        finished: The explained cases.
+    """
     diameters_mm = [mm for done in finished for mm in done.diameters_mm]
     return {
         "n_images": sum(bool(done.diameters_mm) for done in finished),

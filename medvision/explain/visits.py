@@ -70,6 +70,16 @@ def plan_visits(
     return sorted(visits, key=lambda v: (v.case.arm, v.case.fold, v.case.seed, v.place))
 
 
+def pair_neighbours(ring: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each image with the next one, the last with the first; of two there is one pair.
+
+    Args:
+        ring: Images.
+    """
+    n_pairs = len(ring) if len(ring) > 2 else max(0, len(ring) - 1)
+    return list(zip(ring, [*ring[1:], *ring[:1]], strict=True))[:n_pairs]
+
+
 def _is_of(row: Prediction, cases: Sequence[Case]) -> bool:
     """Say whether a row is of the arm that is explained."""
     return row["arm"] == cases[0].arm

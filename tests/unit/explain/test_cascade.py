@@ -113,6 +113,8 @@ def follow(monkeypatch, network, method="saliency"):
     monkeypatch.setattr("medvision.explain.consistency.load_tensor", lambda *_, **__: image)
     held = measure_consistency(
         [done],
+        selection=[CASE],
+        rings={},
         predictions=[],
         hands=None,
         plan=plan,
