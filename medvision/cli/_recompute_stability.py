@@ -12,6 +12,7 @@ from medvision.cli._recompute_scene import Scene
 from medvision.cli._recompute_told import (
     CASCADE,
     STABILITY,
+    build_bounds,
     list_rings,
     parse_likeness,
     parse_point,
@@ -66,15 +67,8 @@ def _measure_again(scene: Scene, rerun: Rerun) -> "Consistency":
     """Send the cases through the entrance that the run sent them through."""
     from medvision.explain.consistency import measure_consistency
     from medvision.explain.network import reference_precision
-    from medvision.explain.visits import Bounds
 
-    section, locate = scene.section, scene.request.locate
-    bounds = Bounds(
-        section.stability_images,
-        section.stability_networks,
-        section.stability_noise,
-        section.cascade_images,
-    )
+    locate = scene.request.locate
     with reference_precision():
         return measure_consistency(
             rerun.explained,
@@ -83,7 +77,7 @@ def _measure_again(scene: Scene, rerun: Rerun) -> "Consistency":
             predictions=read_table(locate("predict/predictions.tsv")),
             hands=rerun.hands,
             plan=scene.plan,
-            bounds=bounds,
+            bounds=build_bounds(scene.section),
             task=read_classes(locate("cohort/summary.json")).task,
         )
 

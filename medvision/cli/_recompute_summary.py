@@ -79,16 +79,9 @@ def compute_summary(told: Told) -> Figures:
     from medvision.explain.outcomes import say_explained
     from medvision.explain.summary import LIMITS, describe_networks, list_controls, summarise_map
     from medvision.explain.verdicts import CONFIDENCE
-    from medvision.explain.visits import Bounds
 
     section, checks = told.section, told.checks
     explained, limit = say_explained(told.classes.task, section.target)
-    bounds = Bounds(
-        section.stability_images,
-        section.stability_networks,
-        section.stability_noise,
-        section.cascade_images,
-    )
     return {
         "selection": told.selection,
         "task": told.classes.task,
@@ -105,7 +98,7 @@ def compute_summary(told: Told) -> Figures:
         "parameters": _describe_settings(section),
         "limits": [limit, *LIMITS],
         "consistency": summarise_consistency(
-            told.consistency, bounds=bounds, methods=section.methods, seed=section.seed
+            told.consistency, bounds=told.bounds, methods=section.methods, seed=section.seed
         ),
     }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from medvision.explain.case import Case
     from medvision.explain.consistency_rows import CascadePoint, Consistency
     from medvision.explain.likeness import Likeness
+    from medvision.explain.visits import Bounds
 
 ATTRIBUTIONS = "explain/attributions.tsv"
 CHECKS = "explain/checks.tsv"
@@ -60,6 +61,11 @@ class Told:
     facts: Mapping[str, JsonValue]
 
     @property
+    def bounds(self) -> "Bounds":
+        """How much was looked at again."""
+        return build_bounds(self.section)
+
+    @property
     def consistency(self) -> "Consistency":
         """The rows of cascade and stability."""
         from medvision.explain.consistency_rows import Consistency
@@ -92,6 +98,18 @@ def read_told(locate: Locate) -> Told:
         selection=cast(Mapping[str, JsonValue], read_json(locate(PLAN)))["selection"],
         facts=record["facts"],
     )
+
+
+def build_bounds(section: ExplainSection) -> "Bounds":
+    """Return how much a run looked at again.
+
+    Args:
+        section: The recorded settings of explain.
+    """
+    from medvision.explain.visits import Bounds
+
+    held = dict(section)
+    return Bounds(**{each.name: held[each.name] for each in fields(Bounds)})
 
 
 def build_case(row: Row) -> "Case":

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from medvision.audit.findings import Finding
+from medvision.cli._recompute_likenesses import find_likeness_faults
 from medvision.cli._recompute_rows import find_row_faults, find_shared_faults
 from medvision.cli._recompute_summary import find_summary_faults
 from medvision.cli._recompute_told import ATTRIBUTIONS, VERDICTS, Told
@@ -29,7 +30,7 @@ def find_verdict_faults(told: Told) -> list[Finding]:
     """
     findings = find_row_faults(told) + find_shared_faults(told.checks)
     findings += _find_conclusion_faults(told) + _find_table_faults(told)
-    return findings + find_summary_faults(told)
+    return findings + find_likeness_faults(told) + find_summary_faults(told)
 
 
 def _find_conclusion_faults(told: Told) -> list[Finding]:

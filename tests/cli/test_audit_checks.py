@@ -41,6 +41,7 @@ def test_an_honest_bundle_passes_level_4(audited):
     checks = check_checks(audited.open())
     assert {check.name: (check.status, say(check)) for check in checks} == {
         "checks": ("PASS", ""),
+        "stability": ("PASS", ""),
     }
     assert "2 cases run again" in find(checks, "checks").note
 
@@ -80,6 +81,43 @@ def test_a_dropped_row_and_an_added_one_are_found(audited):
     text = say(find(check_checks(audited.open()), "checks"))
     assert f"{row['method']} deletion: row must be there" in text
     assert "invented deletion: row must be absent" in text
+
+
+def test_an_edited_reason_is_found(audited):
+    row = first(audited, "deletion")
+    said = "mean logit 123, 4.5 in random order"
+    audited.change_rows(CHECKS, lambda _: {"reason": said}, where=is_row(row))
+    text = say(find(check_checks(audited.open()), "checks"))
+    assert f"{row['method']} deletion: reason must be mean logit" in text
+
+
+def test_edited_sizes_of_lesions_are_found_where_all_cases_are_run_again(audited):
+    def edit(value):
+        value["masks"]["median_diameter_mm"] = 99.0
+        value["methods"]["layer_gradcam"]["too_coarse"] = "all is fine enough"
+
+    audited.change_json("explain/summary.json", edit)
+    text = say(find(check_checks(audited.open()), "checks"))
+    assert "masks.median_diameter_mm must be" in text
+    assert "methods.layer_gradcam.too_coarse must be" in text
+
+
+@pytest.mark.parametrize(
+    "comparison", ["input_noise", "other_fold", "agreement", "other_image", "cascade"]
+)
+def test_an_edited_row_of_cascade_or_stability_is_found(audited, comparison):
+    name = "explain/cascade.tsv" if comparison == "cascade" else "explain/stability.tsv"
+
+    def is_it(row):
+        return row.get("comparison", row.get("stage")) in (comparison, "1") and row["ssim"]
+
+    row = next(row for row in read_table(audited.study / name) if is_it(row))
+    moved = str(float(row["ssim"]) - 0.02)
+    audited.change_rows(name, lambda _: {"ssim": moved}, where=lambda own: own == row)
+    check = find(check_checks(audited.open()), "stability")
+    assert f"{name} {row['image_id']} {row['method']}" in say(check)
+    assert ": ssim must be" in say(check)
+    assert len(check.findings) == 1
 
 
 def test_without_its_mask_a_case_is_not_checked_and_says_so(audited):
@@ -124,7 +162,15 @@ def test_the_command_shows_each_level_and_fails_by_its_exit_code(audited, tmp_pa
     assert done.exit_code == 0, done.output
     value = json.loads((tmp_path / "v.json").read_text())
     names = [check["name"] for check in value["checks"]]
-    assert names[-6:] == ["verdicts", "peaks", "arrays", "maps", "checks", "independent"]
+    assert names[-7:] == [
+        "verdicts",
+        "peaks",
+        "arrays",
+        "maps",
+        "checks",
+        "stability",
+        "independent",
+    ]
     assert {check["status"] for check in value["checks"]} <= {"PASS", "NOT CHECKED"}
     words[3:5] = ["--images", str(audited.results / "ingest")]
     done = CliRunner().invoke(main, [*words[:5], "--level", "3"])

@@ -209,6 +209,18 @@ VERDICT_FORGERIES: dict[str, tuple[Forgery, str]] = {
         edit(STABILITY, lambda row: row["comparison"] == "input_noise", ssim="0.999"),
         "consistency.stability.",
     ),
+    "a row of stability dropped": (
+        drop(STABILITY, lambda row: row["comparison"] == "other_fold"),
+        "row must be there, by the settings",
+    ),
+    "another network called blind": (
+        edit(STABILITY, lambda row: row["comparison"] == "other_fold", split="test"),
+        "row must be absent, by the settings",
+    ),
+    "a stage of a cascade dropped": (
+        drop(CASCADE, lambda row: row["stage"] == "2"),
+        "stages must be 0 to",
+    ),
     "a mean agreement of two methods": (
         lambda audited: audited.change_json(
             SUMMARY,
