@@ -80,7 +80,14 @@ def configure(root: Path, *overrides: str) -> Study:
                 "output": {"path": str(root)},
                 "cohort": {"folds": N_FOLDS},
                 "evaluate": {"n_resamples": 100, "calibration_bins": 2},
-                "explain": {"methods": METHODS, "images": 2, "seed": EXPLAIN_SEED},
+                "explain": {
+                    "methods": METHODS,
+                    "images": 2,
+                    "seed": EXPLAIN_SEED,
+                    "stability_images": 0,
+                    "cascade_images": 0,
+                    "influence": 0,
+                },
                 "control": {"trainings": []},
                 "shortcuts": {"probes": [], "columns": []},
             }
