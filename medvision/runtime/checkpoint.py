@@ -75,15 +75,31 @@ def save_model(path: Path, tensors: Mapping[str, "torch.Tensor"], *, meta: Model
     Raises:
         StorageError: The folder cannot be written, or its disk is full.
     """
+    save_tensors(path, tensors, metadata=meta.as_text())
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, "torch.Tensor"], *, metadata: Mapping[str, str]
+) -> None:
+    """Write tensors as safetensors; equal tensors and metadata give equal bytes.
+
+    Args:
+        path: `.safetensors` file.
+        tensors: Name to tensor, on any device.
+        metadata: Text of the header.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
     import safetensors.torch
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = _set_metadata(safetensors.torch.save(plain), meta.as_text())
+    content = _set_metadata(safetensors.torch.save(plain), metadata)
     with writing(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _set_metadata(content: bytes, metadata: dict[str, str]) -> bytes:
+def _set_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
     """Put sorted metadata in the header, which the library writes in random order."""
     size = struct.unpack("<Q", content[:8])[0]
     header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8 : 8 + size])}
