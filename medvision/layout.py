@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS = (
-    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune", "train"),
-    *("predict", "evaluate", "plan", "explain", "scorecard", "compare", "control", "shortcuts"),
-    *("report", "audit"),
+    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune"),
+    *("synthesise", "train", "predict", "evaluate", "plan", "explain", "scorecard", "compare"),
+    *("control", "shortcuts", "report", "audit"),
 )
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from medvision.audit.graph import is_record_path
 
 _COPIED_SUFFIXES = {".html", ".json", ".md", ".png", ".safetensors", ".svg", ".tsv"}
-_LEFT_OUT_FOLDERS = {"phantom", "secret", "tensorboard"}
+_LEFT_OUT_FOLDERS = {"grids", "phantom", "secret", "tensorboard"}
 _MAPS = "explain/maps/"
 
 README_TEXT = """\

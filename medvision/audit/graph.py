@@ -14,6 +14,7 @@ from medvision.layout import STEPS
 RECORD = "record.json"
 _WITHIN = {
     "tune": "/*/part-*",
+    "synthesise": "/fold-*",
     **dict.fromkeys(("train", "scorecard", "control"), "/*/fold-*"),
 }
 _KEYS = {field.name for field in dataclasses.fields(Record)}

@@ -11,8 +11,8 @@ from medvision.domain.findings import parse_findings
 from medvision.domain.labels import Task
 from medvision.domain.record import JsonValue
 from medvision.domain.split import FOLD_COLUMNS, Assignment, build_assignments, check_no_leakage
+from medvision.domain.synthetic import check_only_trained
 from medvision.domain.values import parse_values
-from medvision.errors import CohortError
 from medvision.io.tables import read_table
 from medvision.runtime.arrays import ArrayStore, read_array_store
 from medvision.runtime.files import hash_bytes, hash_file, read_json
@@ -98,7 +98,7 @@ def read_learning_data(step: Step) -> LearningData:
     """
     layout = step.layout
     rows = read_table(step.read(layout.folds), required=FOLD_COLUMNS)
-    _check_synthetic(rows)
+    check_only_trained(rows)
     assignments = build_assignments(rows)
     summary = cast(dict[str, JsonValue], read_json(step.read(layout.cohort_summary)))
     # Overridden: the user has been told by name of each pair, and the report's first page says so.
@@ -121,16 +121,6 @@ def open_store(step: Step) -> ArrayStore:
         step.read(layout.array_index),
         step.read(layout.array_meta),
     )
-
-
-def _check_synthetic(rows: Sequence[Mapping[str, str]]) -> None:
-    """Refuse synthetic images outside the train split: nothing may be measured on them."""
-    for row in rows:
-        if row.get("synthetic", "").lower() == "true" and row["split"] != "train":
-            raise CohortError(
-                f"fold {row['fold']}: synthetic image must be in train, got "
-                f"{row['image_id']} in {row['split']}."
-            )
 
 
 def prepare_device(step: Step, *, team: Team = ALONE) -> "torch.device":

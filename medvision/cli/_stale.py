@@ -6,9 +6,10 @@ from medvision.layout import Layout
 
 def name_command(step: str) -> str:
     """Return the command line that runs a step."""
-    command, *fold = step.split("/")
-    kind, _, number = fold[1].partition("-") if fold else ("", "", "")
-    options = f" --arm {fold[0]} --{kind} {number}" if fold else ""
+    command, *places = step.split("/")
+    arm = f" --arm {places[0]}" if len(places) > 1 else ""
+    kind, _, number = places[-1].partition("-") if places else ("", "", "")
+    options = f"{arm} --{kind} {number}" if places else ""
     return f"medvision {command}{options}"
 
 

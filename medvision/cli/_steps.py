@@ -4,6 +4,7 @@ from medvision.cli._searches import list_searches
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
+from medvision.domain.synthetic import name_step
 from medvision.errors import DataError
 from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json
@@ -27,6 +28,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     folds = range(_count_folds(study, layout))
     many = {
         "tune": list_searches(study, layout),
+        "synthesise": [name_step(fold) for fold in folds] if study.synthesise.is_on else [],
         "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
         "scorecard": list_scorecards(study, layout),
         "control": list_controls(study, layout),

@@ -23,8 +23,10 @@ from medvision.cli._review import review
 from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps
 from medvision.cli._study_record import find_stale_record
+from medvision.cli._synthetic_files import check_sources_real
 from medvision.cli.main import set_up_logging
-from medvision.config.model import STEP_SECTIONS, Study
+from medvision.config.model import Study
+from medvision.config.steps import STEP_SECTIONS
 from medvision.domain.record import JsonValue
 from medvision.errors import AuditError, ConfigError
 from medvision.io.tables import read_table
@@ -68,6 +70,7 @@ def seal(study: Study, layout: Layout) -> None:
     held = read_record(layout, "preprocess")
     if held is not None:
         check_plugins_unchanged(held)
+    check_sources_real(layout)
     with open_step("audit", study) as step:
         result = seal_bundle(
             layout,

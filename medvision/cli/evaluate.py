@@ -6,6 +6,7 @@ from medvision.cli._cohort_summary import read_classes
 from medvision.cli._evaluated_external import evaluate, list_sentences, list_warnings
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
+from medvision.domain.synthetic import check_real
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
@@ -24,8 +25,10 @@ def command(study: Study, layout: Layout) -> None:
     with open_step("evaluate", study, upstream=("cohort", "predict")) as step:
         step.seed = study.evaluate.seed
         cohort = {row["image_id"]: row for row in read_table(step.read(layout.cohort))}
+        predictions = read_table(step.read(layout.predictions))
+        check_real(predictions, where="predict/predictions.tsv")
         result = evaluate(
-            read_table(step.read(layout.predictions)),
+            predictions,
             {name: row["group"] for name, row in cohort.items()},
             classes=read_classes(step.read(layout.cohort_summary)),
             section=study.evaluate,

@@ -15,6 +15,7 @@ from medvision.cli._steps import list_trained
 from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
+from medvision.domain.synthetic import check_real
 from medvision.domain.volume import FloatGrid
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
@@ -56,8 +57,10 @@ def _explain(study: Study, step: Step) -> None:
     desk = _open_desk(step, data)
     values = dict(study.explain)
     del values["influence"], values["influence_images"]
+    predictions = read_table(step.read(layout.predictions), required=PREDICTION_COLUMNS)
+    check_real(predictions, where="predict/predictions.tsv")
     outcome = explain_predictions(
-        read_table(step.read(layout.predictions), required=PREDICTION_COLUMNS),
+        predictions,
         read_classes(step.read(layout.cohort_summary)),
         load_image=desk.load_image,
         load_network=desk.load_network,

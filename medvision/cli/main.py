@@ -27,6 +27,7 @@ COMMANDS = {
     "preprocess": "Compute the arrays that networks are trained on.",
     "pretrain": "Train starting weights on a source task.",
     "tune": "Search hyper-parameters of one tested part.",
+    "synthesise": "Train a generator on one fold's train subjects, and draw images.",
     "train": "Fine-tune one arm on one fold.",
     "predict": "Compute probabilities of validation and test images.",
     "evaluate": "Compute statistics with intervals on held-out subjects.",

@@ -34,6 +34,8 @@ from medvision.config.sections import (
     TrainSection,
 )
 from medvision.config.shortcuts import ShortcutsSection
+from medvision.config.steps import STEP_SECTIONS
+from medvision.config.synthesise import SynthesiseSection, check_synthesise
 from medvision.config.task import check_task
 from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
 from medvision.domain.record import JsonValue
@@ -41,29 +43,6 @@ from medvision.errors import ConfigError
 from medvision.runtime.files import hash_bytes
 
 Arm = Literal["transfer", "scratch"]
-
-STEP_SECTIONS: dict[str, tuple[str, ...]] = {
-    "phantom": ("phantom",),
-    "pull": ("pacs",),
-    "ingest": ("data", "ingest"),
-    "measure": ("ingest",),
-    "cohort": ("data", "cohort", "quality"),
-    "preprocess": ("data", "preprocess"),
-    "pretrain": ("model", "pretrain", "preprocess", "compute"),
-    "tune": ("model", "augment", "train", "tune", "compute"),
-    "train": ("model", "augment", "train", "tune", "compute"),
-    "predict": ("model", "augment", "train", "predict", "compute"),
-    "evaluate": ("evaluate",),
-    "plan": ("explain",),
-    "explain": ("explain", "compute"),
-    "scorecard": ("model", "augment", "train", "scorecard", "compute"),
-    "compare": ("scorecard", "evaluate"),
-    "control": ("model", "augment", "train", "tune", "predict", "control", "compute"),
-    "shortcuts": ("shortcuts", "control", "evaluate"),
-    "report": ("report",),
-    "audit": ("audit",),
-}
-"""The sections that each step obeys; a change in another section does not concern it."""
 
 
 class Study(Section):
@@ -81,6 +60,7 @@ class Study(Section):
     pretrain: PretrainSection = PretrainSection()
     augment: AugmentSection = AugmentSection()
     tune: TuneSection = TuneSection()
+    synthesise: SynthesiseSection = SynthesiseSection()
     train: TrainSection = TrainSection()
     predict: PredictSection = PredictSection()
     evaluate: EvaluateSection = EvaluateSection()
@@ -118,6 +98,7 @@ class Study(Section):
                 raise ValueError(f"preprocess.{name} must rise, got {low} to {high}")
         check_predict(self.predict, self.train, augment=self.augment, tune=self.tune)
         check_task(self)
+        check_synthesise(self)
         check_space(self.tune, {name: getattr(self, name) for name in type(self).model_fields})
         return self
 

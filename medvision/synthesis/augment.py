@@ -5,8 +5,8 @@ has more to learn, and since gradients pass through the changes, the generator i
 them.
 
 Source:
-    Zhao, Liu, Lin, Zhu and Han 2020, arXiv:2006.10738; brightness and contrast stand for its colour,
-    which a single channel has not.
+    Zhao, Liu, Lin, Zhu and Han 2020, arXiv:2006.10738; brightness and contrast stand for its
+    colour, which a single channel has not.
 """
 
 from collections.abc import Collection, Sequence

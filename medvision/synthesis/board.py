@@ -78,14 +78,15 @@ def render_sheet(images: NDArray[np.float32], *, flip_axes: Sequence[int]) -> Sh
     planes = images[:, :, 0]
     if planes.ndim == 5:
         planes = planes[..., planes.shape[-1] // 2]
-    planes = np.flip(planes, axis=[axis + 2 for axis in flip_axes]).swapaxes(2, 3)
+    planes = np.flip(planes, axis=tuple(axis + 2 for axis in flip_axes)).swapaxes(2, 3)
     low, high = np.percentile(planes, _PERCENTILES)
     grey = np.clip((planes - low) / max(high - low, 1e-9), 0, 1) * 255
     factor = max(1, -(-_LEAST_SIDE // max(planes.shape[2:])))
     grey = grey.repeat(factor, axis=2).repeat(factor, axis=3)
     padded = np.pad(grey, ((0, 0), (0, 0), (0, _GAP), (0, _GAP)))
     sheet = padded.transpose(0, 2, 1, 3).reshape(padded.shape[0] * padded.shape[2], -1)
-    return np.rint(sheet).astype(np.uint8)
+    rounded: Sheet = np.rint(sheet).astype(np.uint8)
+    return rounded
 
 
 def write_sheet(path: Path, sheet: Sheet) -> None:

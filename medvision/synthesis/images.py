@@ -89,7 +89,7 @@ def measure_scale(real: RealImages) -> Scale:
     for start in range(0, len(real), _AT_ONCE):
         positions = np.arange(start, min(start + _AT_ONCE, len(real)), dtype=np.int64)
         values = real.load(positions)
-        _check_numbers(values, [real.names[n] for n in positions])
+        _check_numbers(values, [real.names[n] for n in positions.tolist()])
         by_channel = values.transpose(0, 1).flatten(1).double()
         total += by_channel.sum(dim=1)
         squares += by_channel.square().sum(dim=1)

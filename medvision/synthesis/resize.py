@@ -1,4 +1,4 @@
-"""Halving and doubling of axes, by plain sums and copies: exact gradients of any order, anywhere."""
+"""Halving and doubling of axes, by means and copies that repeat themselves on every device."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,8 @@ def halve(images: Tensor, axes: Sequence[int]) -> Tensor:
         n_voxels = images.shape[along]
         if n_voxels % 2:
             images = torch.cat([images, images.narrow(along, n_voxels - 1, 1)], dim=along)
-        images = images.unflatten(along, (-1, 2)).mean(dim=along + 1)
+        shape = [*images.shape[:along], -1, 2, *images.shape[along + 1 :]]
+        images = images.reshape(shape).mean(dim=along + 1)
     return images
 
 

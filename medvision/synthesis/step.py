@@ -17,7 +17,7 @@ from medvision.synthesis.losses import (
 from medvision.synthesis.settings import GanSettings
 
 LARGEST_LOSS = 1000.0
-"""In nats. Of a training that goes on, losses are a few nats; one network has run away from there."""
+"""In nats. Losses of a training that holds are a few nats; beyond, one network has run away."""
 
 
 def take_step(course: Course, real: RealImages, *, scale: Scale, settings: GanSettings) -> None:
@@ -107,9 +107,8 @@ def _average(course: Course, decay: float) -> None:
         tf.train.ExponentialMovingAverage.
     """
     share = 1 - min(decay, (1 + course.n_steps) / (10 + course.n_steps))
-    torch._foreach_lerp_(
-        list(course.average.parameters()), [p.detach() for p in course.generator.parameters()], share
-    )
+    own = [parameter.detach() for parameter in course.generator.parameters()]
+    torch._foreach_lerp_(list(course.average.parameters()), own, share)
 
 
 def _note(course: Course, name: str, value: Tensor, *, names: list[str]) -> None:

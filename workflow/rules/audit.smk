@@ -2,6 +2,7 @@ rule audit:
     input:
         layout.report_html,
         layout.record("report"),
+        synthesised(),
     output:
         manifest=layout.bundle / "manifest.json",
         record=layout.record("audit"),

@@ -9,8 +9,9 @@ from snakemake.utils import validate
 
 from medvision import __version__
 from medvision.config.control import CONTROLLED_FOLD
-from medvision.config.model import STEP_SECTIONS, ConfigError, build_study
+from medvision.config.model import ConfigError, build_study
 from medvision.config.shortcuts import is_audited
+from medvision.config.steps import STEP_SECTIONS
 from medvision.config.task import PERFORMANCE_FIGURES
 from medvision.layout import STEPS, Layout
 
@@ -109,6 +110,8 @@ def config_of(step):
         earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]
     if step in ("control", "shortcuts"):
         earlier = [*STEPS[: STEPS.index("evaluate")], "control", step]
+        # Controls are trained on the study's own images alone.
+        earlier.remove("synthesise")
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     return json.dumps(part, sort_keys=True, default=str)
@@ -153,6 +156,17 @@ def chosen_values(wildcards):
     part = int(wildcards.fold) // study.cohort.fits_per_part
     names = ("best.json", "record.json") if study.tune.trials else ()
     return [search_file(name, wildcards.arm, part) for name in names]
+
+
+def synthetic_file(name, fold="{fold}"):
+    """A file of the generator of one fold."""
+    return layout.step(f"synthesise/fold-{fold}") / name
+
+
+def synthesised():
+    """The records of the generators, where the configuration asks for some."""
+    folds = FOLDS if study.synthesise.is_on else ()
+    return [synthetic_file("record.json", fold) for fold in folds]
 
 
 def starting_weights(wildcards):
