@@ -7,6 +7,7 @@ from medvision.cli._run import Step
 from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.domain.plan import PLAN
 from medvision.domain.record import JsonValue
+from medvision.domain.synthetic import check_real
 from medvision.errors import AuditError, StaleOutputError
 from medvision.io.tables import read_table
 from medvision.runtime.files import hash_file
@@ -22,17 +23,21 @@ def describe_plan(step: Step) -> bytes:
 
     Raises:
         ExplanationError: There is no test prediction, or no such finding or class.
+        CohortError: An image predicted is synthetic.
     """
     from medvision.explain.planning import build_plan
     from medvision.explain.selection import select_cases
 
     section, layout = step.study.explain, step.layout
     paths = (layout.predictions, layout.cohort_summary)
+    names = [path.relative_to(layout.root).as_posix() for path in paths]
     digests = [hash_file(path) for path in paths]
     for path, digest in zip(paths, digests, strict=True):
         step.read(path, digest=digest)
+    predictions = read_table(layout.predictions, required=PREDICTION_COLUMNS)
+    check_real(predictions, where=names[0])
     selection = select_cases(
-        read_table(layout.predictions, required=PREDICTION_COLUMNS),
+        predictions,
         classes=read_classes(layout.cohort_summary),
         images=section.images,
         seed=section.seed,
@@ -40,7 +45,6 @@ def describe_plan(step: Step) -> bytes:
         target=section.target,
     )
     settings = step.study.settings("plan")["explain"]
-    names = [path.relative_to(layout.root).as_posix() for path in paths]
     plan = build_plan(
         selection,
         settings if isinstance(settings, dict) else {},

@@ -1,4 +1,4 @@
-"""The section of synthetic train images: which generator draws them, how many, how it is trained."""
+"""The section of synthetic train images: what draws them, how many, how it is trained."""
 
 from typing import Annotated, Literal, Protocol
 
@@ -10,7 +10,7 @@ Ratio = Annotated[float, Field(ge=0, le=20)]
 
 
 class SynthesiseSection(Section):
-    """Synthetic train images, drawn by a generator that has seen its fold's train subjects alone."""
+    """Synthetic train images, by a generator that has seen the fold's train subjects alone."""
 
     generator: Literal["none", "gan"] = Field(
         "none",
@@ -56,7 +56,7 @@ class SynthesiseSection(Section):
     )
     grid_steps: Positive = Field(
         2500,
-        description="Steps from one picture of samples to the next, a multiple of checkpoint_steps.",
+        description="Steps from one picture of samples to the next; checkpoint_steps divides it.",
     )
 
     @property

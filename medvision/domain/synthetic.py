@@ -10,7 +10,7 @@ SYNTHETIC_PREFIX = "synthetic_"
 """How the id of every synthetic image begins, so that it is known by its name alone."""
 
 SYNTHETIC_COLUMNS = ("image_id", "row", "label", "seed", "fold", "synthetic")
-"""Of `synthesise/fold-<f>/images.tsv`: the row in `images.npy`, and the seed that draws it again."""
+"""Of `synthesise/fold-<f>/images.tsv`: row in `images.npy`, and the seed that draws it again."""
 
 _HINT = "synthetic images may enter the training of their own fold, and nothing else."
 

@@ -28,6 +28,25 @@ def list_widths(grids: Grids, width: int) -> list[int]:
     return [width * 2 ** min(level, _MOST_DOUBLINGS) for level in range(len(grids.sizes))]
 
 
+def set_weights(network: nn.Module) -> None:
+    """Draw the weights of all convolutions and linear layers so that signals keep their size.
+
+    With torch's own, smaller weights the discriminator's logits vanish with its depth, and it never
+    begins to learn against the penalty on its gradients.
+
+    Args:
+        network: Changed in place, from torch's own random generator.
+
+    Source:
+        He 2015, arXiv:1502.01852.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, a=_SLOPE, nonlinearity="leaky_relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class Generator(nn.Module):
     """From a normal vector and a class to an image.
 
@@ -73,6 +92,7 @@ class Generator(nn.Module):
             nn.SiLU(),
             Conv[Conv.CONV, grids.n_axes](width, channels, kernel_size=3, padding=1),
         )
+        set_weights(self)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Return images (B, C, I, J[, K]) in standard deviations.
@@ -125,6 +145,7 @@ class Discriminator(nn.Module):
         self.feature = nn.Linear(deepest * grids.n_coarsest, deepest)
         self.logit = nn.Linear(deepest, 1)
         self.embedding = nn.Embedding(n_classes, deepest)
+        set_weights(self)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return a logit for each image, (B,).
@@ -166,8 +187,6 @@ class _Modulated(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(_N_GROUPS, channels, affine=False)
         self.style = nn.Linear(latent, 2 * channels)
-        nn.init.normal_(self.style.weight, std=0.1)
-        nn.init.zeros_(self.style.bias)
 
     def forward(self, images: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.style(style).chunk(2, dim=1)
