@@ -1,4 +1,4 @@
-"""Synthetic images within the workflow: a job a fold where they are asked for, and none elsewhere."""
+"""Synthetic images within the workflow: a job a fold where asked for, and none elsewhere."""
 
 import subprocess
 import sys
