@@ -41,6 +41,7 @@ KINDS = {
     "the settings": "config.json",
     "the graph": "graph.json",
     "the crate": "ro-crate-metadata.json",
+    "a rule of the workflow": "workflow/rules/train.smk",
     "the words for the reader": "README.txt",
     "the manifest": "manifest.json",
     "the signature": "signature.json",
@@ -257,6 +258,16 @@ def _drop_step(bundle: Path) -> None:
     shutil.rmtree(bundle / "study/evaluate")
 
 
+def _edit_rule(bundle: Path) -> None:
+    replace(bundle / KINDS["a rule of the workflow"], "medvision train", "medvision  train")
+
+
+def _add_profile(bundle: Path) -> None:
+    path = bundle / "workflow/profiles/slurm/config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("executor: slurm")
+
+
 def _edit_manifest_path(bundle: Path) -> None:
     replace(bundle / "manifest.json", '"README.txt"', '"../README.txt"')
 
@@ -298,6 +309,9 @@ FORGERIES: dict[str, Forgery] = {
     "one file removed": lambda b: (b / KINDS["a picture"]).unlink(),
     "one file added": _add_file,
     "one file added and listed": _then(_add_file, rehash),
+    "a rule of the workflow edited, the manifest made to fit": _then(_edit_rule, rehash),
+    "a rule of the workflow edited, all digests made to fit": _then(_edit_rule, refit),
+    "a profile put among the workflow's files, all digests made to fit": _then(_add_profile, refit),
     "a file replaced by a link": _link,
     "a listed path that leaves the folder": _edit_manifest_path,
     "two folders of maps exchanged": lambda b: swap(

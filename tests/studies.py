@@ -383,7 +383,8 @@ def write_report(study: Study, layout: Layout) -> None:
         write_bytes(step.write(layout.root / STUDY_RECORD), content)
 
 
-def seal_study(root: Path, *overrides: str) -> None:
+def seal_study(root: Path, *overrides: str, workflow: Path | None = None) -> None:
     """Run the real command on a study below `root`."""
     config = configure(root, *overrides).model_dump_json()
-    seal.main(["--quiet", "--config", config], standalone_mode=False)
+    further = [] if workflow is None else ["--workflow", str(workflow)]
+    seal.main(["--quiet", "--config", config, *further], standalone_mode=False)

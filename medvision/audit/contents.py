@@ -24,6 +24,7 @@ What this is
   signature.json  a signature of manifest.json, if the run was signed
   graph.json      the steps, what each read and what each wrote
   config.json     the settings in force; paths of the user's machine are replaced by digests
+  workflow/       the rules that ran the steps, if they were sealed by the workflow
   study/          files of the run, each at the place it had in the output folder;
                   study/<step>/record.json is that step's own account
 

@@ -1,20 +1,31 @@
 """The bundle as an RO-Crate: every file and every recorded step, in the words of schema.org."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from medvision.audit.canonical import write_canonical
+from medvision.audit.crate_workflow import (
+    WORKFLOW_CRATE,
+    Entity,
+    describe_language,
+    describe_run,
+    describe_sources,
+    list_profiles,
+)
 from medvision.audit.graph import RECORD
 from medvision.audit.manifest import STUDY, Entry
+from medvision.audit.workflow import MAIN
 from medvision.domain.record import JsonValue, Record
 
 CRATE = "ro-crate-metadata.json"
 NO_DATE = "1970-01-01"
 """The profile asks for a date; a bundle has no clock, so that equal runs are equal."""
 
-_CONTEXT = "https://w3id.org/ro/crate/1.1/context"
+_CONTEXT: list[JsonValue] = [
+    "https://w3id.org/ro/crate/1.1/context",
+    "https://w3id.org/ro/terms/workflow-run/context",  # Without it there is no word `sha256`.
+]
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"
-_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 _SOFTWARE = "#medvision"
 _TYPES = {
     "json": "application/json",
@@ -25,9 +36,9 @@ _TYPES = {
     "svg": "image/svg+xml",
     "txt": "text/plain",
     "gz": "application/gzip",
+    "yaml": "application/yaml",
+    "rst": "text/x-rst",
 }
-
-Entity = dict[str, JsonValue]
 
 
 def build_crate(
@@ -41,66 +52,87 @@ def build_crate(
 
     Args:
         version: Version of medvision that seals.
-        files: Files of the bundle, but for this one, the manifest and the signature.
+        files: Files of the bundle, but for this one, the manifest and the signature. With the
+            workflow's among them the crate is of its run, else of single processes.
         referenced: Files of the study that are left out.
         records: Step name to record.
 
     Returns:
-        Canonical JSON-LD: a Process Run Crate, in which each step is a CreateAction from files to
-        files.
+        Canonical JSON-LD: a Workflow Run Crate, or without a workflow a Process Run Crate, in
+        which each step is a CreateAction from files to files.
 
     Source:
-        RO-Crate 1.1; Workflow Run RO-Crate, Leo 2024, doi:10.1371/journal.pone.0309210, profile
-        Process Run Crate 0.5.
+        RO-Crate 1.1; Workflow Run RO-Crate, Leo 2024, doi:10.1371/journal.pone.0309210, profiles
+        Process Run Crate 0.5 and Workflow Run Crate 0.5; Workflow RO-Crate 1.0.
     """
     held = sorted(entry for entry in files if entry.path != CRATE)
     left_out = {entry.path: _describe_left_out(entry) for entry in referenced}
     names = {entry.path.removeprefix(STUDY): _name_file(entry.path) for entry in held}
     names |= {path: str(entity["@id"]) for path, entity in left_out.items()}
-    actions = [_describe_step(step, records[step], names=names) for step in sorted(records)]
+    steps = [_describe_step(step, records[step], names=names) for step in sorted(records)]
     sources = _list_sources(records, names)
+    paths = [entry.path for entry in held]
+    code = describe_sources(paths, version=version)
+    profiles = list_profiles(has_workflow=MAIN in paths)
+    runs: list[Entity] = []
+    if MAIN in paths:
+        ids = [str(source["@id"]) for source in sources]
+        runs = [describe_run(names, sources=ids, made=_list_made(records))]
     graph: list[Entity] = [
-        _describe_itself(),
-        _describe_root(held, actions, version=version),
-        {"@id": _PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
+        _describe_itself(has_workflow=MAIN in paths),
+        _describe_root(paths, profiles, actions=[*runs, *steps], version=version),
+        *profiles,
+        *([describe_language()] if runs else []),
         {
             "@id": _SOFTWARE,
             "@type": "SoftwareApplication",
             "name": "medvision",
             "softwareVersion": version,
         },
-        *(_describe_file(entry) for entry in held),
+        *(_describe_file(entry) | code.get(entry.path, {}) for entry in held),
         *(left_out[path] for path in sorted(left_out)),
         *sources,
-        *actions,
+        *runs,
+        *steps,
     ]
     return write_canonical({"@context": _CONTEXT, "@graph": [*graph]})
 
 
-def _describe_itself() -> Entity:
+def _describe_itself(*, has_workflow: bool) -> Entity:
     """Return the entity that says what the file is."""
+    kept = (_SPECIFICATION, WORKFLOW_CRATE) if has_workflow else (_SPECIFICATION,)
     return {
         "@id": CRATE,
         "@type": "CreativeWork",
         "about": {"@id": "./"},
-        "conformsTo": {"@id": _SPECIFICATION},
+        "conformsTo": [{"@id": uri} for uri in kept],
     }
 
 
-def _describe_root(files: Iterable[Entry], actions: Iterable[Entity], *, version: str) -> Entity:
+def _describe_root(
+    paths: Sequence[str], profiles: Sequence[Entity], *, actions: Sequence[Entity], version: str
+) -> Entity:
     """Return the entity of the folder."""
-    return {
+    main: Entity = {"mainEntity": {"@id": MAIN}} if MAIN in paths else {}
+    return main | {
         "@id": "./",
         "@type": "Dataset",
         "name": "medvision audit bundle",
         "description": f"What a run of medvision {version} read, did and found. For research use "
-        "only. Not a medical device. The date of publication is not known: a bundle has no clock.",
+        "only. Not a medical device. The date of publication is not known: a bundle has no clock."
+        + ("" if main else " The workflow that ran the steps, if there was one, is not in it."),
         "datePublished": NO_DATE,
         "license": "Not stated: that of the data and weights applies.",
-        "conformsTo": {"@id": _PROFILE},
-        "hasPart": [{"@id": _name_file(entry.path)} for entry in files],
+        "conformsTo": [{"@id": profile["@id"]} for profile in profiles],
+        "hasPart": [{"@id": _name_file(path)} for path in paths],
         "mentions": [{"@id": action["@id"]} for action in actions],
     }
+
+
+def _list_made(records: Mapping[str, Record]) -> list[str]:
+    """Return what the steps wrote, and their records."""
+    written = [path for record in records.values() for path in record.writes]
+    return [*written, *(f"{step}/{RECORD}" for step in records)]
 
 
 def _name_file(path: str) -> str:

@@ -10,6 +10,7 @@ from medvision.audit.findings import Finding
 from medvision.audit.graph import build_graph, is_record_path, parse_record
 from medvision.audit.inventory import Inventory
 from medvision.audit.manifest import CONFIG, GRAPH, README, STUDY, Manifest
+from medvision.audit.workflow import is_workflow_path
 from medvision.domain.record import SOURCE_PREFIX, Record
 from medvision.errors import MedvisionError
 
@@ -64,7 +65,8 @@ def find_record_faults(manifest: Manifest, story: Story) -> list[Finding]:
     for path in sorted(digests.keys() - accounted):
         findings.append(Finding(path, "file", "written by a recorded step", "no record of it"))
     for entry in manifest.files:
-        if not entry.path.startswith(STUDY) and entry.path not in _OWN_FILES:
+        is_own = entry.path in _OWN_FILES or is_workflow_path(entry.path)
+        if not entry.path.startswith(STUDY) and not is_own:
             findings.append(Finding(entry.path, "file", "part of the format", "an unknown one"))
     return findings
 

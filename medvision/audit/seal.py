@@ -24,6 +24,7 @@ from medvision.audit.manifest import (
     build_manifest,
 )
 from medvision.audit.signing import sign_manifest
+from medvision.audit.workflow import list_workflow
 from medvision.domain.record import JsonValue, Record
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file, storage_faults, write_bytes
@@ -58,6 +59,7 @@ def seal_bundle(
     required: Sequence[str],
     settings: Mapping[str, JsonValue],
     signing_key: Path | None,
+    workflow: Path | None = None,
     find_further: Callable[[], list[Finding]] = list,
 ) -> Seal:
     """Check a run's records and files, and write `audit/bundle`.
@@ -71,6 +73,7 @@ def seal_bundle(
         required: Steps that the configuration asks for.
         settings: Configuration section to values, as plain JSON types.
         signing_key: Ed25519 private key (PEM); the bundle is unsigned when omitted.
+        workflow: Folder of the workflow that ran the steps, whose sources go into the bundle.
         find_further: Looks for more faults in a study whose records and files fit; nothing is
             written where it finds one.
 
@@ -80,7 +83,7 @@ def seal_bundle(
     Raises:
         AuditError: A record is missing or of another configuration, the graph is not closed, or
             a file is not as its step wrote it.
-        ConfigError: The signing key cannot be used.
+        ConfigError: The signing key cannot be used, or there is no workflow in its folder.
         StorageError: The folder cannot be written, or its disk is full.
     """
     records = read_records(layout.root)
@@ -98,8 +101,12 @@ def seal_bundle(
         GRAPH: write_canonical(build_graph(records, required=tuple(required))),
         README: README_TEXT.encode(),
     }
+    sources = list_workflow(workflow) if workflow is not None else {}
     with _replacing_folder(layout.bundle) as folder:
+        for name, path in sources.items():
+            _copy(path, folder / name)
         files = _fill(folder, layout.root, entries=entries, texts=texts)
+        files += [_hash(folder, name) for name in sources]
         left_out = [entry for path, entry in entries.items() if not is_copied(path)]
         crate = build_crate(version, files=files, referenced=left_out, records=records)
         write_bytes(folder / CRATE, crate)

@@ -14,6 +14,7 @@ from medvision.audit.seal import seal_bundle
 from medvision.audit.signing import write_key_pair
 from medvision.audit.timestamp import check_timestamp, leave_timestamp
 from medvision.audit.verify import verify_bundle
+from medvision.audit.workflow import list_workflow
 from medvision.cli._plugin_check import check_plugins_unchanged
 from medvision.cli._recompute import find_derived_faults
 from medvision.cli._recompute_explained import check_explained
@@ -64,7 +65,14 @@ def command() -> None:
     help="Check that every file of the run is accounted for, and write audit/bundle.",
     example="medvision audit seal --config config/config.yaml",
 )
-def seal(study: Study, layout: Layout) -> None:
+@click.option(
+    "--workflow",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of the workflow that ran the steps: its sources go into the bundle, which then is "
+    "a Workflow Run Crate. The rule `audit` gives it.",
+)
+def seal(study: Study, layout: Layout, *, workflow: Path | None) -> None:
     """Seal the output folder of a study, and record it."""
     key = study.audit.signing_key
     held = read_record(layout, "preprocess")
@@ -72,12 +80,15 @@ def seal(study: Study, layout: Layout) -> None:
         check_plugins_unchanged(held)
     check_sources_real(layout)
     with open_step("audit", study) as step:
+        for name, path in (list_workflow(workflow) if workflow else {}).items():
+            step.source(name, path)
         result = seal_bundle(
             layout,
             version=__version__,
             required=[name for name in list_steps(study, layout) if name != "audit"],
             settings=_collect_settings(study),
             signing_key=key.expanduser() if key else None,
+            workflow=workflow,
             find_further=lambda: find_stale_record(layout.root),
         )
         # Not registered as written: the old bundle must outlive a seal that fails, and the root

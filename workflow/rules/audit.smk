@@ -3,6 +3,7 @@ rule audit:
         layout.report_html,
         layout.record("report"),
         synthesised(),
+        workflow_sources(),
     output:
         manifest=layout.bundle / "manifest.json",
         record=layout.record("audit"),
@@ -19,7 +20,9 @@ rule audit:
     params:
         config=config_of("audit"),
         version=__version__,
+        workflow=os.path.relpath(WORKFLOW),
     message:
         "Closing the record of the run and sealing the bundle."
     shell:
-        "medvision audit seal --config {params.config:q} > {log} 2>&1"
+        "medvision audit seal --config {params.config:q}"
+        " --workflow {params.workflow:q} > {log} 2>&1"

@@ -38,10 +38,10 @@ SEEDS = list(study.train.seeds)
 STARTS = {arm.name: arm for arm in study.scorecard.arms}
 
 
+WORKFLOW = Path(str(workflow.current_basedir)).parent
+
 # Where workflow/envs/medvision.yaml finds the project.
-os.environ.setdefault(
-    "MEDVISION_HOME", str(Path(str(workflow.current_basedir)).parents[1])
-)
+os.environ.setdefault("MEDVISION_HOME", str(WORKFLOW.parent))
 
 # Without an activated environment `medvision` is found beside the running Python.
 shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
@@ -84,6 +84,11 @@ def transfer_figures():
     """The figures of the scorecard, where there is one."""
     names = ("transfer", "similarity") if study.scorecard.sources else ()
     return [figure(name, "Transfer") for name in names]
+
+
+def workflow_sources():
+    """The files that the audit takes along: a rule that changed is sealed anew."""
+    return [WORKFLOW / "Snakefile", *sorted(WORKFLOW.glob("rules/*.smk"))]
 
 
 def plan_files():

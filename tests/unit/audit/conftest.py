@@ -14,6 +14,7 @@ from medvision.cli._recompute import find_derived_faults
 from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.io.tables import read_table
 
+CHECKOUT = Path(__file__).parents[3]
 Verify = Callable[..., Verification]
 
 
@@ -40,7 +41,7 @@ def study(unsealed: Path, tmp_path: Path) -> Path:
 def sealed(keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sealed") / "results"
     write_study(root, f"audit.signing_key={keys[0]}")
-    seal_study(root, f"audit.signing_key={keys[0]}")
+    seal_study(root, f"audit.signing_key={keys[0]}", workflow=CHECKOUT / "workflow")
     return root
 
 
