@@ -65,11 +65,11 @@ def describe_sources(paths: Iterable[str], *, version: str) -> dict[str, Entity]
         "encodingFormat": "text/plain",
         "programmingLanguage": {"@id": _LANGUAGE},
         "license": {"@id": _LICENSE},
+        "version": version,
     }
     main: Entity = {
         "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
         "name": "medvision",
-        "version": version,
         "hasPart": [{"@id": path} for path in code if path != MAIN],
     }
     return {path: told | (main if path == MAIN else {}) for path in code}
