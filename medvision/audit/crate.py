@@ -172,7 +172,7 @@ def _describe_step(step: str, record: Record, *, names: Mapping[str, str]) -> En
         "@id": f"#step/{quote(step)}",
         "@type": "CreateAction",
         "name": step,
-        "description": f"medvision {record.version} on {record.device}, {_name_seed(record)}.",
+        "description": f"medvision {record.version} on {record.device}{_name_seed(record)}.",
         "instrument": {"@id": _SOFTWARE},
         "object": [{"@id": _name_read(path, names)} for path in sorted(record.reads)],
         "result": [{"@id": names[path]} for path in wrote if path in names],
@@ -180,8 +180,8 @@ def _describe_step(step: str, record: Record, *, names: Mapping[str, str]) -> En
 
 
 def _name_seed(record: Record) -> str:
-    """Return the seed of a step in words."""
-    return "without a seed" if record.seed is None else f"seed {record.seed}"
+    """Return the seed of a step in words; where it has several, its settings say which."""
+    return "" if record.seed is None else f", seed {record.seed}"
 
 
 def _name_read(path: str, names: Mapping[str, str]) -> str:
