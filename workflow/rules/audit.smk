@@ -2,7 +2,6 @@ rule audit:
     input:
         layout.report_html,
         layout.record("report"),
-        synthesised(),
         workflow_sources(),
     output:
         manifest=layout.bundle / "manifest.json",

@@ -6,6 +6,8 @@ rule report:
         layout.record("explain"),
         comparison(),
         shortcut_audit(),
+        # Read by no figure yet, but the study record names every step that came before.
+        synthesised(),
     output:
         html=report(
             layout.report_html,
