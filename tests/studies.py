@@ -10,6 +10,8 @@ import numpy as np
 
 from medvision.audit.canonical import write_rfc8785
 from medvision.cli._cohort_summary import read_classes
+from medvision.cli._influence import COLUMNS as INFLUENCE_COLUMNS
+from medvision.cli._influence import Influences
 from medvision.cli._peaks import COLUMNS as PEAK_COLUMNS
 from medvision.cli._peaks import describe_peak
 from medvision.cli._recompute_summary import compute_summary
@@ -17,6 +19,7 @@ from medvision.cli._recompute_told import (
     ATTRIBUTIONS,
     CASCADE,
     CHECKS,
+    INFLUENCE,
     PEAKS,
     SELECTION,
     STABILITY,
@@ -324,9 +327,11 @@ def write_explained(study: Study, step: Step, plan: dict[str, JsonValue]) -> Non
         (PEAKS, [peak for _, own in maps for peak in own], PEAK_COLUMNS),
         (CASCADE, [], CASCADE_COLUMNS),
         (STABILITY, [], STABILITY_COLUMNS),
+        (INFLUENCE, [], INFLUENCE_COLUMNS),
     ):
         write_table(step.write(layout.root / path), rows, columns=columns)
-    write_json(step.write(layout.explain_summary), compute_summary(told))
+    beside = Influences().summarise(study.explain.influence)
+    write_json(step.write(layout.explain_summary), compute_summary(told) | {"influence": beside})
 
 
 def _check_maps(image_id: str) -> list[Check]:

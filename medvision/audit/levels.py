@@ -7,7 +7,7 @@ LEVELS: Final = {
     1: "one story: records, settings, plan, tables, statistics, verdicts, peaks",
     2: "pictures drawn again from their maps",
     3: "arrays and maps computed again from source pixels and weights",
-    4: "checks, controls, cascade and stability run again",
+    4: "checks, controls, stability and influence run again",
     5: "another implementation agrees",
 }
 """Level to what is asked at it; a level asks all that those below it ask."""
@@ -20,7 +20,7 @@ _QUESTIONS = {
     **dict.fromkeys(("study", "reviews"), 0),
     "pictures": 2,
     **dict.fromkeys(("arrays", "maps"), 3),
-    **dict.fromkeys(("checks", "stability"), 4),
+    **dict.fromkeys(("checks", "stability", "influence"), 4),
     "independent": 5,
 }
 

@@ -1,6 +1,6 @@
 """The checkpoints kept on the way of a training: which, with what loss, and where they lie."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from medvision.cli._run import Step
 from medvision.domain.influence import choose_epochs
 from medvision.domain.record import JsonValue
+from medvision.errors import DataError
 from medvision.runtime.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from medvision.runtime.checkpoint import ModelMeta
 
 LISTING = "checkpoints.json"
+
+Find = Callable[[str], Path | None]
+"""Return a file by its name; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -77,29 +81,40 @@ def write_checkpoints(
     write_json(step.write(folder / LISTING), {"checkpoints": rows, "loss": loss})
 
 
-def read_checkpoints(step: Step, folder: Path) -> "tuple[list[Moment], Loss | None]":
+def read_checkpoints(find: Find) -> "tuple[list[Moment], Loss | None]":
     """Read which checkpoints a training kept, and with what loss it was trained.
 
     Args:
-        step: The running step; what is read is registered with it.
-        folder: The training's own.
+        find: Returns a file of the training's own folder by its name.
 
     Returns:
         (checkpoints by epoch, loss with weights in float64); none and None where none was kept.
+
+    Raises:
+        DataError: A checkpoint that is listed is not there.
     """
-    if not (folder / LISTING).is_file():
+    listing = find(LISTING)
+    if listing is None:
         return [], None
-    held = cast(Mapping[str, JsonValue], read_json(step.read(folder / LISTING)))
+    held = cast(Mapping[str, JsonValue], read_json(listing))
     rows = cast(list[Mapping[str, JsonValue]], held["checkpoints"])
     moments = [
         Moment(
             int(str(row["epoch"])),
             float(str(row["learning_rate"])),
-            step.read(folder / str(row["file"])),
+            _find_listed(find, str(row["file"])),
         )
         for row in rows
     ]
     return moments, _build_loss(cast(Mapping[str, JsonValue], held["loss"]))
+
+
+def _find_listed(find: Find, name: str) -> Path:
+    """Return a checkpoint that a listing names; it lies beside it."""
+    path = find(name) if "/" not in name else None
+    if path is None:
+        raise DataError(f"{LISTING}: checkpoint must be beside it, got no {name}.")
+    return path
 
 
 def _build_loss(held: Mapping[str, JsonValue]) -> "Loss":

@@ -1,6 +1,6 @@
 """Explained images beside the train images of their networks: the nearest, and the influential."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from medvision.cli._checkpoints import Moment, read_checkpoints
 from medvision.cli._learning import LearningData
-from medvision.cli._novelty import TRAIN, pass_images
+from medvision.cli._novelty import TRAIN
+from medvision.cli._pupil import Fold, Pupil, Scale
 from medvision.cli._run import Step
 from medvision.domain.influence import Ranked, rank_train
 from medvision.domain.novelty import build_reference, choose_reference, compute_gaps
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment
+from medvision.errors import DataError
 from medvision.io.tables import Cell
 from medvision.runtime.progress import track
 
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from medvision.explain.influence import LastLayer
     from medvision.learn.losses import Loss
 
 COLUMNS = (
@@ -41,8 +42,21 @@ LIMITS = (
 )
 _TOLERANCE = 1e-3
 
-_Features = NDArray[np.float32]
-_Place = tuple[str, int, int]
+Place = tuple[str, int, int]
+"""Arm, fold and seed of a network."""
+
+Find = Callable[[Place, str], "Path | None"]
+"""Return a file of a training's own folder by its name; None where there is none."""
+
+MODEL = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Train subjects of each kind that are named, and train images that are looked at, at most."""
+
+    n_most: int
+    n_images: int
 
 
 @dataclass(frozen=True)
@@ -62,17 +76,8 @@ class Influences:
         return {"subjects": n_most, "networks": self.networks, "limits": limits}
 
 
-@dataclass(frozen=True)
-class _Fold:
-    """A fold's explained images and the train images that they are held against."""
-
-    train: Sequence[Assignment]
-    cases: Sequence[Assignment]
-    n_train: int
-
-
 def find_influences(
-    step: Step, data: LearningData, places: dict[str, _Place], *, device: "torch.device"
+    step: Step, data: LearningData, places: dict[str, Place], *, device: "torch.device"
 ) -> Influences:
     """Look among each network's own train images, and nowhere else.
 
@@ -85,43 +90,90 @@ def find_influences(
     Returns:
         Rows by image in the order of `places`, kind and rank.
     """
+    layout = step.layout
+
+    def find(place: Place, name: str) -> "Path | None":
+        path = layout.seed(place[0], place[1], seed=place[2]) / name
+        return step.read(path) if path.is_file() else None
+
     section = step.study.explain
-    if not section.influence:
+    bounds = Bounds(section.influence, section.influence_images)
+    return trace_influences(data, places, find=find, bounds=bounds, device=device)
+
+
+def trace_influences(
+    data: LearningData,
+    places: Mapping[str, Place],
+    *,
+    find: Find,
+    bounds: Bounds,
+    device: "torch.device",
+) -> Influences:
+    """Look among each network's own train images, and nowhere else.
+
+    Args:
+        data: Images and folds.
+        places: Explained image to (arm, fold, seed) of the network that explains it.
+        find: Returns a file of a training's own folder.
+        bounds: How many are looked at and named.
+        device: Where to compute.
+
+    Returns:
+        Rows by image in the order of `places`, kind and rank.
+
+    Raises:
+        MedvisionError: A file is missing or cannot be read.
+    """
+    if not bounds.n_most:
         return Influences()
     rows: dict[str, list[dict[str, Cell]]] = {}
     networks: list[JsonValue] = []
     held = sorted(set(places.values()))
     for place in track(held, "looking for influential train images", total=len(held)):
         names = {name for name, own in places.items() if own == place}
-        fold = _gather(data, place, names=names, n_most=section.influence_images)
+        fold = gather_fold(data, place, names=names, n_most=bounds.n_images)
         if not fold.train:
             continue
-        found, facts = _ask_network(step, data, fold, place=place, device=device)
+        found, facts = _ask_network(
+            data, fold, place=place, find=find, n_most=bounds.n_most, device=device
+        )
         rows |= found
         networks.append(facts)
     return Influences([row for name in places for row in rows.get(name, [])], networks)
 
 
-def _gather(data: LearningData, place: _Place, *, names: set[str], n_most: int) -> _Fold:
-    """Return a fold's train images, all or evenly among them, and the explained ones."""
+def gather_fold(data: LearningData, place: Place, *, names: set[str], n_most: int) -> Fold:
+    """Return a fold's train images, all or evenly among them, and the explained ones.
+
+    Args:
+        data: Images and folds.
+        place: Arm, fold and seed of the network.
+        names: Explained images.
+        n_most: Train images at most.
+    """
     train = data.select(place[1], TRAIN)
     chosen = [train[n] for n in choose_reference(len(train), n_most=n_most)]
     cases = [item for item in data.select(place[1], "test") if item.image_id in names]
-    return _Fold(chosen, cases, len(train))
+    return Fold(chosen, cases, len(train))
 
 
 def _ask_network(
-    step: Step, data: LearningData, fold: _Fold, *, place: _Place, device: "torch.device"
+    data: LearningData,
+    fold: Fold,
+    *,
+    place: Place,
+    find: Find,
+    n_most: int,
+    device: "torch.device",
 ) -> tuple[dict[str, list[dict[str, Cell]]], JsonValue]:
     """Return one network's rows by image, and what is said of it."""
     arm, number, seed = place
-    network = _Pupil(data, fold, device)
-    last, scale, _ = network.read(step.read(step.layout.model(arm, number, seed=seed)), rate=0.0)
+    network = Pupil(data, fold, device)
+    last, scale, _ = network.read(_find_model(find, place), rate=0.0)
     reference = build_reference(last.train, n_neighbours=1)
     distances = list(compute_gaps(reference, last.cases))
-    moments, loss = read_checkpoints(step, step.layout.seed(arm, number, seed=seed))
+    moments, loss = read_checkpoints(lambda name: find(place, name))
     influence, reason = _trace(network, moments, loss=loss, scale=scale)
-    n_most = step.study.explain.influence
     rows = {
         case.image_id: _list_rows(
             case.image_id,
@@ -150,8 +202,17 @@ def _ask_network(
     return rows, facts
 
 
+def _find_model(find: Find, place: Place) -> "Path":
+    """Return the file of a network."""
+    path = find(place, MODEL)
+    if path is None:
+        arm, fold, seed = place
+        raise DataError(f"{arm}, fold {fold}, seed {seed}: {MODEL} must be there, got none.")
+    return path
+
+
 def _trace(
-    network: "_Pupil", moments: Sequence[Moment], *, loss: "Loss | None", scale: "_Scale"
+    network: Pupil, moments: Sequence[Moment], *, loss: "Loss | None", scale: Scale | None
 ) -> tuple[NDArray[np.float64] | None, str | None]:
     """Return the influence (N, M) over the checkpoints, or why it is not known."""
     from medvision.explain.influence import compute_influence
@@ -175,73 +236,6 @@ def _trace(
         network.encode(network.fold.cases, scale),
     )
     return compute_influence(layers, train_labels=train, case_labels=cases, loss=sum_losses), None
-
-
-_Scale = tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class _Pupil:
-    """A training whose checkpoints are all shown the same images."""
-
-    data: LearningData
-    fold: _Fold
-    device: "torch.device"
-
-    def read(self, path: "Path", *, rate: float) -> "tuple[LastLayer, _Scale, float]":
-        """Return a checkpoint's last layer, the scale of its values, and how far off linear it is.
-
-        The last is the largest difference of its logits from those of the last layer on its
-        features, as a share of the largest logit.
-        """
-        from medvision.explain.influence import LastLayer
-        from medvision.learn.backbones import build_backbone, head_names
-        from medvision.runtime.checkpoint import load_model
-
-        model, meta = load_model(path, build=build_backbone)
-        head = head_names(meta.backbone)[0]
-        weight, bias = read_head(model, head)
-        logits, train = self._show(model, self.fold.train, head=head)
-        _, cases = self._show(model, self.fold.cases, head=head)
-        linear = train.astype(np.float64) @ weight.T + bias
-        error = np.abs(logits - linear).max() / max(1.0, float(np.abs(logits).max()))
-        return LastLayer(weight, bias, rate, train, cases), meta.scale, float(error)
-
-    def _show(
-        self, model: "nn.Module", chosen: Sequence[Assignment], *, head: str
-    ) -> tuple[_Features, _Features]:
-        """Return logits (n, C) and features (n, P) of some images."""
-        logits, features = pass_images(
-            model,
-            self.data,
-            chosen,
-            device=self.device,
-            views=[lambda batch: batch],
-            head=head,
-        )
-        return logits[0], np.empty((len(chosen), 0), np.float32) if features is None else features
-
-    def encode(self, chosen: Sequence[Assignment], scale: _Scale) -> "Tensor":
-        """Return labels as the loss takes them."""
-        import torch
-
-        from medvision.learn.tasks import standardise
-
-        labels = torch.from_numpy(standardise(self.data.examples(chosen), scale).labels)
-        return labels.double() if labels.is_floating_point() else labels
-
-
-def read_head(model: "nn.Module", head: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read weight (C, P) and bias (C,) of the last layer, a convolution of one voxel too.
-
-    Args:
-        model: Network.
-        head: Dotted name of the layer.
-    """
-    tensors = model.get_submodule(head).state_dict()
-    weight = tensors["weight"].double().cpu().flatten(1).numpy()
-    bias = tensors["bias"].double().cpu().numpy() if "bias" in tensors else np.zeros(len(weight))
-    return weight, bias
 
 
 def _list_rows(

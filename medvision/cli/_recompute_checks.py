@@ -10,6 +10,7 @@ from typing import cast
 from medvision.audit.findings import Check as Answered
 from medvision.audit.findings import Finding
 from medvision.cli._compared import compare_values
+from medvision.cli._recompute_influence import check_influence
 from medvision.cli._recompute_rerun import Rerun, rerun_sample
 from medvision.cli._recompute_scene import Scene
 from medvision.cli._recompute_stability import check_stability
@@ -43,19 +44,19 @@ Key = tuple[str, str, str]
 
 
 def check_checks(scene: Scene) -> list[Answered]:
-    """Run the checks of a sample's cases again, and look again at what is told of consistency.
+    """Run the checks of a sample's cases again, and all else that is told of these cases.
 
     Args:
         scene: The bundle's explanations, and what the auditor handed over.
 
     Returns:
-        Two checks: of the rows of checks, and of cascade and stability.
+        Three checks: of the rows of checks, of cascade and stability, of train images.
 
     Raises:
         MedvisionError: A table of the bundle cannot be read.
     """
     rerun = rerun_sample(scene)
-    return [_check_rows(scene, rerun), check_stability(scene, rerun)]
+    return [_check_rows(scene, rerun), check_stability(scene, rerun), check_influence(scene)]
 
 
 def _check_rows(scene: Scene, rerun: Rerun) -> Answered:

@@ -9,9 +9,10 @@ from pathlib import Path
 from medvision.audit.findings import Check, Finding
 from medvision.audit.inventory import take_inventory
 from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
+from medvision.cli._recompute_beside import find_beside_faults
 from medvision.cli._recompute_peaks import find_peak_faults
 from medvision.cli._recompute_request import skip
-from medvision.cli._recompute_told import ATTRIBUTIONS, Told, read_told
+from medvision.cli._recompute_told import ATTRIBUTIONS, INFLUENCE, Told, read_told
 from medvision.cli._recompute_verdicts import find_verdict_faults
 from medvision.errors import AuditError, MedvisionError
 
@@ -19,10 +20,13 @@ FIRST_LEVEL = 1
 QUESTIONS = {
     "verdicts": "Do all verdicts on maps and methods, and all rates, intervals, margins and means "
     "of the explanations, follow from the statistics beside them?",
+    "beside": "Are the train images beside each case of its own network's train split, in order, "
+    "one of a subject, with subject and label of the folds?",
     "peaks": "Do extremes and peaks follow from the maps, and the stored pixels from the peaks?",
 }
 _FIND: dict[str, Callable[[Told], list[Finding]]] = {
     "verdicts": find_verdict_faults,
+    "beside": find_beside_faults,
     "peaks": find_peak_faults,
 }
 
@@ -35,7 +39,7 @@ def check_explained(bundle: Path, *, level: int) -> tuple[Check, ...]:
         level: 0 asks nothing of this.
 
     Returns:
-        Two checks. What is wrong in the bundle is told and not raised.
+        One check a question. What is wrong in the bundle is told and not raised.
 
     Raises:
         AuditError: There is no such folder.
@@ -76,6 +80,7 @@ def _ask(name: str, told: Told) -> Check:
         return _fail(name, error)
     notes = {
         "verdicts": f"{len(told.checks)} rows of checks",
+        "beside": f"{len(told.tables[INFLUENCE])} train images",
         "peaks": f"{len(told.tables[ATTRIBUTIONS])} maps",
     }
     return Check(name, QUESTIONS[name], "FAIL" if findings else "PASS", findings, notes[name])

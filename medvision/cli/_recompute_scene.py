@@ -67,11 +67,19 @@ class Scene:
             MissingSourceError: It is not in the auditor's folder.
             MedvisionError: It is another image, or cannot be used.
         """
+        if image_id not in self._prepared:
+            self._prepared[image_id] = self.prepare_once(image_id)
+        return self._prepared[image_id]
+
+    def prepare_once(self, image_id: str) -> Prepared:
+        """Return a source image, preprocessed again, and keep nothing: there may be thousands.
+
+        Raises:
+            MedvisionError: As `prepare`.
+        """
         if self._preparation is None:
             self._preparation = Preparation(self.request)
-        if image_id not in self._prepared:
-            self._prepared[image_id] = self._preparation.prepare(image_id)
-        return self._prepared[image_id]
+        return self._preparation.prepare(image_id)
 
     def load_image(self, case: "Case", *, with_mask: bool = False) -> "CaseImage":
         """Return a case's array and geometry, computed again from its source.

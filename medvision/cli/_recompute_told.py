@@ -28,10 +28,11 @@ PEAKS = "explain/peaks.tsv"
 CASCADE = "explain/cascade.tsv"
 STABILITY = "explain/stability.tsv"
 SELECTION = "explain/selection.tsv"
+INFLUENCE = "explain/influence.tsv"
 
 INDEX = "preprocess/index.tsv"
 
-_TABLES = (ATTRIBUTIONS, VERDICTS, PEAKS, CASCADE, STABILITY, INDEX)
+_TABLES = (ATTRIBUTIONS, VERDICTS, PEAKS, CASCADE, STABILITY, INFLUENCE, INDEX)
 
 
 @dataclass(frozen=True)

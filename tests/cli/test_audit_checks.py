@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,11 @@ from recomputing import Audited, copy_bundle, find, say
 
 from medvision.cli._recompute_checks import check_checks
 from medvision.cli._recompute_independent import check_independently
+from medvision.cli._recompute_influence import check_influence
 from medvision.cli.main import main
 from medvision.errors import AuditError
 from medvision.io.tables import read_table
+from medvision.runtime.checkpoint import parse_meta, read_tensors, save_model
 
 CHECKS = "explain/checks.tsv"
 
@@ -42,6 +45,7 @@ def test_an_honest_bundle_passes_level_4(audited):
     assert {check.name: (check.status, say(check)) for check in checks} == {
         "checks": ("PASS", ""),
         "stability": ("PASS", ""),
+        "influence": ("PASS", ""),
     }
     assert "2 cases run again" in find(checks, "checks").note
 
@@ -120,6 +124,57 @@ def test_an_edited_row_of_cascade_or_stability_is_found(audited, comparison):
     assert len(check.findings) == 1
 
 
+def edit_influence(audited, kind, **cells):
+    name = "explain/influence.tsv"
+    row = next(row for row in read_table(audited.study / name) if row["kind"] == kind)
+    where = "explain/influence.tsv {image_id} {kind} {rank}".format_map(row)
+    assert audited.change_rows(name, lambda _: cells, where=lambda own: own == row) == 1
+    check = check_influence(audited.open())
+    assert check.status == "FAIL"
+    return where, say(check)
+
+
+@pytest.mark.parametrize("kind", ["nearest", "raised", "lowered"])
+def test_an_edited_score_of_a_train_image_is_found(audited, kind):
+    rows = read_table(audited.study / "explain/influence.tsv")
+    score = next(float(row["score"]) for row in rows if row["kind"] == kind)
+    where, text = edit_influence(audited, kind, score=f"{1.01 * score}")
+    assert f"{where}: score must be" in text
+
+
+def test_another_train_image_in_the_place_of_the_nearest_is_found(audited):
+    rows = read_table(audited.study / "explain/influence.tsv")
+    case = audited.open().cases[rows[0]["image_id"]]
+    names = {row["train_image_id"] for row in rows if row["kind"] == "nearest"}
+    other = next(
+        row
+        for row in read_table(audited.study / "cohort/folds.tsv")
+        if (row["fold"], row["split"]) == (str(case.fold), "train") and row["image_id"] not in names
+    )
+    cells = {"train_image_id": other["image_id"], "train_subject": other["subject"]}
+    where, text = edit_influence(audited, "nearest", **cells, train_label=other["label"])
+    assert f"{where}: train_image_id must be" in text
+
+
+def test_an_edited_checkpoint_moves_the_influence_of_train_images(audited):
+    case = next(iter(audited.open().cases.values()))
+    folder = audited.study / f"train/{case.arm}/fold-{case.fold}/seed-{case.seed}"
+    path = sorted(folder.glob("checkpoint-*.safetensors"))[0]
+    tensors, text = read_tensors(path)
+    tensors["class_layers.out.weight"] *= 1.5
+    save_model(path, tensors, meta=parse_meta(text, where=path.name))
+    assert "score must be" in say(check_influence(audited.open()))
+
+
+def test_without_the_images_of_train_influence_is_not_checked_and_says_so(audited, tmp_path):
+    images = Path(shutil.copytree(audited.results / "ingest/images", tmp_path / "images"))
+    rows = read_table(audited.study / "explain/influence.tsv")
+    (images / f"{rows[0]['train_image_id']}.nii.gz").unlink()
+    check = check_influence(audited.open(sources=images))
+    assert check.status == "NOT CHECKED"
+    assert f"ingest/images/{rows[0]['train_image_id']}.nii.gz is not in images" in check.note
+
+
 def test_without_its_mask_a_case_is_not_checked_and_says_so(audited):
     scene = audited.open(sources=audited.results / "ingest")
     assert scene.masked & scene.cases.keys()
@@ -169,6 +224,7 @@ def test_the_command_shows_each_level_and_fails_by_its_exit_code(audited, tmp_pa
         "maps",
         "checks",
         "stability",
+        "influence",
         "independent",
     ]
     assert {check["status"] for check in value["checks"]} <= {"PASS", "NOT CHECKED"}

@@ -16,7 +16,7 @@ from medvision.io.tables import read_table, write_table
 ATTRIBUTIONS, CHECKS = "explain/attributions.tsv", "explain/checks.tsv"
 PEAKS, VERDICTS = "explain/peaks.tsv", "explain/verdicts.tsv"
 CASCADE, STABILITY = "explain/cascade.tsv", "explain/stability.tsv"
-SUMMARY = "explain/summary.json"
+SUMMARY, INFLUENCE = "explain/summary.json", "explain/influence.tsv"
 
 Forgery = Callable[[Audited], object]
 
@@ -253,6 +253,52 @@ PEAK_FORGERIES: dict[str, tuple[Forgery, str]] = {
 }
 
 
+def swap_ranks(audited: Audited) -> None:
+    """Exchange the train images of the first two ranks of an image, all but their scores."""
+    rows = read_table(audited.study / INFLUENCE)
+    one, other = (row for row in rows[:2])
+    assert (one["image_id"], one["kind"]) == (other["image_id"], other["kind"])
+    for name in ("score",):
+        one[name], other[name] = other[name], one[name]
+    write_table(audited.study / INFLUENCE, rows, columns=tuple(rows[0]))
+
+
+BESIDE_FORGERIES: dict[str, tuple[Forgery, str]] = {
+    "a train image of another split": (
+        lambda audited: edit(
+            INFLUENCE, anything, train_image_id=read_table(audited.study / INFLUENCE)[0]["image_id"]
+        )(audited),
+        "image must be of the train split",
+    ),
+    "a train image's label": (edit(INFLUENCE, anything, train_label="x"), "train_label must be"),
+    "scores of two ranks exchanged": (swap_ranks, "scores must be in the order of ranks"),
+    "a score of the other sign": (
+        edit(INFLUENCE, lambda row: row["kind"] == "raised", score="0.5"),
+        "signs of scores must be those of the kind",
+    ),
+    "a rank dropped": (
+        drop(INFLUENCE, lambda row: (row["kind"], row["rank"]) == ("nearest", "1")),
+        "ranks must be 1, 2, 3",
+    ),
+    "a number of checkpoints": (
+        edit(INFLUENCE, lambda row: row["kind"] == "raised", n_checkpoints="77"),
+        "n_checkpoints must be",
+    ),
+    "a number of train images in the summary": (
+        lambda audited: audited.change_json(
+            SUMMARY, lambda value: value["influence"]["networks"][0].update(n_train=999)
+        ),
+        "influence.networks[0].n_train must be",
+    ),
+    "a limit of influence dropped": (
+        lambda audited: audited.change_json(
+            SUMMARY, lambda value: value["influence"]["limits"].pop()
+        ),
+        "influence.limits must be",
+    ),
+}
+
+
 def first_pair(audited: Audited) -> tuple[str, str]:
     row = read_table(audited.study / ATTRIBUTIONS)[0]
     return row["image_id"], row["method"]
@@ -266,6 +312,7 @@ def test_an_honest_bundle_tells_what_follows_from_its_own_rows_and_maps(audited)
     checks = check_explained(audited.bundle, level=1)
     assert [(check.name, check.status, say(check)) for check in checks] == [
         ("verdicts", "PASS", ""),
+        ("beside", "PASS", ""),
         ("peaks", "PASS", ""),
     ]
     assert {check.level for check in checks} == {1}
@@ -296,7 +343,16 @@ def test_what_does_not_follow_from_a_map_is_found_at_level_1(name, audited):
     assert text in say(check)
 
 
-@pytest.mark.parametrize("name", [CHECKS, VERDICTS, PEAKS, SUMMARY])
+@pytest.mark.parametrize("name", BESIDE_FORGERIES)
+def test_train_images_that_folds_and_settings_do_not_allow_are_found_at_level_1(name, audited):
+    forge, text = BESIDE_FORGERIES[name]
+    forge(audited)
+    check = ask(audited, "beside")
+    assert check.status == "FAIL"
+    assert text in say(check)
+
+
+@pytest.mark.parametrize("name", [CHECKS, VERDICTS, PEAKS, INFLUENCE, SUMMARY])
 def test_a_table_that_is_gone_is_a_fault_and_no_error(name, audited):
     (audited.study / name).unlink()
     checks = check_explained(audited.bundle, level=1)
