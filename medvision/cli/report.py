@@ -10,6 +10,11 @@ import click
 from medvision import __version__
 from medvision.cli._report_cases import build_views
 from medvision.cli._report_compare import compare
+from medvision.cli._report_generators import (
+    list_generators,
+    read_generator_histories,
+    read_generator_sheets,
+)
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_scorecards, list_trained
@@ -51,7 +56,8 @@ _EVALUATE_TABLES = {
 
 _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
-    *("augment", "tune", "train", "predict", "evaluate", "explain", "scorecard", "compute"),
+    *("augment", "tune", "synthesise", "train", "predict", "evaluate", "explain"),
+    *("scorecard", "compute"),
 )
 _COMMAND = "snakemake --cores all --configfile config/config.yaml"
 
@@ -116,6 +122,7 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
     has_folds = layout.folds.is_file()
     trained = list_trained(study, layout) if has_folds else ()
     trained = (*(list_searches(study, layout) if has_folds else ()), *trained)
+    trained += list_generators(study, layout) if has_folds else ()
     scorecard = (
         *list_scorecards(study, layout),
         *(("compare",) if study.scorecard.sources else ()),
@@ -143,6 +150,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
                 for name in names
             },
             "preprocess_rejects": _read_rejects(step, done),
+            **read_generator_histories(step, done),
         },
         documents=_read_documents(step, done),
         histories=_read_histories(step, done),
@@ -242,4 +250,5 @@ def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:
         if name in places
     ]
     pictures = map_npz_array(path, "picture")
-    return {name: np.asarray(pictures[places[name]], dtype=np.uint8) for name in names}
+    tiles = {name: np.asarray(pictures[places[name]], dtype=np.uint8) for name in names}
+    return tiles | read_generator_sheets(step, facts.generators)

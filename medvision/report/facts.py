@@ -11,6 +11,7 @@ from medvision.report.errors import ErrorFacts, build_errors
 from medvision.report.explanation import ExplanationFacts, build_explanation
 from medvision.report.external import ExternalFacts, build_external
 from medvision.report.flow import CohortFacts, build_cohort
+from medvision.report.generators import GeneratorFacts, build_generators
 from medvision.report.images_text import describe_images
 from medvision.report.influence import InfluenceFacts, build_influence
 from medvision.report.methods import MethodsFacts, build_methods
@@ -69,6 +70,7 @@ class Facts:
     explanation: ExplanationFacts
     consistency: ConsistencyFacts
     influence: InfluenceFacts
+    generators: GeneratorFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
     limits: tuple[str, ...]
@@ -119,6 +121,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         explanation=explanation,
         consistency=build_consistency(sources),
         influence=build_influence(sources),
+        generators=build_generators(sources),
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(),

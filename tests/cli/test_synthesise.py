@@ -40,6 +40,12 @@ def make(root: Path, *, spatial_dims: int = 2, **changed):
     return make_study(root, spatial_dims=spatial_dims, synthesise={**GAN, **changed})
 
 
+def make_config(root: Path):
+    from medvision.config.model import build_study
+
+    return build_study({"output": {"path": str(root)}, "synthesise": GAN})
+
+
 def synthesise(study, fold: int = 0):
     arguments = ["synthesise", "--config", study.model_dump_json(), "--fold", str(fold)]
     return CliRunner().invoke(main, arguments)
@@ -319,3 +325,23 @@ def test_a_missing_generator_is_named_with_the_command_that_trains_it():
     assert name_command("synthesise/fold-3") == "medvision synthesise --fold 3"
     assert name_command("train/scratch/fold-1") == "medvision train --arm scratch --fold 1"
     assert name_command("cohort") == "medvision cohort"
+
+
+def test_the_report_reads_history_and_pictures_of_every_generator(undisturbed):
+    from medvision.cli._report_generators import (
+        list_generators,
+        read_generator_histories,
+        read_generator_sheets,
+    )
+    from medvision.cli._run import Step
+    from medvision.report.generators import GeneratorFacts, GeneratorSheet
+
+    study, layout = make_config(undisturbed), Layout(undisturbed)
+    assert list_generators(study, layout) == ("synthesise/fold-0", "synthesise/fold-1")
+    step = Step("report", study, layout, ())
+    histories = read_generator_histories(step, ("train/scratch/fold-0", "synthesise/fold-0"))
+    assert [row["step"] for row in histories["generator-0"]] == ["2", "4", "6", "8"]
+    facts = GeneratorFacts(sheets=(GeneratorSheet("a", 0, 8, "caption"),))
+    sheet = read_generator_sheets(step, facts)["a"]
+    assert sheet.dtype == np.uint8
+    assert sheet.shape == (2 * 66, 8 * 66)

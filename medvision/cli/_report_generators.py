@@ -1,0 +1,61 @@
+"""What the report reads of the generators of synthetic images."""
+
+from typing import TYPE_CHECKING
+
+from medvision.cli._run import Step
+from medvision.cli._steps import list_folds
+from medvision.config.model import Study
+from medvision.domain.synthetic import name_step
+from medvision.io.tables import Row, read_table
+from medvision.layout import Layout
+
+if TYPE_CHECKING:
+    from medvision.report.generators import GeneratorFacts
+    from medvision.report.sheet import GreyPicture
+
+
+def list_generators(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps that draw synthetic images; none where none are asked for.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder, whose cohort says which folds there are.
+
+    Raises:
+        DataError: There is no table of folds.
+    """
+    return tuple(map(name_step, list_folds(layout))) if study.synthesise.is_on else ()
+
+
+def read_generator_histories(step: Step, done: tuple[str, ...]) -> dict[str, list[Row]]:
+    """Read the histories of the generators that were trained, as `generator-<fold>`.
+
+    Args:
+        step: The running step; what is read is registered with it.
+        done: The steps that were run.
+    """
+    trained = [name for name in done if name.startswith("synthesise/")]
+    return {
+        f"generator-{name.rpartition('-')[2]}": read_table(
+            step.read(step.layout.step(name) / "history.tsv")
+        )
+        for name in trained
+    }
+
+
+def read_generator_sheets(step: Step, facts: "GeneratorFacts") -> dict[str, "GreyPicture"]:
+    """Read the pictures of samples that the page shows, by name.
+
+    Args:
+        step: The running step; what is read is registered with it.
+        facts: Says which ones.
+    """
+    import numpy as np
+    from PIL import Image
+
+    sheets = {}
+    for sheet in facts.sheets:
+        folder = step.layout.step(name_step(sheet.fold)) / "grids"
+        with Image.open(step.read(folder / f"step-{sheet.n_steps:07d}.png")) as image:
+            sheets[sheet.name] = np.asarray(image, dtype=np.uint8)
+    return sheets
