@@ -15,7 +15,7 @@ from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.report.case import CaseView, DisplayFacts, KeyLayers, choose_key_slice
-from medvision.report.display import choose_plane, cut_slices, shrink_slices
+from medvision.report.display import Slices, choose_plane, cut_slices, shrink_slices
 from medvision.report.overlay import colour_slices, compute_scale, encode_grey
 
 _LARGE_DIFFERENCE = 32
@@ -118,14 +118,21 @@ def rebuild_view(
         outline_size=(rows, columns),
         key_layers=KeyLayers(
             grey=grey,
-            levels={
-                name: colour_slices(shrink_slices(held[key : key + 1], factor), scales[name])[0]
-                for name, held in slices.items()
-            },
+            levels=_colour_key(slices, scales, key=key, factor=factor),
             mask=None if kept.mask is None else _decode(kept.mask, "L") > 0,
         ),
     )
     return view, _find_faults(said, facts)
+
+
+def _colour_key(
+    slices: Mapping[str, Slices], scales: Mapping[str, float], *, key: int, factor: int
+) -> dict[str, NDArray[np.uint8]]:
+    """Return the key slice of each map as palette indices (Y, X)."""
+    return {
+        name: colour_slices(shrink_slices(held[key : key + 1], factor), scales[name])[0]
+        for name, held in slices.items()
+    }
 
 
 def _find_faults(said: Mapping[str, JsonValue], facts: DisplayFacts) -> list[str]:
