@@ -90,21 +90,8 @@ def rebuild_view(
     )
     factor = cast(int, said["reduction"])
     grey = _decode(kept.image, "L")
-    rows, columns = next(iter(slices.values())).shape[1:]
-    facts = DisplayFacts(
-        image_id=str(said["image_id"]),
-        plane=plane.name,
-        n_slices=shape[plane.axes[0]],
-        shown=(key + 1,),
-        key_slice=key + 1,
-        rule="",
-        window=cast(tuple[float, float], tuple(cast(list[float], said["window"]))),
-        units=str(said["units"]),
-        reduction=factor,
-        scales=scales,
-        has_mask=bool(said["has_mask"]),
-        n_lesion_slices=0,
-    )
+    n_slices, rows, columns = next(iter(slices.values())).shape
+    facts = _describe(said, plane.name, n_slices=n_slices, key=key, scales=scales)
     view = CaseView(
         facts=facts,
         key=0,
@@ -133,6 +120,31 @@ def _colour_key(
         name: colour_slices(shrink_slices(held[key : key + 1], factor), scales[name])[0]
         for name, held in slices.items()
     }
+
+
+def _describe(
+    said: Mapping[str, JsonValue],
+    plane: str,
+    *,
+    n_slices: int,
+    key: int,
+    scales: Mapping[str, float],
+) -> DisplayFacts:
+    """Return the facts of a picture of one slice: from the maps where they can be, else as kept."""
+    return DisplayFacts(
+        image_id=str(said["image_id"]),
+        plane=plane,
+        n_slices=n_slices,
+        shown=(key + 1,),
+        key_slice=key + 1,
+        rule="",
+        window=cast(tuple[float, float], tuple(cast(list[float], said["window"]))),
+        units=str(said["units"]),
+        reduction=cast(int, said["reduction"]),
+        scales=dict(scales),
+        has_mask=bool(said["has_mask"]),
+        n_lesion_slices=0,
+    )
 
 
 def _find_faults(said: Mapping[str, JsonValue], facts: DisplayFacts) -> list[str]:
