@@ -1,5 +1,7 @@
 """The pictures and volumes of the explained cases, read for the report."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -7,7 +9,7 @@ from medvision.cli._run import Step
 from medvision.domain.record import JsonValue
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
-from medvision.runtime.files import read_json
+from medvision.runtime.files import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
     from medvision.domain.volume import FloatGrid
@@ -40,6 +42,26 @@ def build_views(step: Step, facts: "Facts") -> tuple[dict[str, "CaseView"], "Vie
         views[case.image_id] = build_case_view(case.image_id, grids)
         room.add(case.image_id, grids, window=views[case.image_id].facts.window)
     return views, room.close()
+
+
+def write_layers(step: Step, views: "Mapping[str, CaseView]") -> None:
+    """Keep what each case's pictures were drawn on, so that an audit can draw them again.
+
+    Args:
+        step: The report's own; what is written is recorded.
+        views: Pictures by image_id, in the order of their figures.
+    """
+    from medvision.report.key_layers import keep_layers
+
+    folder = step.layout.step("report") / "layers"
+    # Layers of an earlier run would be files that no record accounts for.
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, view in enumerate(views.values(), 1):
+        kept, name = keep_layers(view), f"case-{number:02d}"
+        write_json(step.write(folder / f"{name}.json"), kept.parameters)
+        write_bytes(step.write(folder / f"{name}-image.png"), kept.image)
+        if kept.mask is not None:
+            write_bytes(step.write(folder / f"{name}-mask.png"), kept.mask)
 
 
 def _read_window(layout: Layout) -> tuple[float, float] | None:

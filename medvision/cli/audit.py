@@ -20,6 +20,7 @@ from medvision.cli._recompute import find_derived_faults
 from medvision.cli._recompute_explained import check_explained
 from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.cli._recompute_levels import check_recomputed
+from medvision.cli._recompute_pictures import check_pictures
 from medvision.cli._review import review
 from medvision.cli._run import open_step, read_record, study_command
 from medvision.cli._steps import list_steps
@@ -143,8 +144,9 @@ def seal(study: Study, layout: Layout, *, workflow: Path | None) -> None:
     show_default=True,
     metavar="N",
     help="How deep: 0 asks for hashes and signature, 1 whether records, tables and statistics tell "
-    "one story, 3 computes a sample of arrays and maps again from source pixels and weights, 4 "
-    "also checks and verdicts, 5 also asks an implementation that shares no code.",
+    "one story, 2 draws the pictures of explained cases again from their maps, 3 computes a sample "
+    "of arrays and maps again from source pixels and weights, 4 also checks and verdicts, 5 also "
+    "asks an implementation that shares no code.",
 )
 @click.option(
     "--sample",
@@ -192,7 +194,7 @@ def verify(
         compare_grids=find_geometry_faults,
     )
     more = check_recomputed(bundle, level=level, sources=images or study, sample=sample, seed=seed)
-    more = (*check_explained(bundle, level=level), *more)
+    more = (*check_explained(bundle, level=level), check_pictures(bundle, level=level), *more)
     stamp = _check_timestamp(bundle, timestamp, certificates=tsa_cert)
     result = replace(result, checks=(*result.checks, stamp, *more))
     if json_path is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from medvision import __version__
-from medvision.cli._report_cases import build_views
+from medvision.cli._report_cases import build_views, write_layers
 from medvision.cli._report_compare import compare
 from medvision.cli._report_generators import (
     list_generators,
@@ -97,6 +97,7 @@ def _write(study: Study, layout: Layout) -> None:
         )
         for name, png in report.figures.items():
             write_bytes(step.write(layout.figures / name), png)
+        write_layers(step, views)
         write_study_record(step, report.figures)
 
 

@@ -129,7 +129,7 @@ def build_explanation(
     """
     selection, checks = sources.table("selection"), sources.table("checks")
     cases = tuple(
-        _build_case(sources, row, number=n, task=task) for n, row in enumerate(selection, 1)
+        build_case(sources, row, number=n, task=task) for n, row in enumerate(selection, 1)
     )
     groups = group_checks(row["check"] for row in checks)
     codes = [code for group in groups for code in group.checks]
@@ -171,8 +171,15 @@ def _order_controls(methods: Sequence[str]) -> Callable[[str], tuple[bool, int, 
     return place
 
 
-def _build_case(sources: Sources, row: Row, *, number: int, task: str) -> Case:
-    """Return one explained image with all its maps."""
+def build_case(sources: Sources, row: Row, *, number: int, task: str) -> Case:
+    """Return one explained image with all its maps.
+
+    Args:
+        sources: Tables `attributions`, `checks`, `predictions`.
+        row: Of the table `selection`.
+        number: Its place in the selection, from 1.
+        task: classification, multilabel or regression.
+    """
     maps = [r for r in sources.table("attributions") if r["image_id"] == row["image_id"]]
     checks = [r for r in sources.table("checks") if r["image_id"] == row["image_id"]]
     return Case(

@@ -1,6 +1,7 @@
-"""What a case's picture shows, kept so that it can be drawn again from the raw maps."""
+"""What a case's pictures show, kept so that they can be drawn again from the raw maps."""
 
 import io
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -15,8 +16,14 @@ from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.report.case import CaseView, DisplayFacts, KeyLayers, choose_key_slice
-from medvision.report.display import Slices, choose_plane, cut_slices, shrink_slices
-from medvision.report.overlay import colour_slices, compute_scale, encode_grey
+from medvision.report.display import choose_plane, cut_slices, shrink_slices
+from medvision.report.overlay import (
+    colour_slices,
+    compute_scale,
+    encode_grey,
+    encode_palette,
+    stack_slices,
+)
 
 _LARGE_DIFFERENCE = 32
 _MAX_SHARE = 0.02
@@ -24,12 +31,12 @@ _MAX_SHARE = 0.02
 
 @dataclass(frozen=True)
 class KeptLayers:
-    """What is kept of a case's picture beside its raw maps.
+    """What is kept of a case's pictures beside its raw maps.
 
     Args:
-        image: PNG of the key slice's grey levels.
+        image: PNG of the grey levels of all slices shown, below one another as on the page.
         mask: PNG of the key slice's lesion, 0 or 255; None where the case has no mask.
-        parameters: How the picture was drawn, as JSON.
+        parameters: How the pictures were drawn, as JSON.
     """
 
     image: bytes
@@ -38,12 +45,16 @@ class KeptLayers:
 
 
 def describe_versions() -> dict[str, str]:
-    """Return the versions of what turns a figure into pixels."""
-    return {"matplotlib": matplotlib.__version__, "freetype": __freetype_version__}
+    """Return what turns a figure into pixels: versions, and the kind of machine."""
+    return {
+        "matplotlib": matplotlib.__version__,
+        "freetype": __freetype_version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def keep_layers(view: CaseView) -> KeptLayers:
-    """Return the background of a case's picture, and how it was drawn.
+    """Return the background of a case's pictures, and how they were drawn.
 
     Args:
         view: Pictures of the case.
@@ -53,73 +64,86 @@ def keep_layers(view: CaseView) -> KeptLayers:
     parameters: dict[str, JsonValue] = {
         "image_id": facts.image_id,
         "plane": facts.plane,
+        "shown": list(facts.shown),
         "key_slice": facts.key_slice,
         "has_mask": facts.has_mask,
-        "has_geometry": any(view.edges),
         "window": list(facts.window),
         "units": facts.units,
         "reduction": facts.reduction,
-        "methods": list(facts.scales),
         "scales": dict(facts.scales),
         "versions": dict(describe_versions()),
     }
-    return KeptLayers(encode_grey(layers.grey), mask, parameters)
+    return KeptLayers(view.base, mask, parameters)
 
 
 def rebuild_view(
-    kept: KeptLayers, maps: Mapping[str, FloatGrid], affine: Affine
+    kept: KeptLayers, maps: Mapping[str, FloatGrid], affine: Affine, *, has_geometry: bool
 ) -> tuple[CaseView, list[str]]:
-    """Build what a picture is drawn from out of raw maps, by the report's own rules.
+    """Build what a case's pictures are drawn from out of raw maps, by the report's own rules.
 
     Args:
         kept: What the report kept.
         maps: Method to raw signed map (I, J, K), in the report's order.
         affine: (4, 4), voxel index to RAS+ mm, of the maps.
+        has_geometry: False where the affine is a convention.
 
     Returns:
         (view, faults): scales, plane and, without a lesion, key slice follow from the maps; a
         fault in words for each that was kept otherwise.
+
+    Raises:
+        ValueError: What was kept does not fit the maps.
     """
     said = kept.parameters
     shape = next(iter(maps.values())).shape
-    plane = choose_plane(affine, shape, has_geometry=bool(said["has_geometry"]))
+    plane = choose_plane(affine, shape, has_geometry=has_geometry)
     slices = {name: cut_slices(grid, plane) for name, grid in maps.items()}
     scales = {name: compute_scale(held) for name, held in slices.items()}
     key = (
         cast(int, said["key_slice"]) - 1 if said["has_mask"] else choose_key_slice(slices, None)[0]
     )
-    factor = cast(int, said["reduction"])
-    grey = _decode(kept.image, "L")
+    shown = [cast(int, number) - 1 for number in cast(list[JsonValue], said["shown"])]
     n_slices, rows, columns = next(iter(slices.values())).shape
-    facts = _describe(said, plane.name, n_slices=n_slices, key=key, scales=scales)
+    if key not in shown or shown != sorted(set(shown)) or not 0 <= shown[0] <= shown[-1] < n_slices:
+        raise ValueError(f"slices shown must rise within 1 to {n_slices} and hold {key + 1}")
+    factor = cast(int, said["reduction"])
+    grey = _unstack(_decode(kept.image, "L"), n_slices=len(shown))
+    levels = {
+        name: colour_slices(shrink_slices(held[shown], factor), scales[name])
+        for name, held in slices.items()
+    }
+    place = shown.index(key)
+    facts = _describe(said, plane.name, n_slices=n_slices, key=key, shown=shown, scales=scales)
     view = CaseView(
         facts=facts,
-        key=0,
+        key=place,
         aspect=columns * plane.spacing_mm[2] / (rows * plane.spacing_mm[1]),
-        size=(grey.shape[0], grey.shape[1]),
+        size=(grey.shape[1], grey.shape[2]),
         edges=plane.edges,
-        base=b"",
-        overlays={name: b"" for name, scale in scales.items() if scale > 0},
+        base=kept.image,
+        overlays={
+            name: encode_palette(stack_slices(levels[name]))
+            for name, scale in scales.items()
+            if scale > 0
+        },
         profiles={},
         outlines=(),
         outline_size=(rows, columns),
         key_layers=KeyLayers(
-            grey=grey,
-            levels=_colour_key(slices, scales, key=key, factor=factor),
+            grey=grey[place],
+            levels={name: level[place] for name, level in levels.items()},
             mask=None if kept.mask is None else _decode(kept.mask, "L") > 0,
         ),
     )
     return view, _find_faults(said, facts)
 
 
-def _colour_key(
-    slices: Mapping[str, Slices], scales: Mapping[str, float], *, key: int, factor: int
-) -> dict[str, NDArray[np.uint8]]:
-    """Return the key slice of each map as palette indices (Y, X)."""
-    return {
-        name: colour_slices(shrink_slices(held[key : key + 1], factor), scales[name])[0]
-        for name, held in slices.items()
-    }
+def _unstack(stack: NDArray[np.uint8], *, n_slices: int) -> NDArray[np.uint8]:
+    """Return the slices (S, Y, X) of a tall picture, without their spare rows."""
+    tall = len(stack) // n_slices
+    if tall < 3 or tall * n_slices != len(stack):
+        raise ValueError(f"picture must have as many rows for each of {n_slices} slices")
+    return stack.reshape(n_slices, tall, -1)[:, 1:-1]
 
 
 def _describe(
@@ -128,14 +152,15 @@ def _describe(
     *,
     n_slices: int,
     key: int,
+    shown: list[int],
     scales: Mapping[str, float],
 ) -> DisplayFacts:
-    """Return the facts of a picture of one slice: from the maps where they can be, else as kept."""
+    """Return the facts of the pictures: from the maps where they can be, else as kept."""
     return DisplayFacts(
         image_id=str(said["image_id"]),
         plane=plane,
         n_slices=n_slices,
-        shown=(key + 1,),
+        shown=tuple(n + 1 for n in shown),
         key_slice=key + 1,
         rule="",
         window=cast(tuple[float, float], tuple(cast(list[float], said["window"]))),

@@ -26,8 +26,8 @@ def report(grids: CaseGrids) -> tuple[KeptLayers, bytes]:
 
 
 def judge(kept: KeptLayers, picture: bytes, grids: CaseGrids) -> list[str]:
-    maps = {name: grids.maps[name] for name in kept.parameters["methods"]}
-    view, faults = rebuild_view(kept, maps, grids.affine)
+    maps = {name: grids.maps[name] for name in kept.parameters["scales"]}
+    view, faults = rebuild_view(kept, maps, grids.affine, has_geometry=grids.has_geometry)
     fault = compare_pictures(picture, draw_case(CASE, view).png, is_exact=True)
     return [*faults, *([fault] if fault else [])]
 
@@ -44,6 +44,25 @@ def judge(kept: KeptLayers, picture: bytes, grids: CaseGrids) -> list[str]:
 )
 def test_a_picture_drawn_again_from_its_raw_maps_is_equal_to_the_pixel(grids: CaseGrids) -> None:
     assert judge(*report(grids), grids) == []
+
+
+def test_the_pages_own_pictures_come_out_the_same_from_the_raw_maps() -> None:
+    grids = make_grids(1, shape=(200, 180, 20))
+    drawn = build_case_view(IMAGE, grids)
+    kept = keep_layers(drawn)
+    maps = {name: grids.maps[name] for name in drawn.facts.scales}
+    view, _ = rebuild_view(kept, maps, grids.affine, has_geometry=True)
+    assert view.overlays == drawn.overlays
+    assert view.base == drawn.base
+
+
+def test_layers_that_do_not_fit_the_maps_are_refused() -> None:
+    grids = make_grids(0)
+    kept, _ = report(grids)
+    for shown in ([0], [99], [3, 2], []):
+        forged = replace(kept, parameters={**kept.parameters, "shown": shown})
+        with pytest.raises((ValueError, IndexError)):
+            judge(forged, b"", grids)
 
 
 def test_one_patch_painted_over_is_found() -> None:
