@@ -102,10 +102,8 @@ def rebuild_view(
     key = (
         cast(int, said["key_slice"]) - 1 if said["has_mask"] else choose_key_slice(slices, None)[0]
     )
-    shown = [cast(int, number) - 1 for number in cast(list[JsonValue], said["shown"])]
     n_slices, rows, columns = next(iter(slices.values())).shape
-    if key not in shown or shown != sorted(set(shown)) or not 0 <= shown[0] <= shown[-1] < n_slices:
-        raise ValueError(f"slices shown must rise within 1 to {n_slices} and hold {key + 1}")
+    shown = _read_shown(said, n_slices=n_slices, key=key)
     factor = cast(int, said["reduction"])
     grey = _unstack(_decode(kept.image, "L"), n_slices=len(shown))
     levels = {
@@ -136,6 +134,14 @@ def rebuild_view(
         ),
     )
     return view, _find_faults(said, facts)
+
+
+def _read_shown(said: Mapping[str, JsonValue], *, n_slices: int, key: int) -> list[int]:
+    """Return the slices shown, from 0."""
+    shown = [cast(int, number) - 1 for number in cast(list[JsonValue], said["shown"])]
+    if key not in shown or shown != sorted(set(shown)) or not 0 <= shown[0] <= shown[-1] < n_slices:
+        raise ValueError(f"slices shown must rise within 1 to {n_slices} and hold {key + 1}")
+    return shown
 
 
 def _unstack(stack: NDArray[np.uint8], *, n_slices: int) -> NDArray[np.uint8]:
