@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medvision.cli._check_disk import check_disk
+from medvision.cli._check_generator import check_generator
 from medvision.cli._findings import Finding
 from medvision.cli._inputs import choose_classes, read_labels
 from medvision.cli._plugin_check import check_extensions
@@ -59,6 +60,7 @@ def check_study(study: Study) -> Iterator[Finding]:
     yield from _check_scorecard(study)
     yield from _check_extensions(study)
     yield from _check_size(study)
+    yield from check_generator(study, rows)
     yield from _check_keys(study)
     writable = _check_writable(study.output.path)
     yield writable

@@ -409,3 +409,29 @@ def test_a_source_of_the_scorecard_that_is_not_there_fails(study):
     result = doctor(study)
     assert result.exit_code == 1
     assert "nowhere/x.pt" in result.output
+
+
+GAN = {"generator": "gan", "minimum_subjects": 3}
+
+
+@pytest.mark.parametrize(
+    ("section", "size", "expected"),
+    [
+        ({}, [16, 16, 16], ("ok", "20000 steps for each fold")),
+        ({"minimum_subjects": 4}, [16, 16, 16], ("fail", "class no has 3 in all")),
+        ({}, [300, 16, 16], ("fail", "at most 128 voxels along each axis in 3D, got 300x16x16")),
+    ],
+)
+def test_what_would_keep_a_generator_from_being_trained_is_found_beforehand(
+    study, section, size, expected
+):
+    study["data"]["dimensions"] = 3
+    study["preprocess"] = {"size": size}
+    study["synthesise"] = {**GAN, **section}
+    status, found = find_line(doctor(study), "Generator")
+    assert status == expected[0]
+    assert expected[1] in found
+
+
+def test_of_a_study_that_draws_nothing_no_generator_is_asked_for(study):
+    assert "Generator" not in doctor(study).output

@@ -6,7 +6,6 @@ rule report:
         layout.record("explain"),
         comparison(),
         shortcut_audit(),
-        # Read by no figure yet, but the study record names every step that came before.
         synthesised(),
     output:
         html=report(
