@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from attribution import SETTINGS as PLAIN
 from scipy.stats import spearmanr
 
 from medvision.domain.attribution import Attribution
 from medvision.domain.volume import FloatGrid
-from medvision.explain.methods import Settings, attribute
+from medvision.explain.methods import attribute
 from medvision.explain.network import canonicalise, reference_precision
 from medvision.io.tables import read_table
 from medvision.learn.backbones import build_backbone, gradcam_layer
@@ -23,19 +24,7 @@ from medvision.runtime.arrays import read_array_store
 from medvision.runtime.checkpoint import load_model
 
 GATE = 0.01
-SETTINGS = Settings(
-    steps=32,
-    batch_size=8,
-    baseline="blur",
-    blur_voxels=(4.0, 4.0, 2.4),
-    occlusion_window=(12, 12, 6),
-    occlusion_stride=(6, 6, 3),
-    occlusion_share=1.0,
-    completeness=float("inf"),
-    noise_draws=32,
-    noise_level=0.1,
-    shap_draws=512,
-)
+SETTINGS = replace(PLAIN, baseline="blur")
 """The default ones, but that steps are added only where a line of the table says so."""
 
 WAYS = {

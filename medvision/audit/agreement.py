@@ -1,14 +1,14 @@
 """Cross-references: do the tables of a bundle agree with its files and with one another?"""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.audit.findings import Finding
 from medvision.domain.labels import EXTERNAL
 
 Row = Mapping[str, str]
-Rows = list[Mapping[str, str]]
+Rows = Sequence[Row]
 ReadTable = Callable[[str], Rows]
 """Return the rows of a table, by its path below the output folder; raises MedvisionError."""
 

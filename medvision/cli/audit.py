@@ -1,7 +1,8 @@
 """`medvision audit`: seal a run into a bundle, verify one, make a key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +23,7 @@ from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.cli._recompute_levels import check_recomputed
 from medvision.cli._recompute_pictures import check_pictures
 from medvision.cli._review import review
-from medvision.cli._run import open_step, read_record, study_command
+from medvision.cli._run import StudyBody, open_step, read_record, study_command
 from medvision.cli._steps import list_steps
 from medvision.cli._study_record import find_stale_record
 from medvision.cli._synthetic_files import check_sources_real
@@ -53,6 +54,11 @@ Example:
 """
 
 
+def _option_of_path(name: str, metavar: str, *, help: str) -> Callable[[StudyBody], StudyBody]:
+    """Make an option that takes a path; nothing is looked for there until it is used."""
+    return click.option(name, type=click.Path(path_type=Path), metavar=metavar, help=help)
+
+
 @click.group("audit")
 def command() -> None:
     """Seal a run into a bundle, or verify one.
@@ -66,10 +72,9 @@ def command() -> None:
     help="Check that every file of the run is accounted for, and write audit/bundle.",
     example="medvision audit seal --config config/config.yaml",
 )
-@click.option(
+@_option_of_path(
     "--workflow",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    "DIR",
     help="Folder of the workflow that ran the steps: its sources go into the bundle, which then is "
     "a Workflow Run Crate. The rule `audit` gives it.",
 )
@@ -106,35 +111,30 @@ def seal(study: Study, layout: Layout, *, workflow: Path | None) -> None:
 
 @command.command("verify", help=_VERIFY_HELP)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option(
+@_option_of_path(
     "--public-key",
-    type=click.Path(path_type=Path),
-    metavar="PEM",
+    "PEM",
     help="Key that must have signed it; get it from the signer, not with the bundle.",
 )
-@click.option(
+@_option_of_path(
     "--timestamp",
-    type=click.Path(path_type=Path),
-    metavar="TSR",
+    "TSR",
     help="RFC 3161 response over manifest.json; with --tsa-cert.",
 )
-@click.option(
+@_option_of_path(
     "--tsa-cert",
-    type=click.Path(path_type=Path),
-    metavar="PEM",
+    "PEM",
     help="Root certificate of the timestamping authority; get it from there.",
 )
-@click.option(
+@_option_of_path(
     "--study",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    "DIR",
     help="Output folder of the run: also hash the files left out of the bundle; levels 3 to 5 take "
     "the source images from it.",
 )
-@click.option(
+@_option_of_path(
     "--images",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    "DIR",
     help="Folder with the source images (images/, masks/) for levels 3 to 5, without --study.",
 )
 @click.option(
@@ -189,7 +189,7 @@ def verify(
         level=level,
         public_key=public_key,
         study=study,
-        read_table=_read_rows,
+        read_table=cache(read_table),
         recompute=find_derived_faults,
         compare_grids=find_geometry_faults,
     )
@@ -236,11 +236,6 @@ def _collect_settings(study: Study) -> dict[str, JsonValue]:
     for step in STEP_SECTIONS:
         settings |= study.settings(step)
     return settings
-
-
-def _read_rows(path: Path) -> list[Mapping[str, str]]:
-    """Read a table of a bundle."""
-    return list(read_table(path))
 
 
 def _show(result: Verification) -> None:

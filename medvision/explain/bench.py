@@ -104,16 +104,22 @@ def explain_cases(
     by_model = sorted(cases, key=_name_model)
     finished: dict[str, Finished] = {}
     facts: dict[_Model, dict[str, JsonValue]] = {}
+    certificates: dict[_Model, float] = {}
     bench: _Bench | None = None
     for case in track(by_model, "explaining test images", total=len(by_model)):
         image = hands.load_image(case)
         if bench is None or bench.model != _name_model(case):
             bench = _open_bench(case, image, hands=hands, plan=plan)
-        check_certificate(certificate := _certify(bench, image))
+            facts[bench.model] = _describe(bench)
+            certificates[bench.model] = bench.proof.certificate
+        else:
+            certificate = _certify(bench, image)
+            certificates[bench.model] = max(certificates[bench.model], certificate)
         finished[case.image_id] = _finish(case, image, bench=bench, hands=hands, plan=plan)
-        known = facts.setdefault(bench.model, _describe(bench))
-        known["certificate"] = max(float(str(known["certificate"])), certificate)
-    return [finished[case.image_id] for case in cases], [facts[model] for model in sorted(facts)]
+    told: list[JsonValue] = [
+        facts[model] | {"certificate": certificates[model]} for model in sorted(facts)
+    ]
+    return [finished[case.image_id] for case in cases], told
 
 
 _Model = tuple[str, int, int]
@@ -171,15 +177,15 @@ def _describe(bench: _Bench) -> dict[str, JsonValue]:
         "state_hash": bench.canonical.state_hash,
         "rewrites": [asdict(change) for change in bench.canonical.rewrites],
         "hidden": [asdict(found) | {"reason": reason} for found, reason in bench.proof.hidden],
-        "certificate": bench.proof.certificate,
     }
 
 
 def _certify(bench: _Bench, image: CaseImage) -> float:
-    """Return the difference of logits between the trained network and its copy."""
-    device = next(bench.canonical.network.parameters()).device
-    batch = _to_batch(image, device)
-    return compute_certificate(bench.trained.network, bench.canonical.network, batch=batch)
+    """Hold the copy against the trained network on an image; return the difference of logits."""
+    twin = bench.canonical.network
+    batch = _to_batch(image, next(twin.parameters()).device)
+    check_certificate(certificate := compute_certificate(bench.trained.network, twin, batch=batch))
+    return certificate
 
 
 def _finish(case: Case, image: CaseImage, *, bench: _Bench, hands: Hands, plan: Plan) -> Finished:

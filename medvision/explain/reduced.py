@@ -78,42 +78,6 @@ def attribute_reduced(
     )
 
 
-def make_reduced_map(
-    network: nn.Module,
-    image: Tensor,
-    *,
-    method: str,
-    target: int,
-    layer: str,
-    settings: Settings,
-    seed: int,
-) -> FloatGrid:
-    """Make a map at reduced settings, Grad-CAM's on its own cells.
-
-    Args:
-        network: Canonical network, in eval mode.
-        image: (1, C, I, J) or (1, C, I, J, K) float32, on the network's device.
-        method: Name of the method.
-        target: Index of the explained class.
-        layer: Dotted name of Grad-CAM's layer.
-        settings: Those of the maps that are shown.
-        seed: Seed of what a method draws.
-
-    Raises:
-        InapplicableError: The method does not apply to this network or image.
-    """
-    attribution = attribute_reduced(
-        network,
-        image,
-        method=method,
-        target=target,
-        layer=layer,
-        settings=settings,
-        seed=seed,
-    )
-    return get_native(attribution)
-
-
 def get_native(attribution: Attribution) -> FloatGrid:
     """Return the map on the grid on which it was computed."""
     return attribution.grid if attribution.native is None else attribution.native

@@ -13,7 +13,7 @@ from medvision.explain.case import Case
 from medvision.explain.methods import InapplicableError
 from medvision.explain.network import prove_canonical
 from medvision.explain.one import Plan
-from medvision.explain.reduced import derive_draws, make_reduced_map
+from medvision.explain.reduced import attribute_reduced, derive_draws, get_native
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Sight:
         if method in self.room.refused:
             return f"refused: {self.room.refused[method]}"
         try:
-            return make_reduced_map(
+            found = attribute_reduced(
                 self.room.network if network is None else network,
                 self.image if image is None else image,
                 method=method,
@@ -71,6 +71,7 @@ class Sight:
             )
         except InapplicableError as error:
             return f"refused: {error.message.removeprefix(f'{method}: ')}"
+        return get_native(found)
 
 
 def open_room(case: Case, *, hands: Hands, plan: Plan) -> Room:

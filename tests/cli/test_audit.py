@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from forgeries import flip
 from studies import configure, write_study
 
 from medvision.cli.main import main
-from medvision.errors import AuditError, StorageError
+from medvision.errors import AuditError, ConfigError, StorageError
+from medvision.io.tables import Row, read_table
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,33 @@ def test_a_run_is_sealed_signed_and_verified(study: Path, tmp_path: Path) -> Non
     assert value["root_digest"] in sealed.output
     unasked = {check["name"] for check in value["checks"] if check["status"] != "PASS"}
     assert unasked <= {"timestamp", "pictures"}, "no authority, no picture was asked for"
+
+
+def test_the_questions_of_one_story_read_each_table_once(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal(study)
+    seen: Counter[Path] = Counter()
+
+    def count(path: Path) -> list[Row]:
+        seen[path] += 1
+        return read_table(path)
+
+    monkeypatch.setattr("medvision.cli.audit.read_table", count)
+    assert run("verify", study / "audit/bundle").exit_code == 0
+    assert seen[study / "audit/bundle/study/predict/predictions.tsv"] == 1
+    assert set(seen.values()) == {1}
+
+
+def test_a_folder_without_a_workflow_is_refused_and_nothing_sealed(
+    study: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(study / "audit", ignore_errors=True)
+    config = configure(study).model_dump_json()
+    result = run("seal", "--config", config, "--workflow", tmp_path)
+    assert result.exit_code == ConfigError.exit_code
+    assert "must hold a Snakefile" in result.output
+    assert not (study / "audit/bundle").exists()
 
 
 def test_a_tampered_bundle_exits_with_10_and_names_the_file(study: Path, tmp_path: Path) -> None:

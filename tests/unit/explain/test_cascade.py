@@ -8,7 +8,7 @@ import torch
 from explain_nets import Detector, Linear, Tiny, make_lesion_image, make_settings
 from torch import nn
 
-from medvision.domain.attribution import compute_similarity
+from medvision.domain.attribution import Attribution, compute_similarity
 from medvision.domain.map_statistics import compute_entropy, compute_rank_correlation
 from medvision.explain import sight as sight_module
 from medvision.explain.cascade import MAX_STAGES, cascade, list_stages
@@ -16,7 +16,7 @@ from medvision.explain.case import Case
 from medvision.explain.consistency import measure_consistency
 from medvision.explain.one import Explained, Plan
 from medvision.explain.redraw import list_layers
-from medvision.explain.reduced import derive_draws, make_reduced_map
+from medvision.explain.reduced import attribute_reduced, derive_draws, get_native
 from medvision.explain.sight import Room
 from medvision.explain.visits import Bounds
 from medvision.runtime.seeds import derive_seed
@@ -91,7 +91,7 @@ def explain_case(network, method, array):
     """What the consistency of one image stands on: its trained network's reduced map."""
     image = torch.tensor(array)[None]
     settings = make_settings()
-    grid = make_reduced_map(
+    found = attribute_reduced(
         network,
         image,
         method=method,
@@ -101,7 +101,7 @@ def explain_case(network, method, array):
         seed=derive_draws(5, CASE.image_id, method=method),
     )
     plan = Plan((method,), settings, 5, 10, 4)
-    return Explained(CASE, {}, {}, [], {method: grid}, {}), plan, image
+    return Explained(CASE, {}, {}, [], {method: get_native(found)}, {}), plan, image
 
 
 def follow(monkeypatch, network, method="saliency"):
@@ -151,10 +151,11 @@ def test_the_curve_is_that_of_a_plain_loop_over_the_twins(monkeypatch):
 
 def test_a_map_that_ignores_the_weights_has_a_flat_curve(monkeypatch):
     def look_at_edges(network, image, **_):
-        return np.abs(np.gradient(image[0, 0].numpy(), axis=0)).astype(np.float32)
+        grid = np.abs(np.gradient(image[0, 0].numpy(), axis=0)).astype(np.float32)
+        return Attribution(grid, "edges", 1, None, {}, 0.0, 0.0)
 
-    monkeypatch.setattr(sight_module, "make_reduced_map", look_at_edges)
-    monkeypatch.setattr(f"{__name__}.make_reduced_map", look_at_edges)
+    monkeypatch.setattr(sight_module, "attribute_reduced", look_at_edges)
+    monkeypatch.setattr(f"{__name__}.attribute_reduced", look_at_edges)
     points, *_ = follow(monkeypatch, make_network())
     assert len(points) == 5
     assert all(point.ssim == pytest.approx(1) for point in points)
