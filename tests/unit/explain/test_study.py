@@ -10,7 +10,7 @@ from explain_runs import CLASSES, FLIPPED, SETTINGS, TENSOR_AFFINE, explain, loa
 from torch import nn
 
 from medvision.errors import ExplanationError
-from medvision.explain import bench
+from medvision.explain import bench, network
 from medvision.explain.case import CaseImage
 from medvision.explain.checks import SOURCES
 from medvision.explain.methods import METHODS
@@ -26,11 +26,22 @@ def pick(outcome, **wanted):
     return [row for row in outcome.checks if all(row[k] == v for k, v in wanted.items())]
 
 
-def test_a_copy_that_differs_on_a_later_image_ends_the_step(monkeypatch):
-    certificates = iter([0.0, 0.0, 0.3])
-    monkeypatch.setattr(bench, "_certify", lambda *_: next(certificates))
+def test_each_image_proves_the_copy_once_and_a_later_one_ends_the_step(monkeypatch):
+    later, first, loaded = iter([0.0, 0.3]), [], []
+
+    def count(*_, **__):
+        first.append(0.0)
+        return 0.0
+
+    def load(case, *, spatial_dims):
+        loaded.append(case.image_id)
+        return load_image(case, spatial_dims=spatial_dims)
+
+    monkeypatch.setattr(network, "compute_certificate", count)
+    monkeypatch.setattr(bench, "compute_certificate", lambda *_, **__: next(later))
     with pytest.raises(ExplanationError, match=r"got a difference of 0\.3"):
-        explain()
+        explain(load=load)
+    assert (len(first), len(loaded)) == (1, 3)
 
 
 def test_a_detector_is_found_to_look_at_the_lesion_in_the_sources_geometry(planted):
