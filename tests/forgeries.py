@@ -291,6 +291,25 @@ def _edit_verdict(bundle: Path) -> None:
     replace(bundle / "study/explain/attributions.tsv", "PASS", "FAIL")
 
 
+def _edit_reason(bundle: Path) -> None:
+    replace(bundle / "study/explain/checks.tsv", "0.5 of the 2 strongest", "0.9 of the 2 strongest")
+
+
+def _edit_concluded(bundle: Path) -> None:
+    replace(bundle / "study/explain/verdicts.tsv", "NOT APPLICABLE", "PASS")
+
+
+def _edit_summary(bundle: Path) -> None:
+    replace(bundle / "study/explain/summary.json", '"mean_statistic": 0.5', '"mean_statistic": 0.9')
+
+
+def _edit_peak(bundle: Path) -> None:
+    path = bundle / "study/explain/peaks.tsv"
+    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    rows[1][rows[0].index("value")] = "0.123"
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+
+
 def _edit_settings(bundle: Path) -> None:
     replace(bundle / "config.json", '"n_resamples":100', '"n_resamples":150')
 
@@ -327,6 +346,10 @@ FORGERIES: dict[str, Forgery] = {
     "the statistics edited, the manifest made to fit": _then(_edit_metrics, rehash),
     "the statistics edited, all digests made to fit": _then(_edit_metrics, refit),
     "a verdict edited, all digests made to fit": _then(_edit_verdict, refit),
+    "a reason of a check edited, all digests made to fit": _then(_edit_reason, refit),
+    "a control's verdict edited, all digests made to fit": _then(_edit_concluded, refit),
+    "a mean of the summary edited, all digests made to fit": _then(_edit_summary, refit),
+    "a map's peak edited, all digests made to fit": _then(_edit_peak, refit),
     "settings edited, all digests made to fit": _then(_edit_settings, refit),
     "two subjects exchanged in the predictions, all digests made to fit": _then(
         lambda b: swap_subjects(b / PREDICTIONS), refit

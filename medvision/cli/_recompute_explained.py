@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medvision.audit.findings import Check, Finding
-from medvision.audit.inventory import take_inventory
+from medvision.audit.inventory import Inventory, take_inventory
 from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
 from medvision.cli._recompute_beside import find_beside_faults
 from medvision.cli._recompute_peaks import find_peak_faults
@@ -39,7 +39,8 @@ def check_explained(bundle: Path, *, level: int) -> tuple[Check, ...]:
         level: 0 asks nothing of this.
 
     Returns:
-        One check a question. What is wrong in the bundle is told and not raised.
+        One check a question; none where the manifest is unreadable, which another check tells.
+        What is wrong in the bundle is told and not raised.
 
     Raises:
         AuditError: There is no such folder.
@@ -48,8 +49,13 @@ def check_explained(bundle: Path, *, level: int) -> tuple[Check, ...]:
         return tuple(
             skip(name, text, "asked from --level 1 on") for name, text in QUESTIONS.items()
         )
+    inventory = take_inventory(bundle)
     try:
-        told = read_told(_open(bundle))
+        parse_manifest(inventory.read(MANIFEST))
+    except AuditError:
+        return ()
+    try:
+        told = read_told(_find_in(inventory))
     except _FAULTS as error:
         return tuple(_fail(name, error) for name in QUESTIONS)
     return tuple(_ask(name, told) for name in QUESTIONS)
@@ -59,10 +65,8 @@ _FAULTS = (MedvisionError, LookupError, ValueError, TypeError, AttributeError, A
 """What reading and computing may raise because of what a bundle holds."""
 
 
-def _open(bundle: Path) -> Callable[[str], Path]:
+def _find_in(inventory: Inventory) -> Callable[[str], Path]:
     """Return what tells where a file of the study lies."""
-    inventory = take_inventory(bundle)
-    parse_manifest(inventory.read(MANIFEST))
 
     def locate(path: str) -> Path:
         if STUDY + path not in inventory.sizes:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from medvision.audit.findings import Verification
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
 from medvision.cli._recompute import find_derived_faults
+from medvision.cli._recompute_explained import check_explained
 from medvision.cli._recompute_geometry import find_geometry_faults
 from medvision.io.tables import read_table
 
@@ -62,7 +64,7 @@ def verify() -> Verify:
         study: Path | None = None,
         level: int = 2,
     ) -> Verification:
-        return verify_bundle(
+        result = verify_bundle(
             bundle,
             level=level,
             public_key=public_key,
@@ -71,5 +73,7 @@ def verify() -> Verify:
             recompute=find_derived_faults,
             compare_grids=find_geometry_faults,
         )
+        more = check_explained(bundle, level=level)
+        return replace(result, checks=(*result.checks, *more))
 
     return run
