@@ -36,12 +36,16 @@ class SynthesiseSection(Section):
         description="Channels on the image's own grid, doubled as it is coarsened, 8-fold at most.",
     )
     latent: Positive = Field(64, description="Length of the vector that an image is drawn from.")
-    generator_rate: PositiveFloat = Field(0.0005, description="Learning rate of the generator.")
+    generator_rate: PositiveFloat = Field(
+        0.002,
+        description="Learning rate of the generator, in units of the weights that each layer "
+        "starts with, so that it holds for any width and in 2D and 3D.",
+    )
     discriminator_rate: PositiveFloat = Field(
-        0.0005, description="Learning rate of the discriminator."
+        0.0025, description="Learning rate of the discriminator, likewise."
     )
     r1_weight: PositiveFloat = Field(
-        0.3, description="Weight of the penalty on the discriminator's gradients at real images."
+        0.1, description="Weight of the penalty on the discriminator's gradients at real images."
     )
     r1_interval: Positive = Field(16, description="Steps from one such penalty to the next.")
     ema: Fraction = Field(

@@ -118,8 +118,30 @@ def start_course(
 
 
 def _build_adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """Return Adam as both networks are trained by it."""
-    return torch.optim.Adam(network.parameters(), lr=rate, betas=_BETAS)
+    """Return Adam, each layer's rate in the measure of its own weights.
+
+    Adam moves all weights by about the rate, whatever their size: by one rate for all, wide layers
+    and those of volumes would run away, narrow ones stand still.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        groups.setdefault(measure_weights(parameter), []).append(parameter)
+    settings = [{"params": held, "lr": rate * size} for size, held in sorted(groups.items())]
+    return torch.optim.Adam(settings, betas=_BETAS)
+
+
+def measure_weights(parameter: Tensor) -> float:
+    """Return the standard deviation that a layer's weights start with; 1 of biases.
+
+    Args:
+        parameter: Weights (outputs, inputs, ...), or a bias (outputs,).
+
+    Source:
+        The equalised learning rate of Karras 2018, arXiv:1710.10196, section 4.1: weights of unit
+        variance that He's constant scales as they are used. Adam, which does not see the
+        scale, moves both alike.
+    """
+    return (2 / parameter[0].numel()) ** 0.5 if parameter.ndim > 1 else 1.0
 
 
 def _list_modules(course: Course) -> dict[str, nn.Module]:

@@ -14,8 +14,8 @@ class GanSettings:
         batch_size: Real images a step, and as many drawn ones.
         width: Channels on the image's own grid, a multiple of 8.
         latent: Length of the normal vector that an image is drawn from.
-        generator_rate: Learning rate of the generator.
-        discriminator_rate: Learning rate of the discriminator.
+        generator_rate: Learning rate of the generator, in units of each layer's first weights.
+        discriminator_rate: Of the discriminator, likewise.
         r1_weight: Weight of the penalty on gradients.
         r1_interval: Steps from one penalty to the next.
         ema: Share of the old average in the new one.

@@ -8,7 +8,8 @@ import torch
 from gans import QUIET, SETTINGS, make_real, train
 
 from medvision.errors import ConfigError, StoppedError, TrainingError
-from medvision.synthesis.course import State
+from medvision.synthesis import course as course_module
+from medvision.synthesis.course import State, measure_weights, start_course
 from medvision.synthesis.sample import draw_image
 from medvision.synthesis.train import list_ends, list_grid_steps
 
@@ -104,9 +105,31 @@ def test_images_larger_than_supported_are_refused_before_one_is_read():
         train(make_real(shape=(1, 300, 8), load=load, n_images=2))
 
 
+def test_each_layer_moves_in_the_measure_of_its_own_weights():
+    weights = torch.zeros(5, 8, 3, 3)
+    assert measure_weights(weights) == pytest.approx((2 / 72) ** 0.5)
+    assert measure_weights(torch.zeros(5)) == 1.0
+    course = start_course(make_real(), settings=SETTINGS, seed=0, device=torch.device("cpu"))
+    for optimizer, rate in zip(course.optimizers, (0.002, 0.002), strict=True):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                assert group["lr"] == pytest.approx(rate * measure_weights(parameter))
+
+
+@pytest.mark.slow
+def test_a_wide_network_does_not_run_away_as_it_does_at_one_rate_for_all_layers(monkeypatch):
+    wide = {"width": 32, "latent": 64, "batch_size": 16, "steps": 4, "r1_interval": 100}
+    wide |= {"checkpoint_steps": 4, "grid_steps": 4}
+    train(make_real(shape=(1, 64, 64)), **wide)
+    monkeypatch.setattr(course_module, "measure_weights", lambda parameter: 1.0)
+    with pytest.raises(TrainingError, match="at most 1000"):
+        train(make_real(shape=(1, 64, 64)), **wide)
+
+
 @pytest.mark.slow
 def test_each_class_is_drawn_near_its_own_images():
-    trained = train(steps=300, checkpoint_steps=100, grid_steps=100, changes=())
+    rates = {"generator_rate": 0.005, "discriminator_rate": 0.005}
+    trained = train(steps=300, checkpoint_steps=100, grid_steps=100, changes=(), **rates)
     means = [
         np.mean(
             [
