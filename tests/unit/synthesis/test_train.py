@@ -121,7 +121,7 @@ def test_a_wide_network_does_not_run_away_as_it_does_at_one_rate_for_all_layers(
     wide = {"width": 32, "latent": 64, "batch_size": 16, "steps": 4, "r1_interval": 100}
     wide |= {"checkpoint_steps": 4, "grid_steps": 4}
     train(make_real(shape=(1, 64, 64)), **wide)
-    monkeypatch.setattr(course_module, "measure_weights", lambda parameter: 1.0)
+    monkeypatch.setattr(course_module, "measure_weights", lambda _: 1.0)
     with pytest.raises(TrainingError, match="at most 1000"):
         train(make_real(shape=(1, 64, 64)), **wide)
 
