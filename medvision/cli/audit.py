@@ -143,10 +143,10 @@ def seal(study: Study, layout: Layout, *, workflow: Path | None) -> None:
     default=BUNDLE_ALONE,
     show_default=True,
     metavar="N",
-    help="How deep: 0 asks for hashes and signature, 1 whether records, tables and statistics tell "
-    "one story, 2 draws the pictures of explained cases again from their maps, 3 computes a sample "
-    "of arrays and maps again from source pixels and weights, 4 also checks and verdicts, 5 also "
-    "asks an implementation that shares no code.",
+    help="How deep: 0 asks for hashes and signature, 1 whether records, tables, statistics and "
+    "verdicts tell one story, 2 draws the pictures of explained cases again from their maps, 3 "
+    "computes a sample of arrays and maps again from source pixels and weights, 4 also checks, "
+    "stability and train images, 5 also asks an implementation that shares no code.",
 )
 @click.option(
     "--sample",

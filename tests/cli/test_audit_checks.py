@@ -16,9 +16,14 @@ from recomputing import Audited, copy_bundle, find, say
 from medvision.cli._recompute_checks import check_checks
 from medvision.cli._recompute_independent import check_independently
 from medvision.cli._recompute_influence import check_influence
+from medvision.cli._recompute_summary import compute_summary
+from medvision.cli._recompute_told import parse_check, read_told
+from medvision.cli._recompute_verdicts import find_verdict_faults
 from medvision.cli.main import main
 from medvision.errors import AuditError
-from medvision.io.tables import read_table
+from medvision.explain.tables import VERDICT_COLUMNS, list_verdicts
+from medvision.explain.verdicts import conclude_rows
+from medvision.io.tables import read_table, write_table
 from medvision.runtime.checkpoint import parse_meta, read_tensors, save_model
 
 CHECKS = "explain/checks.tsv"
@@ -122,6 +127,52 @@ def test_an_edited_row_of_cascade_or_stability_is_found(audited, comparison):
     assert f"{name} {row['image_id']} {row['method']}" in say(check)
     assert ": ssim must be" in say(check)
     assert len(check.findings) == 1
+
+
+def make_summary_fit(audited):
+    """Write verdicts and summary anew from the tables as they are, as a careful forger would."""
+    told = read_told(lambda path: audited.study / path)
+    write_table(
+        audited.study / "explain/verdicts.tsv",
+        list_verdicts(told.cases, told.checks),
+        columns=VERDICT_COLUMNS,
+    )
+    told = read_told(lambda path: audited.study / path)
+    summary = compute_summary(told)
+    for name, held in told.summary["methods"].items():
+        summary["methods"][name] |= {"too_coarse": held["too_coarse"]} if "layer" in held else {}
+    path = audited.study / "explain/summary.json"
+    path.write_text(json.dumps(dict(told.summary) | summary))
+    found = [find_verdict_faults(read_told(lambda path: audited.study / path))]
+    assert found == [[]], "level 1 sees nothing: all of it fits"
+
+
+def test_a_likeness_is_found_though_the_summary_was_made_to_fit(audited):
+    name = "explain/stability.tsv"
+    row = next(r for r in read_table(audited.study / name) if r["comparison"] == "input_noise")
+    audited.change_rows(name, lambda _: {"ssim": "0.9876"}, where=lambda own: own == row)
+    make_summary_fit(audited)
+    check = find(check_checks(audited.open()), "stability")
+    assert len(check.findings) == 1
+    assert "input_noise draw-1: ssim must be" in say(check)
+
+
+def test_a_statistic_is_found_though_reason_verdicts_and_summary_were_made_to_fit(audited):
+    row = first(audited, "class_sensitivity")
+    said = row["reason"].replace(f"{float(row['statistic']):.3f}", "-0.432")
+    cells = {"statistic": "-0.432", "reason": said, "verdict": "PASS"}
+    audited.change_rows(CHECKS, lambda _: cells, where=is_row(row))
+    checks = [parse_check(own) for own in read_table(audited.study / CHECKS)]
+
+    def conclude(own):
+        pair = own["image_id"], own["method"]
+        rows = [check for check in checks if (check.image_id, check.method) == pair]
+        return dict(zip(("verdict", "reason"), conclude_rows(rows), strict=True))
+
+    audited.change_rows("explain/attributions.tsv", conclude, where=lambda _: True)
+    make_summary_fit(audited)
+    check = find(check_checks(audited.open()), "checks")
+    assert f"{row['method']} class_sensitivity: statistic must be" in say(check)
 
 
 def edit_influence(audited, kind, **cells):
