@@ -54,6 +54,8 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     parts = range(study.cohort.n_parts if study.tune.trials else 0)
     for arm, part in itertools.product(study.arms, parts):
         lines.append(["tune", "--arm", arm, "--part", str(part)])
+    drawn = range(study.cohort.n_fits if study.synthesise.is_on else 0)
+    lines += [["synthesise", "--fold", str(fold)] for fold in drawn]
     for arm, fold in itertools.product(study.arms, range(study.cohort.n_fits)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
     lines += [["predict"], ["evaluate"], ["plan"], ["explain"]]

@@ -1,12 +1,16 @@
 """Synthetic images within the workflow: a job a fold where asked for, and none elsewhere."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from pipeline import TINY, Values, write_config
+from pipeline import TINY, Values, list_commands, run, write_config
+
+from medvision.layout import Layout
 
 DRAWING: Values = {**TINY, "model": {"weights": "none"}, "synthesise": {"generator": "gan"}}
 
@@ -35,3 +39,29 @@ def test_a_study_that_draws_nothing_has_the_jobs_that_it_had(
 
 def test_each_fold_has_a_generator_of_its_own(tmp_path: Path) -> None:
     assert plan(tmp_path, DRAWING)["synthesise"] == 2
+
+
+@pytest.mark.slow
+def test_a_study_that_draws_goes_all_the_way_to_a_bundle_that_agrees(
+    tiny_study: Path, tmp_path: Path
+) -> None:
+    for step in ("phantom", "ingest", "measure"):
+        shutil.copytree(tiny_study / step, tmp_path / "results" / step)
+    few = {"steps": 2, "checkpoint_steps": 1, "grid_steps": 1, "width": 8, "batch_size": 4}
+    cohort = {**TINY["cohort"], "validation_fraction": 0.2}
+    drawing = {
+        **DRAWING,
+        "cohort": cohort,
+        "synthesise": {"generator": "gan", "minimum_subjects": 2, **few},
+    }
+    config = write_config(tmp_path, drawing)
+    for arguments in list_commands(config, after="measure"):
+        run(arguments)
+    layout = Layout(tmp_path / "results")
+    run(["audit", "verify", str(layout.bundle)])
+    folder = layout.bundle / "study" / "synthesise" / "fold-1"
+    assert (folder / "generator.safetensors").is_file()
+    assert not (folder / "images.npy").exists()
+    facts = json.loads(layout.report_json.read_text())["generators"]
+    assert [row["fold"] for row in facts["rows"]] == [0, 1]
+    assert layout.report_html.read_text().count('alt="Synthetic images. Fold 0') == 2
