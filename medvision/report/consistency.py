@@ -103,6 +103,7 @@ class ConsistencyFacts:
     agreement: tuple[AgreementTable, ...]
     sentence: str
     notes: tuple[str, ...]
+    n_to_follow: int
 
 
 def build_consistency(sources: Sources) -> ConsistencyFacts:
@@ -134,6 +135,7 @@ def build_consistency(sources: Sources) -> ConsistencyFacts:
         agreement=tuple(table for table in tables if table.rows),
         sentence=_say_ends(curves),
         notes=tuple(map(str, notes)) if isinstance(notes, list) and (groups or curves) else (),
+        n_to_follow=_count(sources.setting("explain", "cascade_images")),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from medvision.report.explanation_notes import list_limits, list_notes, read_verdicts
 from medvision.report.headings import CheckGroup, group_checks
+from medvision.report.margins import MarginRow, build_margins
 from medvision.report.selected import SelectionCounts, count_selected
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 from medvision.report.targets import is_right
@@ -108,6 +109,7 @@ class ExplanationFacts:
     checks: tuple[str, ...]
     check_words: dict[str, str]
     matrix: tuple[MethodRow, ...]
+    margins: tuple[MarginRow, ...]
     n_wrong: int
     notes: tuple[str, ...]
     limits: tuple[str, ...]
@@ -154,6 +156,7 @@ def build_explanation(
             )
             for method in methods
         ),
+        margins=build_margins(sources),
         n_wrong=sum(case.is_correct is False for case in cases),
         notes=list_notes(sources),
         limits=list_limits(sources),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from medvision.report.canvas import Draw, Picture, draw_grid
+from medvision.report.canvas import Draw, Picture, draw_grid, draw_picture
 from medvision.report.consistency import Curve, Figure
 from medvision.report.theme import FIRST, FOURTH, MUTED, SECOND
 from medvision.report.words import RESEARCH_USE, say_number
@@ -19,18 +19,22 @@ _LINES = (
 )
 """Figure, its name in the legend, colour, line and marker."""
 
+_NONE = "No map could be followed."
 
-def draw_cascade(curves: Sequence[Curve]) -> list[Picture]:
+
+def draw_cascade(curves: Sequence[Curve], *, is_asked: bool = False) -> list[Picture]:
     """Draw what becomes of each method's maps while the weights are made random from the top.
 
     Args:
         curves: One per method, each with its stages.
+        is_asked: Whether some were asked for: the file is published then, and says it if no map
+            could be followed.
 
     Returns:
-        `cascade`; nothing where there is no curve.
+        `cascade`; nothing where there is no curve and none was asked for.
     """
     if not curves:
-        return []
+        return [draw_picture("cascade", _say_none, size_in=_SIZE_IN, alt=_NONE)] if is_asked else []
     draws = [_make_chart(curve, has_legend=n == 0) for n, curve in enumerate(curves)]
     alt = "; ".join(f"{curve.words}: SSIM {_say_curve(curve)}" for curve in curves)
     return [
@@ -43,6 +47,12 @@ def draw_cascade(curves: Sequence[Curve]) -> list[Picture]:
             caption=RESEARCH_USE,
         )
     ]
+
+
+def _say_none(axes: Axes) -> None:
+    """Say that there is nothing to be drawn."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, _NONE, ha="center", va="center", transform=axes.transAxes)
 
 
 def _say_curve(curve: Curve) -> str:

@@ -76,7 +76,8 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     figures += _draw_external(facts)
     figures += draw_training(performance.histories)
     figures += draw_transfer(facts.transfer)
-    figures += draw_cascade(facts.consistency.curves)
+    is_asked = bool(facts.explanation.cases and facts.consistency.n_to_follow)
+    figures += draw_cascade(facts.consistency.curves, is_asked=is_asked)
     return {figure.name: figure for figure in figures}
 
 

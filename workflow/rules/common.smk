@@ -80,6 +80,14 @@ def subgroup_table():
     )
 
 
+def explanation_figures():
+    """The first explained case, and the cascade where one was followed."""
+    cascade = (
+        [figure("cascade", "Explanations")] if study.explain.cascade_images else []
+    )
+    return [figure("case", "Explanations", file="case-01.png"), *cascade]
+
+
 def transfer_figures():
     """The figures of the scorecard, where there is one."""
     names = ("transfer", "similarity") if study.scorecard.sources else ()
@@ -294,6 +302,7 @@ FIGURES = {
     "training": "Losses by epoch",
     "flow": "From files to images",
     "case": "One explained image",
+    "cascade": "Maps as the weights are made random",
     "transfer": "AUC by train subjects",
     "similarity": "What training moved",
 }

@@ -28,7 +28,7 @@ rule report:
         transfer=transfer_figures(),
         training=figure("training", "Training"),
         flow=figure("flow", "Cohort"),
-        case=figure("case", "Explanations", file="case-01.png"),
+        explanations=explanation_figures(),
         record=layout.record("report"),
     log:
         log_of("report"),

@@ -59,8 +59,14 @@ def test_agreement_is_a_matrix_that_is_the_same_both_ways_with_the_controls_as_c
 @pytest.mark.parametrize("held", [None, {}, {"cascade": {}, "stability": {"occlusion": {}}}])
 def test_where_no_image_was_looked_at_again_nothing_is_said(held: JsonValue) -> None:
     facts = build(held)
-    assert facts == ConsistencyFacts((), (), (), "", ())
+    assert facts == ConsistencyFacts((), (), (), "", (), 0)
     assert draw_cascade(facts.curves) == []
+
+
+def test_a_published_figure_is_there_and_says_so_where_no_map_could_be_followed():
+    (picture,) = draw_cascade((), is_asked=True)
+    assert picture.name == "cascade"
+    assert picture.alt == "No map could be followed."
 
 
 def test_the_methods_text_says_what_was_compared_and_nothing_where_it_was_not() -> None:
@@ -102,7 +108,7 @@ def test_the_page_shows_the_curve_the_table_and_the_notes() -> None:
         assert words in report.html, words
     without = build_report(plain, views={})
     assert 'id="consistency"' not in without.html
-    assert "cascade.png" not in without.figures
+    assert without.figures["cascade.png"] != report.figures["cascade.png"]
 
 
 def test_the_same_curves_give_the_same_bytes_and_a_gap_is_no_point() -> None:
