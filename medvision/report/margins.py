@@ -9,8 +9,8 @@ from medvision.report.sources import JsonObject, Sources
 from medvision.report.words import CHECKS, METHODS, is_control, say
 
 UNITS: Mapping[str, tuple[str, str]] = {
-    "deletion": ("of random orders beaten", "logit"),
-    "insertion": ("of random orders beaten", "logit"),
+    "deletion": ("share of random orders beaten", "logit"),
+    "insertion": ("share of random orders beaten", "logit"),
     "pointing": ("mm from the lesion", "mm"),
 }
 """Check to what its figure counts, and the unit of its margin; other figures are shares."""
@@ -80,6 +80,9 @@ def build_margins(sources: Sources) -> tuple[MarginRow, ...]:
 def _build_row(check: str, method: str, values: JsonObject) -> MarginRow:
     """Return one method under one check."""
     unit, margin_unit = UNITS.get(check, ("", ""))
+    if check == "pointing":
+        # Chance is there the share of places that are in the lesion, and no distance.
+        values = {**values, "chance": None}
     return MarginRow(
         check=check,
         check_words=say(check, CHECKS),
