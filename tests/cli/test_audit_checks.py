@@ -268,8 +268,8 @@ def test_the_command_shows_each_level_and_fails_by_its_exit_code(audited, tmp_pa
     assert done.exit_code == 0, done.output
     value = json.loads((tmp_path / "v.json").read_text())
     names = [check["name"] for check in value["checks"]]
-    asked = ["verdicts", "beside", "peaks", "arrays", "maps"]
-    assert names[-9:] == [*asked, "checks", "stability", "influence", "independent"]
+    asked = ["verdicts", "beside", "peaks", "pictures", "arrays", "maps"]
+    assert names[-10:] == [*asked, "checks", "stability", "influence", "independent"]
     assert {check["status"] for check in value["checks"]} <= {"PASS", "NOT CHECKED"}
     words[3:5] = ["--images", str(audited.results / "ingest")]
     done = CliRunner().invoke(main, [*words[:5], "--level", "3"])
