@@ -9,9 +9,16 @@ from medvision.report.margins import build_margins
 from medvision.report.page import build_report
 
 ROW = {
-    "n": 12, "statistic": 0.68, "low": 0.44, "high": 0.9, "chance": 0.5, "edge_map": 0.57,
-    "centre_prior": None, "edge_margin": -0.26,
-    "edge_margin_low": -0.97, "edge_margin_high": 0.45,
+    "n": 12,
+    "statistic": 0.68,
+    "low": 0.44,
+    "high": 0.9,
+    "chance": 0.5,
+    "edge_map": 0.57,
+    "centre_prior": None,
+    "edge_margin": -0.26,
+    "edge_margin_low": -0.97,
+    "edge_margin_high": 0.45,
 }
 METHODS = {
     "occlusion": {"margins": {"deletion": ROW, "pointing": {**ROW, "edge_margin": 38.2}}},
