@@ -4,13 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import compute_interval, is_moving
 from medvision.domain.curve import compute_ends, invert_curve
 from medvision.domain.labels import Classes
-from medvision.domain.metrics import Replicates
-from medvision.domain.multiplicity import adjust_holm, compute_p_value
 from medvision.domain.scorecard.cells import (
     SCRATCH,
     Areas,
@@ -22,6 +18,7 @@ from medvision.domain.scorecard.cells import (
     name_clusters,
     resample_cells,
 )
+from medvision.domain.scorecard.differences import compare_cells, deviate, find_interval
 from medvision.errors import DataError
 
 
@@ -152,20 +149,6 @@ def compute_scorecard(
     )
 
 
-def _find_interval(
-    replicates: Replicates, confidence: float
-) -> tuple[float, float] | tuple[None, None]:
-    """Return the percentile interval; none where every resample agrees."""
-    if not is_moving(replicates):
-        return None, None
-    return compute_interval(replicates, confidence)
-
-
-def _deviate(values: NDArray[np.float64]) -> float | None:
-    """Return the standard deviation over seeds; none of one seed."""
-    return float(values.std(ddof=1)) if len(values) > 1 else None
-
-
 def _build_score(cell: Cell, areas: Areas, confidence: float) -> Score:
     """Put one cell's AUC together."""
     if np.isnan(areas.by_seed).any():
@@ -173,7 +156,7 @@ def _build_score(cell: Cell, areas: Areas, confidence: float) -> Score:
             "scorecard: test images must be of every class in some fold, got a class missing.",
             "use fewer folds, or more subjects of the rare class.",
         )
-    low, high = _find_interval(areas.replicates, confidence)
+    low, high = find_interval(areas.replicates, confidence)
     return Score(
         arm=cell.arm,
         fraction=cell.fraction,
@@ -181,7 +164,7 @@ def _build_score(cell: Cell, areas: Areas, confidence: float) -> Score:
         auc=areas.mean,
         low=low,
         high=high,
-        sd_over_seeds=_deviate(areas.by_seed),
+        sd_over_seeds=deviate(areas.by_seed),
         by_seed=tuple(areas.by_seed.tolist()),
     )
 
@@ -190,36 +173,24 @@ def _build_advantages(
     others: Sequence[Cell], areas: Mapping[Key, Areas], *, confidence: float
 ) -> list[Advantage]:
     """Hold every arm against scratch on the same share, and correct for all comparisons."""
-    replicates = [
-        areas[find_key(cell)].replicates - areas[SCRATCH, cell.fraction].replicates
-        for cell in others
-    ]
-    # Where no resample differs there is nothing to be judged, but it was a comparison.
-    p_values = [compute_p_value(held) if is_moving(held) else None for held in replicates]
-    adjusted = adjust_holm([1.0 if p is None else p for p in p_values])
-    result = []
-    for cell, held, p, p_holm in zip(others, replicates, p_values, adjusted, strict=True):
-        by_seed = areas[find_key(cell)].by_seed - areas[SCRATCH, cell.fraction].by_seed
-        low, high = _find_interval(held, confidence)
-        difference = float(by_seed.mean())
-        is_shown = p is not None and p_holm <= 1 - confidence
-        side = "ahead" if difference > 0 else "behind"
-        result.append(
-            Advantage(
-                arm=cell.arm,
-                fraction=cell.fraction,
-                n_subjects=cell.n_subjects,
-                difference=difference,
-                low=low,
-                high=high,
-                sd_over_seeds=_deviate(by_seed),
-                n_seeds_ahead=int((by_seed > 0).sum()),
-                p=p,
-                p_holm=None if p is None else p_holm,
-                verdict=side if is_shown else "not-shown",
-            )
+    pairs = [(find_key(cell), (SCRATCH, cell.fraction)) for cell in others]
+    found = compare_cells(pairs, areas, confidence=confidence)
+    return [
+        Advantage(
+            arm=cell.arm,
+            fraction=cell.fraction,
+            n_subjects=cell.n_subjects,
+            difference=held.difference,
+            low=held.low,
+            high=held.high,
+            sd_over_seeds=held.sd_over_seeds,
+            n_seeds_ahead=held.n_seeds_ahead,
+            p=held.p,
+            p_holm=held.p_holm,
+            verdict=held.verdict,
         )
-    return result
+        for cell, held in zip(others, found, strict=True)
+    ]
 
 
 def _build_savings(
