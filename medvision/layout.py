@@ -6,7 +6,7 @@ from pathlib import Path
 STEPS = (
     *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune"),
     *("synthesise", "train", "predict", "evaluate", "plan", "explain", "scorecard", "compare"),
-    *("control", "shortcuts", "report", "audit"),
+    *("control", "shortcuts", "ablate", "ablation", "report", "audit"),
 )
 
 

@@ -15,7 +15,7 @@ RECORD = "record.json"
 _WITHIN = {
     "tune": "/*/part-*",
     "synthesise": "/fold-*",
-    **dict.fromkeys(("train", "scorecard", "control"), "/*/fold-*"),
+    **dict.fromkeys(("train", "scorecard", "control", "ablate"), "/*/fold-*"),
 }
 _KEYS = {field.name for field in dataclasses.fields(Record)}
 

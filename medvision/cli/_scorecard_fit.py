@@ -142,7 +142,7 @@ def _train(task: Task, job: Job, *, digest: str) -> Outcome:
     trained.model.load_state_dict(trained.fit.tensors)
     return Outcome(
         training=_describe(task, job, trained),
-        predictions=_predict(task, job, trained),
+        predictions=predict_test(job, trained, place=task.place),
         similarity=_compare(task, job, trained) if task.compares else [],
     )
 
@@ -171,8 +171,14 @@ def _describe(task: Task, job: Job, trained: Trained) -> dict[str, JsonValue]:
     }
 
 
-def _predict(task: Task, job: Job, trained: Trained) -> Table:
-    """Predict the fold's test images with the best epoch's network."""
+def predict_test(job: Job, trained: Trained, *, place: Mapping[str, JsonValue]) -> Table:
+    """Predict the fold's test images with the network that was trained.
+
+    Args:
+        job: The fold and its data.
+        trained: The network, with the weights of its best epoch.
+        place: Which training it is, as the first columns of each row.
+    """
     from medvision.learn.predict import compute_probabilities, predict_logits
 
     data: LearningData = job.data
@@ -183,7 +189,7 @@ def _predict(task: Task, job: Job, trained: Trained) -> Table:
     rows: Table = []
     for item, scores, shares in zip(chosen, logits, probabilities, strict=True):
         row: dict[str, JsonValue] = {
-            **task.place,
+            **place,
             "repeat": item.repeat,
             "part": item.part,
             "inner": item.inner,

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from medvision.config.ablation import AblationSection, check_ablation
 from medvision.config.cohort import CohortSection
 from medvision.config.compute import ComputeSection
 from medvision.config.control import ControlSection
@@ -68,6 +69,7 @@ class Study(Section):
     scorecard: ScorecardSection = ScorecardSection()
     control: ControlSection = ControlSection()
     shortcuts: ShortcutsSection = ShortcutsSection()
+    ablation: AblationSection = AblationSection()
     report: ReportSection = ReportSection()
     audit: AuditSection = AuditSection()
     compute: ComputeSection = ComputeSection()
@@ -99,6 +101,7 @@ class Study(Section):
         check_predict(self.predict, self.train, augment=self.augment, tune=self.tune)
         check_task(self)
         check_synthesise(self)
+        check_ablation(self)
         check_space(self.tune, {name: getattr(self, name) for name in type(self).model_fields})
         return self
 

@@ -19,6 +19,8 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "compare": ("scorecard", "evaluate"),
     "control": ("model", "augment", "train", "tune", "predict", "control", "compute"),
     "shortcuts": ("shortcuts", "control", "evaluate"),
+    "ablate": ("model", "augment", "train", "synthesise", "ablation", "compute"),
+    "ablation": ("ablation", "evaluate"),
     "report": ("report",),
     "audit": ("audit",),
 }

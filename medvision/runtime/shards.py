@@ -12,6 +12,9 @@ RowBatch = NDArray[np.float32]
 """(B, C, I, J, K) float32 of volumes, (B, C, I, J) of 2D images."""
 
 
+_INT16_STEPS = 65534
+"""Steps between the least and the largest value of an image of 16-bit integers."""
+
 _LEAST_BYTES_AT_ONCE = 1 << 20
 """Of a row, from which it is read in pages of 2 MiB; of smaller ones these would hold too many."""
 
@@ -78,6 +81,33 @@ class StoredArrays:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def with_images(self, images: RowBatch) -> "StoredArrays":
+        """Return the same images with further ones behind them, none of these copied twice.
+
+        Args:
+            images: (n, C, I, J[, K]) float32, kept in the store's own type.
+
+        Raises:
+            ValueError: They are of another shape.
+        """
+        if images.shape[1:] != self.shape[1:]:
+            raise ValueError(f"images must be {self.shape[1:]} each, got {images.shape[1:]}")
+        scales = np.ones(len(images), np.float32)
+        offsets = np.zeros(len(images), np.float32)
+        stored: NDArray[np.generic] = images.astype(self.dtype, copy=False)
+        if self.dtype == np.int16 and len(images):
+            low, high = (of(images.reshape(len(images), -1), axis=1) for of in (np.min, np.max))
+            scales = np.where(high > low, (high - low) / _INT16_STEPS, 1).astype(np.float32)
+            offsets = ((high + low) / 2).astype(np.float32)
+            once = (-1, *[1] * (images.ndim - 1))
+            steps = (images - offsets.reshape(once)) / scales.reshape(once)
+            stored = np.rint(steps).clip(-_INT16_STEPS / 2, _INT16_STEPS / 2).astype(np.int16)
+        return StoredArrays(
+            (*self._shards, stored),
+            scales=np.concatenate([self.scales, scales]),
+            offsets=np.concatenate([self.offsets, offsets]),
+        )
 
     def __getitem__(self, row: int) -> RowBatch:
         """Return one row (C, I, J[, K]) float32, a copy."""

@@ -1,0 +1,282 @@
+"""One seed of the ablation on one share: a generator, its images, and a network per variant."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from medvision.cli._fitting import Job, Trained, Watch, fit_seed
+from medvision.cli._learning import LearningData, hash_settings
+from medvision.cli._scorecard_fit import Table, predict_test
+from medvision.cli._synthetic_mix import Drawn, mix_images
+from medvision.cli.synthesise import describe_gan, open_real
+from medvision.config.ablation import choose_changes
+from medvision.config.model import Study
+from medvision.config.sections import AugmentSection
+from medvision.domain.ablation import BOTH, CLASSICAL, SYNTHETIC, VARIANTS
+from medvision.domain.record import JsonValue
+from medvision.domain.split import Assignment
+from medvision.domain.subsets import Subset
+from medvision.domain.synthetic import (
+    check_enough_subjects,
+    check_learnt_from,
+    count_wanted,
+    name_image,
+)
+from medvision.errors import ConfigError, DataError
+from medvision.runtime.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is kept of one training: a row of its table, and its predictions."""
+
+    training: dict[str, JsonValue]
+    predictions: Table
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a generator added to one share, or why it added nothing."""
+
+    drawn: Drawn
+    n_drawn: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One seed on one share.
+
+    Args:
+        job: Fold and settings, with the data of the whole fold.
+        subset: Who is trained on, by the generator and by every network.
+        seed: Seed of generator and networks.
+    """
+
+    job: Job
+    subset: Subset
+    seed: int
+
+    @property
+    def place(self) -> dict[str, JsonValue]:
+        """Which seed of which share it is, as columns of the tables."""
+        return {"fold": self.job.fold, "fraction": self.subset.fraction, "seed": self.seed}
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept until the job is done."""
+        step = self.job.step
+        return step.layout.step(step.name) / "resume" / f"seed-{self.seed}"
+
+
+def run_task(task: Task) -> list[Outcome]:
+    """Train every variant, or take what an earlier run of the same job has done already.
+
+    Args:
+        task: What is to be trained.
+
+    Returns:
+        One outcome per variant, in their order.
+
+    Raises:
+        TrainingError: The images cannot be trained on, or a training is not finite.
+        WeightsError: The starting weights do not fit.
+        StoppedError: The run was told to stop; the state is kept.
+    """
+    job = _restrict(task)
+    draw: Draw | None = None
+    outcomes = []
+    for variant in VARIANTS:
+        digest = _hash(task, variant)
+        path = task.folder / f"{variant}.json"
+        held = _read_outcome(path, digest=digest)
+        if held is None:
+            if variant in (SYNTHETIC, BOTH):
+                draw = draw or _draw(task, job)
+            held = _train(task, job, variant=variant, draw=draw)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"settings": digest, **vars(held)})
+        outcomes.append(held)
+    return outcomes
+
+
+def _hash(task: Task, variant: str) -> str:
+    """Return the digest of all that one training depends on."""
+    job = task.job
+    parts: dict[str, JsonValue] = {
+        **task.place,
+        "variant": variant,
+        "subjects": cast(JsonValue, list(task.subset.subjects)),
+        "weights": job.start.digest,
+        "form": job.start.describe(),
+    }
+    return hash_settings(job.step, parts)
+
+
+def _restrict(task: Task) -> Job:
+    """Return the job with the subset's train images alone."""
+    job, subset = task.job, task.subset
+    own = tuple(item for item in job.data.assignments if item.fold == job.fold)
+    kept = tuple(i for i in own if i.split != "train" or i.image_id in subset.image_ids)
+    return replace(job, data=replace(job.data, assignments=kept))
+
+
+def _read_outcome(path: Path, *, digest: str) -> Outcome | None:
+    """Return what was kept of the same training; none of another one, or of a spoilt file."""
+    try:
+        held = read_json(path)
+    except DataError:
+        return None
+    if not isinstance(held, dict) or held.get("settings") != digest:
+        return None
+    return Outcome(
+        training=cast(dict[str, JsonValue], held["training"]),
+        predictions=cast(Table, held["predictions"]),
+    )
+
+
+def _train(task: Task, job: Job, *, variant: str, draw: Draw | None) -> Outcome:
+    """Fit one variant's network, and predict the fold's test images."""
+    from medvision.learn.epochs import State
+    from medvision.runtime.stopping import heed_sigterm
+
+    added = draw.drawn if draw is not None and variant in (SYNTHETIC, BOTH) else None
+    settings = _choose_settings(job.settings, variant)
+    data = job.data if added is None else mix_images(job.data, added, fold=job.fold)
+    passes = _count_passes(task, len(data.select(job.fold, "train")))
+    own = replace(job, data=data, settings=settings, passes=passes)
+    what = f"{variant}, fold {job.fold}, {task.subset.fraction:.0%}, seed {task.seed}"
+    with heed_sigterm() as should_stop:
+        watch = Watch(
+            f"ablation {what}",
+            state=State(task.folder / f"{variant}.pt", _hash(task, variant)),
+            should_stop=should_stop,
+        )
+        trained = fit_seed(own, task.seed, watch=watch)
+    trained.model.load_state_dict(trained.fit.tensors)
+    place: dict[str, JsonValue] = {"variant": variant, **task.place}
+    return Outcome(
+        training={**place, **_describe(task, own, trained, draw=draw if added else None)},
+        predictions=predict_test(own, trained, place=place),
+    )
+
+
+def _choose_settings(study: Study, variant: str) -> Study:
+    """Return the study with the random changes of a variant, or with none."""
+    changes = choose_changes(study) if variant in (CLASSICAL, BOTH) else AugmentSection()
+    return study.model_copy(update={"augment": changes})
+
+
+def _count_passes(task: Task, n_images: int) -> int:
+    """Return how often an epoch passes over a variant's images.
+
+    So that every variant on every share takes the same number of steps, those of all of the fold's
+    train images with what would be drawn for them: nothing is ahead for having trained longer.
+    """
+    job = task.job
+    counts = Counter(item.label for item in job.data.select(job.fold, "train"))
+    wanted = count_wanted(counts, job.step.study.synthesise.ratio)
+    return max(1, round((counts.total() + sum(wanted.values())) / n_images))
+
+
+def _describe(task: Task, job: Job, trained: Trained, *, draw: Draw | None) -> dict[str, JsonValue]:
+    """Return the training in a few numbers."""
+    from medvision.learn.dataset import count_batches
+
+    fit = trained.fit
+    n_images = len(job.data.select(job.fold, "train"))
+    best: Mapping[str, JsonValue] = fit.history[fit.best_epoch - 1]
+    n_batches = count_batches(n_images * job.passes, job.settings.train.batch_size)
+    return {
+        "n_subjects": len(task.subset.subjects),
+        "n_images": len(task.subset.image_ids),
+        "is_exceeded": task.subset.is_exceeded,
+        "n_drawn": 0 if draw is None else draw.n_drawn,
+        "n_added": 0 if draw is None else len(draw.drawn),
+        "reason": "" if draw is None else draw.reason,
+        "passes": job.passes,
+        "n_steps": n_batches * len(fit.history),
+        "epochs": len(fit.history),
+        "best_epoch": fit.best_epoch,
+        "validation_loss": best["validation_loss"],
+        "validation_auc": best["validation_auc"],
+    }
+
+
+def _draw(task: Task, job: Job) -> Draw:
+    """Train the share's generator and draw its images; nothing where it cannot be trained."""
+    chosen = job.data.select(job.fold, "train")
+    section = job.step.study.synthesise
+    check_learnt_from(chosen, job.data.assignments)
+    try:
+        check_enough_subjects(
+            chosen, job.data.classes, minimum=section.minimum_subjects, fold=job.fold
+        )
+    except ConfigError as error:
+        _log.warning("ablation, %.0f %%: %s", 100 * task.subset.fraction, error.message)
+        return Draw(_draw_none(job.data), 0, "too few subjects of a class for a generator")
+    drawn = _draw_images(task, job, chosen)
+    return Draw(drawn, len(drawn), "")
+
+
+def _draw_none(data: LearningData) -> Drawn:
+    """Return no images, of the store's shape."""
+    import numpy as np
+
+    return Drawn(np.empty((0, *data.store.array.shape[1:]), np.float32), (), ())
+
+
+def _draw_images(task: Task, job: Job, chosen: list[Assignment]) -> Drawn:
+    """Train the generator of one seed on one share, or go on training it, and draw."""
+    import numpy as np
+
+    from medvision.runtime.seeds import derive_seed
+    from medvision.runtime.stopping import heed_sigterm
+    from medvision.synthesis.course import State
+    from medvision.synthesis.sample import draw_image
+    from medvision.synthesis.train import Watch as GanWatch
+    from medvision.synthesis.train import train_gan
+
+    place = (job.fold, f"{task.subset.fraction:g}", task.seed, job.step.study.synthesise.seed)
+    with heed_sigterm() as should_stop:
+        trained = train_gan(
+            open_real(job.data, chosen),
+            settings=describe_gan(job.step.study),
+            seed=derive_seed("ablation-generator", *place),
+            device=job.device,
+            state=State(task.folder / "generator.pt", _hash(task, "generator")),
+            watch=GanWatch(
+                f"ablation generator, fold {job.fold}, {task.subset.fraction:.0%}, "
+                f"seed {task.seed}",
+                should_stop=should_stop,
+            ),
+        )
+    counts = Counter(item.label for item in chosen)
+    wanted = count_wanted(
+        {name: counts[name] for name in job.data.classes}, job.step.study.synthesise.ratio
+    )
+    rows = [(label, n) for label, name in enumerate(job.data.classes) for n in range(wanted[name])]
+    images: NDArray[np.float32] = np.stack(
+        [
+            draw_image(
+                trained.generator,
+                trained.scale,
+                label=label,
+                seed=derive_seed("ablation-image", *place, label, number),
+            )
+            for label, number in rows
+        ]
+    )
+    return Drawn(
+        images,
+        tuple(name_image(job.fold, label, number=number) for label, number in rows),
+        tuple(job.data.classes[label] for label, _ in rows),
+    )

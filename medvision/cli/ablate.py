@@ -1,0 +1,136 @@
+"""`medvision ablate`: one fold on one share, without and with synthetic images, every seed."""
+
+import shutil
+from collections.abc import Sequence
+from typing import cast
+
+import click
+
+from medvision.cli._ablation_fit import Outcome, Task, run_task
+from medvision.cli._ablation_tables import (
+    SUBSET_COLUMNS,
+    TRAINING_COLUMNS,
+    list_prediction_columns,
+    name_share,
+)
+from medvision.cli._fitting import Job, list_upstream
+from medvision.cli._learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._scorecard_fit import Table
+from medvision.cli._starting import find_start
+from medvision.config.ablation import is_ablated
+from medvision.config.model import Study
+from medvision.domain.subsets import Subset, check_train_only, choose_subsets
+from medvision.errors import ConfigError
+from medvision.io.tables import Cell, read_table, write_table
+from medvision.layout import Layout
+
+
+@study_command(
+    "ablate",
+    help="Train the study's main network on one share of one fold's train subjects: without "
+    "additions, with random changes, with synthetic images and with both, each with every seed. "
+    "Nothing is kept but predictions. Run again after an interruption, it goes on.",
+    example="medvision ablate --set synthesise.generator=gan --share 0.25 --fold 0",
+)
+@click.option("--share", required=True, type=click.FloatRange(0, 1, min_open=True))
+@click.option("--fold", required=True, type=click.IntRange(min=0))
+def command(study: Study, layout: Layout, *, share: float, fold: int) -> None:
+    """Train all variants of one share on one fold."""
+    check_asked(study)
+    section = study.ablation
+    if share not in section.shares:
+        raise ConfigError(
+            f"--share: share must be one of ablation.shares, {_list(section.shares)}, "
+            f"got {share:g}.",
+        )
+    name = layout.fold_step(name_share(share), fold, stage="ablate")
+    upstream = list_upstream(study, study.arms[0])
+    with open_step(name, study, upstream=upstream) as step:
+        _train_share(step, share, fold=fold)
+
+
+def check_asked(study: Study) -> None:
+    """Refuse where no ablation is asked for.
+
+    Raises:
+        ConfigError: With the field that asks for it.
+    """
+    if not is_ablated(study):
+        raise ConfigError(
+            "ablation.run: value must be auto, with synthesise.generator set, for this step, got "
+            f"{study.ablation.run} and {study.synthesise.generator}.",
+            "set synthesise.generator to gan; see docs/explanation/synthesis.md.",
+        )
+
+
+def _list(values: Sequence[float]) -> str:
+    """Return numbers in words."""
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _train_share(step: Step, share: float, *, fold: int) -> None:
+    """Train every seed, and write what came of all."""
+    study, section = step.study, step.study.ablation
+    device = prepare_device(step)
+    data = read_learning_data(step)
+    if fold not in section.list_folds(len(data.folds)):
+        raise ConfigError(
+            f"--fold: fold must be one of the ablation's, got {fold}.",
+            "folds count from 0; with ablation.folds first there is fold 0 alone.",
+        )
+    step.seed = section.seed
+    arm = study.arms[0]
+    job = Job(step, study, data, arm, fold, device, find_start(step, data, arm=arm))
+    subsets = _choose_subsets(step, data, share=share, fold=fold)
+    outcomes = [
+        outcome for seed, subset in subsets.items() for outcome in run_task(Task(job, subset, seed))
+    ]
+    _write(step, outcomes, subsets=subsets, job=job)
+    shutil.rmtree(step.layout.step(step.name) / "resume", ignore_errors=True)
+
+
+def _choose_subsets(
+    step: Step, data: LearningData, *, share: float, fold: int
+) -> dict[int, Subset]:
+    """Choose the share's subjects for each seed, within every larger share's."""
+    section = step.study.ablation
+    rows = read_table(step.read(step.layout.cohort), required=("image_id", "group"))
+    groups = {row["image_id"]: row["group"] for row in rows}
+    own = [item for item in data.assignments if item.fold == fold]
+    result = {}
+    for seed in section.seeds:
+        (result[seed],) = choose_subsets(
+            data.select(fold, "train"),
+            groups,
+            fractions=(share,),
+            purpose=f"ablation/{section.seed}/{fold}/{seed}",
+        )
+        check_train_only(result[seed].subjects, own)
+    return result
+
+
+def _write(
+    step: Step, outcomes: Sequence[Outcome], *, subsets: dict[int, Subset], job: Job
+) -> None:
+    """Write the job's tables."""
+    members: Table = [
+        {"fold": job.fold, "seed": seed, "fraction": subset.fraction, "subject": name}
+        for seed, subset in subsets.items()
+        for name in subset.subjects
+    ]
+    tables: dict[str, tuple[Table, Sequence[str]]] = {
+        "predictions": (
+            [row for each in outcomes for row in each.predictions],
+            list_prediction_columns(job.data.classes),
+        ),
+        "trainings": ([each.training for each in outcomes], TRAINING_COLUMNS),
+        "subsets": (members, SUBSET_COLUMNS),
+    }
+    for name, (rows, columns) in tables.items():
+        path = step.write(step.layout.table(step.name, name))
+        write_table(path, cast(list[dict[str, Cell]], rows), columns=columns)
+    step.facts |= {
+        "n_trainings": len(outcomes),
+        "n_added": sum(cast(int, each.training["n_added"]) for each in outcomes),
+    }
