@@ -8,6 +8,8 @@ def name_command(step: str) -> str:
     """Return the command line that runs a step."""
     command, *places = step.split("/")
     arm = f" --arm {places[0]}" if len(places) > 1 else ""
+    if command == "ablate":
+        arm = f" --share {places[0].removeprefix('share-')}"
     kind, _, number = places[-1].partition("-") if places else ("", "", "")
     options = f"{arm} --{kind} {number}" if places else ""
     return f"medvision {command}{options}"

@@ -1,6 +1,7 @@
 """Which steps a study has: the folds that its cohort was split into, and the order of the work."""
 
 from medvision.cli._searches import list_searches
+from medvision.config.ablation import is_ablated
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
@@ -24,6 +25,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     skipped |= {"pull"} if study.pacs.protocol == "none" else set()
     skipped |= set() if study.needs_pretraining else {"pretrain"}
     skipped |= set() if study.scorecard.sources else {"compare"}
+    skipped |= set() if is_ablated(study) else {"ablation"}
     skipped |= set() if is_audited(study.shortcuts, study.control) else {"shortcuts"}
     folds = range(_count_folds(study, layout))
     many = {
@@ -32,6 +34,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
         "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
         "scorecard": list_scorecards(study, layout),
         "control": list_controls(study, layout),
+        "ablate": list_ablations(study, layout),
     }
     return tuple(step for name in STEPS if name not in skipped for step in many.get(name, (name,)))
 
@@ -47,6 +50,23 @@ def list_scorecards(study: Study, layout: Layout) -> tuple[str, ...]:
     return tuple(
         layout.fold_step(arm.name, fold, stage="scorecard")
         for arm in study.scorecard.arms
+        for fold in folds
+    )
+
+
+def list_ablations(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps that train for the ablation; none where it is not asked for.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder, whose cohort says how many folds there are.
+    """
+    if not is_ablated(study):
+        return ()
+    folds = study.ablation.list_folds(_count_folds(study, layout))
+    return tuple(
+        layout.fold_step(f"share-{share:g}", fold, stage="ablate")
+        for share in study.ablation.shares
         for fold in folds
     )
 

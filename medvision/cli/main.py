@@ -37,6 +37,8 @@ COMMANDS = {
     "compare": "Compare the starts of the scorecard with none at all.",
     "control": "Train what must fail if nothing leaks, on one fold.",
     "shortcuts": "Ask whether the label shows in what should not tell it.",
+    "ablate": "Train without and with synthetic images on one share of one fold.",
+    "ablation": "Say what synthetic images added.",
     "report": "Write the one-file HTML report and the same facts as JSON.",
     "audit": "Seal a run into a bundle, or verify one.",
     "status": "Say which stages are done.",

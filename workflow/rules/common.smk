@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from snakemake.utils import validate
 
 from medvision import __version__
+from medvision.config.ablation import is_ablated
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import ConfigError, build_study
 from medvision.config.shortcuts import is_audited
@@ -50,6 +51,7 @@ shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
 wildcard_constraints:
     arm="transfer|scratch",
     start=r"[\w.-]+",
+    share=r"[\d.e-]+",
     control="permuted|image-level",
     fold=r"\d+",
     part=r"\d+",
@@ -121,6 +123,9 @@ def config_of(step):
     if step in ("scorecard", "compare"):
         # The study's own search, trainings and what follows are not what it stands on.
         earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]
+    if step in ("ablate", "ablation"):
+        # Its generators and networks are its own.
+        earlier = [*STEPS[: STEPS.index("tune")], "ablate", step]
     if step in ("control", "shortcuts"):
         earlier = [*STEPS[: STEPS.index("evaluate")], "control", step]
         # Controls are trained on the study's own images alone.
@@ -180,6 +185,33 @@ def synthesised():
     """The records of the generators, where the configuration asks for some."""
     folds = FOLDS if study.synthesise.is_on else ()
     return [synthetic_file("record.json", fold) for fold in folds]
+
+
+def ablation_file(name, share="{share}", fold="{fold}"):
+    """A file of the ablation's trainings on one share of one fold."""
+    return layout.step(layout.fold_step(f"share-{share}", fold, stage="ablate")) / name
+
+
+def ablation_trainings():
+    """What the trainings of the ablation write, of every share and fold."""
+    names = ("predictions.tsv", "trainings.tsv", "subsets.tsv", "record.json")
+    return [
+        ablation_file(name, f"{share:g}", fold)
+        for share in study.ablation.shares
+        for fold in study.ablation.list_folds(len(FOLDS))
+        for name in names
+    ]
+
+
+def ablation():
+    """The ablation, where the study draws images and asks for one."""
+    names = ("ablation.json", "record.json") if is_ablated(study) else ()
+    return [layout.step("ablation") / name for name in names]
+
+
+def ablation_start(wildcards):
+    """The source task's weights, where the study's main network starts from them."""
+    return starting_weights(SimpleNamespace(arm=ARMS[0], fold=wildcards.fold))
 
 
 def starting_weights(wildcards):

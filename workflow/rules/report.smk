@@ -7,6 +7,7 @@ rule report:
         comparison(),
         shortcut_audit(),
         synthesised(),
+        ablation(),
     output:
         html=report(
             layout.report_html,

@@ -1,0 +1,205 @@
+"""`medvision ablation`: what synthetic images added, from all trainings' predictions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from medvision.cli._ablation_tables import build_cells
+from medvision.cli._ablation_text import build_sentences
+from medvision.cli._cohort_summary import read_classes
+from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._steps import list_ablations
+from medvision.cli.ablate import check_asked
+from medvision.config.model import Study
+from medvision.domain.ablation import BOTH, SYNTHETIC, Ablation, Effect, compute_ablation
+from medvision.domain.labels import Classes
+from medvision.domain.record import JsonValue
+from medvision.domain.split import build_assignments
+from medvision.domain.subsets import check_nested, check_train_only
+from medvision.errors import CohortError
+from medvision.io.tables import Cell, Row, read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.files import write_json
+
+SCORE_COLUMNS = (
+    *("variant", "fraction", "n_subjects", "auc", "low", "high", "sd_over_seeds"),
+    *("n_seeds", "n_test_subjects", "n_test_images"),
+)
+EFFECT_COLUMNS = (
+    *("added", "to", "fraction", "n_subjects", "difference", "low", "high", "sd_over_seeds"),
+    *("n_seeds_ahead", "p", "p_holm", "verdict", "n_seeds", "n_test_subjects"),
+)
+_TABLES = ("predictions", "trainings", "subsets")
+
+Read = Callable[[str], Path]
+"""Path below the output folder -> where that file lies."""
+
+Tables = Mapping[str, Sequence[Row]]
+
+
+@study_command(
+    "ablation",
+    help="Say what random changes and synthetic images added, share by share: AUC and paired "
+    "differences with intervals over subjects and seeds.",
+    example="medvision ablation --set synthesise.generator=gan",
+)
+def command(study: Study, layout: Layout) -> None:
+    """Gather the trainings of the ablation and compare them."""
+    check_asked(study)
+    steps = list_ablations(study, layout)
+    with open_step("ablation", study, upstream=("cohort", *steps)) as step:
+        step.seed = study.evaluate.seed
+        facts, held = compute_facts(
+            lambda path: step.read(layout.root / path),
+            steps=steps,
+            n_resamples=study.evaluate.n_resamples,
+            confidence=study.evaluate.confidence,
+            seed=study.evaluate.seed,
+            gate=study.ablation.gate,
+        )
+        _write_tables(step, held)
+        write_json(step.write(layout.step("ablation") / "ablation.json"), facts)
+        step.facts["sentences"] = facts["sentences"]
+
+
+def compute_facts(
+    read: Read,
+    *,
+    steps: Sequence[str],
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+    gate: str,
+) -> tuple[dict[str, JsonValue], Ablation]:
+    """Compute the ablation from the files of its trainings.
+
+    Args:
+        read: Tells where a file below the output folder lies.
+        steps: The training steps.
+        n_resamples: Number of bootstrap resamples.
+        confidence: Level of the intervals.
+        seed: Seed of the bootstrap.
+        gate: Whether the gate was obeyed.
+
+    Returns:
+        The content of `ablation/ablation.json`, which an audit computes again; the ablation.
+
+    Raises:
+        CohortError: Train subsets are not nested, or hold a subject that is tested or validates.
+        DataError: A file is missing or cannot be read, or the variants cannot be paired.
+    """
+    tables: dict[str, list[Row]] = {
+        name: [row for step in steps for row in read_table(read(f"{step}/{name}.tsv"))]
+        for name in _TABLES
+    }
+    _check_subsets(read, tables)
+    classes = read_classes(read("cohort/summary.json"))
+    held = compute_ablation(
+        build_cells(tables["predictions"], tables["trainings"], classes=classes.names),
+        {row["image_id"]: row["group"] for row in read_table(read("cohort/cohort.tsv"))},
+        classes=classes,
+        n_resamples=n_resamples,
+        confidence=confidence,
+        seed=seed,
+    )
+    return _describe(held, tables["trainings"], classes=classes, gate=gate), held
+
+
+def _check_subsets(read: Read, tables: Tables) -> None:
+    """Check once more, from the files, who was trained on."""
+    shares: dict[tuple[int, int], dict[float, list[str]]] = {}
+    for row in tables["subsets"]:
+        place = shares.setdefault((int(row["fold"]), int(row["seed"])), {})
+        place.setdefault(float(row["fraction"]), []).append(row["subject"])
+    assignments = build_assignments(read_table(read("cohort/folds.tsv")))
+    for (fold, _), held in shares.items():
+        check_nested(held, fold=fold)
+        own = [item for item in assignments if item.fold == fold]
+        for subjects in held.values():
+            check_train_only(subjects, own)
+    for row in tables["trainings"]:
+        fold, fraction = int(row["fold"]), float(row["fraction"])
+        n_listed = len(shares.get((fold, int(row["seed"])), {}).get(fraction, []))
+        if int(row["n_subjects"]) != n_listed:
+            raise CohortError(
+                f"ablate/share-{fraction:g}/fold-{fold}: trainings must be on the subjects that "
+                f"are listed, {n_listed}, got {row['n_subjects']}."
+            )
+
+
+def _describe(
+    held: Ablation, trainings: Sequence[Row], *, classes: Classes, gate: str
+) -> dict[str, JsonValue]:
+    """Gather everything, nested, with the sentences that a report can quote."""
+    drawn = [row for row in trainings if row["variant"] in (SYNTHETIC, BOTH)]
+    n_empty = sum(int(row["n_added"]) == 0 for row in drawn)
+    return {
+        "metric": held.metric,
+        "classes": list(classes.names),
+        "positive": classes.positive,
+        "seeds": list(held.seeds),
+        "gate": gate,
+        "n_trainings": len(trainings),
+        "n_folds": len({row["fold"] for row in trainings}),
+        "n_test_images": held.n_images,
+        "n_test_subjects": held.n_test_subjects,
+        "n_clusters": held.n_clusters,
+        "n_resamples": held.n_resamples,
+        "confidence": held.confidence,
+        "added": _count_added(drawn),
+        "scores": [_as_json(asdict(score)) for score in held.scores],
+        "effects": [_as_json(_flatten(effect)) for effect in held.effects],
+        "sentences": cast(
+            JsonValue, build_sentences(held, n_empty=n_empty, n_drawn=len(drawn), gate=gate)
+        ),
+    }
+
+
+def _count_added(rows: Sequence[Row]) -> JsonValue:
+    """Return by share how many synthetic images were drawn and added, over seeds and folds."""
+    shares = sorted({float(row["fraction"]) for row in rows})
+    result: list[JsonValue] = []
+    for share in shares:
+        own = [r for r in rows if float(r["fraction"]) == share and r["variant"] == SYNTHETIC]
+        result.append(
+            {
+                "fraction": share,
+                "n_generators": len(own),
+                "n_drawn": sum(int(row["n_drawn"]) for row in own),
+                "n_added": sum(int(row["n_added"]) for row in own),
+                "n_without": sum(int(row["n_added"]) == 0 for row in own),
+                "reasons": [*sorted({row["reason"] for row in own if row["reason"]})],
+            }
+        )
+    return result
+
+
+def _flatten(effect: Effect) -> dict[str, object]:
+    """Return an effect as one row."""
+    values = asdict(effect)
+    found = values.pop("found")
+    return {**values, **found, "verdict": effect.verdict}
+
+
+def _as_json(values: Mapping[str, object]) -> JsonValue:
+    """Return tuples as lists."""
+    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    return cast(JsonValue, plain)
+
+
+def _write_tables(step: Step, held: Ablation) -> None:
+    """Write scores and differences."""
+    counts: dict[str, object] = {
+        "n_seeds": len(held.seeds),
+        "n_test_subjects": held.n_test_subjects,
+        "n_test_images": held.n_images,
+    }
+    tables = {
+        "scores": ([asdict(score) for score in held.scores], SCORE_COLUMNS),
+        "differences": ([_flatten(effect) for effect in held.effects], EFFECT_COLUMNS),
+    }
+    for name, (rows, columns) in tables.items():
+        chosen = [{column: {**row, **counts}[column] for column in columns} for row in rows]
+        path = step.write(step.layout.table("ablation", name))
+        write_table(path, cast(list[dict[str, Cell]], chosen), columns=columns)

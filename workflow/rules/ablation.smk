@@ -1,0 +1,62 @@
+rule ablate:
+    input:
+        layout.array_meta,
+        layout.folds,
+        layout.record("preprocess"),
+        ablation_start,
+    output:
+        predictions=ablation_file("predictions.tsv"),
+        trainings=ablation_file("trainings.tsv"),
+        subsets=ablation_file("subsets.tsv"),
+        record=ablation_file("record.json"),
+    log:
+        log_of("ablate/share-{share}-fold-{fold}"),
+    benchmark:
+        benchmark_of("ablate-share-{share}-fold-{fold}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.compute.threads
+    resources:
+        mem_mb=16000,
+        runtime=2880,
+    params:
+        config=config_of("ablate"),
+        version=__version__,
+    message:
+        "Training without and with synthetic images on {wildcards.share} of the subjects of fold"
+        " {wildcards.fold}."
+    shell:
+        "medvision ablate --share {wildcards.share} --fold {wildcards.fold}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
+rule ablation:
+    input:
+        ablation_trainings(),
+    output:
+        facts=layout.step("ablation") / "ablation.json",
+        scores=layout.table("ablation", "scores"),
+        differences=report(
+            layout.table("ablation", "differences"),
+            caption="../report/ablation.rst",
+            category="Synthetic images",
+            labels=name_result("What synthetic images added"),
+        ),
+        record=layout.record("ablation"),
+    log:
+        log_of("ablation"),
+    benchmark:
+        benchmark_of("ablation")
+    conda:
+        "../envs/medvision.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=config_of("ablation"),
+        version=__version__,
+    message:
+        "Saying what synthetic images added."
+    shell:
+        "medvision ablation --config {params.config:q} > {log} 2>&1"
