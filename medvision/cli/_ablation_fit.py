@@ -164,7 +164,7 @@ def _train(task: Task, job: Job, *, variant: str, draw: Draw | None) -> Outcome:
     trained.model.load_state_dict(trained.fit.tensors)
     place: dict[str, JsonValue] = {"variant": variant, **task.place}
     return Outcome(
-        training={**place, **_describe(task, own, trained, draw=draw if added else None)},
+        training={**place, **_describe(task, own, trained, draw=None if added is None else draw)},
         predictions=predict_test(own, trained, place=place),
     )
 

@@ -1,0 +1,190 @@
+"""`medvision ablate` and `ablation`: the same subjects and steps for all, resumable, judged."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from toy_study import make_study
+
+from medvision.cli.main import main
+from medvision.domain.ablation import VARIANTS
+from medvision.io.tables import read_table
+from medvision.layout import Layout
+
+SHARES, SEEDS = (0.5, 1.0), (0, 1)
+GAN = {
+    "generator": "gan",
+    "steps": 6,
+    "checkpoint_steps": 2,
+    "grid_steps": 2,
+    "width": 8,
+    "latent": 8,
+    "batch_size": 4,
+    "minimum_subjects": 3,
+}
+
+
+def make(root: Path, *, ablation=(), gan=(), **sections):
+    """A study of 32 toy images in two folds that draws images."""
+    values = {"evaluate": {"n_resamples": 200}, "train": {"epochs": 1}, **sections}
+    return make_study(
+        root / "results",
+        n_images=32,
+        spatial_dims=2,
+        synthesise={**GAN, **dict(gan)},
+        ablation={"shares": SHARES, "seeds": SEEDS, "gate": "ignore", **dict(ablation)},
+        **values,
+    )
+
+
+def call(study, *words: str):
+    return CliRunner().invoke(main, [words[0], "--config", study.model_dump_json(), *words[1:]])
+
+
+def ablate(study, share: float, fold: int = 0):
+    return call(study, "ablate", "--share", f"{share:g}", "--fold", str(fold))
+
+
+def run_all(study) -> None:
+    for share in study.ablation.shares:
+        for fold in study.ablation.list_folds(2):
+            result = ablate(study, share, fold)
+            assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+    result = call(study, "ablation")
+    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+
+
+def folder(study, share: float, fold: int = 0) -> Path:
+    return Layout(study.output.path).step(f"ablate/share-{share:g}/fold-{fold}")
+
+
+def read(study, share: float, name: str, fold: int = 0):
+    return read_table(folder(study, share, fold) / f"{name}.tsv")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """All jobs and what they came to; tests read it and change nothing."""
+    study = make(tmp_path_factory.mktemp("finished"))
+    run_all(study)
+    return study
+
+
+def test_every_variant_share_and_seed_predicts_every_test_subject_once(finished) -> None:
+    tested = {
+        row["image_id"]
+        for row in read_table(Layout(finished.output.path).folds)
+        if row["split"] == "test"
+    }
+    for share in SHARES:
+        rows = [row for fold in (0, 1) for row in read(finished, share, "predictions", fold)]
+        keys = {(row["variant"], row["seed"], row["image_id"]) for row in rows}
+        assert len(keys) == len(rows) == len(VARIANTS) * len(SEEDS) * len(tested)
+
+
+def test_no_synthetic_image_is_predicted_and_no_generator_sees_a_held_out_subject(finished) -> None:
+    layout = Layout(finished.output.path)
+    train = {
+        r["subject"] for r in read_table(layout.folds) if (r["fold"], r["split"]) == ("0", "train")
+    }
+    for share in SHARES:
+        assert {row["subject"] for row in read(finished, share, "subsets")} <= train
+        names = {row["image_id"] for row in read(finished, share, "predictions")}
+        assert not any(name.startswith("synthetic") for name in names)
+
+
+def test_a_smaller_share_lies_within_a_larger_one(finished) -> None:
+    for seed in SEEDS:
+        small, large = (
+            {row["subject"] for row in read(finished, share, "subsets") if row["seed"] == str(seed)}
+            for share in SHARES
+        )
+        assert small < large
+
+
+def test_synthetic_images_join_two_variants_alone_and_all_take_as_many_steps(finished) -> None:
+    for share in SHARES:
+        for row in read(finished, share, "trainings"):
+            has_drawn = row["variant"] in ("gan", "both")
+            assert int(row["n_added"]) == (int(row["n_images"]) if has_drawn else 0)
+        steps = [int(row["n_steps"]) for row in read(finished, share, "trainings")]
+        assert max(steps) <= 1.1 * min(steps)
+
+
+def test_the_variants_differ_and_share_their_start(finished) -> None:
+    rows = read(finished, 1.0, "predictions")
+    logit = next(name for name in rows[0] if name.startswith("logit_"))
+    found = {}
+    for row in rows:
+        found.setdefault(row["variant"], []).append(float(row[logit]))
+    assert len({tuple(values) for values in found.values()}) == len(VARIANTS)
+
+
+def test_what_is_said_names_every_share_and_the_selection_on_the_test_set(finished) -> None:
+    path = Layout(finished.output.path).step("ablation") / "ablation.json"
+    facts = json.loads(path.read_text())
+    said = " ".join(facts["sentences"])
+    assert "50 % of the train subjects" in said
+    assert "selection on the test set" in said
+    assert "2 seeds: fewer than the 5" in said
+    assert "The gate was not obeyed" in said
+    assert len(facts["effects"]) == 3 * len(SHARES)
+    rows = read_table(path.with_name("differences.tsv"))
+    assert [row["verdict"] for row in rows] == [held["verdict"] for held in facts["effects"]]
+
+
+def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(
+    finished, tmp_path, monkeypatch
+) -> None:
+    from medvision.cli import _ablation_fit
+    from medvision.errors import StoppedError
+
+    study = make(tmp_path)
+    fit, done = _ablation_fit.fit_seed, []
+
+    def stop_at_third(*args, **kwargs):
+        if len(done) == 3:
+            raise StoppedError("ablation: run must be left to end, got SIGTERM.")
+        done.append(1)
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(_ablation_fit, "fit_seed", stop_at_third)
+    assert ablate(study, 0.5).exit_code == 75
+    assert not (folder(study, 0.5) / "predictions.tsv").exists()
+    monkeypatch.setattr(_ablation_fit, "fit_seed", fit)
+    assert ablate(study, 0.5).exit_code == 0
+    for name in ("predictions", "trainings", "subsets"):
+        own, other = (folder(held, 0.5) / f"{name}.tsv" for held in (study, finished))
+        assert own.read_bytes() == other.read_bytes()
+    assert not (folder(study, 0.5) / "resume").exists()
+
+
+def test_a_share_with_too_few_subjects_adds_nothing_and_says_so(tmp_path) -> None:
+    study = make(
+        tmp_path,
+        gan={"minimum_subjects": 5},
+        ablation={"shares": (0.5,), "seeds": (0,), "folds": "first"},
+    )
+    run_all(study)
+    rows = {row["variant"]: row for row in read(study, 0.5, "trainings")}
+    assert rows["gan"]["n_added"] == "0"
+    assert "too few subjects" in rows["gan"]["reason"]
+    path = Layout(study.output.path).step("ablation") / "ablation.json"
+    assert "To 2 of 2 trainings" in " ".join(json.loads(path.read_text())["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("share", "fold", "rule"),
+    [(0.3, 0, "one of ablation.shares, 0.5, 1, got 0.3"), (0.5, 7, "one of the ablation's, got 7")],
+)
+def test_what_is_not_of_the_ablation_is_refused(finished, share, fold, rule: str) -> None:
+    result = ablate(finished, share, fold)
+    assert result.exit_code != 0
+    assert rule in result.output
+
+
+def test_without_a_generator_there_is_no_ablation(tmp_path) -> None:
+    result = ablate(make(tmp_path, gan={"generator": "none"}), 0.5)
+    assert result.exit_code != 0
+    assert "synthesise.generator" in result.output
