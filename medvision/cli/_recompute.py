@@ -8,6 +8,7 @@ from medvision.audit.verify import Locate
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._compared import METRICS, compare_values
 from medvision.cli._evaluated_external import evaluate
+from medvision.cli._recompute_ablation import find_ablation_faults
 from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._recompute_plan import find_selection_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
@@ -69,6 +70,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
+    findings += find_ablation_faults(locate)
     return findings + find_novelty_faults(locate) + find_shortcut_faults(locate)
 
 

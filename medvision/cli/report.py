@@ -19,6 +19,7 @@ from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_scorecards, list_trained
 from medvision.cli._study_record import write_study_record
+from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
 from medvision.domain.record import JsonValue
@@ -128,6 +129,7 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
         *list_scorecards(study, layout),
         *(("compare",) if study.scorecard.sources else ()),
     )
+    scorecard += ("ablation",) if is_ablated(study) else ()
     shortcuts = ("shortcuts",) if is_audited(study.shortcuts, study.control) else ()
     asked = (*_OPTIONAL, *trained, *scorecard, *shortcuts)
     done = [name for name in asked if layout.record(name).is_file()]
@@ -201,6 +203,7 @@ def _read_documents(step: Step, done: tuple[str, ...]) -> dict[str, dict[str, Js
     paths["explain_summary"] = ("explain", layout.explain_summary)
     paths["array_meta"] = ("preprocess", layout.array_meta)
     paths["shortcuts"] = ("shortcuts", layout.step("shortcuts") / "shortcuts.json")
+    paths["ablation"] = ("ablation", layout.step("ablation") / "ablation.json")
     paths["scorecard"] = ("compare", layout.step("compare") / "scorecard.json")
     return {
         name: cast(dict[str, JsonValue], read_json(step.read(path)))

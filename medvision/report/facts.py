@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from medvision.domain.record import JsonValue
+from medvision.report.ablation import AblationFacts, build_ablation
 from medvision.report.abstention import AbstentionFacts, build_abstention
 from medvision.report.consistency import ConsistencyFacts, build_consistency
 from medvision.report.decision import DecisionRow, build_decision
@@ -64,6 +65,7 @@ class Facts:
     spread: SpreadFacts
     prediction: PredictionFacts
     transfer: TransferFacts
+    ablation: AblationFacts
     shortcuts: ShortcutFacts
     errors: ErrorFacts
     novelty: NoveltyFacts
@@ -115,6 +117,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         spread=spread,
         prediction=prediction,
         transfer=transfer,
+        ablation=build_ablation(sources),
         shortcuts=shortcuts,
         errors=build_errors(sources, classes=classes, task=task),
         novelty=build_novelty(sources),
@@ -141,7 +144,7 @@ def _add_words(facts: Facts) -> Facts:
         )
         for say in _SAY
     )
-    headlines = facts.transfer.headline + facts.shortcuts.headline
+    headlines = facts.transfer.headline + facts.ablation.headline + facts.shortcuts.headline
     images = describe_images(facts.cohort, facts.quality, is_phantom=facts.is_phantom)
     methods = facts.methods
     is_explained = bool(facts.explanation.cases)
@@ -156,6 +159,7 @@ def _add_words(facts: Facts) -> Facts:
             *facts.explanation.limits,
             *facts.influence.limits,
             *facts.transfer.sentences[-1:],
+            *facts.ablation.sentences[-1:],
             *facts.shortcuts.warnings,
         ),
     )

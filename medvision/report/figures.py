@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from medvision.report.canvas import Draw, Picture, draw_picture, draw_row
 from medvision.report.facts import Facts
+from medvision.report.figure_ablation import draw_ablation
 from medvision.report.figure_abstention import draw_risk_coverage
 from medvision.report.figure_calibration import draw_calibration
 from medvision.report.figure_cascade import draw_cascade
@@ -43,7 +44,7 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
     Returns:
         Name to picture: `flow`, `performance`, `roc`, `calibration`, `decision`,
         `risk_coverage`, `findings`, `scatter`, `bland_altman`, `training`,
-        `training-<arm>`, `transfer`, `similarity` and `cascade`, as far as their
+        `training-<arm>`, `transfer`, `similarity`, `ablation` and `cascade`, as far as their
         facts exist. Names that are fixed are files that the workflow publishes.
     """
     performance = facts.performance
@@ -75,7 +76,7 @@ def draw_figures(facts: Facts) -> dict[str, Picture]:
         figures.append(draw_risk_coverage(facts.abstention.curves))
     figures += _draw_external(facts)
     figures += draw_training(performance.histories)
-    figures += draw_transfer(facts.transfer)
+    figures += draw_transfer(facts.transfer) + draw_ablation(facts.ablation)
     is_asked = bool(facts.explanation.cases and facts.consistency.n_to_follow)
     figures += draw_cascade(facts.consistency.curves, is_asked=is_asked)
     return {figure.name: figure for figure in figures}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
 from medvision.report import predicting
+from medvision.report.ablation import describe_ablation
 from medvision.report.certainty_text import write_certainty
 from medvision.report.citations import METHODS_CITATIONS
 from medvision.report.consistency import describe_consistency
@@ -70,6 +71,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Statistics", "evaluate", lambda s, c: write_statistics(s, c) + describe_outside(s)),
         ("Certainty", "evaluate", write_certainty),
         ("Transfer", "evaluate", describe_transfer),
+        ("Synthetic images", "evaluate", describe_ablation),
         ("Shortcuts", "evaluate", describe_shortcuts),
         ("Explanations", "explain", _write_explanations),
     )

@@ -130,6 +130,7 @@ def _list_contents(facts: Facts, *, has_checklists: bool) -> list[tuple[str, str
         "training": ("Training", bool(facts.performance.histories)),
         "performance": ("Performance", bool(facts.performance.metrics)),
         "transfer": ("Transfer", bool(facts.transfer.rows)),
+        "ablation": ("Synthetic images", bool(facts.ablation.rows)),
         "shortcuts": ("Shortcuts", bool(facts.shortcuts.rows or facts.shortcuts.controls)),
         "errors": ("Errors", facts.errors.n_images > 0),
         "novelty": ("Unlike the train images", bool(facts.novelty.rows or facts.novelty.headers)),

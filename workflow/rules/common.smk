@@ -101,6 +101,11 @@ def workflow_sources():
     return [WORKFLOW / "Snakefile", *sorted(WORKFLOW.glob("rules/*.smk"))]
 
 
+def ablation_figures():
+    """The figure of the ablation, where there is one."""
+    return [figure("ablation", "Synthetic images")] if is_ablated(study) else []
+
+
 def plan_files():
     """The plan, and its signature where there is a key."""
     names = (
@@ -337,6 +342,7 @@ FIGURES = {
     "cascade": "Maps as the weights are made random",
     "transfer": "AUC by train subjects",
     "similarity": "What training moved",
+    "ablation": "AUC without and with synthetic images",
 }
 
 

@@ -27,6 +27,7 @@ rule report:
         ),
         performance=performance_figures(),
         transfer=transfer_figures(),
+        ablation=ablation_figures(),
         training=figure("training", "Training"),
         flow=figure("flow", "Cohort"),
         explanations=explanation_figures(),

@@ -1,0 +1,197 @@
+"""The ablation of synthetic images as facts: what was added to what, and what came of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from medvision.domain.record import JsonValue
+from medvision.report.sources import JsonObject, Sources
+from medvision.report.words import say_count
+
+WORDS = {
+    "plain": "Nothing added",
+    "classical": "Random changes",
+    "gan": "Synthetic images",
+    "both": "Both",
+}
+_VERDICTS = {"helped": "Helped", "harmed": "Did harm", "not-shown": "Not shown"}
+_COUNTS = (
+    *("n_trainings", "n_folds", "n_test_subjects", "n_test_images", "n_resamples", "confidence"),
+    *("seeds", "metric", "gate"),
+)
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """AUC of one variant on one share; an end is None where no resample differs."""
+
+    variant: str
+    words: str
+    fraction: float
+    n_subjects: float
+    auc: float
+    low: float | None
+    high: float | None
+    sd_over_seeds: float | None
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """What was added to what on one share, and the difference that it made."""
+
+    added: str
+    to: str
+    fraction: float
+    difference: float
+    low: float | None
+    high: float | None
+    p_holm: float | None
+    n_seeds_ahead: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class AddedRow:
+    """How many synthetic images were drawn and added on one share, over seeds and folds."""
+
+    fraction: float
+    n_generators: int
+    n_drawn: int
+    n_added: int
+    n_without: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AblationFacts:
+    """The whole ablation; empty where none was made.
+
+    Args:
+        sentences: The finding, one sentence per question and share, and the reservations.
+        rows: One per share and variant, the smallest share first.
+        effects: One per share and question.
+        added: One per share.
+        counts: Numbers behind the figures, by name.
+    """
+
+    sentences: tuple[str, ...]
+    rows: tuple[VariantRow, ...]
+    effects: tuple[EffectRow, ...]
+    added: tuple[AddedRow, ...]
+    counts: Mapping[str, JsonValue]
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The finding as a line of the summary; none without an ablation."""
+        return self.sentences[:1]
+
+
+def build_ablation(sources: Sources) -> AblationFacts:
+    """Gather the ablation.
+
+    Args:
+        sources: Its document `ablation`; without it the facts are empty.
+    """
+    held = sources.document("ablation")
+    if not held:
+        return AblationFacts((), (), (), (), {})
+    return AblationFacts(
+        sentences=tuple(str(text) for text in cast(Sequence[JsonValue], held["sentences"])),
+        rows=tuple(_build_row(row) for row in _list(held, "scores")),
+        effects=tuple(_build_effect(row) for row in _list(held, "effects")),
+        added=tuple(_build_added(row) for row in _list(held, "added")),
+        counts={name: held[name] for name in _COUNTS},
+    )
+
+
+def describe_ablation(sources: Sources, cite: Callable[[str], str]) -> str:
+    """Write the methods' paragraph on the ablation; empty where there is none.
+
+    Args:
+        sources: Its document and settings.
+        cite: Gives a citation's number.
+    """
+    facts = build_ablation(sources)
+    if not facts.rows:
+        return ""
+    seeds = cast(Sequence[JsonValue], facts.counts["seeds"])
+    shares = ", ".join(f"{100 * f:g} %" for f in dict.fromkeys(row.fraction for row in facts.rows))
+    gate = {
+        "obey": "Only images that the gate let through were added.",
+        "ignore": "The gate was not obeyed: all images drawn were added.",
+    }[str(facts.counts["gate"])]
+    return (
+        "Training without additions, with random changes of the images, with synthetic images and "
+        f"with both was compared on nested shares of the train subjects ({shares}), drawn anew for "
+        f"each of {say_count(len(seeds), 'seed')}; a generator was trained on each share alone. "
+        f"{gate} All variants had the same number of steps and the same starting weights. "
+        f"Intervals resample test subjects and seeds at once {cite('pigeonhole')}; comparisons "
+        f"were corrected by Holm's method {cite('holm')}."
+    )
+
+
+def _list(held: JsonObject, name: str) -> Sequence[JsonObject]:
+    """Return a list of objects of the document."""
+    return cast(Sequence[JsonObject], held[name])
+
+
+def _number(row: JsonObject, name: str) -> float | None:
+    """Return a number; None where there is none."""
+    value = row.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _float(row: JsonObject, name: str) -> float:
+    """Return a number that is always there."""
+    return float(cast(float, row[name]))
+
+
+def _int(row: JsonObject, name: str) -> int:
+    """Return a count."""
+    return int(cast(int, row[name]))
+
+
+def _build_row(row: JsonObject) -> VariantRow:
+    """Return one variant on one share."""
+    return VariantRow(
+        variant=str(row["variant"]),
+        words=WORDS[str(row["variant"])],
+        fraction=_float(row, "fraction"),
+        n_subjects=_float(row, "n_subjects"),
+        auc=_float(row, "auc"),
+        low=_number(row, "low"),
+        high=_number(row, "high"),
+        sd_over_seeds=_number(row, "sd_over_seeds"),
+    )
+
+
+def _build_effect(row: JsonObject) -> EffectRow:
+    """Return one question on one share."""
+    return EffectRow(
+        added=_name_added(str(row["added"]), str(row["to"])),
+        to=WORDS[str(row["to"])],
+        fraction=_float(row, "fraction"),
+        difference=_float(row, "difference"),
+        low=_number(row, "low"),
+        high=_number(row, "high"),
+        p_holm=_number(row, "p_holm"),
+        n_seeds_ahead=_int(row, "n_seeds_ahead"),
+        verdict=_VERDICTS[str(row["verdict"])],
+    )
+
+
+def _name_added(added: str, to: str) -> str:
+    """Return what was added: of both, what the other has not."""
+    return WORDS["gan"] if added == "both" and to == "classical" else WORDS[added]
+
+
+def _build_added(row: JsonObject) -> AddedRow:
+    """Return the counts of one share."""
+    return AddedRow(
+        fraction=_float(row, "fraction"),
+        n_generators=_int(row, "n_generators"),
+        n_drawn=_int(row, "n_drawn"),
+        n_added=_int(row, "n_added"),
+        n_without=_int(row, "n_without"),
+        reasons=tuple(str(text) for text in cast(Sequence[JsonValue], row["reasons"])),
+    )
