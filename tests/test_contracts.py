@@ -50,6 +50,7 @@ TAKERS = {
     "explain": ("medvision.explain.study:explain_predictions",),
     "scorecard": ("medvision.domain.subsets:choose_subsets",),
     "control": (),
+    "ablation": (),
     "shortcuts": (),
     "report": ("medvision.report.facts:build_facts", "medvision.report.viewer:ViewerRoom"),
     "audit": ("medvision.audit.seal:seal_bundle",),
@@ -71,6 +72,7 @@ BY_THE_COMMAND = {
     },
     "explain": {"influence", "influence_images"},
     "control": {"trainings", "seed"},
+    "ablation": {"run", "shares", "seeds", "folds", "gate", "seed"},
     "shortcuts": {"probes", "columns", "border"},
 }
 

@@ -239,31 +239,14 @@ def _draw_images(task: Task, job: Job, chosen: list[Assignment]) -> Drawn:
     import numpy as np
 
     from medvision.runtime.seeds import derive_seed
-    from medvision.runtime.stopping import heed_sigterm
-    from medvision.synthesis.course import State
     from medvision.synthesis.sample import draw_image
-    from medvision.synthesis.train import Watch as GanWatch
-    from medvision.synthesis.train import train_gan
 
     place = (job.fold, f"{task.subset.fraction:g}", task.seed, job.step.study.synthesise.seed)
-    with heed_sigterm() as should_stop:
-        trained = train_gan(
-            open_real(job.data, chosen),
-            settings=describe_gan(job.step.study),
-            seed=derive_seed("ablation-generator", *place),
-            device=job.device,
-            state=State(task.folder / "generator.pt", _hash(task, "generator")),
-            watch=GanWatch(
-                f"ablation generator, fold {job.fold}, {task.subset.fraction:.0%}, "
-                f"seed {task.seed}",
-                should_stop=should_stop,
-            ),
-        )
+    trained = _train_generator(task, job, chosen, seed=derive_seed("ablation-generator", *place))
     counts = Counter(item.label for item in chosen)
-    wanted = count_wanted(
-        {name: counts[name] for name in job.data.classes}, job.step.study.synthesise.ratio
-    )
-    rows = [(label, n) for label, name in enumerate(job.data.classes) for n in range(wanted[name])]
+    classes = job.data.classes
+    wanted = count_wanted({name: counts[name] for name in classes}, job.step.study.synthesise.ratio)
+    rows = [(label, n) for label, name in enumerate(classes) for n in range(wanted[name])]
     images: NDArray[np.float32] = np.stack(
         [
             draw_image(
@@ -278,5 +261,29 @@ def _draw_images(task: Task, job: Job, chosen: list[Assignment]) -> Drawn:
     return Drawn(
         images,
         tuple(name_image(job.fold, label, number=number) for label, number in rows),
-        tuple(job.data.classes[label] for label, _ in rows),
+        tuple(classes[label] for label, _ in rows),
     )
+
+
+def _train_generator(
+    task: Task, job: Job, chosen: list[Assignment], *, seed: int
+) -> "TrainedGenerator":
+    """Train the generator of one seed on one share, or go on training it."""
+    from medvision.runtime.stopping import heed_sigterm
+    from medvision.synthesis.course import State
+    from medvision.synthesis.train import Watch as GanWatch
+    from medvision.synthesis.train import train_gan
+
+    share = f"{task.subset.fraction:.0%}"
+    with heed_sigterm() as should_stop:
+        return train_gan(
+            open_real(job.data, chosen),
+            settings=describe_gan(job.step.study),
+            seed=seed,
+            device=job.device,
+            state=State(task.folder / "generator.pt", _hash(task, "generator")),
+            watch=GanWatch(
+                f"ablation generator, fold {job.fold}, {share}, seed {task.seed}",
+                should_stop=should_stop,
+            ),
+        )

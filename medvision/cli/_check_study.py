@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from medvision.cli._check_costs import cost_ablation, cost_scorecard
 from medvision.cli._check_disk import check_disk
 from medvision.cli._check_generator import check_generator
 from medvision.cli._findings import Finding
 from medvision.cli._inputs import choose_classes, read_labels
 from medvision.cli._plugin_check import check_extensions
+from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
-from medvision.config.scorecard import FEWEST_SEEDS
 from medvision.domain.enough import count_needed
 from medvision.domain.external import check_external_labels, mark_external, part_rows
 from medvision.domain.kinds import Kinds, name_kinds
@@ -58,6 +59,8 @@ def check_study(study: Study) -> Iterator[Finding]:
             yield _check_masks(study.data.labels.parent, rows)
     yield _check_weights(study, study.model.weights)
     yield from _check_scorecard(study)
+    if is_ablated(study):
+        yield cost_ablation(study)
     yield from _check_extensions(study)
     yield from _check_size(study)
     yield from check_generator(study, rows)
@@ -207,28 +210,12 @@ def _check_weights(study: Study, weights: str) -> Finding:
 
 def _check_scorecard(study: Study) -> Iterator[Finding]:
     """Say what the scorecard costs and look for its weights, where it is asked for."""
-    section = study.scorecard
-    if not section.sources:
+    if not study.scorecard.sources:
         return
-    for weights in section.sources:
+    for weights in study.scorecard.sources:
         if weights != study.model.weights:
             yield _check_weights(study, weights)
-    n_folds = len(section.list_folds(study.cohort.n_fits))
-    n_seeds, n_shares = len(section.seeds), len(section.fractions)
-    n_jobs = len(section.arms) * n_folds
-    own = len(study.arms) * study.cohort.n_fits * len(study.train.seeds)
-    # In trainings on all subjects: with equal epochs a share of them costs its share.
-    cost = n_shares if section.budget == "steps" else sum(section.fractions)
-    found = (
-        f"{n_jobs * n_shares * n_seeds} trainings in {n_jobs} jobs: {len(section.arms)} arms, "
-        f"{n_folds} folds, {n_shares} shares, {n_seeds} seeds; about "
-        f"{cost * n_jobs * n_seeds / own:.3g} times the study's own training"
-    )
-    if n_seeds < FEWEST_SEEDS:
-        hint = f"name {FEWEST_SEEDS} or more in scorecard.seeds before a claim is made of it."
-        yield Finding("Scorecard", "warn", f"{found}; few seeds", hint)
-        return
-    yield Finding("Scorecard", "ok", found)
+    yield cost_scorecard(study)
 
 
 def _check_extensions(study: Study) -> Iterator[Finding]:
