@@ -31,6 +31,8 @@ from medvision.runtime.files import read_json, write_json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from medvision.synthesis.train import Trained as TrainedGenerator
+
 _log = logging.getLogger(__name__)
 
 
