@@ -94,7 +94,6 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
     performance = build_performance(sources, classes=classes, task=task, value=cohort.value)
     explanation = build_explanation(sources, confidence=performance.confidence, task=task)
     spread, prediction = build_spread(sources, task), build_prediction(sources)
-    transfer, shortcuts = build_transfer(sources), build_shortcuts(sources)
     facts = Facts(
         research_use=RESEARCH_USE,
         title=title,
@@ -116,9 +115,9 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         subgroups=build_subgroups(sources),
         spread=spread,
         prediction=prediction,
-        transfer=transfer,
+        transfer=build_transfer(sources),
         ablation=build_ablation(sources),
-        shortcuts=shortcuts,
+        shortcuts=build_shortcuts(sources),
         errors=build_errors(sources, classes=classes, task=task),
         novelty=build_novelty(sources),
         explanation=explanation,
