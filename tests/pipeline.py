@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from medvision.cli.main import main
+from medvision.config.ablation import is_ablated
 from medvision.config.model import build_study
 from medvision.config.shortcuts import is_audited
 
@@ -65,6 +66,11 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
     lines += [["compare"]] if study.scorecard.sources else []
     lines += [["control", "--arm", name, "--fold", "0"] for name in study.control.trainings]
     lines += [["shortcuts"]] if is_audited(study.shortcuts, study.control) else []
+    if is_ablated(study):
+        folds = study.ablation.list_folds(study.cohort.n_fits)
+        for share, fold in itertools.product(study.ablation.shares, folds):
+            lines.append(["ablate", "--share", f"{share:g}", "--fold", str(fold)])
+        lines.append(["ablation"])
     lines += [["report"], ["audit", "seal"]]
     names = [line[0] for line in lines]
     start = len(names) - names[::-1].index(after) if after else 0

@@ -72,7 +72,7 @@ BY_THE_COMMAND = {
     },
     "explain": {"influence", "influence_images"},
     "control": {"trainings", "seed"},
-    "ablation": {"run", "shares", "seeds", "folds", "gate", "seed"},
+    "ablation": {"run", "shares", "seeds", "folds", "seed"},
     "shortcuts": {"probes", "columns", "border"},
 }
 

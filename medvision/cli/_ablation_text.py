@@ -17,14 +17,13 @@ SELECTION = (
 _VERBS = {"helped": "helped", "harmed": "did harm", "not-shown": "did nothing that could be shown"}
 
 
-def build_sentences(held: Ablation, *, n_empty: int, n_drawn: int, gate: str) -> list[str]:
+def build_sentences(held: Ablation, *, n_empty: int, n_drawn: int) -> list[str]:
     """Say what the ablation shows, each figure with its interval and counts.
 
     Args:
         held: The ablation.
         n_empty: Trainings with synthetic images to which none were added.
         n_drawn: All trainings with synthetic images.
-        gate: obey or ignore.
 
     Returns:
         The finding on synthetic images, one sentence per question and share, and reservations.
@@ -32,7 +31,7 @@ def build_sentences(held: Ablation, *, n_empty: int, n_drawn: int, gate: str) ->
     return [
         _say_finding(held),
         *(_say_effect(effect, held) for effect in held.effects),
-        *_list_reservations(held, n_empty=n_empty, n_drawn=n_drawn, gate=gate),
+        *_list_reservations(held, n_empty=n_empty, n_drawn=n_drawn),
         SELECTION,
     ]
 
@@ -75,7 +74,7 @@ def _say_effect(effect: Effect, held: Ablation) -> str:
     )
 
 
-def _list_reservations(held: Ablation, *, n_empty: int, n_drawn: int, gate: str) -> Sequence[str]:
+def _list_reservations(held: Ablation, *, n_empty: int, n_drawn: int) -> Sequence[str]:
     """Say what weakens the figures."""
     said = []
     if len(held.seeds) < FEWEST_SEEDS:
@@ -85,14 +84,14 @@ def _list_reservations(held: Ablation, *, n_empty: int, n_drawn: int, gate: str)
         )
     if n_empty:
         said.append(
-            f"To {n_empty} of {n_drawn} trainings with synthetic images none were added: the gate "
-            "let none through, or a class had too few subjects for a generator; there the network "
-            "is the one without them, and a difference of nothing says nothing of such images."
+            f"To {n_empty} of {n_drawn} trainings with synthetic images none were added: a class "
+            "had too few subjects for a generator; there the network is the one without them, and "
+            "a difference of nothing says nothing of such images."
         )
-    if gate == "ignore":
+    if n_empty < n_drawn:
         said.append(
-            "The gate was not obeyed: images that it refuses are among those added, and no other "
-            "step may use them."
+            "All images that were drawn were added: nothing was asked of their quality, nor "
+            "whether they copy a subject."
         )
     if 2 / (held.n_resamples + 1) * len(held.effects) > 1 - held.confidence:
         said.append(

@@ -7,7 +7,6 @@ from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._compared import compare_values
 from medvision.cli.ablation import compute_facts
-from medvision.config.ablation import AblationSection
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.record import JsonValue
 from medvision.errors import MedvisionError
@@ -36,7 +35,6 @@ def find_ablation_faults(locate: Locate) -> list[Finding]:
         return []
     parameters = cast(Table, record["parameters"])
     settings = EvaluateSection.model_validate(parameters["evaluate"])
-    section = AblationSection.model_validate(parameters["ablation"])
     places = [path.split("/") for path in cast(Table, record["reads"])]
     steps = [place[:3] for place in places if place[3:] == ["predictions.tsv"]]
     wanted, _ = compute_facts(
@@ -45,7 +43,6 @@ def find_ablation_faults(locate: Locate) -> list[Finding]:
         n_resamples=settings.n_resamples,
         confidence=settings.confidence,
         seed=settings.seed,
-        gate=section.gate,
     )
     found = compare_values("", wanted=wanted, held=read_json(locate(ABLATION)))
     return [replace(finding, where=ABLATION) for finding in found]

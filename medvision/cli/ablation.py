@@ -56,7 +56,6 @@ def command(study: Study, layout: Layout) -> None:
             n_resamples=study.evaluate.n_resamples,
             confidence=study.evaluate.confidence,
             seed=study.evaluate.seed,
-            gate=study.ablation.gate,
         )
         _write_tables(step, held)
         write_json(step.write(layout.step("ablation") / "ablation.json"), facts)
@@ -70,7 +69,6 @@ def compute_facts(
     n_resamples: int,
     confidence: float,
     seed: int,
-    gate: str,
 ) -> tuple[dict[str, JsonValue], Ablation]:
     """Compute the ablation from the files of its trainings.
 
@@ -80,7 +78,6 @@ def compute_facts(
         n_resamples: Number of bootstrap resamples.
         confidence: Level of the intervals.
         seed: Seed of the bootstrap.
-        gate: Whether the gate was obeyed.
 
     Returns:
         The content of `ablation/ablation.json`, which an audit computes again; the ablation.
@@ -103,7 +100,7 @@ def compute_facts(
         confidence=confidence,
         seed=seed,
     )
-    return _describe(held, tables["trainings"], classes=classes, gate=gate), held
+    return _describe(held, tables["trainings"], classes=classes), held
 
 
 def _check_subsets(read: Read, tables: Tables) -> None:
@@ -129,7 +126,7 @@ def _check_subsets(read: Read, tables: Tables) -> None:
 
 
 def _describe(
-    held: Ablation, trainings: Sequence[Row], *, classes: Classes, gate: str
+    held: Ablation, trainings: Sequence[Row], *, classes: Classes
 ) -> dict[str, JsonValue]:
     """Gather everything, nested, with the sentences that a report can quote."""
     drawn = [row for row in trainings if row["variant"] in (SYNTHETIC, BOTH)]
@@ -139,7 +136,6 @@ def _describe(
         "classes": list(classes.names),
         "positive": classes.positive,
         "seeds": list(held.seeds),
-        "gate": gate,
         "n_trainings": len(trainings),
         "n_folds": len({row["fold"] for row in trainings}),
         "n_test_images": held.n_images,
@@ -150,9 +146,7 @@ def _describe(
         "added": _count_added(drawn),
         "scores": [_as_json(asdict(score)) for score in held.scores],
         "effects": [_as_json(_flatten(effect)) for effect in held.effects],
-        "sentences": cast(
-            JsonValue, build_sentences(held, n_empty=n_empty, n_drawn=len(drawn), gate=gate)
-        ),
+        "sentences": cast(JsonValue, build_sentences(held, n_empty=n_empty, n_drawn=len(drawn))),
     }
 
 

@@ -39,11 +39,6 @@ class AblationSection(Section):
     folds: Literal["all", "first"] = Field(
         "all", description="Test every subject, or those of the first fold alone, which costs less."
     )
-    gate: Literal["obey", "ignore"] = Field(
-        "obey",
-        description="obey adds only what the gate lets through; ignore adds all that was drawn, to "
-        "see what the gate kept away. No network of the ablation is kept.",
-    )
     seed: Seed = Field(43, description="Seed of the choice of train subjects.")
 
     def list_folds(self, n_fits: int) -> list[int]:

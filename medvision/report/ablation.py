@@ -17,7 +17,7 @@ WORDS = {
 _VERDICTS = {"helped": "Helped", "harmed": "Did harm", "not-shown": "Not shown"}
 _COUNTS = (
     *("n_trainings", "n_folds", "n_test_subjects", "n_test_images", "n_resamples", "confidence"),
-    *("seeds", "metric", "gate"),
+    *("seeds", "metric"),
 )
 
 
@@ -116,15 +116,12 @@ def describe_ablation(sources: Sources, cite: Callable[[str], str]) -> str:
         return ""
     seeds = cast(Sequence[JsonValue], facts.counts["seeds"])
     shares = ", ".join(f"{100 * f:g} %" for f in dict.fromkeys(row.fraction for row in facts.rows))
-    gate = {
-        "obey": "Only images that the gate let through were added.",
-        "ignore": "The gate was not obeyed: all images drawn were added.",
-    }[str(facts.counts["gate"])]
     return (
         "Training without additions, with random changes of the images, with synthetic images and "
         f"with both was compared on nested shares of the train subjects ({shares}), drawn anew for "
         f"each of {say_count(len(seeds), 'seed')}; a generator was trained on each share alone. "
-        f"{gate} All variants had the same number of steps and the same starting weights. "
+        "All images drawn were added. All variants had the same number of steps and the same "
+        "starting weights. "
         f"Intervals resample test subjects and seeds at once {cite('pigeonhole')}; comparisons "
         f"were corrected by Holm's method {cite('holm')}."
     )

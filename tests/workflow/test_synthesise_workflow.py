@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from pipeline import TINY, Values, list_commands, run, write_config
+from forgeries import refit
+from pipeline import TINY, Values, call, list_commands, run, write_config
 
 from medvision.layout import Layout
 
@@ -41,6 +42,13 @@ def test_each_fold_has_a_generator_of_its_own(tmp_path: Path) -> None:
     assert plan(tmp_path, DRAWING)["synthesise"] == 2
 
 
+def test_the_ablation_runs_by_itself_on_every_share_of_every_fold(tmp_path: Path) -> None:
+    jobs = plan(tmp_path, DRAWING)
+    assert (jobs["ablate"], jobs["ablation"]) == (4 * 2, 1)
+    off = plan(tmp_path / "off", {**DRAWING, "ablation": {"run": "off"}})
+    assert not {"ablate", "ablation"} & off.keys()
+
+
 @pytest.mark.slow
 def test_a_study_that_draws_goes_all_the_way_to_a_bundle_that_agrees(
     tiny_study: Path, tmp_path: Path
@@ -53,6 +61,7 @@ def test_a_study_that_draws_goes_all_the_way_to_a_bundle_that_agrees(
         **DRAWING,
         "cohort": cohort,
         "synthesise": {"generator": "gan", "minimum_subjects": 2, **few},
+        "ablation": {"shares": [1.0], "seeds": [0], "folds": "first"},
     }
     config = write_config(tmp_path, drawing)
     for arguments in list_commands(config, after="measure"):
@@ -65,3 +74,9 @@ def test_a_study_that_draws_goes_all_the_way_to_a_bundle_that_agrees(
     facts = json.loads(layout.report_json.read_text())["generators"]
     assert [row["fold"] for row in facts["rows"]] == [0, 1]
     assert layout.report_html.read_text().count('alt="Synthetic images. Fold 0') == 2
+    edited = layout.bundle / "study/ablation/ablation.json"
+    edited.write_text(edited.read_text().replace('"n_seeds_ahead": 0', '"n_seeds_ahead": 1', 1))
+    refit(layout.bundle)
+    result = call(["audit", "verify", str(layout.bundle)])
+    assert result.exit_code == 10
+    assert "FAIL statistics: ablation/ablation.json" in result.output
