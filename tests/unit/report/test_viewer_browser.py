@@ -115,6 +115,20 @@ def test_a_volume_opens_offline_with_both_signs_and_another_takes_its_place(
         assert list_errors(page) == []
 
 
+def test_a_page_with_volumes_may_ask_for_nothing_and_run_no_webassembly(tmp_path: Path) -> None:
+    path = write_page(tmp_path / "report.html")
+    module = "new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))"
+    with open_browser(CHROMIUM or "", tmp_path / "profile", flags=GRAPHICS) as page:
+        page.open(path)
+        for address in ("data:text/plain,a", "blob:null/a", "https://example.org/"):
+            asked = f"fetch('{address}').then(() => 'sent', () => 'refused')"
+            assert page.evaluate(asked) == "refused"
+        refused = [held for held in list_errors(page) if "Content Security Policy" in held]
+        assert len(refused) >= 3
+        tried = f"(() => {{ try {{ {module}; return 'run'; }} catch (e) {{ return e.name; }} }})()"
+        assert page.evaluate(tried) == "CompileError"
+
+
 def test_without_webgl_the_page_says_so_and_keeps_its_pictures(tmp_path: Path) -> None:
     path = write_page(tmp_path / "report.html")
     flags = (*FLAGS, "--disable-3d-apis")
