@@ -6,7 +6,7 @@ from medvision.audit.graph import is_record_path
 
 _COPIED_SUFFIXES = {".html", ".json", ".md", ".png", ".safetensors", ".svg", ".tsv"}
 _LEFT_OUT_FOLDERS = {"grids", "phantom", "secret", "tensorboard"}
-_MAPS = "explain/maps/"
+_MAPS = ("explain/maps/", "explain/controls/")
 
 README_TEXT = """\
 MEDVISION AUDIT BUNDLE

@@ -194,9 +194,10 @@ def _read_layers(told: Told, name: str) -> "KeptLayers":
 
 def _read_maps(told: Told, case: "Case") -> "tuple[dict[str, np.ndarray], np.ndarray]":
     """Read the maps of one case, and the affine that they share."""
+    paths = {held.method: f"explain/maps/{case.image_id}/" for held in case.methods}
+    paths |= {held.method: f"explain/controls/{case.image_id}/" for held in case.controls}
     images = {
-        held.method: read_nifti(told.locate(f"explain/maps/{case.image_id}/{held.method}.nii.gz"))
-        for held in case.methods
+        name: read_nifti(told.locate(f"{folder}{name}.nii.gz")) for name, folder in paths.items()
     }
     first = next(iter(images.values()))
     return {name: np.asarray(i.array, np.float32) for name, i in images.items()}, first.affine
@@ -234,7 +235,8 @@ def _compare_page(told: Told, case: "Case", view: "CaseView") -> list[Finding]:
     if case.number not in told.page:
         return [Finding(where, "pictures", "on the page", "none")]
     shown = told.page[case.number]
-    wanted = [held.method for held in case.methods if held.method in view.overlays]
+    laid = [held.method for held in case.methods] + [held.method for held in case.controls]
+    wanted = [name for name in laid if name in view.overlays]
     if len(shown.maps) != len(wanted) or not shown.bases:
         rule = f"the image and {len(wanted)} maps"
         return [Finding(where, "pictures", rule, f"{len(shown.bases)} and {len(shown.maps)}")]

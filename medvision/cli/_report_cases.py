@@ -14,6 +14,7 @@ from medvision.runtime.files import read_json, write_bytes, write_json
 if TYPE_CHECKING:
     from medvision.domain.volume import FloatGrid
     from medvision.report.case import CaseGrids, CaseView
+    from medvision.report.explanation import Case
     from medvision.report.facts import Facts
     from medvision.report.viewer import Viewer
 
@@ -37,8 +38,7 @@ def build_views(step: Step, facts: "Facts") -> tuple[dict[str, "CaseView"], "Vie
     room = ViewerRoom(step.study.report.viewer_mb, library=read_library())
     views = {}
     for case in track(facts.explanation.cases[:MAX_CASES], "rendering cases"):
-        methods = [held.method for held in case.methods]
-        grids = _read_grids(step, manifest[case.image_id], methods=methods)
+        grids = _read_grids(step, manifest[case.image_id], case=case)
         views[case.image_id] = build_case_view(case.image_id, grids)
         room.add(case.image_id, grids, window=views[case.image_id].facts.window)
     return views, room.close()
@@ -74,7 +74,7 @@ def _read_window(layout: Layout) -> tuple[float, float] | None:
     return None
 
 
-def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
+def _read_grids(step: Step, row: Row, *, case: "Case") -> "CaseGrids":
     """Read an image, its maps and its mask, all on the image's own grid."""
     import numpy as np
 
@@ -87,13 +87,21 @@ def _read_grids(step: Step, row: Row, *, methods: list[str]) -> "CaseGrids":
         return np.asarray(read_nifti(step.read(path)).array, dtype=np.float32)
 
     image = read_nifti(step.read(layout.image(image_id)))
-    mask = layout.mask(image_id)
+    mask, folder = layout.mask(image_id), layout.step("explain") / "controls" / image_id
     return CaseGrids(
         image=image.as_grid(),
         affine=image.affine,
-        maps={name: read_grid(layout.attribution(image_id, name)) for name in methods},
+        maps={
+            held.method: read_grid(layout.attribution(image_id, held.method))
+            for held in case.methods
+        },
         mask=read_grid(mask) if mask.is_file() else None,
         has_geometry=row["geometry"] == "full",
         window=_read_window(layout),
         units="" if row["units"] == "none" else row["units"],
+        controls={
+            held.method: read_grid(path)
+            for held in case.controls
+            if (path := folder / f"{held.method}.nii.gz").is_file()
+        },
     )

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from medvision.explain.study import Outcome
 
 
+CONTROLS = "controls"
+"""Folder of the controls' maps, below that of the step."""
+
+
 @study_command(
     "explain",
     help="Attribute the planned test predictions with Captum, return the maps to the "
@@ -50,7 +54,8 @@ def _explain(study: Study, step: Step) -> None:
     layout = step.layout
     check_plan(step)
     # Maps of an earlier selection would be files that no record accounts for.
-    shutil.rmtree(layout.maps, ignore_errors=True)
+    for folder in (layout.maps, layout.step("explain") / CONTROLS):
+        shutil.rmtree(folder, ignore_errors=True)
     step.seed = study.explain.seed
     device = prepare_device(step)
     data = read_learning_data(step)
@@ -65,6 +70,7 @@ def _explain(study: Study, step: Step) -> None:
         load_image=desk.load_image,
         load_network=desk.load_network,
         save_map=desk.save_map,
+        save_control=desk.save_control,
         device=device,
         **values,
     )
@@ -135,6 +141,14 @@ class _Desk:
         self.peaks.extend(find_peak(self.step, image_id, method, grid=grid, affine=affine))
         path = self.step.write(self.step.layout.attribution(image_id, method))
         return write_nifti(path, grid, affine=affine, is_placed=image_id in self.placed)
+
+    def save_control(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
+        """Write the map of a control beside those of the methods, to be looked at."""
+        from medvision.io.nifti.write import write_nifti
+
+        path = self.step.layout.step("explain") / CONTROLS / image_id / f"{method}.nii.gz"
+        is_placed = image_id in self.placed
+        return write_nifti(self.step.write(path), grid, affine=affine, is_placed=is_placed)
 
 
 def _open_desk(step: Step, data: LearningData) -> _Desk:

@@ -15,6 +15,7 @@ from medvision.explain.applicability import find_refusals
 from medvision.explain.case import Case, CaseImage, Trained
 from medvision.explain.checks import DEPTHS
 from medvision.explain.localisation import compute_lesion_diameters_mm
+from medvision.explain.names import is_control
 from medvision.explain.network import (
     Canonical,
     Proof,
@@ -48,6 +49,7 @@ class Hands:
         save_map: Writes a map on the source's grid and returns its digest.
         device: Where the networks work.
         is_exclusive: Whether an image has one class alone, and not several findings.
+        save_control: Writes the map of a control likewise; None where nobody wants to see them.
     """
 
     load_image: LoadImage
@@ -55,6 +57,7 @@ class Hands:
     save_map: SaveMap
     device: torch.device
     is_exclusive: bool = True
+    save_control: SaveMap | None = None
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,12 @@ def _finish(case: Case, image: CaseImage, *, bench: _Bench, hands: Hands, plan: 
             float(grid.max()),
         )
         for method, grid in maps.items()
+        if not is_control(method)
     }
+    if hands.save_control is not None:
+        for name in filter(is_control, maps):
+            affine = image.source_affine
+            hands.save_control(case.image_id, name, grid=maps[name], affine=affine)
     diameters_mm: list[float] = []
     if image.mask is not None:
         diameters_mm = compute_lesion_diameters_mm(image.mask, image.source_affine)

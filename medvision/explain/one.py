@@ -64,7 +64,7 @@ def explain_case(
 
     Returns:
         (explained, maps): maps on the array's grid, rows of checks and what the cohort's checks
-        need; method to map on the source's grid.
+        need; method or control to map on the source's grid.
     """
     device = next(networks.network.parameters()).device
     tensor = torch.tensor(image.array, dtype=torch.float32, device=device)[None]
@@ -81,7 +81,11 @@ def explain_case(
         control_maps={name: grid for name, grid in own.items() if is_control(name)},
         similarities=_compare_with_randomised(maps.twins),
     )
-    return explained, {method: maps.on_source[method] for method in found.attributions}
+    return explained, {
+        name: grid
+        for name, grid in maps.on_source.items()
+        if name in found.attributions or is_control(name)
+    }
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ def explain_predictions(
     stability_networks: int,
     stability_noise: float,
     cascade_images: int,
+    save_control: SaveMap | None = None,
 ) -> Outcome:
     """Select test predictions, attribute them, and check the attributions.
 
@@ -108,6 +109,7 @@ def explain_predictions(
         stability_networks: Other seeds, and other folds, that each is shown to.
         stability_noise: Standard deviation of the noise, as a share of the image's range.
         cascade_images: Images whose maps are followed through cascading randomisation.
+        save_control: Writes the map of a control, likewise; None writes none.
 
     Returns:
         Tables, summary and facts; maps have been handed to `save_map`.
@@ -135,7 +137,9 @@ def explain_predictions(
         shap_draws=shap_draws,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
-    hands = Hands(load_image, load_network, save_map, device, classes.task != "multilabel")
+    hands = Hands(
+        *(load_image, load_network, save_map, device, classes.task != "multilabel", save_control)
+    )
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)

@@ -43,6 +43,7 @@ class CaseGrids:
         has_geometry: False where the affine is a convention.
         window: Intensities shown as black and white; None takes percentiles.
         units: Unit of the intensities, such as HU; "" when unknown.
+        controls: Control to signed map (I, J, K); none are shown without.
     """
 
     image: FloatGrid
@@ -52,6 +53,7 @@ class CaseGrids:
     has_geometry: bool
     window: tuple[float, float] | None
     units: str
+    controls: Mapping[str, FloatGrid] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class CaseView:
         size: Rows and columns of a slice as shown.
         edges: Letters at the left, right, top, bottom.
         base: PNG, slices below one another, each with a spare row above and below.
-        overlays: Method to PNG of the same layout; none for an empty map.
+        overlays: Method or control to PNG of the same layout; none for an empty map.
         profiles: Method to the sum of absolute values of each slice shown, relative to the
             largest of them.
         outlines: Lesion's SVG path for each slice shown, "" where none.
@@ -110,7 +112,7 @@ class KeyLayers:
 
     Args:
         grey: (Y, X) uint8.
-        levels: Method to palette indices (Y, X) uint8.
+        levels: Method or control to palette indices (Y, X) uint8.
         mask: (Y', X') bool at full resolution, None where the case has no mask.
     """
 
@@ -135,14 +137,15 @@ def build_case_view(image_id: str, grids: CaseGrids) -> CaseView:
     maps = {name: cut_slices(grid, plane) for name, grid in grids.maps.items()}
     mask = None if grids.mask is None else cut_slices(grids.mask, plane) > 0
     key, rule = choose_key_slice(maps, mask)
+    laid = maps | {name: cut_slices(grid, plane) for name, grid in grids.controls.items()}
     factor = _choose_reduction(image)
     shown = _choose_slices(image, key=key, factor=factor)
     window = choose_window(image, grids.window)
     grey = apply_window(shrink_slices(image[shown], factor), window)
-    scales = {name: compute_scale(slices) for name, slices in maps.items()}
+    scales = {name: compute_scale(slices) for name, slices in laid.items()}
     levels = {
         name: colour_slices(shrink_slices(slices[shown], factor), scales[name])
-        for name, slices in maps.items()
+        for name, slices in laid.items()
     }
     facts = DisplayFacts(
         image_id=image_id,
@@ -187,7 +190,9 @@ def _assemble(
         size=(grey.shape[1], grey.shape[2]),
         edges=plane.edges,
         base=encode_grey(stack_slices(grey)),
-        overlays={n: encode_palette(stack_slices(levels[n])) for n in maps if facts.scales[n] > 0},
+        overlays={
+            n: encode_palette(stack_slices(levels[n])) for n in levels if facts.scales[n] > 0
+        },
         profiles={n: _compute_profile(maps[n][shown]) for n in maps},
         outlines=() if mask is None else tuple(trace_outline(mask[n]) for n in shown),
         outline_size=(full[0], full[1]),

@@ -17,6 +17,8 @@ from recomputing import Audited, copy_bundle, say
 
 from medvision.cli._recompute_pictures import check_pictures
 from medvision.cli.main import main
+from medvision.io.nifti.read import read_nifti
+from medvision.io.nifti.write import write_nifti
 
 FIGURE, PAGE = "report/figures/case-01.png", "report/report.html"
 LAYER, GREY = "report/layers/case-01.json", "report/layers/case-01-image.png"
@@ -101,6 +103,17 @@ def add_case(audited: Audited) -> None:
     shutil.copy(folder / "case-01.png", folder / "case-77.png")
 
 
+def drop_control(audited: Audited) -> None:
+    next((audited.study / "explain/controls").rglob("control_edge.nii.gz")).unlink()
+
+
+def turn_control(audited: Audited) -> None:
+    """Turn the sign of a control's maps, their pictures left as they are."""
+    for path in (audited.study / "explain/controls").rglob("control_random.nii.gz"):
+        image = read_nifti(path)
+        write_nifti(path, -image.array, affine=image.affine, is_placed=image.is_placed)
+
+
 def drop_article(audited: Audited) -> None:
     path = audited.study / PAGE
     path.write_text(path.read_text().replace('id="case-1"', 'id="shown-1"'))
@@ -122,6 +135,8 @@ FORGERIES: dict[str, tuple[Forgery, str]] = {
     "a background removed": (remove(GREY), "must be in the bundle"),
     "a figure removed": (remove(FIGURE), "must be in the bundle"),
     "a figure of no case added": (add_case, "picture must be of an explained case"),
+    "a control's map removed": (drop_control, "must be in the bundle"),
+    "a control's map changed": (turn_control, "control_random: pixels that differ"),
     "a case hidden on the page": (drop_article, "pictures must be on the page, got none"),
     "a figure that is none": (write(FIGURE, b"\x89PNG but not"), f"{FIGURE}: content"),
     "a background that is none": (write(GREY, b""), "content must be complete and readable"),
@@ -142,6 +157,12 @@ def test_a_picture_that_does_not_follow_is_found_at_level_2(name: str, audited: 
     check = ask(audited)
     assert check.status == "FAIL"
     assert text in say(check)
+
+
+def test_each_control_stands_below_the_maps_with_what_it_passed(tiny_study: Path) -> None:
+    page = (tiny_study / PAGE).read_text()
+    n_maps = len(list((tiny_study / "explain/controls").rglob("*.nii.gz")))
+    assert page.count(", a control, over the same slice") == n_maps == 2 * (2 + 2 * 3)
 
 
 def test_of_other_versions_a_patch_is_found_and_a_shade_is_not(audited: Audited) -> None:

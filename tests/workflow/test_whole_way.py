@@ -25,7 +25,8 @@ def test_two_runs_leave_the_same_bytes(tiny_study: Path, tmp_path: Path) -> None
 
 
 def test_every_explained_map_has_its_source_images_grid(tiny_study: Path) -> None:
-    maps = sorted(tiny_study.glob("explain/maps/*/*.nii.gz"))
+    maps = sorted(tiny_study.glob("explain/[cm]*s/*/*.nii.gz"))
+    assert {path.parts[-3] for path in maps} == {"controls", "maps"}
     assert maps
     for path in maps:
         source = nib.load(tiny_study / "ingest" / "images" / f"{path.parent.name}.nii.gz")
