@@ -137,9 +137,8 @@ def explain_predictions(
         shap_draws=shap_draws,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
-    hands = Hands(
-        *(load_image, load_network, save_map, device, classes.task != "multilabel", save_control)
-    )
+    is_exclusive = classes.task != "multilabel"
+    hands = Hands(load_image, load_network, save_map, device, is_exclusive, save_control)
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
     with reference_precision():
         finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
@@ -147,6 +146,7 @@ def explain_predictions(
             finished, predictions, selection=selection, hands=hands, plan=plan, bounds=bounds
         )
     checks = _gather_checks(finished, seed=seed)
+    told = summarise_consistency(consistency, bounds=bounds, methods=methods, seed=seed)
     return Outcome(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
@@ -155,11 +155,7 @@ def explain_predictions(
         cascade=[asdict(point) for point in consistency.cascade],
         stability=[asdict(row) for row in consistency.likenesses],
         summary=summarise(selection, finished, checks=checks, plan=plan, networks=networks)
-        | {
-            "consistency": summarise_consistency(
-                consistency, bounds=bounds, methods=methods, seed=seed
-            )
-        },
+        | {"consistency": told},
         facts={"networks": networks},
     )
 

@@ -287,7 +287,10 @@ def test_a_run_with_fewer_images_leaves_no_map_of_the_earlier_run(explained, tmp
     study = configure(explained.root, images=1)
     try:
         assert run(study, tmp_path).exit_code == 0
-        assert len(list(explained.step("explain").rglob("*.nii.gz"))) == 3
+        folder = explained.step("explain")
+        assert len(list(folder.glob("maps/*/*.nii.gz"))) == 3
+        # Edges and noise; of each method the map of another class and that of random weights.
+        assert len(list(folder.glob("controls/*/*.nii.gz"))) == 2 + 2 * 3
     finally:
         again = run(configure(explained.root), tmp_path)
     assert again.exit_code == 0
