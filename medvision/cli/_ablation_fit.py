@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from medvision.cli._fitting import Job, Trained, Watch, fit_seed
 from medvision.cli._learning import LearningData, hash_settings
-from medvision.cli._scorecard_fit import Table, predict_test
+from medvision.cli._scorecard_fit import Table, predict_test, read_kept, restrict_job
 from medvision.cli._synthetic_mix import Drawn, mix_images
 from medvision.cli.synthesise import describe_gan, open_real
 from medvision.config.ablation import choose_changes
@@ -25,8 +25,8 @@ from medvision.domain.synthetic import (
     count_wanted,
     name_image,
 )
-from medvision.errors import ConfigError, DataError
-from medvision.runtime.files import read_json, write_json
+from medvision.errors import ConfigError
+from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,20 +93,21 @@ def run_task(task: Task) -> list[Outcome]:
         WeightsError: The starting weights do not fit.
         StoppedError: The run was told to stop; the state is kept.
     """
-    job = _restrict(task)
+    job = restrict_job(task.job, task.subset)
     draw: Draw | None = None
     outcomes = []
     for variant in VARIANTS:
         digest = _hash(task, variant)
         path = task.folder / f"{variant}.json"
-        held = _read_outcome(path, digest=digest)
+        held = read_kept(path, digest=digest)
         if held is None:
             if variant in (SYNTHETIC, BOTH):
                 draw = draw or _draw(task, job)
-            held = _train(task, job, variant=variant, draw=draw)
+            held = vars(_train(task, job, variant=variant, draw=draw))
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {"settings": digest, **vars(held)})
-        outcomes.append(held)
+            write_json(path, {"settings": digest, **held})
+        training = cast(dict[str, JsonValue], held["training"])
+        outcomes.append(Outcome(training, cast(Table, held["predictions"])))
     return outcomes
 
 
@@ -121,28 +122,6 @@ def _hash(task: Task, variant: str) -> str:
         "form": job.start.describe(),
     }
     return hash_settings(job.step, parts)
-
-
-def _restrict(task: Task) -> Job:
-    """Return the job with the subset's train images alone."""
-    job, subset = task.job, task.subset
-    own = tuple(item for item in job.data.assignments if item.fold == job.fold)
-    kept = tuple(i for i in own if i.split != "train" or i.image_id in subset.image_ids)
-    return replace(job, data=replace(job.data, assignments=kept))
-
-
-def _read_outcome(path: Path, *, digest: str) -> Outcome | None:
-    """Return what was kept of the same training; none of another one, or of a spoilt file."""
-    try:
-        held = read_json(path)
-    except DataError:
-        return None
-    if not isinstance(held, dict) or held.get("settings") != digest:
-        return None
-    return Outcome(
-        training=cast(dict[str, JsonValue], held["training"]),
-        predictions=cast(Table, held["predictions"]),
-    )
 
 
 def _train(task: Task, job: Job, *, variant: str, draw: Draw | None) -> Outcome:

@@ -55,7 +55,7 @@ def check_explained(bundle: Path, *, level: int) -> tuple[Check, ...]:
     except AuditError:
         return ()
     try:
-        told = read_told(_find_in(inventory))
+        told = read_told(find_in(inventory))
     except _FAULTS as error:
         return tuple(_fail(name, error) for name in QUESTIONS)
     return tuple(_ask(name, told) for name in QUESTIONS)
@@ -65,8 +65,12 @@ _FAULTS = (MedvisionError, LookupError, ValueError, TypeError, AttributeError, A
 """What reading and computing may raise because of what a bundle holds."""
 
 
-def _find_in(inventory: Inventory) -> Callable[[str], Path]:
-    """Return what tells where a file of the study lies."""
+def find_in(inventory: Inventory) -> Callable[[str], Path]:
+    """Return what tells where a file of the study lies.
+
+    Args:
+        inventory: Of the bundle.
+    """
 
     def locate(path: str) -> Path:
         if STUDY + path not in inventory.sizes:

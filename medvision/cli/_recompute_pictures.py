@@ -12,9 +12,10 @@ from medvision.audit.findings import Check, Finding
 from medvision.audit.inventory import take_inventory
 from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
 from medvision.cli._page_pictures import CasePictures, read_case_pictures
+from medvision.cli._recompute_explained import find_in
 from medvision.cli._recompute_request import skip
 from medvision.domain.record import JsonValue
-from medvision.errors import AuditError, MedvisionError
+from medvision.errors import MedvisionError
 from medvision.io.nifti.read import read_nifti
 from medvision.io.tables import Row, read_table
 from medvision.runtime.files import read_json
@@ -115,12 +116,7 @@ def _read(bundle: Path) -> Told:
 
     inventory = take_inventory(bundle)
     parse_manifest(inventory.read(MANIFEST))
-
-    def locate(path: str) -> Path:
-        if STUDY + path not in inventory.sizes:
-            raise AuditError(f"{path}: file must be in the bundle, got none.")
-        return inventory.root / STUDY / path
-
+    locate = find_in(inventory)
     names = ("selection", "attributions", "checks")
     tables = {name: read_table(locate(f"explain/{name}.tsv")) for name in names}
     tables["predictions"] = read_table(locate("predict/predictions.tsv"))

@@ -80,7 +80,7 @@ def run_task(task: Task) -> Outcome:
         WeightsError: The starting weights do not fit.
         StoppedError: The run was told to stop; the state is kept.
     """
-    job = _restrict(task)
+    job = _count_passes(task)
     parts: dict[str, JsonValue] = {
         **task.place,
         "subjects": cast(JsonValue, list(task.subset.subjects)),
@@ -90,9 +90,13 @@ def run_task(task: Task) -> Outcome:
     }
     digest = hash_settings(job.step, parts)
     path = task.folder / "outcome.json"
-    held = _read_outcome(path, digest=digest)
+    held = read_kept(path, digest=digest)
     if held is not None:
-        return held
+        return Outcome(
+            training=cast(dict[str, JsonValue], held["training"]),
+            predictions=cast(Table, held["predictions"]),
+            similarity=cast(Table, held["similarity"]),
+        )
     outcome = _train(task, job, digest=digest)
     kept = {name: getattr(outcome, name) for name in Outcome.__dataclass_fields__}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,30 +104,40 @@ def run_task(task: Task) -> Outcome:
     return outcome
 
 
-def _restrict(task: Task) -> Job:
+def _count_passes(task: Task) -> Job:
     """Return the job with the subset's train images, shown as often as the budget says."""
-    job, subset = task.job, task.subset
+    job = restrict_job(task.job, task.subset)
+    n_all, n_own = (len(held.data.select(job.fold, "train")) for held in (task.job, job))
+    is_equal_steps = job.step.study.scorecard.budget == "steps"
+    return replace(job, passes=max(1, round(n_all / n_own)) if is_equal_steps else 1)
+
+
+def restrict_job(job: Job, subset: Subset) -> Job:
+    """Return a job with the subset's train images alone; validation and test as they are.
+
+    Args:
+        job: Of one fold.
+        subset: Who is trained on.
+    """
     own = tuple(item for item in job.data.assignments if item.fold == job.fold)
     kept = tuple(i for i in own if i.split != "train" or i.image_id in subset.image_ids)
-    data = replace(job.data, assignments=kept)
-    n_all, n_own = (len(held.select(job.fold, "train")) for held in (job.data, data))
-    is_equal_steps = job.step.study.scorecard.budget == "steps"
-    return replace(job, data=data, passes=max(1, round(n_all / n_own)) if is_equal_steps else 1)
+    return replace(job, data=replace(job.data, assignments=kept))
 
 
-def _read_outcome(path: Path, *, digest: str) -> Outcome | None:
-    """Return what was kept of the same training; none of another one, or of a spoilt file."""
+def read_kept(path: Path, *, digest: str) -> dict[str, JsonValue] | None:
+    """Return what was kept of the same training; none of another one, or of a spoilt file.
+
+    Args:
+        path: Where a finished training of an unfinished job is kept.
+        digest: Of all that the training depends on.
+    """
     try:
         held = read_json(path)
     except DataError:
         return None
     if not isinstance(held, dict) or held.get("settings") != digest:
         return None
-    return Outcome(
-        training=cast(dict[str, JsonValue], held["training"]),
-        predictions=cast(Table, held["predictions"]),
-        similarity=cast(Table, held["similarity"]),
-    )
+    return held
 
 
 def _train(task: Task, job: Job, *, digest: str) -> Outcome:

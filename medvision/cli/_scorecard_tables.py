@@ -8,7 +8,7 @@ from medvision.domain.scorecard.cells import Cell
 from medvision.io.tables import Row
 
 PREDICTED_COLUMNS = (
-    *("arm", "fraction", "fold", "repeat", "part", "inner", "seed", "split"),
+    *("fraction", "fold", "repeat", "part", "inner", "seed", "split"),
     *("image_id", "subject", "label"),
 )
 TRAINING_COLUMNS = (
@@ -23,10 +23,15 @@ SIMILARITY_COLUMNS = (
 )
 
 
-def list_prediction_columns(classes: Sequence[str]) -> list[str]:
-    """Return the columns of a table of predictions of the given classes."""
+def list_prediction_columns(classes: Sequence[str], *, arm: str = "arm") -> list[str]:
+    """Return the columns of a table of predictions of the given classes.
+
+    Args:
+        classes: Class names in order.
+        arm: Name of the first column: what tells the trainings of one share apart.
+    """
     scores = [f"{kind}_{name}" for kind in ("logit", "probability") for name in classes]
-    return [*PREDICTED_COLUMNS, *scores, INTENDED_USE]
+    return [arm, *PREDICTED_COLUMNS, *scores, INTENDED_USE]
 
 
 def build_cells(

@@ -1,7 +1,7 @@
 """Which steps a study has: the folds that its cohort was split into, and the order of the work."""
 
 from medvision.cli._searches import list_searches
-from medvision.config.ablation import is_ablated
+from medvision.config.ablation import is_ablated, name_share
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
@@ -65,7 +65,7 @@ def list_ablations(study: Study, layout: Layout) -> tuple[str, ...]:
         return ()
     folds = study.ablation.list_folds(_count_folds(study, layout))
     return tuple(
-        layout.fold_step(f"share-{share:g}", fold, stage="ablate")
+        layout.fold_step(name_share(share), fold, stage="ablate")
         for share in study.ablation.shares
         for fold in folds
     )

@@ -7,18 +7,14 @@ from typing import cast
 import click
 
 from medvision.cli._ablation_fit import Outcome, Task, run_task
-from medvision.cli._ablation_tables import (
-    SUBSET_COLUMNS,
-    TRAINING_COLUMNS,
-    list_prediction_columns,
-    name_share,
-)
+from medvision.cli._ablation_tables import TRAINING_COLUMNS
 from medvision.cli._fitting import Job, list_upstream
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._scorecard_fit import Table
+from medvision.cli._scorecard_tables import SUBSET_COLUMNS, list_prediction_columns
 from medvision.cli._starting import find_start
-from medvision.config.ablation import is_ablated
+from medvision.config.ablation import is_ablated, name_share
 from medvision.config.model import Study
 from medvision.domain.subsets import Subset, check_train_only, choose_subsets
 from medvision.errors import ConfigError
@@ -122,7 +118,7 @@ def _write(
     tables: dict[str, tuple[Table, Sequence[str]]] = {
         "predictions": (
             [row for each in outcomes for row in each.predictions],
-            list_prediction_columns(job.data.classes),
+            list_prediction_columns(job.data.classes, arm="variant"),
         ),
         "trainings": ([each.training for each in outcomes], TRAINING_COLUMNS),
         "subsets": (members, SUBSET_COLUMNS),

@@ -75,6 +75,11 @@ def is_ablated(study: Sections) -> bool:
     return study.synthesise.is_on and study.ablation.run == "auto"
 
 
+def name_share(share: float) -> str:
+    """Return a share's name in steps and folders."""
+    return f"share-{share:g}"
+
+
 def choose_changes(study: Sections) -> AugmentSection:
     """Return the random changes of the classical variant: the study's own, or mild ones.
 
