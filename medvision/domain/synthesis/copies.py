@@ -1,0 +1,229 @@
+"""Memorisation: synthetic images nearer to a train image than real subjects are to each other."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medvision.domain.calibration import compute_wilson
+from medvision.domain.likeness.search import find_look_alikes
+from medvision.domain.prediction import Indices
+from medvision.domain.synthesis.criterion import (
+    DESCRIBED,
+    PASSED,
+    REFUSED,
+    UNDECIDED,
+    Criterion,
+    Refusal,
+    find_ends,
+)
+from medvision.domain.synthesis.sample import Distances, Rules
+
+_NAME = "memorisation"
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near synthetic images lie to train images, and these to each other.
+
+    Args:
+        space: Features, or `pixels`.
+        cross: (M, N) distance of each synthetic image from each train image.
+        own: (N, N) distances between train images.
+        clusters: (N,) whom each train image is of.
+    """
+
+    space: str
+    cross: Distances
+    own: Distances
+    clusters: Indices
+
+
+def judge_copies(near: Nearness, rules: Rules) -> tuple[list[Criterion], list[Refusal]]:
+    """Find synthetic images that lie nearer to a train image than any two real subjects do.
+
+    Each such image is refused. Of images of new subjects a few lie so too: among n subjects and a
+    new one the nearest pair holds the new one with chance 2 / (n + 1). Where more are near copies
+    than that chance explains, the generator as a whole is refused.
+
+    Args:
+        near: Distances.
+        rules: How to judge.
+
+    Returns:
+        (criteria, refused images).
+
+    Source:
+        none: own definition; nearest neighbours as a check of memorisation as in many works, held
+        against real ones as in Meehan et al. 2020, arXiv:2004.05675.
+    """
+    is_other = near.clusters[:, None] != near.clusters[None]
+    if not is_other.any():
+        return [_give_up(near, "train images of one subject alone")], []
+    between = np.where(is_other, near.own, np.inf)
+    limit = float(between.min())
+    nearest = near.cross.min(axis=1)
+    described = _describe(near, nearest, between.min(axis=1), rules=rules)
+    if limit <= 0:
+        why = "train images of two subjects are equal, so that no distance is too small"
+        return [_give_up(near, why), described], []
+    found = np.flatnonzero(nearest < limit)
+    refused = [
+        Refusal(
+            image,
+            f"near copy in {near.space}: {nearest[image]:.3g} from train image "
+            f"{int(near.cross[image].argmin())}, real subjects are at least {limit:.3g} apart",
+        )
+        for image in found.tolist()
+    ]
+    n_subjects = len(np.unique(near.clusters))
+    source = f"smallest distance between train images of {n_subjects} subjects, {limit:.3g}"
+    criterion = _count(
+        len(found),
+        len(nearest),
+        n_subjects=n_subjects,
+        space=near.space,
+        source=source,
+        rules=rules,
+    )
+    return [criterion, described], refused
+
+
+def judge_look_alikes(
+    train: NDArray[np.uint8],
+    synthetic: NDArray[np.uint8],
+    *,
+    clusters: Indices,
+    rules: Rules,
+) -> tuple[list[Criterion], list[Refusal]]:
+    """Find synthetic images that show a train image, turned, flipped, cropped or brighter.
+
+    What counts as one image agrees more in its detail than `rules.similarity`, and more than any
+    two train images of different subjects do.
+
+    Args:
+        train: (N, 64, 64) or (N, 32, 32, 32) thumbnails of `build_thumbnail`.
+        synthetic: (M, ...) of the synthetic images.
+        clusters: (N,) whom each train image is of.
+        rules: How to judge.
+
+    Returns:
+        (criteria, refused images).
+
+    Source:
+        none: own method, of `likeness`.
+    """
+    n_train = len(train)
+    limit, pairs = rules.similarity, []
+    for pair in find_look_alikes(np.concatenate([train, synthetic]), similarity=rules.similarity):
+        if pair.first < n_train <= pair.second:
+            pairs.append(pair)
+        elif pair.second < n_train and clusters[pair.first] != clusters[pair.second]:
+            limit = max(limit, pair.similarity)
+    best: dict[int, Refusal] = {}
+    for pair in sorted(pairs, key=lambda own: -own.similarity):
+        if pair.similarity > limit or limit == rules.similarity:
+            image = pair.second - n_train
+            said = f"shows train image {pair.first}, {pair.alteration}"
+            best.setdefault(
+                image, Refusal(image, f"look-alike: {said} (agreement {pair.similarity:.2f})")
+            )
+    n_subjects = len(np.unique(clusters))
+    criterion = _count(
+        len(best),
+        len(synthetic),
+        n_subjects=n_subjects,
+        space="look-alikes",
+        source=f"agreement of detail above {limit:.2f}, the most that {n_subjects} train subjects "
+        "have with each other or what counts as one image",
+        rules=rules,
+    )
+    return [criterion], [best[image] for image in sorted(best)]
+
+
+def find_most(n_images: int, n_subjects: int, *, level: float) -> int:
+    """Return how many of so many new images may lie nearer to the train subjects than those do.
+
+    Args:
+        n_images: Synthetic images.
+        n_subjects: Train subjects.
+        level: Chance with which images of new subjects are within the count.
+
+    Returns:
+        The smallest count whose binomial distribution function, with chance 2 / (n + 1), is at
+        least `level`.
+
+    Source:
+        none: own definition, by symmetry of who is new.
+    """
+    chance = min(1.0, 2 / (n_subjects + 1))
+    total = 0.0
+    for count in range(n_images + 1):
+        total += math.comb(n_images, count) * chance**count * (1 - chance) ** (n_images - count)
+        if total >= level:
+            return count
+    return n_images
+
+
+def _count(
+    n_found: int, n_images: int, *, n_subjects: int, space: str, source: str, rules: Rules
+) -> Criterion:
+    """Judge how many images are copies."""
+    most = find_most(n_images, n_subjects, level=rules.level)
+    low, high = compute_wilson(n_found / n_images, n_images, confidence=rules.confidence)
+    said = f"{n_found} of {n_images} images are copies of train images, chance allows {most}"
+    verdict = REFUSED if n_found > most else PASSED
+    if most >= n_images:
+        verdict, said = UNDECIDED, f"{said}: too few train subjects to tell"
+    return Criterion(
+        criterion=_NAME,
+        space=space,
+        statistic="share of copies",
+        value=n_found / n_images,
+        low=low,
+        high=high,
+        n=n_images,
+        comparator=min(1.0, 2 / (n_subjects + 1)),
+        threshold=most / n_images,
+        source=source,
+        verdict=verdict,
+        reason=said,
+    )
+
+
+def _describe(
+    near: Nearness, nearest: NDArray[np.float64], real: NDArray[np.float64], *, rules: Rules
+) -> Criterion:
+    """Tell how near the images lie as a whole, without a verdict."""
+    low, high = find_ends(nearest, rules.confidence)
+    return Criterion(
+        criterion=_NAME,
+        space=near.space,
+        statistic="median distance from the nearest train image",
+        value=float(np.median(nearest)),
+        low=low,
+        high=high,
+        n=len(nearest),
+        comparator=float(np.median(real)),
+        threshold=float("nan"),
+        source="the same of train images, from the nearest of another subject; the interval is the "
+        "middle of all images",
+        verdict=DESCRIBED,
+        reason="membership and the share of copies decide",
+    )
+
+
+def _give_up(near: Nearness, why: str) -> Criterion:
+    """Say why copies cannot be told."""
+    nan = float("nan")
+    return Criterion(
+        *(_NAME, near.space, "share of copies", nan, nan, nan),
+        *(len(near.cross), nan, nan, "train images", UNDECIDED, why),
+    )
+
+
+def join_refusals(parts: Sequence[Sequence[Refusal]]) -> list[Refusal]:
+    """Return the refusals of several spaces as one list."""
+    return [own for part in parts for own in part]
