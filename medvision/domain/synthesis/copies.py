@@ -1,7 +1,6 @@
 """Memorisation: synthetic images nearer to a train image than real subjects are to each other."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +45,7 @@ def judge_copies(near: Nearness, rules: Rules) -> tuple[list[Criterion], list[Re
 
     Each such image is refused. Of images of new subjects a few lie so too: among n subjects and a
     new one the nearest pair holds the new one with chance 2 / (n + 1). Where more are near copies
-    than that chance explains, the generator as a whole is refused.
+    than chance explains (`find_most`), the generator as a whole is refused.
 
     Args:
         near: Distances.
@@ -146,25 +145,25 @@ def judge_look_alikes(
 def find_most(n_images: int, n_subjects: int, *, level: float) -> int:
     """Return how many of so many new images may lie nearer to the train subjects than those do.
 
+    How small the smallest of all distances is, is itself chance: the number of pairs expected
+    below it has an exponential law of mean 1. A new image so lies below it with chance 2 / (n - 1)
+    times such a number, which all new images share, and their count has a geometric law.
+
     Args:
         n_images: Synthetic images.
-        n_subjects: Train subjects.
+        n_subjects: Train subjects, at least 2.
         level: Chance with which images of new subjects are within the count.
 
     Returns:
-        The smallest count whose binomial distribution function, with chance 2 / (n + 1), is at
-        least `level`.
+        The smallest count k with P(more than k) at most 1 - `level`; at most `n_images`.
 
     Source:
-        none: own definition, by symmetry of who is new.
+        none: own definition; the closest of many pairs as in Silverman and Brown 1978,
+        doi:10.2307/3213434.
     """
-    chance = min(1.0, 2 / (n_subjects + 1))
-    total = 0.0
-    for count in range(n_images + 1):
-        total += math.comb(n_images, count) * chance**count * (1 - chance) ** (n_images - count)
-        if total >= level:
-            return count
-    return n_images
+    mean = 2 * n_images / (n_subjects - 1)
+    most = math.ceil(math.log(1 - level) / math.log(mean / (1 + mean)) - 1 - 1e-9)
+    return min(n_images, max(0, most))
 
 
 def _count(
@@ -222,8 +221,3 @@ def _give_up(near: Nearness, why: str) -> Criterion:
         *(_NAME, near.space, "share of copies", nan, nan, nan),
         *(len(near.cross), nan, nan, "train images", UNDECIDED, why),
     )
-
-
-def join_refusals(parts: Sequence[Sequence[Refusal]]) -> list[Refusal]:
-    """Return the refusals of several spaces as one list."""
-    return [own for part in parts for own in part]

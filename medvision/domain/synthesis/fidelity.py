@@ -159,5 +159,6 @@ def count_effective(flags: Flags, clusters: Indices) -> float:
     sizes = np.bincount(flat)
     gaps = np.bincount(flat, weights=flags) - share * sizes
     variance = k / (k - 1) * float((gaps**2).sum()) / n**2
-    effect = variance / (share * (1 - share) / n)
+    # Held against the same estimate of independent images, so that one a subject count in full.
+    effect = variance / (share * (1 - share) / (n - 1))
     return n / max(1.0, effect)

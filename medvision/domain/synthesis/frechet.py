@@ -44,8 +44,7 @@ def _reduce(centred: Rows) -> Rows:
     """Return as few rows as there are features, of the same products over images."""
     if len(centred) <= centred.shape[1]:
         return centred
-    triangle: Rows = np.linalg.qr(centred, mode="r")
-    return triangle
+    return np.asarray(np.linalg.qr(centred, mode="r"))
 
 
 def is_enough(n_images: int, n_features: int) -> bool:

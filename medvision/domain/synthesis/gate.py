@@ -9,7 +9,6 @@ from medvision.domain.prediction import Indices
 from medvision.domain.synthesis.alterations import Images, measure_altered, pool_images
 from medvision.domain.synthesis.copies import (
     Nearness,
-    join_refusals,
     judge_copies,
     judge_look_alikes,
 )
@@ -81,10 +80,12 @@ def judge_generator(
         check_space(space)
         held = standardise_space(space)
         criteria += judge_quality(held, classes=classes, rules=rules)
-        criteria += _judge_nearness(held, _measure_features(held), refused=refused, rules=rules)
-    criteria += _judge_nearness(
-        first, _measure_pixels(pictures), refused=refused, rules=rules, name=PIXELS
-    )
+        near = _judge_nearness(held, _measure_features(held), name=space.name, rules=rules)
+        criteria += near[0]
+        refused.append(near[1])
+    near = _judge_nearness(first, _measure_pixels(pictures), name=PIXELS, rules=rules)
+    criteria += near[0]
+    refused.append(near[1])
     found, alike = judge_look_alikes(
         pictures.train_thumbnails,
         pictures.synthetic_thumbnails,
@@ -94,7 +95,7 @@ def judge_generator(
     criteria += found
     refused.append(alike)
     criteria += judge_fidelity(agreement, classes=classes, rules=rules)
-    return close_gate(criteria, join_refusals(refused))
+    return close_gate(criteria, [own for part in refused for own in part])
 
 
 @dataclass(frozen=True)
@@ -130,28 +131,21 @@ def _measure_pixels(pictures: Pictures) -> _Measured:
 
 
 def _judge_nearness(
-    space: Space,
-    measured: _Measured,
-    *,
-    refused: list[list[Refusal]],
-    rules: Rules,
-    name: str | None = None,
-) -> list[Criterion]:
-    """Judge copies and membership by distances; images refused are added to a list."""
-    called = name or space.name
-    criteria, found = judge_copies(
-        Nearness(called, measured.train, measured.own, space.train.clusters), rules
+    space: Space, measured: _Measured, *, name: str, rules: Rules
+) -> tuple[list[Criterion], list[Refusal]]:
+    """Judge copies and membership by distances; return criteria and images refused."""
+    criteria, refused = judge_copies(
+        Nearness(name, measured.train, measured.own, space.train.clusters), rules
     )
-    refused.append(found)
     members = Members(
-        called,
+        name,
         np.concatenate([measured.train.min(axis=0), measured.validation.min(axis=0)]),
         np.arange(len(space.train) + len(space.validation)) < len(space.train),
         np.concatenate([space.train.labels, space.validation.labels]),
         _join_clusters(space.train, space.validation),
     )
-    made = len(space.synthetic)
-    return [*criteria, judge_membership(members, n_synthetic=made, rules=rules)]
+    membership = judge_membership(members, n_synthetic=len(space.synthetic), rules=rules)
+    return [*criteria, membership], refused
 
 
 def _join_clusters(train: Sample, validation: Sample) -> Indices:

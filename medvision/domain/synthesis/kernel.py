@@ -18,7 +18,7 @@ def compute_kernel(first: Rows, second: Rows) -> Kernel:
         second: (M, P).
 
     Source:
-        Binkowski et al. 2018, arXiv:1801.01401, section 4.
+        Bińkowski et al. 2018, arXiv:1801.01401, section 4.
     """
     kernel: Kernel = (first @ second.T / first.shape[1] + 1.0) ** 3
     return kernel
@@ -49,7 +49,7 @@ def compute_kid(
         The distance; NaN where a sample has images of one subject alone.
 
     Source:
-        Gretton et al. 2012, JMLR 13:723-773, lemma 6; as KID Binkowski et al. 2018,
+        Gretton et al. 2012, JMLR 13:723-773, lemma 6; as KID Bińkowski et al. 2018,
         arXiv:1801.01401. Leaving out pairs of one subject: own definition.
     """
     within = _average_others(first, first_clusters) + _average_others(second, second_clusters)

@@ -42,7 +42,7 @@ def compute_coverage(distances: Distances, reach: NDArray[np.float64]) -> float:
         0 to 1; NaN where no reach is known.
 
     Source:
-        Kynkaanniemi et al. 2019, arXiv:1904.06991, equations 1 to 3; neighbours of other subjects:
+        Kynkäänniemi et al. 2019, arXiv:1904.06991, equations 1 to 3; neighbours of other subjects:
         own definition.
     """
     if np.isnan(reach).all():
