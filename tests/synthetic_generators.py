@@ -1,4 +1,4 @@
-"""Chests drawn small, and generators planted on them: honest, copying, collapsed and mislabelled."""
+"""Small chests, and generators planted on them: honest, copying, collapsed and mislabelled."""
 
 from dataclasses import dataclass
 

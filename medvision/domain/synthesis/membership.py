@@ -61,7 +61,8 @@ def judge_membership(members: Members, *, n_synthetic: int, rules: Rules) -> Cri
     reason = f"train images {said} than validation images (area {value:.2f})"
     if not np.isfinite(value) or not np.isfinite(threshold):
         verdict, reason = UNDECIDED, "no class has both train and validation images"
-    elif threshold >= 1:
+    elif threshold >= held.max():
+        # Chance alone reaches the most that there is too often for anything to be beyond it.
         verdict = UNDECIDED
         reason = f"too few validation subjects to tell: {n_apart}"
     return Criterion(

@@ -25,17 +25,19 @@ from tests.synthetic_generators import (
 
 
 class Study:
-    """Train and validation subjects, a classifier of the train images, and an honest generator."""
+    """Train and validation subjects, a classifier of real images, and an honest generator."""
 
     def __init__(self, n_axes, *, n_train, n_validation):
         self.train = draw_cohort(1, n_subjects=n_train, n_axes=n_axes)
         self.validation = draw_cohort(2, n_subjects=n_validation, n_axes=n_axes)
         self.honest = draw_cohort(3, n_subjects=n_train, n_axes=n_axes)
-        features = read_features(self.train, seed=9, n_features=96)
+        # Of more subjects than the generator has, so that it is surely better than chance.
+        taught = draw_cohort(4, n_subjects=200, n_axes=n_axes)
+        features = read_features(taught, seed=9, n_features=96)
         self.mean, self.scale = features.mean(axis=0), features.std(axis=0) + 1e-9
         held = (features - self.mean) / self.scale
         ridge = held.T @ held + 0.3 * len(held) * np.eye(held.shape[1])
-        self.weights = np.linalg.solve(ridge, held.T @ (2.0 * self.train.labels - 1))
+        self.weights = np.linalg.solve(ridge, held.T @ (2.0 * taught.labels - 1))
 
     def predict(self, cohort):
         features = read_features(cohort, seed=9, n_features=96)
@@ -74,7 +76,8 @@ def test_a_generator_that_copies_is_refused_for_memorisation(study, alteration):
     assert not verdict.is_open
     assert {"memorisation", "membership"} <= name_refused(verdict)
     assert len(verdict.refused) == n
-    assert "fidelity" not in name_refused(verdict)
+    if alteration == "none":
+        assert name_refused(verdict) == {"memorisation", "membership"}
 
 
 def test_some_copies_among_honest_images_are_refused_one_by_one(study):
