@@ -105,10 +105,12 @@ def check_space(space: Space) -> None:
 
 
 def standardise_space(space: Space) -> Space:
-    """Return the space with each feature in standard deviations of the train images.
+    """Return the space with each feature in standard deviations of all real images.
 
     So no feature counts for its unit alone, and the kernel's constant 1 means the same in every
-    network's features.
+    network's features. Train and validation images give the scale together: in a scale of its own
+    a sample lies nearer to everything than one that had no part in it, and membership would be
+    told by that alone.
 
     Args:
         space: A space.
@@ -116,7 +118,8 @@ def standardise_space(space: Space) -> Space:
     Source:
         none: own choice; the scale is that of `novelty.build_reference`.
     """
-    reference = build_reference(space.train.features, n_neighbours=1)
+    real = np.concatenate([space.train.features, space.validation.features])
+    reference = build_reference(real, n_neighbours=1)
 
     def move(held: Sample) -> Sample:
         features = (held.features.astype(np.float64) - reference.mean) / reference.scale

@@ -15,7 +15,13 @@ from medvision.domain.synthesis.halves import draw_halves, part_subjects
 from medvision.domain.synthesis.kernel import compute_kernel, compute_kid
 from medvision.domain.synthesis.manifold import compute_coverage, compute_reach, compute_width
 from medvision.domain.synthesis.membership import Members, deal_membership, judge_membership
-from medvision.domain.synthesis.sample import Rules, Sample, Space, compute_distances
+from medvision.domain.synthesis.sample import (
+    Rules,
+    Sample,
+    Space,
+    compute_distances,
+    standardise_space,
+)
 
 RULES = Rules(n_repeats=60, level=0.99, confidence=0.95, n_neighbours=2, similarity=0.9, seed=1)
 
@@ -229,3 +235,13 @@ def test_synthetic_images_are_drawn_in_the_numbers_of_the_real_ones():
         counts = [np.bincount(train.labels[own.real], minlength=2).tolist()]
         counts.append(np.bincount(made.labels[own.synthetic], minlength=2).tolist())
         assert counts[0] == counts[1] == [5, 3]
+
+
+def test_the_scale_is_of_train_and_validation_alike_and_of_no_synthetic_image():
+    n = np.arange(6)
+    a, b, made = (Sample(draw(seed, 6), n % 2, n) for seed in (1, 2, 3))
+    far = Sample(made.features * 1000, made.labels, made.clusters)
+    first = standardise_space(Space("any", "none", False, a, b, made))
+    other = standardise_space(Space("any", "none", False, b, a, far))
+    assert np.allclose(first.train.features, other.validation.features)
+    assert np.allclose(first.validation.features, other.train.features)
