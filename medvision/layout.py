@@ -5,8 +5,8 @@ from pathlib import Path
 
 STEPS = (
     *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune"),
-    *("synthesise", "train", "predict", "evaluate", "plan", "explain", "scorecard", "compare"),
-    *("control", "shortcuts", "ablate", "ablation", "report", "audit"),
+    *("synthesise", "gate", "train", "predict", "evaluate", "plan", "explain", "scorecard"),
+    *("compare", "control", "shortcuts", "ablate", "ablation", "report", "audit"),
 )
 
 

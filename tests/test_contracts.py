@@ -44,6 +44,7 @@ TAKERS = {
     "augment": ("medvision.augment.batch:draw_parameters",),
     "tune": ("medvision.learn.search:Search",),
     "synthesise": ("medvision.synthesis.settings:GanSettings",),
+    "gate": ("medvision.domain.synthesis.sample:Rules",),
     "train": ("medvision.learn.settings:TrainSettings",),
     "predict": ("medvision.augment.fixed_views:list_views",),
     "evaluate": ("medvision.domain.settings:Settings",),
@@ -63,7 +64,8 @@ BY_THE_COMMAND = {
     "pretrain": {"images", "subjects"},
     "cohort": {"near_duplicates", "similarity"},
     "tune": {"objective", "workers"},
-    "synthesise": {"generator", "ratio", "minimum_subjects", "seed"},
+    "synthesise": {"generator", "ratio", "minimum_subjects", "use", "seed"},
+    "gate": {"extractor", "repeats", "neighbours"},
     "train": {"mlflow", "seeds", "compare_scratch", "keep_checkpoints"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {

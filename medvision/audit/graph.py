@@ -14,7 +14,7 @@ from medvision.layout import STEPS
 RECORD = "record.json"
 _WITHIN = {
     "tune": "/*/part-*",
-    "synthesise": "/fold-*",
+    **dict.fromkeys(("synthesise", "gate"), "/fold-*"),
     **dict.fromkeys(("train", "scorecard", "control", "ablate"), "/*/fold-*"),
 }
 _KEYS = {field.name for field in dataclasses.fields(Record)}

@@ -31,6 +31,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     many = {
         "tune": list_searches(study, layout),
         "synthesise": [name_step(fold) for fold in folds] if study.synthesise.is_on else [],
+        "gate": [],
         "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
         "scorecard": list_scorecards(study, layout),
         "control": list_controls(study, layout),

@@ -57,7 +57,7 @@ _EVALUATE_TABLES = {
 
 _SECTIONS = (
     *("data", "phantom", "cohort", "preprocess", "model", "pretrain"),
-    *("augment", "tune", "synthesise", "train", "predict", "evaluate", "explain"),
+    *("augment", "tune", "synthesise", "gate", "train", "predict", "evaluate", "explain"),
     *("scorecard", "compute"),
 )
 _COMMAND = "snakemake --cores all --configfile config/config.yaml"

@@ -16,6 +16,7 @@ from medvision.config.compute import ComputeSection
 from medvision.config.control import ControlSection
 from medvision.config.evaluate import EvaluateSection
 from medvision.config.explain import ExplainSection
+from medvision.config.gate import GateSection
 from medvision.config.ingest import IngestSection
 from medvision.config.pacs import PacsSection
 from medvision.config.predict import PredictSection, check_predict
@@ -62,6 +63,7 @@ class Study(Section):
     augment: AugmentSection = AugmentSection()
     tune: TuneSection = TuneSection()
     synthesise: SynthesiseSection = SynthesiseSection()
+    gate: GateSection = GateSection()
     train: TrainSection = TrainSection()
     predict: PredictSection = PredictSection()
     evaluate: EvaluateSection = EvaluateSection()

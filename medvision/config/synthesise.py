@@ -26,6 +26,12 @@ class SynthesiseSection(Section):
         description="Train subjects that every class must have in a fold; with fewer, nothing is "
         "trained.",
     )
+    use: Literal["accepted", "none"] = Field(
+        "accepted",
+        description="accepted trains the study's networks on the images that the gate lets through "
+        "beside the real ones, where it is open; none trains them on real images alone. To be "
+        "chosen beforehand: another value draws anew.",
+    )
     seed: Seed = Field(41, description="Seed of the training and of every image drawn.")
     steps: Positive = Field(20000, description="Steps of both networks.")
     batch_size: Annotated[int, Field(ge=4)] = Field(

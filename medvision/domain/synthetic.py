@@ -20,6 +20,11 @@ def name_step(fold: int) -> str:
     return f"synthesise/fold-{fold}"
 
 
+def name_gate(fold: int) -> str:
+    """Return the step under which the verdict on one fold's images is recorded."""
+    return f"gate/fold-{fold}"
+
+
 def name_image(fold: int, label: int, *, number: int) -> str:
     """Return the id of a synthetic image.
 

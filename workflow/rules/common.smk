@@ -134,7 +134,7 @@ def config_of(step):
     if step in ("control", "shortcuts"):
         earlier = [*STEPS[: STEPS.index("evaluate")], "control", step]
         # Controls are trained on the study's own images alone.
-        earlier.remove("synthesise")
+        earlier = [name for name in earlier if name not in ("synthesise", "gate")]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     return json.dumps(part, sort_keys=True, default=str)
