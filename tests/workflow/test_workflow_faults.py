@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -145,6 +146,25 @@ def test_other_views_or_a_temperature_train_no_network_of_the_study_again(finish
     kept = {"phantom", "ingest", "measure", "cohort", "preprocess", "pretrain", "train"}
     reruns = list_reruns(finished, change("predict", views=["zoom"], temperature="fit"))
     assert reruns == STAGES - kept
+
+
+# Snakemake's own report.
+
+
+@pytest.mark.slow
+def test_snakemakes_report_is_made_without_a_network_and_has_its_captions(finished: Path) -> None:
+    report = finished / "report.zip"
+    cut = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
+        cut = []  # Where no network can be cut; the page itself is looked at all the same.
+    command = [*cut, *list_command(finished, "--report", str(report))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(report) as held:
+        text = held.read("report/report.html").decode()
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=.https?:", text)
+    assert "For research use only." in text
+    assert "Reporting checklists" in text
 
 
 # A kill.

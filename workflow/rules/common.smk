@@ -15,15 +15,48 @@ from medvision.config.shortcuts import is_audited
 from medvision.config.steps import STEP_SECTIONS
 from medvision.config.task import PERFORMANCE_FIGURES
 from medvision.layout import STEPS, Layout
+from medvision.runtime.workflow import find_workflow
+
+
+def stop(error):
+    """End in words, without Snakemake's own traceback."""
+    print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 def check_config(values):
-    """The checked study; a wrong key ends here in words, without Snakemake's own traceback."""
+    """The checked study; a wrong key ends here."""
     try:
         return build_study(values)
     except ConfigError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        stop(error)
+
+
+def is_fetched_as(path, fetched):
+    """Whether a file of a repository is one that is installed, as Snakemake fetched it."""
+    held = workflow.sourcecache
+    # Its last line may have lost its end on the way.
+    return (
+        held.exists(fetched)
+        and held.open(fetched).read().rstrip() == path.read_text().rstrip()
+    )
+
+
+def find_rules():
+    """The folder of these rules; where they come from a repository, of the installed ones.
+
+    These must be the same: the bundle would else hold rules that never ran.
+    """
+    here = workflow.current_basedir
+    if Path(str(here)).is_dir():
+        return Path(str(here)).parent
+    folder = find_workflow().parent
+    for path in [folder / "Snakefile", *sorted(folder.glob("rules/*.smk"))]:
+        if not is_fetched_as(path, here.join(f"../{path.relative_to(folder)}")):
+            message = f"module: {path.name} must be that of the installed medvision {__version__}, got another."
+            hint = "take the tag of the version that is installed, or install that of the tag."
+            stop(ConfigError(message, hint))
+    return folder
 
 
 study = check_config(config)
@@ -39,7 +72,7 @@ SEEDS = list(study.train.seeds)
 STARTS = {arm.name: arm for arm in study.scorecard.arms}
 
 
-WORKFLOW = Path(str(workflow.current_basedir)).parent
+WORKFLOW = find_rules()
 
 # Where workflow/envs/medvision.yaml finds the project.
 os.environ.setdefault("MEDVISION_HOME", str(WORKFLOW.parent))
