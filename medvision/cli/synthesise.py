@@ -48,7 +48,7 @@ HISTORY_COLUMNS = (
     *("real_logit", "drawn_logit", "r1"),
 )
 SOURCE_COLUMNS = ("image_id", "subject", "label")
-_BY_THE_COMMAND = {"generator", "ratio", "minimum_subjects", "seed"}
+_BY_THE_COMMAND = {"generator", "ratio", "minimum_subjects", "use", "seed"}
 
 
 @study_command(
