@@ -8,7 +8,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-fast lint venv docs pneumoniamnist clean
+.PHONY: demo test test-fast test-bundle lint venv docs bundle pneumoniamnist clean
 
 demo: .venv/installed ## Run the pipeline on the embedded phantom cohort
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs --logger rich
@@ -37,6 +37,18 @@ docs: .venv/installed ## Write the generated documents again
 EPOCHS ?= 3
 pneumoniamnist: .venv/tested ## Print the table of docs/explanation/pneumoniamnist.md again
 	$(BIN)/python benchmarks/pneumoniamnist.py --data $(DATA) --paper-epochs $(EPOCHS)
+
+# For machines without internet: docs/how-to/air-gapped.md. 2.28 is the C library of RHEL 8.
+EXTRAS ?= viewer,cluster
+DIST ?= dist
+GLIBC ?= 2.28
+bundle: .venv/installed ## Collect an archive that installs without internet
+	$(BIN)/python -m airgap.collect --torch-index "$(TORCH_INDEX)" --extras "$(EXTRAS)" \
+	  --weights "$(WEIGHTS)" $(if $(GLIBC),--glibc $(GLIBC)) --into $(DIST)
+
+test-bundle: .venv/tested ## Build the archive, install it with the network cut, run the demo there
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(MAKE) bundle DIST="$$folder" \
+	  && MEDVISION_ARCHIVE="$$folder" $(BIN)/pytest -m bundle tests/airgap
 
 clean: ## Remove the virtual environment and the demo's results
 	rm -rf .venv results .snakemake
