@@ -57,6 +57,7 @@ def list_commands(config: Path, *, after: str = "") -> Iterator[list[str]]:
         lines.append(["tune", "--arm", arm, "--part", str(part)])
     drawn = range(study.cohort.n_fits if study.synthesise.is_on else 0)
     lines += [["synthesise", "--fold", str(fold)] for fold in drawn]
+    lines += [["gate", "--fold", str(fold)] for fold in drawn]
     for arm, fold in itertools.product(study.arms, range(study.cohort.n_fits)):
         lines.append(["train", "--arm", arm, "--fold", str(fold)])
     lines += [["predict"], ["evaluate"], ["plan"], ["explain"]]

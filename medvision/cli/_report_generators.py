@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from medvision.cli._run import Step
 from medvision.cli._steps import list_folds
 from medvision.config.model import Study
-from medvision.domain.synthetic import name_step
+from medvision.domain.synthetic import name_gate, name_step
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_generators(study: Study, layout: Layout) -> tuple[str, ...]:
-    """Return the steps that draw synthetic images; none where none are asked for.
+    """Return the steps that draw and judge synthetic images; none where none are asked for.
 
     Args:
         study: The configuration in force.
@@ -24,7 +24,8 @@ def list_generators(study: Study, layout: Layout) -> tuple[str, ...]:
     Raises:
         DataError: There is no table of folds.
     """
-    return tuple(map(name_step, list_folds(layout))) if study.synthesise.is_on else ()
+    folds = list_folds(layout) if study.synthesise.is_on else []
+    return (*map(name_step, folds), *map(name_gate, folds))
 
 
 def read_generator_histories(step: Step, done: tuple[str, ...]) -> dict[str, list[Row]]:

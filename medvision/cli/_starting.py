@@ -68,7 +68,7 @@ def find_start(step: Step, data: LearningData, *, arm: str) -> Start:
             check_pretraining(step)
         return Start(path, hash_file(path) if path else None, PLAIN, None)
     path, source = resolve_weights(weights, find_shelf())
-    form = _find_form(step, data, path=path, source=source)
+    form = find_form(step, data, path=path, source=source)
     name = source.name if source else None
     step.source("weights", path)
     if arm == "scratch":
@@ -76,8 +76,19 @@ def find_start(step: Step, data: LearningData, *, arm: str) -> Start:
     return Start(path, hash_file(path), form, name)
 
 
-def _find_form(step: Step, data: LearningData, *, path: Path, source: Source | None) -> NetworkForm:
-    """Tell the form by the file's own word, or its source's description, and by its tensors."""
+def find_form(step: Step, data: LearningData, *, path: Path, source: Source | None) -> NetworkForm:
+    """Tell the form by the file's own word, or its source's description, and by its tensors.
+
+    Args:
+        step: The running step.
+        data: The study's images.
+        path: File of weights.
+        source: What describes it, or None.
+
+    Raises:
+        ConfigError: The images cannot be brought to what the weights expect.
+        WeightsError: The file is unsafe or damaged.
+    """
     from medvision.learn.adapt import is_flat, is_folded
     from medvision.learn.sources import read_weights
 

@@ -5,7 +5,7 @@ from medvision.config.ablation import is_ablated, name_share
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
-from medvision.domain.synthetic import name_step
+from medvision.domain.synthetic import name_gate, name_step
 from medvision.errors import DataError
 from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json
@@ -31,7 +31,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     many = {
         "tune": list_searches(study, layout),
         "synthesise": [name_step(fold) for fold in folds] if study.synthesise.is_on else [],
-        "gate": [],
+        "gate": [name_gate(fold) for fold in folds] if study.synthesise.is_on else [],
         "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
         "scorecard": list_scorecards(study, layout),
         "control": list_controls(study, layout),

@@ -135,11 +135,19 @@ def check_sources_real(layout: Layout) -> None:
         if read_record(layout, name) is None:
             continue
         check_marked(read_table(path), where=f"{name}/{path.name}")
-        _check_sidecar(path.with_suffix(".json"), where=f"{name}/images.json")
+        check_sidecar(path.with_suffix(".json"), where=f"{name}/images.json")
 
 
-def _check_sidecar(path: Path, *, where: str) -> None:
-    """Refuse a sidecar that does not say what its images are."""
+def check_sidecar(path: Path, *, where: str) -> None:
+    """Refuse a sidecar that does not say what its images are.
+
+    Args:
+        path: The file.
+        where: What it is called in a message.
+
+    Raises:
+        CohortError: It does not say that they are synthetic.
+    """
     held = read_json(path)
     found = held.get("synthetic") if isinstance(held, dict) else None
     if found is not True:

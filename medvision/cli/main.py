@@ -28,6 +28,7 @@ COMMANDS = {
     "pretrain": "Train starting weights on a source task.",
     "tune": "Search hyper-parameters of one tested part.",
     "synthesise": "Train a generator on one fold's train subjects, and draw images.",
+    "gate": "Judge one fold's synthetic images before a training may have them.",
     "train": "Fine-tune one arm on one fold.",
     "predict": "Compute probabilities of validation and test images.",
     "evaluate": "Compute statistics with intervals on held-out subjects.",

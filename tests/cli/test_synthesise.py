@@ -315,7 +315,8 @@ def test_a_study_that_draws_has_a_stage_for_each_fold_before_the_trainings(tmp_p
     layout = Layout(tmp_path)
     more = [step for step in list_steps(drawing, layout) if step not in list_steps(plain, layout)]
     assert more[:2] == ["synthesise/fold-0", "synthesise/fold-1"]
-    assert {step.partition("/")[0] for step in more[2:]} == {"ablate", "ablation"}
+    assert more[2:4] == ["gate/fold-0", "gate/fold-1"]
+    assert {step.partition("/")[0] for step in more[4:]} == {"ablate", "ablation"}
     steps = list_steps(drawing, layout)
     assert steps.index(more[1]) < steps.index("train/transfer/fold-0")
 
@@ -338,7 +339,7 @@ def test_the_report_reads_history_and_pictures_of_every_generator(undisturbed):
     from medvision.report.generators import GeneratorFacts, GeneratorSheet
 
     study, layout = make_config(undisturbed), Layout(undisturbed)
-    assert list_generators(study, layout) == ("synthesise/fold-0", "synthesise/fold-1")
+    assert list_generators(study, layout)[:2] == ("synthesise/fold-0", "synthesise/fold-1")
     step = Step("report", study, layout, ())
     histories = read_generator_histories(step, ("train/scratch/fold-0", "synthesise/fold-0"))
     assert [row["step"] for row in histories["generator-0"]] == ["2", "4", "6", "8"]

@@ -35,11 +35,12 @@ def test_a_study_that_draws_nothing_has_the_jobs_that_it_had(
     values = {name: fields for name, fields in DRAWING.items() if name != "synthesise"}
     if synthesise is not None:
         values["synthesise"] = synthesise
-    assert "synthesise" not in plan(tmp_path, values)
+    assert not {"synthesise", "gate"} & plan(tmp_path, values).keys()
 
 
 def test_each_fold_has_a_generator_of_its_own(tmp_path: Path) -> None:
-    assert plan(tmp_path, DRAWING)["synthesise"] == 2
+    jobs = plan(tmp_path, DRAWING)
+    assert (jobs["synthesise"], jobs["gate"]) == (2, 2)
 
 
 def test_the_ablation_runs_by_itself_on_every_share_of_every_fold(tmp_path: Path) -> None:

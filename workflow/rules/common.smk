@@ -225,6 +225,23 @@ def synthesised():
     return [synthetic_file("record.json", fold) for fold in folds]
 
 
+def gate_file(name, fold="{fold}"):
+    """A file of the verdict on the synthetic images of one fold."""
+    return layout.step(f"gate/fold-{fold}") / name
+
+
+def gate_start(wildcards):
+    """What the network of a gate starts from: weights, and what a search chose."""
+    wanted = SimpleNamespace(arm=ARMS[0], fold=wildcards.fold)
+    return [*starting_weights(wanted), *chosen_values(wanted)]
+
+
+def gates():
+    """The records of the gates, where the configuration draws images."""
+    folds = FOLDS if study.synthesise.is_on else ()
+    return [gate_file("record.json", fold) for fold in folds]
+
+
 def ablation_file(name, share="{share}", fold="{fold}"):
     """A file of the ablation's trainings on one share of one fold."""
     return layout.step(layout.fold_step(f"share-{share}", fold, stage="ablate")) / name

@@ -7,6 +7,7 @@ rule report:
         comparison(),
         shortcut_audit(),
         synthesised(),
+        gates(),
         ablation(),
     output:
         html=report(

@@ -1,0 +1,110 @@
+"""`medvision gate`: whether one fold's synthetic images may reach a training, and which."""
+
+import logging
+import shutil
+
+import click
+
+from medvision.cli._fitting import Job, Trained, Watch, fit_seed, list_upstream
+from medvision.cli._gate_extractor import open_extractor
+from medvision.cli._gate_files import write_verdict
+from medvision.cli._gate_judge import judge_drawn
+from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
+from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._searches import find_search
+from medvision.cli._starting import find_start
+from medvision.cli._synthetic_read import read_drawn
+from medvision.cli.train import choose_settings
+from medvision.config.model import Study
+from medvision.domain.synthesis.criterion import Verdict
+from medvision.domain.synthetic import name_gate, name_step
+from medvision.errors import ConfigError
+from medvision.io.tables import read_table
+from medvision.layout import Layout
+
+_log = logging.getLogger(__name__)
+
+
+@study_command(
+    "gate",
+    help="Judge one fold's synthetic images before a training may have them: quality and variety, "
+    "memorisation, membership, class fidelity, each held against what real images do. Trains the "
+    "study's main network on the fold's real images for that. A gate that stays shut is a result "
+    "and no error. Run again after an interruption, it goes on after the last complete epoch; told "
+    "to stop (SIGTERM), it keeps where it is and exits with 75.",
+    example="medvision gate --set synthesise.generator=gan --fold 0",
+)
+@click.option("--fold", required=True, type=click.IntRange(min=0))
+def command(study: Study, layout: Layout, *, fold: int) -> None:
+    """Judge the drawn images of one fold."""
+    if not study.synthesise.is_on:
+        raise ConfigError(
+            "synthesise.generator: value must be gan for this step, got none.",
+            "this study draws no images: go on with `medvision train`.",
+        )
+    main = study.arms[0]
+    searches = find_search(study, layout, arm=main, fold=fold)
+    upstream = (*list_upstream(study, main), *searches, name_step(fold))
+    with open_step(name_gate(fold), study, upstream=upstream) as step:
+        _judge(step, fold, searches=searches)
+        shutil.rmtree(layout.step(step.name) / "resume", ignore_errors=True)
+
+
+def _judge(step: Step, fold: int, *, searches: tuple[str, ...]) -> None:
+    """Read, train the network that judges, ask, write and say."""
+    device = prepare_device(step)
+    data = read_learning_data(step)
+    # Before the training: images that have lost their marks must not cost one.
+    drawn = read_drawn(step, data, fold=fold)
+    extractor = open_extractor(step, data)
+    arm = step.study.arms[0]
+    start = find_start(step, data, arm=arm)
+    job = Job(step, choose_settings(step, searches), data, arm, fold, device, start)
+    step.seed = step.study.gate.seed
+    plain = _train(job)
+    judged = judge_drawn(job, plain, drawn, extractor=extractor, groups=_read_groups(step))
+    write_verdict(step, judged.verdict, drawn=drawn, networks=judged.networks)
+    _say(judged.verdict, fold=fold, n_drawn=len(drawn))
+
+
+def _train(job: Job) -> Trained:
+    """Fit the study's main network on the fold's real images, or go on fitting it."""
+    from medvision.learn.epochs import State
+    from medvision.runtime.stopping import heed_sigterm
+
+    step = job.step
+    path = step.layout.step(step.name) / "resume" / "state.pt"
+    parts = {"weights": job.start.digest, "form": job.start.describe()}
+    with heed_sigterm() as should_stop:
+        watch = Watch(
+            f"gate, fold {job.fold}",
+            state=State(path, hash_settings(step, parts)),
+            should_stop=should_stop,
+        )
+        return fit_seed(job, job.settings.train.seeds[0], watch=watch)
+
+
+def _read_groups(step: Step) -> dict[str, str]:
+    """Return subject to the group of subjects that are one."""
+    rows = read_table(step.read(step.layout.cohort), required=("subject", "group"))
+    return {row["subject"]: row["group"] for row in rows if row["group"]}
+
+
+def _say(verdict: Verdict, *, fold: int, n_drawn: int) -> None:
+    """Say in words what came of it, and what each criterion that did not pass found."""
+    word = "open" if verdict.is_open else "shut"
+    n_refused = len(verdict.refused)
+    _log.info(
+        "gate of fold %d: %s, %s; %d of %d images refused one by one",
+        *(fold, word, verdict.reason, n_refused, n_drawn),
+    )
+    for own in verdict.criteria:
+        if own.is_closed:
+            _log.warning(
+                "%s in %s, %s: %s: %s",
+                own.criterion,
+                own.space,
+                own.statistic,
+                own.verdict,
+                own.reason,
+            )

@@ -1,0 +1,231 @@
+"""`medvision gate`: what it refuses and by which criterion, writes, resumes, and never takes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted_drawn import draw_new, gate, make_judged, plant_drawn, read_train
+from synthetic_generators import Cohort, collapse, copy_train, swap_labels
+
+from medvision.cli._run import read_record
+from medvision.io.tables import read_table, write_table
+from medvision.layout import Layout
+
+CRITERIA = ("quality", "diversity", "memorisation", "membership", "fidelity")
+
+
+def folder_of(root: Path, fold: int = 0) -> Path:
+    return root / "results" / "gate" / f"fold-{fold}"
+
+
+def judge(root: Path, made: Cohort, **sections):
+    """Judge planted images with the real command; return (gate.json, criteria, images)."""
+    study = make_judged(root, **sections)
+    plant_drawn(study, made)
+    result = gate(study)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+    return read_verdict(root)
+
+
+def read_verdict(root: Path):
+    folder = folder_of(root)
+    tables = (read_table(folder / f"{name}.tsv") for name in ("criteria", "images"))
+    return json.loads((folder / "gate.json").read_text()), *tables
+
+
+def list_refusing(criteria) -> set[str]:
+    return {row["criterion"] for row in criteria if row["verdict"] == "refused"}
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory):
+    """A gate before images of new subjects; tests read it and change nothing."""
+    root = tmp_path_factory.mktemp("honest")
+    judge(root, draw_new(48, seed=77))
+    return root
+
+
+def test_images_of_new_subjects_pass_and_every_criterion_is_asked_in_its_spaces(honest) -> None:
+    verdict, criteria, images = read_verdict(honest)
+    assert verdict["is_open"] is True
+    assert {row["criterion"] for row in criteria} == set(CRITERIA)
+    spaces = {row["space"] for row in criteria}
+    assert spaces == {"backbone", "fixed", "pixels", "look-alikes", "classifier"}
+    assert {row["verdict"] for row in criteria} == {"passed", "described"}
+    assert verdict["n_drawn"] == 48 == len(images)
+    assert verdict["n_accepted"] == sum(row["accepted"] == "true" for row in images)
+    assert verdict["n_accepted"] + verdict["n_refused"] == 48
+
+
+def test_an_open_gate_accepts_all_images_but_those_refused_one_by_one(honest) -> None:
+    verdict, _, images = read_verdict(honest)
+    drawn = read_table(honest / "results/synthesise/fold-0/images.tsv")
+    for own, other in zip(images, drawn, strict=True):
+        assert [own[name] for name in ("image_id", "row", "label")] == [
+            other[name] for name in ("image_id", "row", "label")
+        ]
+    refused = [row for row in images if row["accepted"] == "false"]
+    assert 0 < len(refused) == verdict["n_refused"]
+    assert all("near copy" in row["reason"] or "look-alike" in row["reason"] for row in refused)
+    assert all(not row["reason"] for row in images if row["accepted"] == "true")
+
+
+def test_the_record_names_what_was_read_and_the_verdict_which_networks_looked(honest) -> None:
+    record = read_record(Layout(honest / "results"), "gate/fold-0")
+    assert record is not None
+    for name in ("images.npy", "images.tsv", "images.json"):
+        assert f"synthesise/fold-0/{name}" in record.reads
+    own = {"criteria.tsv", "images.tsv", "gate.json"}
+    assert set(record.writes) == {f"gate/fold-0/{name}" for name in own}
+    verdict, *_ = read_verdict(honest)
+    names = {row["space"]: row for row in verdict["networks"]}
+    assert "never trained" in names["fixed"]["name"]
+    assert verdict["classifier_digest"] == names["backbone"]["digest"]
+    assert not (folder_of(honest) / "resume").exists()
+
+
+@pytest.mark.parametrize("alteration", ["none", "flip", "noise"])
+def test_a_generator_that_copies_its_train_images_is_refused_for_copies(
+    tmp_path, alteration: str
+) -> None:
+    study = make_judged(tmp_path)
+    made = copy_train(read_train(study), n=48, alteration=alteration)
+    verdict, criteria, images = judge(tmp_path, made)
+    assert verdict["is_open"] is False
+    assert "memorisation" in list_refusing(criteria)
+    # The images are faultless, which is why quality alone would let them through.
+    assert not {"quality", "fidelity"} & list_refusing(criteria)
+    assert verdict["n_refused"] == 48
+    assert verdict["n_accepted"] == 0
+    assert all(row["accepted"] == "false" for row in images)
+    assert any("train image" in row["reason"] for row in images)
+
+
+def test_a_collapsed_generator_is_refused_for_its_lack_of_variety(tmp_path) -> None:
+    verdict, criteria, _ = judge(tmp_path, collapse(draw_new(48, seed=77)))
+    assert verdict["is_open"] is False
+    assert "diversity" in list_refusing(criteria)
+    assert not {"memorisation", "fidelity"} & list_refusing(criteria)
+    assert "diversity (refused)" in verdict["reason"]
+
+
+def test_a_generator_of_the_wrong_class_is_refused_by_the_classifier(tmp_path) -> None:
+    verdict, criteria, images = judge(tmp_path, swap_labels(draw_new(48, seed=77)))
+    assert verdict["is_open"] is False
+    rows = [row for row in criteria if row["criterion"] == "fidelity"]
+    assert [row["verdict"] for row in rows] == ["refused", "refused"]
+    assert not {"quality", "memorisation"} & list_refusing(criteria)
+    assert all(row["reason"].endswith("the gate is shut") for row in images)
+
+
+def test_noise_is_refused_for_its_quality(tmp_path) -> None:
+    made = draw_new(48, seed=77)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 2, made.images.shape).astype(np.float32)
+    verdict, criteria, _ = judge(tmp_path, Cohort(noise, made.labels, made.clusters))
+    assert verdict["is_open"] is False
+    assert "quality" in list_refusing(criteria)
+
+
+def test_what_was_refused_is_said_in_words_in_the_log(tmp_path) -> None:
+    study = make_judged(tmp_path)
+    plant_drawn(study, collapse(draw_new(48, seed=77)))
+    said = " ".join(gate(study).output.split())
+    assert "gate of fold 0: shut" in said
+    assert "more alike than real ones" in said
+
+
+def test_volumes_are_judged_alike(tmp_path) -> None:
+    three = {"spatial_dims": 3, "n_images": 48, "gate": {"repeats": 20}}
+    study = make_judged(tmp_path, **three)
+    made = copy_train(read_train(study), n=16, alteration="none")
+    verdict, criteria, _ = judge(tmp_path, made, **three)
+    assert verdict["n_refused"] == 16
+    assert "memorisation" in list_refusing(criteria)
+
+
+def test_few_validation_subjects_leave_it_undecided_and_shut(tmp_path) -> None:
+    verdict, criteria, _ = judge(tmp_path, draw_new(8, seed=77), n_images=8)
+    undecided = {
+        row["criterion"]: row["reason"] for row in criteria if row["verdict"] == "undecided"
+    }
+    assert "too few validation subjects to tell" in undecided["membership"]
+    assert verdict["is_open"] is False
+    assert "membership (undecided)" in verdict["reason"]
+
+
+def test_without_drawn_images_the_step_that_draws_them_is_named(tmp_path) -> None:
+    result = gate(make_judged(tmp_path))
+    assert result.exit_code != 0
+    assert "step synthesise/fold-0 must be complete" in result.output
+    assert "medvision synthesise --fold 0" in result.output
+
+
+def test_without_a_generator_there_is_nothing_to_judge(tmp_path) -> None:
+    result = gate(make_judged(tmp_path, synthesise={"generator": "none"}))
+    assert result.exit_code == 2
+    assert "synthesise.generator: value must be gan" in result.output
+
+
+@pytest.mark.parametrize("cells", [{"synthetic": "false"}, {"image_id": "sub-1_img-1"}])
+def test_images_that_have_lost_their_mark_end_it_before_anything_is_trained(
+    tmp_path, cells: dict[str, str], monkeypatch
+) -> None:
+    study = make_judged(tmp_path)
+    plant_drawn(study, draw_new(8, seed=77))
+    path = Layout(study.output.path).step("synthesise/fold-0") / "images.tsv"
+    rows = read_table(path)
+    rows[0] |= cells
+    write_table(path, rows, columns=list(rows[0]))
+    monkeypatch.setattr("medvision.cli.gate.fit_seed", None)
+    result = gate(study)
+    assert result.exit_code == 5
+    assert "every image must be marked synthetic" in result.output
+    assert not (folder_of(tmp_path) / "record.json").exists()
+
+
+def test_images_that_were_changed_afterwards_are_not_judged(tmp_path, monkeypatch) -> None:
+    study = make_judged(tmp_path)
+    plant_drawn(study, draw_new(8, seed=77))
+    path = Layout(study.output.path).step("synthesise/fold-0") / "images.npy"
+    images = np.load(path)
+    np.save(path, images + 1)
+    monkeypatch.setattr("medvision.cli.gate.fit_seed", None)
+    result = gate(study)
+    assert result.exit_code != 0
+    assert "synthesise/fold-0/images.npy: file must be as its step wrote it" in result.output
+
+
+def test_an_interrupted_gate_goes_on_and_ends_with_the_same_bytes(
+    honest, tmp_path, monkeypatch
+) -> None:
+    from medvision.cli import _gate_judge
+    from medvision.cli import gate as step
+
+    study = make_judged(tmp_path)
+    plant_drawn(study, draw_new(48, seed=77))
+    fit, epochs = step.fit_seed, []
+
+    def stop_in_the_middle(job, seed, *, watch):
+        is_first = not folder_of(tmp_path).joinpath("resume/state.pt").exists()
+        own = replace(
+            watch,
+            on_epoch=epochs.append,
+            should_stop=lambda: is_first and len(epochs) >= 5,
+        )
+        return fit(job, seed, watch=own)
+
+    monkeypatch.setattr(step, "fit_seed", stop_in_the_middle)
+    stopped = gate(study)
+    assert stopped.exit_code == 75
+    assert not any((folder_of(tmp_path) / n).exists() for n in ("gate.json", "record.json"))
+    judge_generator = _gate_judge.judge_generator
+    monkeypatch.setattr(_gate_judge, "judge_generator", None)
+    assert gate(study).exit_code != 0
+    assert not (folder_of(tmp_path) / "gate.json").exists()
+    monkeypatch.setattr(_gate_judge, "judge_generator", judge_generator)
+    assert gate(study).exit_code == 0
+    for name in ("criteria.tsv", "images.tsv", "gate.json"):
+        assert (folder_of(tmp_path) / name).read_bytes() == (folder_of(honest) / name).read_bytes()

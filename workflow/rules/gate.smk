@@ -1,0 +1,33 @@
+rule gate:
+    input:
+        layout.array_meta,
+        layout.folds,
+        layout.record("preprocess"),
+        synthetic_file("images.npy"),
+        synthetic_file("images.tsv"),
+        synthetic_file("images.json"),
+        synthetic_file("record.json"),
+        gate_start,
+    output:
+        criteria=gate_file("criteria.tsv"),
+        images=gate_file("images.tsv"),
+        verdict=gate_file("gate.json"),
+        record=gate_file("record.json"),
+    log:
+        log_of("gate/fold-{fold}"),
+    benchmark:
+        benchmark_of("gate-fold-{fold}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: study.compute.threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        config=config_of("gate"),
+        version=__version__,
+    message:
+        "Judging the synthetic images of fold {wildcards.fold}."
+    shell:
+        "medvision gate --fold {wildcards.fold}"
+        " --config {params.config:q} > {log} 2>&1"
