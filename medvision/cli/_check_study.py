@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medvision.cli._check_costs import cost_ablation, cost_scorecard
 from medvision.cli._check_disk import check_disk
+from medvision.cli._check_gate import check_gate
 from medvision.cli._check_generator import check_generator
 from medvision.cli._findings import Finding
 from medvision.cli._inputs import choose_classes, read_labels
@@ -64,6 +65,7 @@ def check_study(study: Study) -> Iterator[Finding]:
     yield from _check_extensions(study)
     yield from _check_size(study)
     yield from check_generator(study, rows)
+    yield from check_gate(study)
     yield from _check_keys(study)
     writable = _check_writable(study.output.path)
     yield writable

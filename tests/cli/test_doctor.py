@@ -435,3 +435,22 @@ def test_what_would_keep_a_generator_from_being_trained_is_found_beforehand(
 
 def test_of_a_study_that_draws_nothing_no_generator_is_asked_for(study):
     assert "Generator" not in doctor(study).output
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "extractor", "expected"),
+    [
+        (3, "none", ("ok", "more trainings in")),
+        (3, "squeezenet1_1-imagenet", ("fail", "which volumes cannot take")),
+        (2, "nowhere/x.pt", ("fail", "gate.extractor: path must exist")),
+    ],
+)
+def test_what_the_gate_costs_or_cannot_read_is_said_beforehand(
+    study, dimensions, extractor, expected
+):
+    assert "Gate" not in doctor(study).output
+    study["data"]["dimensions"] = dimensions
+    study["synthesise"], study["gate"] = GAN, {"extractor": extractor}
+    status, found = find_line(doctor(study), "Gate")
+    assert status == expected[0]
+    assert expected[1] in found
