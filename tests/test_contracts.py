@@ -66,7 +66,7 @@ BY_THE_COMMAND = {
     "tune": {"objective", "workers"},
     "synthesise": {"generator", "ratio", "minimum_subjects", "use", "seed"},
     "gate": {"extractor", "repeats", "neighbours"},
-    "train": {"mlflow", "seeds", "compare_scratch", "keep_checkpoints"},
+    "train": {"mlflow", "seeds", "compare_scratch", "keep_checkpoints", "record_changes"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {
         *("ensemble", "temperature", "temperature_subjects"),

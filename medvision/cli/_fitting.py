@@ -178,7 +178,8 @@ def describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
 
     section = job.settings.model
     values = dict(job.settings.train)
-    del values["seeds"], values["compare_scratch"], values["mlflow"], values["keep_checkpoints"]
+    for name in ("seeds", "compare_scratch", "mlflow", "keep_checkpoints", "record_changes"):
+        del values[name]
     values |= {"task": job.data.task, "loss": choose_loss(job.data.task, values["loss"])}
     settings = TrainSettings(**values)
     if job.start.path is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision import __version__
+from medvision.cli._changes import write_changes
 from medvision.cli._checkpoints import choose_kept, write_checkpoints
 from medvision.cli._fitting import (
     Job,
@@ -146,6 +147,7 @@ def _train_seed(job: Job, seed: int) -> None:
     if job.team.is_first:
         _write_model(job, trained.fit, seed=seed)
         _write_summary(job, trained, seed=seed)
+        write_changes(job, seed=seed, n_epochs=len(trained.fit.history))
 
 
 def _path(job: Job, seed: int, name: str) -> Path:

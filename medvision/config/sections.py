@@ -155,6 +155,11 @@ class TrainSection(Section):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         (0,), description="One model per seed and fold; figures are means over seeds."
     )
+    record_changes: bool = Field(
+        True,
+        description="Write every random change of a training image, where augment asks for some, "
+        "as a row of changes.tsv.gz: about 40 bytes an image and epoch.",
+    )
     compare_scratch: bool = Field(
         True, description="Also train the same network from scratch on the same folds."
     )

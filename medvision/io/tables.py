@@ -2,9 +2,11 @@
 
 import csv
 import difflib
+import gzip
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from medvision.errors import DataError
 from medvision.runtime.files import writing
@@ -128,10 +130,33 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Cell]], *, columns: Sequ
     Floats are written with nine significant digits, `None` as an empty cell.
     """
     with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([format_cell(row.get(name)) for name in columns])
+        _write_rows(stream, rows, columns=columns)
+
+
+def write_packed_table(
+    path: Path, rows: Iterable[Mapping[str, Cell]], *, columns: Sequence[str]
+) -> None:
+    """Write a TSV as `write_table` does, through gzip: without name and clock, so that it repeats.
+
+    Rows are written as they come, and need not fit in memory.
+    """
+    with (
+        writing(path) as temporary,
+        temporary.open("wb") as plain,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=plain, mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="") as stream,
+    ):
+        _write_rows(stream, rows, columns=columns)
+
+
+def _write_rows(
+    stream: TextIO, rows: Iterable[Mapping[str, Cell]], *, columns: Sequence[str]
+) -> None:
+    """Write header and rows."""
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([format_cell(row.get(name)) for name in columns])
 
 
 def format_cell(value: Cell) -> str:

@@ -127,7 +127,7 @@ def iterate_batches(
         select: Chooses which images of each batch are read; all when omitted.
     """
     room = _make_room(examples.arrays, batch_size + 1)
-    for chosen in _split(order, batch_size)[first::every]:
+    for chosen in split_order(order, batch_size)[first::every]:
         rows = tuple(range(len(chosen))) if select is None else select(len(chosen))
         yield Batch(
             read_images(examples.arrays, examples.rows[chosen[list(rows)]], room=room),
@@ -176,11 +176,19 @@ def _make_room(arrays: NDArray[np.float32] | StoredArrays, n_images: int) -> Ten
 
 def count_batches(n_images: int, batch_size: int) -> int:
     """Return how many batches `iterate_batches` yields."""
-    return len(_split(np.arange(n_images), batch_size))
+    return len(split_order(np.arange(n_images), batch_size))
 
 
-def _split(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    """Cut the order into batches, none of them of one image unless there is only one."""
+def split_order(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Cut an order into batches, none of them of one image unless there is only one.
+
+    Args:
+        order: Positions, (m,).
+        batch_size: Images in a batch, at least 2.
+
+    Returns:
+        The positions of each batch, one after another.
+    """
     starts = list(range(0, len(order), batch_size))
     if len(starts) > 1 and len(order) - starts[-1] == 1:
         starts.pop()

@@ -1,5 +1,6 @@
 """Tables come back as they were written, and a bad one is refused in words."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvision.errors import DataError
-from medvision.io.tables import format_cell, read_table, write_table
+from medvision.io.tables import format_cell, read_table, write_packed_table, write_table
 
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).map(str.strip)
 
@@ -138,3 +139,15 @@ def test_rows_that_fail_halfway_leave_the_old_table(tmp_path: Path) -> None:
         write_table(tmp_path / "t.tsv", rows(), columns=("a",))
     assert read_table(tmp_path / "t.tsv") == [{"a": "1"}]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_packed_table_is_the_plain_one_through_gzip_the_same_at_any_time(tmp_path: Path) -> None:
+    rows = [{"a": 1, "b": 0.1}, {"a": None, "b": True}]
+    plain, packed, later = (tmp_path / name for name in ("t.tsv", "t.tsv.gz", "other.tsv.gz"))
+    write_table(plain, rows, columns=("a", "b"))
+    write_packed_table(packed, iter(rows), columns=("a", "b"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time", lambda: 1e9)
+        write_packed_table(later, rows, columns=("a", "b"))
+    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    assert packed.read_bytes() == later.read_bytes()
