@@ -12,6 +12,7 @@ from medvision.cli._plugin_check import check_extensions
 from medvision.cli._refusals import check_accepted, check_refusals
 from medvision.cli._run import Step, open_step, study_command
 from medvision.config.model import Study
+from medvision.domain.record import JsonValue
 from medvision.layout import Layout
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _do_part(
     source: Path, layout: Layout, *, settings: "IngestSettings", part: tuple[int, int] | None
 ) -> None:
     """Bring the index up to date, or convert one shard of it, and leave a mark."""
-    from medvision.io.ingest.run import convert_shard, index_folder
+    from medvision.io.ingest.run import convert_shard, count_refused_files, index_folder
     from medvision.io.ingest.store import Shard
     from medvision.runtime.files import write_json
 
@@ -73,7 +74,8 @@ def _do_part(
         return
     shard = Shard(*part)
     n_done, n_all = convert_shard(source, layout, settings=settings, shard=shard)
-    write_json(layout.ingest_shard(str(shard)), {"jobs": n_all})
+    refused: dict[str, JsonValue] = {**count_refused_files(layout, shard)}
+    write_json(layout.ingest_shard(str(shard)), {"jobs": n_all, "refused": refused})
     click.echo(f"ingest: shard {shard}: {n_done} of {n_all} series and files converted", err=True)
 
 

@@ -42,7 +42,7 @@ COMMANDS = {
     "ablation": "Say what synthetic images added.",
     "report": "Write the one-file HTML report and the same facts as JSON.",
     "audit": "Seal a run into a bundle, or verify one.",
-    "status": "Say which stages are done.",
+    "status": "Say what is done, failed or left, and how long it may take.",
     "summary": "Say in three lines what was found.",
 }
 """Command to its one-line help; the module medvision.cli.<command> holds `command`."""

@@ -44,8 +44,17 @@ def _say_left(elapsed_s: float, *, n_done: int, total: int | None) -> str:
     """Return the time left, at the pace so far."""
     if not total or n_done >= total:
         return ""
-    seconds = round(elapsed_s / n_done * (total - n_done))
-    return f", {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
+    return f", {say_duration(elapsed_s / n_done * (total - n_done))} left"
+
+
+def say_duration(duration_s: float) -> str:
+    """Return a duration as hours, minutes and seconds: `1:02:03`.
+
+    Args:
+        duration_s: Seconds, 0 or more.
+    """
+    seconds = round(duration_s)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _show_bar(

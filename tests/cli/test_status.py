@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from studies import configure, write_study
 
+from medvision.cli._job_state import judge_step
 from medvision.cli._steps import list_steps
 from medvision.cli.main import main
-from medvision.cli.status import judge_step
 from medvision.layout import Layout
 from medvision.runtime.files import read_json, write_json, write_text
 
@@ -30,7 +30,7 @@ def test_nothing_is_done_in_an_empty_folder(tmp_path: Path) -> None:
 def test_a_finished_study_lacks_only_its_bundle(tmp_path: Path) -> None:
     write_study(tmp_path)
     result = call("status", tmp_path)
-    assert result.output.count("✓ done") == 15
+    assert result.output.count("✓ done") == 12
     assert "Next: audit." in result.output
 
 

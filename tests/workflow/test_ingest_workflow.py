@@ -1,5 +1,6 @@
 """Ingestion in the workflow: divided or not the same bytes, nothing read twice, refusals later."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -104,6 +105,10 @@ def test_refused_files_stop_the_workflow_before_the_cohort_and_lose_nothing(
     assert done.returncode != 0
     log = (tmp_path / "results" / "logs" / "cohort.log").read_text()
     assert "a reason that is accepted, got 4 missing-slice." in log
+    # The run's last words: what failed, why, and where more is told.
+    assert re.search(r"^ *cohort .* ✗ failed", done.stdout + done.stderr, re.MULTILINE)
+    assert "Refused so far: 4 files (4 missing-slice)" in done.stdout + done.stderr
+    assert re.search(r"more: tail -n 50 \S*results/logs/cohort.log", done.stdout + done.stderr)
     assert (tmp_path / "results" / "ingest" / "record.json").is_file()
     configure(tmp_path, {**values, "ingest": {"workers": 1, "accept": ["missing-slice"]}})
     done = snakemake(folder, "--until", "cohort")

@@ -409,3 +409,9 @@ def figure(name, category, file=None):
         category=category,
         labels=name_result(FIGURES[name]),
     )
+
+
+def tell_state():
+    """Say at the end of a run what is done, what failed and where its log lies."""
+    whole = json.dumps(config, sort_keys=True, default=str)
+    shell("medvision status --ended --config {whole:q} || true")

@@ -10,9 +10,9 @@ rule control:
         summary=control_file("summary.json"),
         record=control_file("record.json"),
     log:
-        log_of("control/{control}"),
+        log_of(f"control/{{control}}-fold-{CONTROLLED_FOLD}"),
     benchmark:
-        benchmark_of("control-{control}")
+        benchmark_of(f"control-{{control}}-fold-{CONTROLLED_FOLD}")
     conda:
         "../envs/medvision.yaml"
     threads: study.compute.threads

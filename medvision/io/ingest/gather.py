@@ -86,6 +86,20 @@ def gather_outcomes(index: Index, store: Store, *, images: Path) -> None:
     _remove_others(connection, images)
 
 
+def count_refused(store: Store) -> Counter[str]:
+    """Return the number of refused files per reason among what a shard's store holds.
+
+    Args:
+        store: Open; what is no longer among the input is counted until it is gathered.
+    """
+    verdicts = (
+        held
+        for job in store.list_jobs()
+        for held in decode_outcome(store.read(job).outcome).files.values()
+    )
+    return Counter(held.reason for held in verdicts if held.verdict == "refused")
+
+
 def _lay_out(outcome: Outcome, connection: sqlite3.Connection) -> None:
     """Put one outcome into the temporary tables."""
     connection.executemany(

@@ -10,7 +10,13 @@ from medvision.errors import DataError
 from medvision.io.bids.entities import is_bids
 from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 from medvision.io.ingest.database import database_faults
-from medvision.io.ingest.gather import Tally, gather_outcomes, list_written, write_tables
+from medvision.io.ingest.gather import (
+    Tally,
+    count_refused,
+    gather_outcomes,
+    list_written,
+    write_tables,
+)
 from medvision.io.ingest.index import Index, open_complete_index, open_index
 from medvision.io.ingest.jobs import do_job, give_up
 from medvision.io.ingest.plan import has_codec, list_due, plan_jobs
@@ -122,6 +128,20 @@ def convert_shard(
         _open_store(layout, shard) as store,
     ):
         return _convert_due(index, store, scanner, layout=layout, settings=settings)
+
+
+def count_refused_files(layout: Layout, shard: Shard) -> dict[str, int]:
+    """Return the number of refused files per reason in a shard that was converted, sorted.
+
+    Args:
+        layout: Where its outcomes lie.
+        shard: Which.
+
+    Raises:
+        StorageError: They cannot be read.
+    """
+    with database_faults(layout.ingest_shards), _open_store(layout, shard) as store:
+        return dict(sorted(count_refused(store).items()))
 
 
 @contextmanager

@@ -1,0 +1,86 @@
+"""What Snakemake wrote down of a run in its own folder: whether one goes on, which jobs failed."""
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_TAIL_BYTES = 4 << 20
+_CLOCK = "%a %b %d %H:%M:%S %Y"
+_TIME = re.compile(r"\[([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\]")
+_LOG = re.compile(r" +log: (.+?) \(check log file")
+_SENTENCE = re.compile(r" +message: (.+?)(?:\. |\.?$)")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that Snakemake saw fail.
+
+    Args:
+        at_s: When, seconds since 1970.
+        reason: What the scheduler said, "" where it said nothing.
+    """
+
+    at_s: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The run that was started last from a folder.
+
+    Args:
+        is_over: No run goes on: what has begun and is not done will never be.
+        failures: Log of a job, as its rule names it, to how it failed last.
+    """
+
+    is_over: bool
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+
+def read_lead(folder: Path, *, is_over: bool = False) -> Lead:
+    """Read what Snakemake keeps of its last run.
+
+    Args:
+        folder: Snakemake's own, `.snakemake` of the folder it was started in; where it is missing,
+            nothing is known and a run may go on.
+        is_over: The run has just ended, though its lock is still there.
+    """
+    locks, logs = folder / "locks", folder / "log"
+    has_locks = locks.is_dir() and any(locks.iterdir())
+    newest = max(logs.glob("*.snakemake.log"), default=None) if logs.is_dir() else None
+    return Lead(
+        is_over=is_over or (folder.is_dir() and not has_locks),
+        failures=dict(_list_failures(read_tail(newest))) if newest else {},
+    )
+
+
+def read_tail(path: Path, *, n_bytes: int = _TAIL_BYTES) -> list[str]:
+    """Return the last lines of a log; none where it cannot be read.
+
+    Args:
+        path: The log.
+        n_bytes: At most so many of its last bytes are read.
+    """
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - n_bytes))
+            return stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _list_failures(lines: list[str]) -> Iterator[tuple[str, Failure]]:
+    """Yield the log of each job that failed, and how, in the order of their failing."""
+    at_s, reason, is_error = 0.0, "", False
+    for line in lines:
+        if clock := _TIME.fullmatch(line):
+            at_s, is_error = time.mktime(time.strptime(clock[1], _CLOCK)), False
+        elif line.startswith("Error in "):
+            reason, is_error = "", True
+        elif is_error and (said := _SENTENCE.match(line)):
+            reason = "" if said[1] == "None" else said[1]
+        elif is_error and (found := _LOG.match(line)):
+            yield found[1], Failure(at_s, reason)

@@ -1,0 +1,234 @@
+"""Claims on `medvision status` while a run goes on: what failed, what is at work, what is left."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline import write_config
+from studies import configure, write_study
+
+from medvision.cli._job_state import Standing, judge_job
+from medvision.cli._jobs import Job, list_jobs
+from medvision.cli._lead import read_lead
+from medvision.cli._pace import Took, count_beside, estimate_left, sum_spent
+from medvision.cli.main import main
+from medvision.config.model import Study
+from medvision.layout import Layout
+from medvision.runtime.files import read_json, write_json, write_text
+
+DIVIDED = ("ingest.shards=4", "preprocess.shards=2")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that Snakemake was started in, with its own folder and no lock."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake" / "log").mkdir(parents=True)
+    return tmp_path
+
+
+def lock(folder: Path) -> None:
+    """A run goes on."""
+    write_text(folder / ".snakemake" / "locks" / "0.input.lock", "")
+
+
+def say(folder: Path, *overrides: str, flags: Sequence[str] = ()) -> str:
+    config = json.dumps(configure(folder / "results", *overrides).model_dump(mode="json"))
+    result = CliRunner().invoke(main, ["status", "--config", config, *flags])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def find_job(study: Study, layout: Layout, name: str) -> Job:
+    (job,) = (job for job in list_jobs(study, layout) if job.name == name)
+    return job
+
+
+def stand(folder: Path, name: str, *overrides: str) -> Standing:
+    study, layout = configure(folder / "results", *overrides), Layout(folder / "results")
+    job = find_job(study, layout, name)
+    return judge_job(job, study, layout, lead=read_lead(Path(".snakemake")))
+
+
+def write_log(folder: Path, name: str, *lines: str) -> Path:
+    path = folder / "results" / "logs" / f"{name}.log"
+    write_text(path, "\n".join([*lines, ""]))
+    return path
+
+
+def write_benchmark(job: Job, *, seconds: float, end_s: float, cpu_s: object = 1.0) -> None:
+    write_text(job.benchmark, f"s\tcpu_time\n{seconds}\t{cpu_s}\n")
+    os.utime(job.benchmark, (end_s, end_s))
+
+
+# How far a job is.
+
+
+def test_a_job_whose_log_ends_in_an_error_has_failed_and_says_where_to_look(folder: Path) -> None:
+    lock(folder)
+    log = write_log(folder, "cohort", "cohort: started", "error: cohort: x must be y.", "hint: z")
+    output = say(folder)
+    assert re.search(r"cohort +1 +\? +✗ failed", output)
+    assert "Failed: 1 job." in output
+    assert "cohort: x must be y." in output
+    assert f"more: tail -n 50 {log}" in output
+
+
+def test_what_an_unknown_error_quotes_is_not_told(folder: Path) -> None:
+    lines = ("Traceback (most recent call last)", "OSError: cannot read /scans/DOE^JANE.dcm")
+    write_log(folder, "measure", lines[0] + ":", lines[1])
+    write_log(folder, "cohort", *lines)
+    output = say(folder)
+    assert "error: OSError, which is told in full in the log" in output
+    assert "DOE" not in output
+
+
+def test_a_job_without_an_end_is_at_work_while_a_run_goes_on_and_else_lost(folder: Path) -> None:
+    write_log(folder, "measure", "reading: started")
+    assert stand(folder, "measure").state == "failed"
+    assert "killed, or out of memory or time" in stand(folder, "measure").error
+    lock(folder)
+    assert stand(folder, "measure").state == "at work"
+    assert "✗ failed" in say(folder, flags=["--ended"])
+
+
+def test_a_job_that_ended_well_and_whose_outputs_are_gone_is_left_to_do(folder: Path) -> None:
+    log = write_log(folder, "measure", "measure: done")
+    study, layout = configure(folder / "results"), Layout(folder / "results")
+    end_s = log.stat().st_mtime
+    write_benchmark(find_job(study, layout, "measure"), seconds=3, end_s=end_s)
+    assert stand(folder, "measure").state == "left"
+
+
+def write_leader(folder: Path, log: Path, *, at_s: float, message: str) -> None:
+    """What Snakemake writes of a failed job into its own log."""
+    clock = time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(at_s))
+    lines = [
+        *("Execute 1 jobs...", f"[{clock}]", "Error in rule measure:", f"    message: {message}"),
+        *(
+            "    jobid: 7",
+            "    output: a, b",
+            f"    log: {log} (check log file(s) for error details)",
+        ),
+    ]
+    name = f"{folder}/.snakemake/log/2026-01-01T000000.0.snakemake.log"
+    write_text(Path(name), "\n".join([*lines, ""]))
+
+
+def test_a_job_that_the_scheduler_killed_has_its_reason_until_it_is_tried_again(
+    folder: Path,
+) -> None:
+    lock(folder)
+    log = write_log(folder, "measure", "reading: started")
+    at_s = log.stat().st_mtime
+    message = "SLURM-job '6' failed, SLURM status is: 'OUT_OF_MEMORY'. For further details see x."
+    write_leader(folder, log, at_s=at_s, message=message)
+    found = stand(folder, "measure")
+    assert (found.state, found.error) == ("failed", message.partition(". ")[0])
+    write_leader(folder, log, at_s=at_s, message="None")
+    assert stand(folder, "measure").error.startswith("ended without a word")
+    os.utime(log, (at_s + 5, at_s + 5))
+    assert stand(folder, "measure").state == "at work"
+
+
+def test_shards_are_counted_and_so_is_what_they_refused(folder: Path) -> None:
+    layout = Layout(folder / "results")
+    lock(folder)
+    write_json(layout.ingest_shard("index"), {"files": 9})
+    for number, refused in ((1, {"missing-slice": 2}), (2, {"missing-slice": 1, "truncated": 4})):
+        write_json(layout.ingest_shard(f"{number}-of-4"), {"jobs": 3, "refused": refused})
+    write_log(folder, "ingest-shard-3-of-4", "converting: started")
+    output = say(folder, *DIVIDED)
+    # Index and two shards are done, one is at work; a shard and what gathers all are left.
+    assert re.search(r"ingest +3 +1 +2 +\? +… at work", output)
+    assert "Refused so far: 7 files (4 truncated, 3 missing-slice), 0 images." in output
+
+
+def test_logs_and_benchmarks_are_those_of_the_rules(tmp_path: Path, checkout: Path) -> None:
+    values: dict[str, dict[str, object]] = {
+        "ingest": {"shards": 2},
+        "preprocess": {"shards": 2},
+        "tune": {"trials": 2, "workers": 2, "space": {"train.learning_rate": [0.001, 0.01]}},
+        "scorecard": {"sources": ["pretrain"]},
+        "synthesise": {"generator": "gan"},
+    }
+    config = write_config(tmp_path, values)
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", str(checkout / "Snakefile")]
+    command += ["--directory", str(tmp_path), "--configfile", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = {
+        name: set(re.findall(rf"^    {name}: (\S+)", done.stdout + done.stderr, re.MULTILINE))
+        for name in ("log", "benchmark")
+    }
+    study = configure(tmp_path / "results", *list_overrides(values))
+    jobs = list_jobs(study, Layout(tmp_path / "results"))
+    assert {str(job.log) for job in jobs} == told["log"]
+    assert {str(job.benchmark) for job in jobs} == told["benchmark"]
+
+
+def list_overrides(values: dict[str, dict[str, object]]) -> list[str]:
+    return [f"{a}.{b}={json.dumps(c)}" for a, held in values.items() for b, c in held.items()]
+
+
+# How long it takes.
+
+
+def make_jobs(folder: Path, states: Sequence[str]) -> list[Standing]:
+    """Jobs of one kind in the given states."""
+    found = []
+    for n, state in enumerate(states):
+        log, benchmark = folder / f"x-{n}.log", folder / f"x-{n}.tsv"
+        job = Job(f"x-{n}", "x", folder / f"{n}.json", is_part=True, log=log, benchmark=benchmark)
+        found.append(Standing(job, state))
+    return found
+
+
+def test_shards_that_are_left_take_the_mean_of_the_others_as_many_side_by_side(
+    tmp_path: Path,
+) -> None:
+    jobs = make_jobs(tmp_path, ["done"] * 4 + ["left"] * 6)
+    # Two at a time, with a night in between that counts for nothing.
+    for job, end_s in zip(jobs, (100, 100, 50_100, 50_100), strict=False):
+        write_benchmark(job.job, seconds=100, end_s=end_s)
+    assert estimate_left(jobs) == pytest.approx(300)
+    assert estimate_left(jobs[:4]) == 0
+    assert estimate_left(jobs[4:]) is None
+
+
+def test_a_log_that_tells_the_time_left_is_believed(tmp_path: Path) -> None:
+    jobs = make_jobs(tmp_path, ["at work"])
+    write_text(jobs[0].job.log, "epoch 1, 0:20:00 left\nepoch 2, 1:00:05 left\n")
+    assert estimate_left(jobs) == 3605
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), min_size=1, max_size=6),
+)
+def test_jobs_side_by_side_are_counted_as_second_by_second(spans: list[tuple[int, int]]) -> None:
+    took = [Took(float(n), 0.0, float(start + n)) for start, n in spans]
+    seconds = [s for start, n in spans for s in range(start, start + n)]
+    assert count_beside(took) == pytest.approx(len(seconds) / len(set(seconds)))
+
+
+def test_gpu_hours_are_those_of_each_process_and_of_what_is_done_alone(tmp_path: Path) -> None:
+    study, layout = write_study(tmp_path), Layout(tmp_path)
+    lead = read_lead(tmp_path / ".snakemake")
+    path = layout.record("train/scratch/fold-0")
+    record = read_json(path)
+    assert isinstance(record, dict)
+    write_json(path, {**record, "device": "NVIDIA H200", "facts": {"processes": 4}})
+    for name in ("train/scratch-fold-0", "predict", "audit"):
+        write_benchmark(find_job(study, layout, name), seconds=1800, end_s=9, cpu_s="NA")
+    jobs = [judge_job(job, study, layout, lead=lead) for job in list_jobs(study, layout)]
+    spent = sum_spent(jobs, layout)
+    assert (spent.job_hours, spent.cpu_hours, spent.gpu_hours) == (1.0, 0.0, 2.0)
