@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +22,11 @@ from medvision.cli._jobs import Job, list_jobs
 from medvision.cli._lead import read_lead
 from medvision.cli._pace import Took, count_beside, estimate_left, sum_spent
 from medvision.cli.main import main
-from medvision.config.model import Study
+from medvision.config.model import Study, build_study
 from medvision.layout import Layout
 from medvision.runtime.files import read_json, write_json, write_text
 
+SPACE = {"train.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
 DIVIDED = ("ingest.shards=4", "preprocess.shards=2")
 
 
@@ -155,29 +157,26 @@ def test_shards_are_counted_and_so_is_what_they_refused(folder: Path) -> None:
 
 def test_logs_and_benchmarks_are_those_of_the_rules(tmp_path: Path, checkout: Path) -> None:
     values: dict[str, dict[str, object]] = {
+        "cohort": {"folds": 2, "inner_folds": 2},
         "ingest": {"shards": 2},
         "preprocess": {"shards": 2},
-        "tune": {"trials": 2, "workers": 2, "space": {"train.learning_rate": [0.001, 0.01]}},
+        "tune": {"trials": 2, "workers": 2, "space": SPACE},
         "scorecard": {"sources": ["pretrain"]},
         "synthesise": {"generator": "gan"},
     }
     config = write_config(tmp_path, values)
-    command = [sys.executable, "-m", "snakemake", "-n", "-s", str(checkout / "Snakefile")]
+    command = [sys.executable, "-m", "snakemake", "-np", "-s", str(checkout / "Snakefile")]
     command += ["--directory", str(tmp_path), "--configfile", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = {
-        name: set(re.findall(rf"^    {name}: (\S+)", done.stdout + done.stderr, re.MULTILINE))
-        for name in ("log", "benchmark")
-    }
-    study = configure(tmp_path / "results", *list_overrides(values))
+    told = set(re.findall(r"> (\S+\.log) 2>&1", done.stdout + done.stderr))
+    study = build_study(yaml.safe_load(config.read_text()))
     jobs = list_jobs(study, Layout(tmp_path / "results"))
-    assert {str(job.log) for job in jobs} == told["log"]
-    assert {str(job.benchmark) for job in jobs} == told["benchmark"]
-
-
-def list_overrides(values: dict[str, dict[str, object]]) -> list[str]:
-    return [f"{a}.{b}={json.dumps(c)}" for a, held in values.items() for b, c in held.items()]
+    assert {str(job.log) for job in jobs} == told
+    rules = "".join(path.read_text() for path in (checkout / "workflow" / "rules").glob("*.smk"))
+    named = re.findall(r"log_of\((.+)\),\n +benchmark:\n +benchmark_of\((.+)\)\n", rules)
+    assert len(named) == rules.count("    benchmark:")
+    assert all(benchmark == log.replace("/", "-") for log, benchmark in named)
 
 
 # How long it takes.
