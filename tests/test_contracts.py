@@ -92,5 +92,5 @@ def test_a_sections_fields_are_parameters_of_what_obeys_them(section: str) -> No
 
 
 def test_every_section_of_a_step_is_held_to_a_function() -> None:
-    by_hand = {"data", "output", "model", "compute"}
+    by_hand = {"data", "output", "model", "compute", "cluster"}
     assert set(Study.model_fields) - by_hand == set(TAKERS)

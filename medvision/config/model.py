@@ -11,6 +11,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from medvision.config.ablation import AblationSection, check_ablation
+from medvision.config.cluster import ClusterSection
 from medvision.config.cohort import CohortSection
 from medvision.config.compute import ComputeSection
 from medvision.config.control import ControlSection
@@ -75,6 +76,7 @@ class Study(Section):
     report: ReportSection = ReportSection()
     audit: AuditSection = AuditSection()
     compute: ComputeSection = ComputeSection()
+    cluster: ClusterSection = ClusterSection()
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -15,10 +15,9 @@ rule ablate:
         benchmark_of("ablate-share-{share}-fold-{fold}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["ablate"].threads
     resources:
-        mem_mb=16000,
-        runtime=2880,
+        **asked["ablate"].resources,
     params:
         config=config_of("ablate"),
         version=__version__,
@@ -49,10 +48,9 @@ rule ablation:
         benchmark_of("ablation")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["ablation"].threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **asked["ablation"].resources,
     params:
         config=config_of("ablation"),
         version=__version__,

@@ -12,10 +12,9 @@ rule audit:
         benchmark_of("audit")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["audit"].threads
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **asked["audit"].resources,
     params:
         config=config_of("audit"),
         version=__version__,

@@ -24,10 +24,9 @@ rule cohort:
         benchmark_of("cohort")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["cohort"].threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **asked["cohort"].resources,
     params:
         config=config_of("cohort"),
         version=__version__,

@@ -11,6 +11,8 @@ from medvision import __version__
 from medvision.config.ablation import is_ablated
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import ConfigError, build_study
+from medvision.config.requests import list_asked
+from medvision.config.site import read_site
 from medvision.config.shortcuts import is_audited
 from medvision.config.steps import STEP_SECTIONS
 from medvision.config.task import PERFORMANCE_FIGURES
@@ -25,9 +27,10 @@ def stop(error):
 
 
 def check_config(values):
-    """The checked study; a wrong key ends here."""
+    """The checked study and site; a wrong key ends here."""
     try:
-        return build_study(values)
+        checked = build_study(values)
+        return checked, read_site(checked.cluster.site)
     except ConfigError as error:
         stop(error)
 
@@ -59,7 +62,7 @@ def find_rules():
     return folder
 
 
-study = check_config(config)
+study, site = check_config(config)
 # What the models made of it: on the command line Snakemake hands nested values over as text.
 validate(
     study.model_dump(mode="json"), schema="../../config/schema.json", set_default=False
@@ -70,6 +73,8 @@ FOLDS = list(range(study.cohort.n_fits))
 ARMS = list(study.arms)
 SEEDS = list(study.train.seeds)
 STARTS = {arm.name: arm for arm in study.scorecard.arms}
+# Cores, memory, minutes, GPU and partition of each rule's jobs.
+asked = list_asked(study, site)
 
 
 WORKFLOW = find_rules()

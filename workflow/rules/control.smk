@@ -15,10 +15,9 @@ rule control:
         benchmark_of(f"control-{{control}}-fold-{CONTROLLED_FOLD}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["control"].threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **asked["control"].resources,
     params:
         config=config_of("control"),
         version=__version__,

@@ -19,10 +19,9 @@ rule evaluate:
         benchmark_of("evaluate")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["evaluate"].threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **asked["evaluate"].resources,
     params:
         config=config_of("evaluate"),
         version=__version__,

@@ -22,10 +22,9 @@ rule explain:
         benchmark_of("explain")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["explain"].threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **asked["explain"].resources,
     params:
         config=config_of("explain"),
         version=__version__,

@@ -10,10 +10,9 @@ rule phantom:
         benchmark_of("phantom")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["phantom"].threads
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **asked["phantom"].resources,
     params:
         config=config_of("phantom"),
         version=__version__,
@@ -36,10 +35,9 @@ rule ingest_index:
         benchmark_of("ingest-index")
     conda:
         "../envs/medvision.yaml"
-    threads: study.ingest.workers
+    threads: asked["ingest_index"].threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **asked["ingest_index"].resources,
     params:
         config=config_of("ingest"),
         version=__version__,
@@ -60,10 +58,9 @@ rule ingest_shard:
         benchmark_of("ingest-shard-{shard}-of-{shards}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.ingest.workers
+    threads: asked["ingest_shard"].threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **asked["ingest_shard"].resources,
     params:
         config=config_of("ingest"),
         version=__version__,
@@ -94,10 +91,9 @@ rule ingest:
         benchmark_of("ingest")
     conda:
         "../envs/medvision.yaml"
-    threads: study.ingest.workers
+    threads: asked["ingest"].threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **asked["ingest"].resources,
     params:
         config=config_of("ingest"),
         version=__version__,

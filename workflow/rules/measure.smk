@@ -15,10 +15,9 @@ rule measure:
         benchmark_of("measure")
     conda:
         "../envs/medvision.yaml"
-    threads: study.ingest.workers
+    threads: asked["measure"].threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **asked["measure"].resources,
     params:
         config=config_of("measure"),
         version=__version__,

@@ -11,10 +11,9 @@ rule plan:
         benchmark_of("plan")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["plan"].threads
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **asked["plan"].resources,
     params:
         config=config_of("plan"),
         version=__version__,

@@ -13,10 +13,9 @@ rule preprocess_shard:
         benchmark_of("preprocess-shard-{shard}-of-{shards}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.preprocess.workers
+    threads: asked["preprocess_shard"].threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **asked["preprocess_shard"].resources,
     params:
         config=config_of("preprocess"),
         version=__version__,
@@ -43,10 +42,9 @@ rule preprocess:
         benchmark_of("preprocess")
     conda:
         "../envs/medvision.yaml"
-    threads: study.preprocess.workers
+    threads: asked["preprocess"].threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **asked["preprocess"].resources,
     params:
         config=config_of("preprocess"),
         version=__version__,

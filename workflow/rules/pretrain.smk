@@ -12,10 +12,9 @@ rule pretrain:
         benchmark_of("pretrain")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["pretrain"].threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **asked["pretrain"].resources,
     params:
         config=config_of("pretrain"),
         version=__version__,

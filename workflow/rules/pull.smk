@@ -12,10 +12,9 @@ rule pull:
         benchmark_of("pull")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["pull"].threads
     resources:
-        mem_mb=4000,
-        runtime=1440,
+        **asked["pull"].resources,
     params:
         config=config_of("pull"),
         version=__version__,

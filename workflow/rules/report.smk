@@ -39,10 +39,9 @@ rule report:
         benchmark_of("report")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["report"].threads
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **asked["report"].resources,
     params:
         config=config_of("report"),
         version=__version__,

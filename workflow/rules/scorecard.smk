@@ -17,10 +17,9 @@ rule scorecard_start:
         benchmark_of("scorecard-{start}-fold-{fold}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["scorecard_start"].threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **asked["scorecard_start"].resources,
     params:
         config=config_of("scorecard"),
         version=__version__,
@@ -49,10 +48,9 @@ rule compare:
         benchmark_of("compare")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["compare"].threads
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **asked["compare"].resources,
     params:
         config=config_of("compare"),
         version=__version__,

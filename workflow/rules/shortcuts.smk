@@ -27,10 +27,9 @@ rule shortcuts:
         benchmark_of("shortcuts")
     conda:
         "../envs/medvision.yaml"
-    threads: 1
+    threads: asked["shortcuts"].threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **asked["shortcuts"].resources,
     params:
         config=config_of("shortcuts"),
         version=__version__,

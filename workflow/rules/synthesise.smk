@@ -17,10 +17,9 @@ rule synthesise:
         benchmark_of("synthesise-fold-{fold}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["synthesise"].threads
     resources:
-        mem_mb=16000,
-        runtime=2880,
+        **asked["synthesise"].resources,
     params:
         config=config_of("synthesise"),
         version=__version__,

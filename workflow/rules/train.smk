@@ -14,10 +14,9 @@ rule train:
         benchmark_of("train-{arm}-fold-{fold}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["train"].threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **asked["train"].resources,
     params:
         config=config_of("train"),
         version=__version__,
@@ -43,10 +42,9 @@ rule predict:
         benchmark_of("predict")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["predict"].threads
     resources:
-        mem_mb=8000,
-        runtime=120,
+        **asked["predict"].resources,
     params:
         config=config_of("predict"),
         version=__version__,

@@ -14,10 +14,9 @@ rule tune_worker:
         benchmark_of("tune-{arm}-part-{part}-worker-{worker}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["tune_worker"].threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **asked["tune_worker"].resources,
     params:
         config=config_of("tune"),
         version=__version__,
@@ -45,10 +44,9 @@ rule tune:
         benchmark_of("tune-{arm}-part-{part}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["tune"].threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **asked["tune"].resources,
     params:
         config=config_of("tune"),
         version=__version__,

@@ -1,0 +1,195 @@
+"""What each rule of the workflow asks of a machine, and what of a site a job is given.
+
+One table, read by the rules and by `medvision doctor`. The figures are for the demo's kind of study
+and roomy; Snakemake's own `--set-resources RULE:mem_mb=...` (or `set-resources:` in a profile)
+overrides each. A job that fails is repeated by the profile with more: memory and time are those of
+the table times the number of the attempt, up to what its partition offers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from medvision.config.model import Study
+from medvision.config.site import Need, Partition, Site, choose_partition
+
+Value = int | str
+Resource = Value | Callable[..., Value | None]
+
+FLOOR_MB = 500
+"""Least memory of a job: Snakemake itself takes about 280 MB of it."""
+
+ATTEMPTS = 3
+"""Attempts of a job under the profile slurm: the first, and `retries`."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one rule asks for at its first attempt.
+
+    Args:
+        mem_mb: Memory in MB.
+        runtime: Minutes.
+        cpus: Configuration field that says how many cores, or one.
+        uses_gpu: Whether it computes on a GPU where `compute.device` asks for one.
+    """
+
+    mem_mb: int
+    runtime: int
+    cpus: str = ""
+    uses_gpu: bool = False
+
+
+REQUESTS: dict[str, Request] = {
+    "phantom": Request(1000, 10),
+    "pull": Request(4000, 1440),
+    "ingest_index": Request(4000, 240, "ingest.workers"),
+    "ingest_shard": Request(4000, 240, "ingest.workers"),
+    "ingest": Request(4000, 240, "ingest.workers"),
+    "measure": Request(4000, 240, "ingest.workers"),
+    "cohort": Request(4000, 60),
+    "preprocess_shard": Request(8000, 240, "preprocess.workers"),
+    "preprocess": Request(8000, 240, "preprocess.workers"),
+    "pretrain": Request(8000, 240, "compute.threads", uses_gpu=True),
+    "tune_worker": Request(16000, 1440, "compute.threads", uses_gpu=True),
+    "tune": Request(16000, 1440, "compute.threads", uses_gpu=True),
+    "synthesise": Request(16000, 2880, "compute.threads", uses_gpu=True),
+    "gate": Request(16000, 2880, "compute.threads", uses_gpu=True),
+    "train": Request(16000, 1440, "compute.threads", uses_gpu=True),
+    "predict": Request(8000, 120, "compute.threads", uses_gpu=True),
+    "evaluate": Request(4000, 60),
+    "plan": Request(2000, 15),
+    "explain": Request(8000, 240, "compute.threads", uses_gpu=True),
+    "scorecard_start": Request(16000, 1440, "compute.threads", uses_gpu=True),
+    "compare": Request(4000, 60),
+    "control": Request(16000, 1440, "compute.threads", uses_gpu=True),
+    "shortcuts": Request(8000, 240),
+    "ablate": Request(16000, 2880, "compute.threads", uses_gpu=True),
+    "ablation": Request(4000, 60),
+    "report": Request(4000, 30),
+    "audit": Request(2000, 30),
+}
+"""Rule to what it asks for."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the jobs of one rule ask for, as the workflow hands it to Snakemake.
+
+    Args:
+        threads: Cores.
+        resources: Resource to its value, or to a function of `(wildcards, attempt)`.
+    """
+
+    threads: int
+    resources: Mapping[str, Resource]
+
+
+def list_asked(study: Study, site: Site | None) -> dict[str, Asked]:
+    """Return what each rule asks for.
+
+    Args:
+        study: The configuration.
+        site: What the cluster offers, where that is known.
+    """
+    return {rule: _ask(rule, study, site) for rule in REQUESTS}
+
+
+def compute_need(rule: str, study: Study, *, site: Site | None, attempt: int) -> Need:
+    """Return what a job asks for, before any partition's limit.
+
+    Args:
+        rule: Name of the rule.
+        study: The configuration.
+        site: What the cluster offers, where that is known.
+        attempt: Number of the attempt, from 1.
+    """
+    request = REQUESTS[rule]
+    section, _, field = request.cpus.partition(".")
+    cpus = getattr(getattr(study, section), field) if section else 1
+    gpus = study.cluster.gpus if is_team(rule, study) else 1
+    return Need(
+        cpus=cpus * (study.cluster.gpus if is_team(rule, study) else 1),
+        mem_mb=max(FLOOR_MB, request.mem_mb * attempt),
+        runtime=request.runtime * attempt,
+        gpus=gpus if wants_gpu(rule, study, site=site) else 0,
+    )
+
+
+def wants_gpu(rule: str, study: Study, *, site: Site | None) -> bool:
+    """Tell whether the jobs of a rule ask for a GPU.
+
+    Args:
+        rule: Name of the rule.
+        study: `compute.device` cuda asks for one; auto does where the site has some.
+        site: What the cluster offers, where that is known.
+    """
+    wanted = study.compute.device
+    is_wanted = wanted == "cuda" or (wanted == "auto" and site is not None and site.has_gpus)
+    return REQUESTS[rule].uses_gpu and is_wanted
+
+
+def is_team(rule: str, study: Study) -> bool:
+    """Tell whether several processes share a job of a rule; only `train` divides its work."""
+    return rule == "train" and study.cluster.nodes * study.cluster.gpus > 1
+
+
+def place(
+    rule: str, study: Study, *, site: Site | None, attempt: int
+) -> tuple[Need, Partition | None]:
+    """Return what a job asks for at one attempt, and where.
+
+    Args:
+        rule: Name of the rule.
+        study: The configuration.
+        site: What the cluster offers, where that is known.
+        attempt: Number of the attempt, from 1.
+
+    Returns:
+        (need, partition): memory and time cut down to the partition's limits; no partition where
+        the site is not known, or has none with GPUs for a job that needs one.
+    """
+    need = compute_need(rule, study, site=site, attempt=attempt)
+    partitions = site.list_partitions(needs_gpu=need.gpus > 0) if site else ()
+    partition = choose_partition(partitions, need)
+    if partition is None:
+        return need, None
+    mem_mb = min(need.mem_mb, partition.mem_mb or need.mem_mb)
+    runtime = min(need.runtime, partition.runtime or need.runtime)
+    return Need(need.cpus, mem_mb, runtime, need.gpus), partition
+
+
+def _ask(rule: str, study: Study, site: Site | None) -> Asked:
+    """Return what one rule asks for."""
+    names = ["mem_mb", "runtime"]
+    if wants_gpu(rule, study, site=site):
+        names.append("gpu")
+    if site is not None:
+        names += ["slurm_partition", "slurm_account", "constraint", "qos", "gpu_model"]
+
+    def find(wildcards: object, attempt: int, *, name: str) -> Value | None:  # noqa: ARG001 - Snakemake's call
+        """Return one resource at an attempt."""
+        need, partition = place(rule, study, site=site, attempt=attempt)
+        return _read(name, need, partition=partition, site=site)
+
+    resources: dict[str, Resource] = {name: partial(find, name=name) for name in names}
+    if site is not None and site.scratch is not None:
+        resources["tmpdir"] = str(site.scratch)
+    return Asked(compute_need(rule, study, site=site, attempt=1).cpus, resources)
+
+
+def _read(name: str, need: Need, *, partition: Partition | None, site: Site | None) -> Value | None:
+    """Return one resource; none leaves it to the scheduler."""
+    if name == "gpu":
+        return need.gpus
+    if name in ("mem_mb", "runtime"):
+        return cast(int, getattr(need, name))
+    if partition is None:
+        return None
+    if name == "gpu_model":
+        return partition.gpu_type if need.gpus else None
+    if name == "slurm_partition":
+        return partition.name
+    field = name.removeprefix("slurm_")
+    return cast(str | None, getattr(partition, field) or getattr(site, field))

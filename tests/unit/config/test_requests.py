@@ -1,0 +1,144 @@
+"""What rules ask for: more at each attempt, never more than a partition has, never too little."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medvision.config.model import Study, build_study
+from medvision.config.requests import (
+    ATTEMPTS,
+    FLOOR_MB,
+    REQUESTS,
+    compute_need,
+    list_asked,
+    place,
+    wants_gpu,
+)
+from medvision.config.site import Partition, Site, find_excess
+
+CPU = Partition(name="cpu", runtime=1440, mem_mb=20000, cpus=8)
+GPU = Partition(name="gpu", runtime=2880, mem_mb=40000, cpus=8, gpus=4, gpu_type="a100")
+SITE = Site(account="radiology", partitions=(CPU, GPU))
+
+
+def ask(rule: str, study: Study, site: Site | None, *, attempt: int = 1) -> dict[str, object]:
+    """Return a rule's resources as Snakemake would: functions called, none left out."""
+    asked = list_asked(study, site)[rule].resources
+    called = {
+        name: value(None, attempt=attempt) if callable(value) else value
+        for name, value in asked.items()
+    }
+    return {name: value for name, value in called.items() if value is not None}
+
+
+@pytest.mark.parametrize("rule", REQUESTS)
+def test_memory_and_time_grow_with_each_attempt(rule: str) -> None:
+    needs = [compute_need(rule, Study(), site=None, attempt=n) for n in (1, 2, 3)]
+    assert needs[0].mem_mb < needs[1].mem_mb < needs[2].mem_mb
+    assert needs[0].runtime < needs[1].runtime < needs[2].runtime
+
+
+@pytest.mark.parametrize("rule", REQUESTS)
+def test_no_job_asks_for_less_than_snakemake_itself_takes(rule: str) -> None:
+    assert compute_need(rule, Study(), site=None, attempt=1).mem_mb >= FLOOR_MB
+
+
+limits = st.none() | st.integers(1, 5000)
+partitions = st.builds(
+    Partition, name=st.just("p"), runtime=limits, mem_mb=limits, gpus=st.integers(0, 2)
+)
+
+
+@given(st.sampled_from(sorted(REQUESTS)), st.lists(partitions, min_size=1, max_size=4), st.data())
+def test_no_attempt_asks_for_more_memory_or_time_than_its_partition_has(
+    rule: str, held: list[Partition], data: st.DataObject
+) -> None:
+    attempt = data.draw(st.integers(1, ATTEMPTS))
+    need, partition = place(rule, Study(), site=Site(partitions=tuple(held)), attempt=attempt)
+    if partition is not None:
+        excess = {name for name, _, _ in find_excess(partition, need)}
+        assert excess <= {"cpus", "gpus"}
+
+
+def test_the_profile_makes_as_many_attempts_as_the_table_says(checkout: Path) -> None:
+    profile = yaml.safe_load((checkout / "workflow/profiles/slurm/config.yaml").read_text())
+    assert profile["retries"] == ATTEMPTS - 1
+
+
+def test_without_a_site_the_scheduler_is_told_no_partition() -> None:
+    assert ask("train", Study(), None) == {"mem_mb": 16000, "runtime": 1440}
+
+
+@pytest.mark.parametrize(
+    ("device", "site", "expected"),
+    [
+        ("cpu", SITE, False),
+        ("auto", SITE, True),
+        ("auto", None, False),
+        ("auto", Site(partitions=(CPU,)), False),
+        ("cuda", None, True),
+        ("cuda", Site(partitions=(CPU,)), True),
+    ],
+)
+def test_a_gpu_is_asked_for_where_the_device_and_the_site_say_so(
+    device: str, site: Site | None, expected: bool
+) -> None:
+    study = build_study({"compute": {"device": device}})
+    assert wants_gpu("train", study, site=site) is expected
+    assert ("gpu" in ask("train", study, site)) is expected
+    assert not wants_gpu("cohort", study, site=site)
+
+
+def test_a_training_goes_to_the_gpus_and_a_table_does_not() -> None:
+    assert ask("train", Study(), SITE) == {
+        "mem_mb": 16000,
+        "runtime": 1440,
+        "gpu": 1,
+        "gpu_model": "a100",
+        "slurm_partition": "gpu",
+        "slurm_account": "radiology",
+    }
+    assert ask("cohort", Study(), SITE) == {
+        "mem_mb": 4000,
+        "runtime": 60,
+        "slurm_partition": "cpu",
+        "slurm_account": "radiology",
+    }
+
+
+def test_a_third_attempt_asks_for_all_of_the_partition_and_no_more() -> None:
+    third = ask("train", Study(), SITE, attempt=3)
+    assert (third["mem_mb"], third["runtime"]) == (40000, 2880)
+
+
+def test_a_retry_moves_on_to_a_partition_that_holds_it() -> None:
+    short = Partition(name="short", runtime=240, gpus=1, account="a", qos="q", constraint="c")
+    site = Site(partitions=(short, GPU), account="radiology")
+    first, second = (ask("explain", Study(), site, attempt=n) for n in (1, 2))
+    assert first["slurm_partition"] == "short"
+    assert (first["slurm_account"], first["qos"], first["constraint"]) == ("a", "q", "c")
+    assert second["slurm_partition"] == "gpu"
+    assert second["slurm_account"] == "radiology"
+    assert "qos" not in second
+
+
+def test_temporary_files_go_to_the_nodes_own_disk_where_the_site_names_one() -> None:
+    site = Site(partitions=(CPU,), scratch=Path("/scratch"))
+    assert ask("ingest", Study(), site)["tmpdir"] == "/scratch"
+
+
+def test_cores_are_those_of_the_configuration() -> None:
+    study = build_study({"compute": {"threads": 3}, "ingest": {"workers": 5}})
+    asked = list_asked(study, None)
+    assert asked["train"].threads == 3
+    assert asked["ingest_shard"].threads == 5
+    assert asked["cohort"].threads == 1
+
+
+def test_no_result_depends_on_the_cluster() -> None:
+    from medvision.config.steps import STEP_SECTIONS
+
+    assert all("cluster" not in sections for sections in STEP_SECTIONS.values())
