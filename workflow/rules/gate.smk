@@ -19,10 +19,9 @@ rule gate:
         benchmark_of("gate-fold-{fold}")
     conda:
         "../envs/medvision.yaml"
-    threads: study.compute.threads
+    threads: asked["gate"].threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **asked["gate"].resources,
     params:
         config=config_of("gate"),
         version=__version__,
