@@ -55,7 +55,7 @@ REQUESTS: dict[str, Request] = {
     "tune_worker": Request(16000, 1440, "compute.threads", uses_gpu=True),
     "tune": Request(16000, 1440, "compute.threads", uses_gpu=True),
     "synthesise": Request(16000, 2880, "compute.threads", uses_gpu=True),
-    "gate": Request(16000, 2880, "compute.threads", uses_gpu=True),
+    "gate": Request(16000, 1440, "compute.threads", uses_gpu=True),
     "train": Request(16000, 1440, "compute.threads", uses_gpu=True),
     "predict": Request(8000, 120, "compute.threads", uses_gpu=True),
     "evaluate": Request(4000, 60),
