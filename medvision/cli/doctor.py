@@ -1,24 +1,30 @@
 """`medvision doctor`: what would fail, found in seconds before hours are spent."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
+from medvision.cli._check_cluster import check_cluster
 from medvision.cli._check_machine import check_machine
 from medvision.cli._check_study import check_study
 from medvision.cli._findings import Finding
+from medvision.cli._probe import probe_nodes
 from medvision.cli._refusals import check_accepted
 from medvision.cli._run import CONFIG_HELP, find_config
 from medvision.config.model import Study, load_study
 from medvision.errors import ConfigError
 
+_RUN = {None: "--cores all", "slurm": "--workflow-profile workflow/profiles/slurm"}
+_OF_THE_MACHINE = ("Cores", "Memory", "GPU")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @click.command(
     "doctor",
     help="Check config, data, weights, disk and GPU before hours are spent.\n\n"
-    "Exits with 1 when something must be mended. Nothing is written or computed.\n\n"
+    "Exits with 1 when something must be mended. Nothing is computed. With --profile slurm what "
+    "the jobs will ask for is held against the cluster, in place of this machine.\n\n"
     "\b\nExample:\n  medvision doctor --config config/config.yaml",
 )
 @click.option(
@@ -34,25 +40,67 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     metavar="SECTION.FIELD=VALUE",
     help="Override one value; may be repeated.",
 )
+@click.option("--profile", type=click.Choice(["slurm"]), help="Check a cluster as well.")
+@click.option(
+    "--site",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Site file of the cluster; when omitted that of cluster.site.",
+)
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Run a job of seconds on each partition: does the node see the output folder, Python, "
+    "scratch and GPU?",
+)
 @click.pass_context
-def command(context: click.Context, *, config: str | None, overrides: tuple[str, ...]) -> None:
+def command(
+    context: click.Context,
+    *,
+    config: str | None,
+    overrides: tuple[str, ...],
+    profile: str | None,
+    site: Path | None,
+    probe: bool,
+) -> None:
     """Run every check and show the findings; one failure does not hide the next."""
-    findings = list(_check_all(config, overrides))
+    if profile is None and (site is not None or probe):
+        raise click.UsageError("--site and --probe need --profile slurm.")
+    findings = list(_check_all(config, overrides, is_local=profile is None))
+    if profile is not None:
+        findings += _check_profile(config, overrides, site=site, is_probed=probe)
     _show(findings)
     n_failed = sum(finding.status == "fail" for finding in findings)
     if n_failed:
         click.echo(f"{n_failed} to mend before a run.")
         context.exit(1)
-    click.echo("Ready to run: snakemake --cores all")
+    click.echo(f"Ready to run: snakemake {_RUN[profile]}")
 
 
-def _check_all(config: str | None, overrides: Sequence[str]) -> Iterator[Finding]:
+def _check_all(
+    config: str | None, overrides: Sequence[str], *, is_local: bool
+) -> Iterator[Finding]:
     """Yield the findings in the order in which a run would meet them."""
     finding, study = _check_config(config, overrides)
-    yield from check_machine(study)
+    # Cores, memory and GPU of a login node are not those of the jobs.
+    yield from (
+        held for held in check_machine(study) if is_local or held.name not in _OF_THE_MACHINE
+    )
     yield finding
     if study is not None:
         yield from check_study(study)
+
+
+def _check_profile(
+    config: str | None, overrides: Sequence[str], *, site: Path | None, is_probed: bool
+) -> Iterator[Finding]:
+    """Yield the findings of a cluster, where the configuration can be read."""
+    _, study = _check_config(config, overrides)
+    if study is None:
+        return
+    yield from check_cluster(study, site)
+    if is_probed:
+        yield from probe_nodes(study, site)
 
 
 def _check_config(config: str | None, overrides: Sequence[str]) -> tuple[Finding, Study | None]:

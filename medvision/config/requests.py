@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
+from medvision.config.shortcuts import is_audited
 from medvision.config.site import Need, Partition, Site, choose_partition
 
 Value = int | str
@@ -115,6 +117,25 @@ def compute_need(rule: str, study: Study, *, site: Site | None, attempt: int) ->
         runtime=request.runtime * attempt,
         gpus=gpus if wants_gpu(rule, study, site=site) else 0,
     )
+
+
+def list_rules(study: Study) -> list[str]:
+    """Return the rules that a study's workflow has jobs of, in the order of the table."""
+    absent = {
+        *(() if study.data.kind == "phantom" else ("phantom",)),
+        *(() if study.pacs.protocol != "none" else ("pull",)),
+        *(() if study.ingest.shards > 1 else ("ingest_index", "ingest_shard")),
+        *(() if study.preprocess.shards > 1 else ("preprocess_shard",)),
+        *(() if study.needs_pretraining else ("pretrain",)),
+        *(() if study.tune.trials else ("tune", "tune_worker")),
+        *(() if study.tune.workers > 1 else ("tune_worker",)),
+        *(() if study.synthesise.is_on else ("synthesise", "gate")),
+        *(() if study.scorecard.sources else ("scorecard_start", "compare")),
+        *(() if study.control.trainings else ("control",)),
+        *(() if is_audited(study.shortcuts, study.control) else ("shortcuts",)),
+        *(() if is_ablated(study) else ("ablate", "ablation")),
+    }
+    return [rule for rule in REQUESTS if rule not in absent]
 
 
 def wants_gpu(rule: str, study: Study, *, site: Site | None) -> bool:

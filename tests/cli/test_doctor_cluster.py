@@ -1,0 +1,318 @@
+"""`medvision doctor --profile slurm`: each planted fault of a cluster is found and named."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from fake_slurm import write_answer, write_command
+
+from medvision.cli import _check_mounts
+from medvision.cli.main import main
+
+NODES = """\
+cpu|up|1-00:00:00|128000|32|(null)|intel|n1
+gpu|up|2-00:00:00|256000|64|gpu:a100:4(S:0-1)|big|g1
+"""
+SITE = {
+    "account": "radiology",
+    "partitions": [
+        {"name": "cpu", "runtime": 1440, "mem_mb": 128000, "cpus": 32},
+        {
+            "name": "gpu",
+            "runtime": 2880,
+            "mem_mb": 256000,
+            "cpus": 64,
+            "gpus": 4,
+            "gpu_type": "a100",
+        },
+    ],
+}
+ACCOUNTED = "MinJobAge = 300 sec\nAccountingStorageType = accounting_storage/slurmdbd\n"
+BARE = "MinJobAge = {} sec\nAccountingStorageType = (null)\n"
+COMMANDS = ("sbatch", "squeue", "scancel", "srun")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A healthy cluster of commands that answer; PATH holds nothing else."""
+    folder = tmp_path / "bin"
+    write_answer(folder, "sinfo", NODES)
+    write_answer(folder, "scontrol", ACCOUNTED)
+    write_answer(folder, "sacctmgr", "radiology\n")
+    for name in COMMANDS:
+        write_answer(folder, name, "")
+    (folder / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_check_mounts, "find_type", lambda _: "nfs4")
+    return folder
+
+
+def check(
+    site: object = SITE, *options: str, config: dict[str, dict[str, object]] | None = None
+) -> Result:
+    """Run the command in the test's working directory."""
+    arguments = ["doctor", "--profile", "slurm"]
+    if site is not None:
+        Path("site.yaml").write_text(yaml.safe_dump(site))
+        arguments += ["--site", "site.yaml"]
+    Path("config.yaml").write_text(yaml.safe_dump(config or {}))
+    return CliRunner().invoke(main, [*arguments, "--config", "config.yaml", *options])
+
+
+def with_partition(number: int, **changes: object) -> dict[str, object]:
+    held = [dict(partition) for partition in SITE["partitions"]]  # type: ignore[arg-type]
+    held[number] |= changes
+    return {**SITE, "partitions": held}
+
+
+def assert_found(result: Result, status: str, *words: str) -> None:
+    lines = [line for line in result.output.splitlines() if line.split()[:1] == [status]]
+    assert any(all(word in line for word in words) for line in lines), result.output
+    assert result.exit_code == (status == "fail"), result.output
+
+
+def test_a_healthy_cluster_is_ready(cluster: Path) -> None:
+    result = check()
+    assert result.exit_code == 0, result.output
+    assert "snakemake --workflow-profile workflow/profiles/slurm" in result.output
+    for words in (
+        ("Partition", "gpu: 1 nodes, 4 GPUs a node"),
+        ("Account", "radiology"),
+        ("Status", "squeue; jobs are remembered for 300 s"),
+        ("Requests", "1 GPUs"),
+        ("Shared", "output, working, Python folder on nfs4"),
+    ):
+        assert_found(result, "ok", *words)
+
+
+def test_the_login_nodes_own_cores_and_gpu_are_not_judged(cluster: Path) -> None:
+    result = check(config={"compute": {"device": "cuda", "threads": 12}})
+    assert result.exit_code == 0, result.output
+    assert "compute.threads" not in result.output
+
+
+def test_without_sinfo_it_says_what_was_not_checked(cluster: Path) -> None:
+    (cluster / "sinfo").unlink()
+    assert_found(check(), "warn", "SLURM", "no sinfo on this machine", "GPUs", "not checked")
+
+
+def test_a_scheduler_that_does_not_answer_fails(cluster: Path) -> None:
+    write_answer(cluster, "sinfo", "", code=1)
+    assert_found(check(), "fail", "SLURM", "sinfo does not answer")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_missing_command_fails(cluster: Path, name: str) -> None:
+    (cluster / name).unlink()
+    assert_found(check(), "fail", "SLURM", f"no {name}")
+
+
+def test_a_partition_that_is_not_there_fails_and_the_others_are_named(cluster: Path) -> None:
+    result = check(with_partition(0, name="normal"))
+    assert_found(result, "fail", "Partition", "normal is not there")
+    assert "the cluster has cpu, gpu" in result.output
+
+
+def test_a_partition_that_is_down_fails(cluster: Path) -> None:
+    write_answer(cluster, "sinfo", NODES.replace("cpu|up", "cpu|down"))
+    assert_found(check(), "fail", "Partition", "cpu: it is down")
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "words"),
+    [
+        (0, {"runtime": 2000}, "runtime is 2000 in the site file, the cluster has 1440 minutes"),
+        (0, {"mem_mb": 500000}, "mem_mb is 500000 in the site file, the cluster has 128000 MB"),
+        (0, {"cpus": 40}, "cpus is 40 in the site file, the cluster has 32 CPUs"),
+        (1, {"gpus": 8}, "gpus is 8 of type a100 in the site file, nodes have 4"),
+        (
+            1,
+            {"gpu_type": "h100"},
+            "of type h100 in the site file, nodes have 0 (its GPUs are of a100)",
+        ),
+        (1, {"constraint": "huge"}, "no node has the feature huge"),
+    ],
+)
+def test_a_promise_that_the_cluster_does_not_keep_fails(
+    cluster: Path, number: int, changes: dict[str, object], words: str
+) -> None:
+    assert_found(check(with_partition(number, **changes)), "fail", "Partition", words)
+
+
+def test_an_expression_of_features_is_left_to_the_scheduler(cluster: Path) -> None:
+    assert check(with_partition(1, constraint="big|huge")).exit_code == 0
+
+
+def test_an_account_of_somebody_else_fails_and_the_own_ones_are_named(cluster: Path) -> None:
+    write_answer(cluster, "sacctmgr", "cardiology\n")
+    result = check()
+    assert_found(result, "fail", "Account", "radiology is not yours")
+    assert "yours are cardiology" in result.output
+
+
+def test_an_account_that_nobody_can_judge_fails_since_the_plugin_gives_such_jobs_up(
+    cluster: Path,
+) -> None:
+    (cluster / "sacctmgr").unlink()
+    result = check()
+    assert_found(result, "fail", "Account", "neither sacctmgr nor sshare answers")
+    assert "leave account out" in result.output
+    assert check({"partitions": SITE["partitions"]}).exit_code == 0
+
+
+def test_accounts_are_asked_of_sshare_where_sacctmgr_knows_none(cluster: Path) -> None:
+    write_answer(cluster, "sacctmgr", "")
+    write_answer(cluster, "sshare", "radiology\n")
+    assert_found(check(), "ok", "Account", "radiology")
+
+
+def test_a_status_that_would_hang_the_run_fails(cluster: Path) -> None:
+    write_answer(cluster, "scontrol", BARE.format(10))
+    assert_found(check(), "warn", "Status", "squeue forgets a job after 10 s")
+    # The plugin takes sacct where its program exists and squeue forgets too soon.
+    write_answer(cluster, "sacct", "")
+    assert_found(check(), "fail", "Status", "MinJobAge 10 s", "would hang")
+    write_answer(cluster, "scontrol", BARE.format(300))
+    assert check().exit_code == 0
+
+
+def test_a_training_without_any_gpu_on_the_site_fails(cluster: Path) -> None:
+    site = {"partitions": SITE["partitions"][:1]}  # type: ignore[index]
+    assert check(site).exit_code == 0
+    result = check(site, config={"compute": {"device": "cuda"}})
+    assert_found(result, "fail", "Requests", "train needs a GPU, the site has none")
+
+
+def test_more_cores_than_any_node_has_fail(cluster: Path) -> None:
+    site = with_partition(0, cpus=4)
+    result = check(site, config={"ingest": {"workers": 8}})
+    assert_found(result, "fail", "Requests", "ingest, attempt 1: 8 CPUs of 4 in cpu")
+
+
+def test_a_first_attempt_that_is_cut_warns_and_a_cut_retry_is_told(cluster: Path) -> None:
+    result = check(with_partition(1, runtime=1000))
+    assert_found(result, "warn", "Requests", "train, attempt 1: 1440 minutes of 1000 in gpu")
+    assert_found(
+        check(), "ok", "Requests", "train, attempt 3: 4320 minutes of 2880 in gpu", "retry"
+    )
+
+
+def test_the_clusters_own_limit_counts_where_the_site_names_none(cluster: Path) -> None:
+    write_answer(cluster, "sinfo", NODES.replace("2-00:00:00", "10:00:00"))
+    site = {"partitions": [{"name": "cpu"}, {"name": "gpu", "gpus": 4}]}
+    assert_found(check(site), "warn", "Requests", "train, attempt 1: 1440 minutes of 600 in gpu")
+
+
+def test_more_cores_than_the_profile_lets_a_job_have_fail(cluster: Path) -> None:
+    result = check(config={"preprocess": {"workers": 20}})
+    assert_found(result, "fail", "Cores", "preprocess", "more than 16")
+
+
+def test_a_bad_site_file_fails_in_its_own_words(cluster: Path) -> None:
+    assert_found(check({**SITE, "acount": "x"}), "fail", "Site", "acount: key must be one of")
+
+
+def test_no_site_warns_and_names_the_default_partition(cluster: Path) -> None:
+    write_command(
+        cluster, "sinfo", f"case \"$*\" in *%P*) echo 'cpu*';; *) printf '%s' '{NODES}';; esac"
+    )
+    result = check(None)
+    assert_found(result, "warn", "Site", "no job gets a GPU")
+    assert_found(result, "ok", "Partition", "cpu, the cluster's default")
+
+
+def test_credentials_that_every_job_would_be_handed_warn(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDVISION_PACS_PASSWORD", "hunter2")
+    result = check()
+    assert_found(result, "warn", "Secrets", "MEDVISION_PACS_PASSWORD would be in every job")
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        ("tmpfs", "fail", "this machine's memory"),
+        ("ext4", "warn", "may be this machine's own"),
+        (None, "warn", "unknown disk"),
+        ("lustre", "ok", "lustre"),
+    ],
+)
+def test_folders_must_lie_on_a_disk_that_all_nodes_see(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None, status: str, words: str
+) -> None:
+    monkeypatch.setattr(_check_mounts, "find_type", lambda _: kind)
+    assert_found(check(), status, "Shared", words)
+
+
+def test_results_on_the_nodes_own_disk_fail(cluster: Path, tmp_path: Path) -> None:
+    result = check({**SITE, "scratch": str(tmp_path)})
+    assert_found(result, "fail", "Shared", "each node's own disk")
+
+
+def test_a_scratch_folder_that_is_not_here_warns(cluster: Path) -> None:
+    result = check({**SITE, "scratch": "/nowhere/scratch"})
+    assert_found(result, "warn", "Scratch", "is not on this machine; nodes may have it")
+
+
+def test_the_type_of_a_disk_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    place = tmp_path.resolve()
+    mounts.write_text(f"a / ext4 rw 0 0\nb {place} nfs4 rw 0 0\nc {place}x lustre rw 0 0\n")
+    assert _check_mounts.find_type(tmp_path / "not" / "there", mounts=mounts) == "nfs4"
+    assert _check_mounts.find_type(Path("/etc"), mounts=mounts) == "ext4"
+    assert _check_mounts.find_type(Path("/etc"), mounts=tmp_path / "none") is None
+
+
+def test_site_and_probe_need_the_profile() -> None:
+    result = CliRunner().invoke(main, ["doctor", "--probe"])
+    assert result.exit_code == 2
+    assert "need --profile slurm" in result.output
+
+
+def probing(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
+    """Probe with a srun that runs its command here."""
+    monkeypatch.setenv("PATH", f"{cluster}:/usr/bin:/bin")
+    write_command(
+        cluster,
+        "srun",
+        'printf "%s\\n" "$@" >> "$(dirname "$0")/asked"\n'
+        'while [ "$1" != sh ]; do shift; done\nexec "$@"\n',
+    )
+    return check({**SITE, "scratch": str(cluster)}, "--probe")
+
+
+def test_a_probe_asks_a_node_of_each_partition_and_leaves_no_file(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_answer(cluster, "nvidia-smi", "GPU 0: one\nGPU 1: two\n")
+    result = probing(cluster, monkeypatch)
+    assert_found(result, "ok", "Probe", "cpu: ", "sees output folder and Python")
+    assert_found(result, "ok", "Probe", "gpu: ", "2 GPUs")
+    asked = (cluster / "asked").read_text()
+    assert "--gres=gpu:a100:1" in asked
+    assert "--account=radiology" in asked
+    assert list(Path("results").iterdir()) == []
+
+
+def test_a_node_that_shows_no_gpu_fails(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_answer(cluster, "nvidia-smi", "")
+    assert_found(probing(cluster, monkeypatch), "fail", "Probe", "gpu: ", "shows no GPU")
+
+
+def test_a_node_that_does_not_see_the_output_folder_fails(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_answer(cluster, "cat", "")
+    result = probing(cluster, monkeypatch)
+    assert_found(result, "fail", "Probe", "does not see what this machine wrote")
+
+
+def test_a_partition_that_is_busy_is_told_as_not_asked(cluster: Path) -> None:
+    write_answer(cluster, "srun", "", code=1)
+    result = check(SITE, "--probe")
+    assert_found(result, "warn", "Probe", "cpu: no node answered")
