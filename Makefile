@@ -8,7 +8,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-fast test-bundle lint venv docs bundle pneumoniamnist clean
+.PHONY: demo test test-fast test-bundle test-cluster lint venv docs bundle pneumoniamnist clean
 
 demo: .venv/installed ## Run the pipeline on the embedded phantom cohort
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs --logger rich
@@ -19,6 +19,13 @@ test: .venv/tested ## Run all tests
 
 test-fast: .venv/tested ## Run the tests that take seconds
 	$(BIN)/pytest -n $(CORES) -m "not slow"
+
+# Where it may, it installs SLURM first; elsewhere the tests are skipped and say what is missing.
+test-cluster: .venv/tested ## Run the tests on a real SLURM, started on this machine
+	@command -v slurmctld >/dev/null || [ -x /usr/sbin/slurmctld ] || [ "$$(id -u)" != 0 ] \
+	  || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	  --no-install-recommends slurm-wlm munge >/dev/null; } || true
+	$(BIN)/pytest -m cluster tests/cluster
 
 lint: .venv/linted ## Run the linters and the type check
 	$(BIN)/ruff check .

@@ -109,6 +109,13 @@ class RefusedInputError(MedvisionError):
     default_hint = "read ingest/rejects.tsv; mend the input, or accept the loss."
 
 
+class ClusterError(MedvisionError):
+    """The batch system does not answer, or a run on it cannot be led."""
+
+    exit_code = 14
+    default_hint = "try again when SLURM answers; see docs/how-to/cluster.md."
+
+
 class StoppedError(MedvisionError):
     """The run was asked to stop (SIGTERM), and kept where it was."""
 

@@ -43,6 +43,7 @@ COMMANDS = {
     "report": "Write the one-file HTML report and the same facts as JSON.",
     "audit": "Seal a run into a bundle, or verify one.",
     "status": "Say what is done, failed or left, and how long it may take.",
+    "cluster": "Run the workflow on SLURM, or cancel such a run.",
     "summary": "Say in three lines what was found.",
 }
 """Command to its one-line help; the module medvision.cli.<command> holds `command`."""

@@ -69,7 +69,7 @@ def test_the_example_in_a_commands_help_names_options_and_settings_that_exist(
 
 def test_every_command_shows_an_example() -> None:
     page = render_reference()
-    groups = ("audit", "weights")
+    groups = ("audit", "weights", "cluster")
     assert page.count("Example:") == page.count("Usage:") - len(groups)
 
 

@@ -1,0 +1,128 @@
+"""`medvision cluster`: Snakemake on SLURM, led so that a cut-off run leaves no orphans."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from medvision.cli._run import CONFIG_HELP, find_config, find_layout
+from medvision.cli.main import set_up_logging
+from medvision.config.model import load_study
+from medvision.errors import ClusterError, ConfigError
+
+_CANCEL_S = 600
+_SNAKEMAKE = {"ignore_unknown_options": True}
+
+
+@click.group("cluster", help="Run the workflow on SLURM, or cancel such a run.")
+def command() -> None:
+    """Both know a study's jobs by their names' prefix, a number drawn at random."""
+
+
+_config = click.option("--config", metavar="FILE", help=CONFIG_HELP)
+
+
+@command.command(
+    "run",
+    context_settings=_SNAKEMAKE,
+    help="Start Snakemake with the SLURM profile and watch it to its end. Other arguments are "
+    "Snakemake's. SIGTERM, Ctrl-C and a lost terminal cancel its jobs; after a kill the same "
+    "command cancels what was left, takes the lock away and goes on. Run it under tmux, nohup "
+    "or in a small job of its own.\n\n"
+    "\b\nExample:\n  medvision cluster run --profile workflow/profiles/slurm",
+)
+@_config
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Profile of Snakemake; the one that ships with medvision when omitted.",
+)
+@click.option(
+    "--orphans",
+    type=click.Choice(["cancel", "wait"]),
+    default="cancel",
+    show_default=True,
+    help="What becomes of jobs that a killed run left, before the lock is taken away.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0, min_open=True),
+    default=15.0,
+    show_default=True,
+    metavar="MIN",
+    help="Minutes that Snakemake may do nothing while no job is queued; then it is started again.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(
+    *,
+    config: str | None,
+    profile: Path | None,
+    orphans: str,
+    patience: float,
+    arguments: tuple[str, ...],
+) -> None:
+    """Lead the run; end with Snakemake's exit code."""
+    from medvision.runtime.lead import take_lead
+    from medvision.runtime.leader import Care, lead_run
+
+    set_up_logging(quiet=False)
+    study = load_study(find_config(config))
+    folder = find_layout(study).root / "logs" / "cluster"
+    words = _build_command(config, profile, arguments)
+    with take_lead(folder, working_folder=Path()) as lead:
+        named = [*words, "--slurm-jobname-prefix", lead.prefix]
+        care = Care(patience_s=60 * patience, orphans=orphans)
+        code = lead_run(named, lead, care=care)
+    if code:
+        logs = find_layout(study).root / "logs"
+        click.echo(f"hint: the jobs' logs lie in {logs} and .snakemake/slurm_logs.", err=True)
+    sys.exit(code)
+
+
+@command.command(
+    "cancel",
+    help="End a run and cancel its jobs, from whatever machine shares the output folder; of a "
+    "killed run, cancel the jobs that it left.\n\n\b\nExample:\n  medvision cluster cancel",
+)
+@_config
+def cancel(*, config: str | None) -> None:
+    """Ask the leader to end, then cancel what is left by name."""
+    from medvision.runtime.lead import ask_to_cancel, is_led, read_prefix
+    from medvision.runtime.queue import cancel_jobs
+
+    set_up_logging(quiet=False)
+    folder = find_layout(load_study(find_config(config))).root / "logs" / "cluster"
+    prefix = read_prefix(folder)
+    if prefix is None:
+        raise ConfigError(
+            f"{folder}: study must have been run on the cluster, got no trace of a run.",
+            "name the configuration of the run with --config.",
+        )
+    end = time.monotonic() + _CANCEL_S
+    if is_led(folder):
+        ask_to_cancel(folder)
+        while is_led(folder):
+            if time.monotonic() > end:
+                raise ClusterError(f"{folder}: leader must end within {_CANCEL_S} s, got none.")
+            time.sleep(1)
+    n = cancel_jobs(prefix)
+    click.echo(f"No run of this study is left; jobs that its leader had not cancelled: {n}.")
+
+
+def _build_command(
+    config: str | None, profile: Path | None, arguments: tuple[str, ...]
+) -> list[str]:
+    """Return Snakemake's command line; the profile is always named, none is found by chance."""
+    from medvision.runtime.workflow import find_workflow
+
+    workflow = find_workflow()
+    chosen = profile or workflow.parent / "profiles" / "slurm"
+    words = [sys.executable, "-m", "snakemake", "--workflow-profile", str(chosen.resolve())]
+    is_named = {"-s", "--snakefile"} & {word.partition("=")[0] for word in arguments}
+    if not is_named and not any(Path(n).is_file() for n in ("Snakefile", "workflow/Snakefile")):
+        words += ["--snakefile", str(workflow)]
+    if config is not None:
+        words += ["--configfile", config]
+    return [*words, *arguments]

@@ -1,0 +1,160 @@
+"""Who leads a study's run on a cluster: one process at a time, and what the last one left."""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from medvision.errors import ClusterError, DataError
+from medvision.runtime.files import read_json, storage_faults, write_json
+
+_CANCEL = "cancel"
+_RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The right to lead a study's run, held until the process and its child have ended.
+
+    Args:
+        folder: Where it is written down.
+        prefix: What the study's jobs are named by: drawn at random, telling nothing.
+        was_left: Whether an earlier leader did not end by itself.
+        handles: Files whose locks a child must inherit, so that they hold as long as it lives.
+    """
+
+    folder: Path
+    prefix: str
+    was_left: bool
+    handles: tuple[IO[str], ...]
+
+    def is_cancelled(self) -> bool:
+        """Tell whether somebody asked this run to be cancelled."""
+        return (self.folder / _CANCEL).exists()
+
+    def close(self) -> None:
+        """Write down that the run ended by itself, and left neither lock nor job."""
+        _note(self.folder, prefix=self.prefix, is_open=False)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the working folder to oneself: Snakemake unlocks all that runs there at once.
+
+        Raises:
+            ClusterError: Another study runs from the same working folder.
+        """
+        work = self.handles[-1]
+        if not _lock(work, fcntl.LOCK_EX):
+            raise ClusterError(
+                "cluster: no other study must run from this folder while its lock is taken away, "
+                "got one.",
+                "wait for it, then run the same command again; give each study a folder of its own "
+                "(`medvision init`).",
+            )
+        try:
+            yield
+        finally:
+            _lock(work, fcntl.LOCK_SH)
+
+
+@contextmanager
+def take_lead(folder: Path, *, working_folder: Path) -> Iterator[Lead]:
+    """Become the one process that leads a study's run, or refuse.
+
+    Args:
+        folder: Where it is written down, below the study's output.
+        working_folder: Where Snakemake keeps its locks.
+
+    Raises:
+        ClusterError: Another process leads it.
+        StorageError: The folder cannot be written.
+    """
+    work = working_folder / ".snakemake"
+    with storage_faults(folder / _RUN):
+        folder.mkdir(parents=True, exist_ok=True)
+        work.mkdir(exist_ok=True)
+    with (folder / "lock").open("a") as own, (work / "medvision-lead").open("a") as shared:
+        if not _lock(own, fcntl.LOCK_EX):
+            held = _read(folder)
+            raise ClusterError(
+                f"{folder}: one process alone must lead a study's run, got another on "
+                f"{held.get('host')}, process {held.get('pid')}.",
+                "wait for it, or end it with `medvision cluster cancel`.",
+            )
+        _lock(shared, fcntl.LOCK_SH)
+        held = _read(folder)
+        prefix = read_prefix(folder) or f"mv-{secrets.token_hex(4)}"
+        (folder / _CANCEL).unlink(missing_ok=True)
+        _note(folder, prefix=prefix, is_open=True)
+        yield Lead(folder, prefix, bool(held.get("is_open")), (own, shared))
+
+
+def read_prefix(folder: Path) -> str | None:
+    """Return what a study's jobs are named by; None where it never ran, or was copied from another.
+
+    Args:
+        folder: Where it is written down.
+    """
+    held = _read(folder)
+    prefix = held.get("prefix")
+    # Of a copied study the jobs belong to the one it was copied from.
+    is_own = held.get("folder") == str(folder.resolve())
+    return prefix if is_own and isinstance(prefix, str) else None
+
+
+def is_led(folder: Path) -> bool:
+    """Tell whether a process leads the run."""
+    path = folder / "lock"
+    if not path.is_file():
+        return False
+    with path.open("a") as own:
+        return not _lock(own, fcntl.LOCK_EX)
+
+
+def ask_to_cancel(folder: Path) -> None:
+    """Ask the leader, on whatever machine it is, to cancel its jobs and end."""
+    with storage_faults(folder / _CANCEL):
+        (folder / _CANCEL).touch()
+
+
+def _note(folder: Path, *, prefix: str, is_open: bool) -> None:
+    """Write down who leads."""
+    write_json(
+        folder / _RUN,
+        {
+            "prefix": prefix,
+            "folder": str(folder.resolve()),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "is_open": is_open,
+        },
+    )
+
+
+def _read(folder: Path) -> dict[str, object]:
+    """Return what was written down; nothing where it is missing or spoilt."""
+    try:
+        held = read_json(folder / _RUN)
+    except (DataError, FileNotFoundError):
+        return {}
+    return dict(held) if isinstance(held, dict) else {}
+
+
+def _lock(stream: IO[str], kind: int) -> bool:
+    """Lock an open file for as long as it stays open; False where another has it."""
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ClusterError(
+            f"{stream.name}: the file system must be able to lock a file, got {error.strerror}.",
+            "let output.path and the working folder lie where locks work (Lustre: mounted with "
+            "flock).",
+        ) from error
+    return True

@@ -1,0 +1,111 @@
+"""The jobs that SLURM has of one study, told by their name."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from medvision.errors import ClusterError
+
+_QUERY_S = 60
+_ENDED_S = 300
+_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that waits or runs.
+
+    Args:
+        number: SLURM's number of it.
+        name: Its name: the study's prefix, and Snakemake's number of the run.
+        state: SLURM's word, such as PENDING or RUNNING.
+    """
+
+    number: str
+    name: str
+    state: str
+
+
+def list_jobs(prefix: str) -> list[QueuedJob]:
+    """Return one's own jobs whose names begin with a prefix and that have not ended.
+
+    Args:
+        prefix: What a study's jobs are named by.
+
+    Raises:
+        ClusterError: SLURM does not answer.
+    """
+    text = _ask("squeue", "--noheader", f"--user={os.getuid()}", "--format=%A|%j|%T")
+    rows = (line.split("|") for line in text.splitlines())
+    jobs = [QueuedJob(*(word.strip() for word in row)) for row in rows if len(row) == 3]
+    is_named = re.compile(re.escape(prefix) + r"(_|$)").match
+    return [job for job in jobs if is_named(job.name)]
+
+
+def cancel_jobs(prefix: str) -> int:
+    """Cancel a study's jobs, and wait until none is left.
+
+    Args:
+        prefix: What the study's jobs are named by.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        ClusterError: SLURM does not answer, or a job does not end.
+    """
+    cancelled: set[str] = set()
+    end = time.monotonic() + _ENDED_S
+    while jobs := list_jobs(prefix):
+        if time.monotonic() > end:
+            numbers = ", ".join(job.number for job in jobs)
+            raise ClusterError(
+                f"cluster: cancelled jobs must end within {_ENDED_S} s, got {numbers} left.",
+                "ask SLURM with `scontrol show job`, and the cluster's staff about a job stuck in "
+                "COMPLETING.",
+            )
+        # Again each time: a job may be submitted while others are being cancelled.
+        _ask("scancel", *(job.number for job in jobs))
+        cancelled |= {job.number for job in jobs}
+        time.sleep(_PAUSE_S)
+    return len(cancelled)
+
+
+def wait_for_jobs(prefix: str, *, should_stop: Callable[[], bool]) -> int:
+    """Wait until a study's jobs have ended by themselves.
+
+    Args:
+        prefix: What the study's jobs are named by.
+        should_stop: Asked every few seconds whether to wait no longer.
+
+    Returns:
+        How many there were at first.
+
+    Raises:
+        ClusterError: SLURM does not answer.
+    """
+    first = jobs = list_jobs(prefix)
+    while jobs and not should_stop():
+        time.sleep(_PAUSE_S)
+        jobs = list_jobs(prefix)
+    return len(first)
+
+
+def _ask(*words: str) -> str:
+    """Run one of SLURM's clients, and return what it printed."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_QUERY_S)
+    except FileNotFoundError as error:
+        raise ClusterError(
+            f"cluster: {words[0]} must be on PATH, got none.",
+            "run this on a node from which jobs are submitted (`module load slurm` on some).",
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"cluster: {words[0]} must answer, got none in {_QUERY_S} s.") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise ClusterError(f"cluster: {words[0]} must answer, got: {said[-1] if said else ''}.")
+    return done.stdout

@@ -1,0 +1,274 @@
+"""The leader of a cluster's run, with files as the queue and a script as Snakemake."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from medvision.errors import ClusterError, StoppedError
+from medvision.runtime.lead import ask_to_cancel, is_led, read_prefix, take_lead
+from medvision.runtime.leader import Care, lead_run
+from medvision.runtime.queue import cancel_jobs, list_jobs, wait_for_jobs
+
+CARE = Care(patience_s=60, grace_s=5)
+# A job is a file of its number in jobs/, which holds its name.
+SQUEUE = """\
+#!/bin/sh
+cd {folder}/jobs && for n in *; do [ -e "$n" ] && echo "$n|$(cat "$n")|RUNNING"; done
+exit 0
+"""
+SCANCEL = """\
+#!/bin/sh
+echo "scancel $*" >> {folder}/said
+cd {folder}/jobs && rm -f "$@"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose files are the queue; PATH leads to clients that read it."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "bin").mkdir()
+    for name, text in (("squeue", SQUEUE), ("scancel", SCANCEL)):
+        path = tmp_path / "bin" / name
+        path.write_text(text.format(folder=tmp_path))
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr("medvision.runtime.queue._PAUSE_S", 0.05)
+    monkeypatch.setattr("medvision.runtime.leader._TICK_S", 0.05)
+    monkeypatch.setattr("medvision.runtime.leader._HUNG_GRACE_S", 0.5)
+    return tmp_path
+
+
+def queue(slurm: Path, number: int, name: str) -> None:
+    (slurm / "jobs" / str(number)).write_text(name)
+
+
+def write_child(slurm: Path, body: str) -> list[str]:
+    """A stand-in of Snakemake: notes how it is called, then does what the body says."""
+    path = slurm / "child.py"
+    path.write_text(
+        "import os, signal, sys, time\n"
+        "from pathlib import Path\n"
+        f"folder = Path({str(slurm)!r})\n"
+        "with (folder / 'said').open('a') as said:\n"
+        "    said.write(' '.join(['snakemake', *sys.argv[1:]]) + '\\n')\n"
+        "if '--unlock' in sys.argv:\n    sys.exit(0)\n"
+        "n = len([w for w in (folder / 'said').read_text().split() if w == 'snakemake'])\n"
+        f"{body}\n"
+    )
+    return [sys.executable, str(path)]
+
+
+def lead(slurm: Path, command: list[str], care: Care = CARE) -> int:
+    with take_lead(slurm / "cluster", working_folder=slurm) as held:
+        return lead_run(command, held, care=care)
+
+
+def read_said(slurm: Path) -> list[str]:
+    path = slurm / "said"
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def leave_behind(slurm: Path) -> str:
+    """A run whose leader was killed: open, with two jobs in the queue."""
+    with take_lead(slurm / "cluster", working_folder=slurm) as held:
+        prefix = held.prefix
+    for number in (7, 8):
+        queue(slurm, number, f"{prefix}_1234")
+    return prefix
+
+
+@pytest.fixture
+def in_a_moment() -> Iterator[Callable[..., None]]:
+    """Do something while the leader is at work, from a process of its own."""
+    made: list[subprocess.Popen[bytes]] = []
+
+    def plan(code: str) -> None:
+        made.append(subprocess.Popen([sys.executable, "-c", f"import time, os\n{code}"]))
+
+    yield plan
+    for each in made:
+        each.wait(20)
+
+
+def test_only_jobs_of_the_prefix_are_seen_and_cancelled(slurm: Path) -> None:
+    queue(slurm, 1, "mv-1a_x")
+    queue(slurm, 2, "mv-1ab_x")
+    queue(slurm, 3, "other")
+    assert [job.number for job in list_jobs("mv-1a")] == ["1"]
+    assert cancel_jobs("mv-1a") == 1
+    assert sorted(path.name for path in (slurm / "jobs").iterdir()) == ["2", "3"]
+
+
+def test_a_queue_that_does_not_answer_is_no_empty_queue(slurm: Path) -> None:
+    (slurm / "bin" / "squeue").write_text("#!/bin/sh\necho no controller >&2\nexit 1\n")
+    with pytest.raises(ClusterError, match="squeue must answer, got: no controller"):
+        list_jobs("mv-1a")
+    (slurm / "bin" / "squeue").unlink()
+    if not Path("/usr/bin/squeue").exists():
+        with pytest.raises(ClusterError, match="squeue must be on PATH"):
+            list_jobs("mv-1a")
+
+
+def test_the_exit_code_is_snakemakes_and_nothing_is_unlocked(slurm: Path) -> None:
+    assert lead(slurm, write_child(slurm, "sys.exit(3)")) == 3
+    assert read_said(slurm) == ["snakemake"]
+
+
+def test_a_run_that_ended_leaves_nothing_to_clear(slurm: Path) -> None:
+    command = write_child(slurm, "sys.exit(0)")
+    assert lead(slurm, command) == lead(slurm, command) == 0
+    assert read_said(slurm) == ["snakemake", "snakemake"]
+
+
+def test_orphans_are_cancelled_before_the_lock_is_taken_away(slurm: Path) -> None:
+    leave_behind(slurm)
+    assert lead(slurm, write_child(slurm, "sys.exit(0)")) == 0
+    assert read_said(slurm) == ["scancel 7 8", "snakemake --unlock", "snakemake"]
+
+
+def test_orphans_may_be_waited_for(slurm: Path, in_a_moment: Callable[..., None]) -> None:
+    leave_behind(slurm)
+    in_a_moment(
+        f"time.sleep(1)\nos.remove('{slurm}/jobs/7')\ntime.sleep(1)\n"
+        f"open('{slurm}/said', 'a').write('ended\\n')\nos.remove('{slurm}/jobs/8')"
+    )
+    care = Care(patience_s=60, orphans="wait")
+    assert lead(slurm, write_child(slurm, "sys.exit(0)"), care) == 0
+    assert read_said(slurm) == ["ended", "snakemake --unlock", "snakemake"]
+
+
+def test_waiting_ends_where_it_is_told_to(slurm: Path) -> None:
+    prefix = leave_behind(slurm)
+    assert wait_for_jobs(prefix, should_stop=lambda: True) == 2
+
+
+def test_orphans_of_another_study_are_left_alone(slurm: Path) -> None:
+    leave_behind(slurm)
+    queue(slurm, 9, "mv-00000000_1")
+    lead(slurm, write_child(slurm, "sys.exit(0)"))
+    assert [path.name for path in (slurm / "jobs").iterdir()] == ["9"]
+
+
+def test_a_copied_study_does_not_touch_the_jobs_of_the_original(slurm: Path) -> None:
+    prefix = leave_behind(slurm)
+    (slurm / "copy").mkdir()
+    (slurm / "cluster" / "run.json").rename(slurm / "copy" / "run.json")
+    assert read_prefix(slurm / "copy") is None
+    with take_lead(slurm / "copy", working_folder=slurm) as held:
+        assert held.prefix != prefix
+
+
+def test_a_second_leader_is_refused_while_the_first_one_or_its_child_lives(slurm: Path) -> None:
+    with take_lead(slurm / "cluster", working_folder=slurm):
+        assert is_led(slurm / "cluster")
+        with (
+            pytest.raises(ClusterError, match="one process alone must lead"),
+            take_lead(slurm / "cluster", working_folder=slurm),
+        ):
+            pass
+    assert not is_led(slurm / "cluster")
+
+
+def test_the_lock_is_not_taken_from_another_study_of_the_working_folder(slurm: Path) -> None:
+    leave_behind(slurm)
+    with (
+        take_lead(slurm / "other", working_folder=slurm),
+        pytest.raises(ClusterError, match="no other study must run from this folder"),
+    ):
+        lead(slurm, write_child(slurm, "sys.exit(0)"))
+    assert not any("--unlock" in line for line in read_said(slurm))
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_becomes_the_one_at_which_snakemake_cancels(
+    slurm: Path, in_a_moment: Callable[..., None], name: str
+) -> None:
+    command = write_child(
+        slurm,
+        "def note(signum, frame):\n"
+        "    (folder / 'got').write_text(signal.Signals(signum).name)\n    sys.exit(1)\n"
+        "signal.signal(signal.SIGINT, note)\nsignal.signal(signal.SIGTERM, note)\n"
+        "(folder / 'ready').touch()\ntime.sleep(30)",
+    )
+    in_a_moment(
+        f"while not os.path.exists('{slurm}/ready'): time.sleep(0.05)\n"
+        f"os.kill({os.getpid()}, {int(signal.Signals[name])})"
+    )
+    with pytest.raises(StoppedError, match="must be left to end"):
+        lead(slurm, command)
+    assert (slurm / "got").read_text() == "SIGINT"
+
+
+def test_what_snakemake_did_not_cancel_is_cancelled_by_name(
+    slurm: Path, in_a_moment: Callable[..., None]
+) -> None:
+    command = write_child(slurm, "(folder / 'ready').touch()\ntime.sleep(30)")
+    in_a_moment(
+        f"while not os.path.exists('{slurm}/ready'): time.sleep(0.05)\n"
+        f"import json\np = json.load(open('{slurm}/cluster/run.json'))['prefix']\n"
+        f"open('{slurm}/jobs/5', 'w').write(p + '_x')\n"
+        f"open('{slurm}/cluster/cancel', 'w')"
+    )
+    with pytest.raises(StoppedError, match="had not cancelled itself: 1"):
+        lead(slurm, command)
+    assert list((slurm / "jobs").iterdir()) == []
+
+
+def test_a_request_to_cancel_of_an_earlier_run_does_not_end_the_next(slurm: Path) -> None:
+    leave_behind(slurm)
+    ask_to_cancel(slurm / "cluster")
+    assert lead(slurm, write_child(slurm, "sys.exit(0)")) == 0
+
+
+def test_a_killed_snakemake_is_started_again_after_its_orphans_are_gone(slurm: Path) -> None:
+    command = write_child(
+        slurm,
+        "import json\np = json.load(open(folder / 'cluster' / 'run.json'))['prefix']\n"
+        "if n > 1:\n    sys.exit(0)\n"
+        "(folder / 'jobs' / '5').write_text(p + '_x')\nos.kill(os.getpid(), signal.SIGKILL)",
+    )
+    assert lead(slurm, command) == 0
+    assert read_said(slurm) == ["snakemake", "scancel 5", "snakemake --unlock", "snakemake"]
+
+
+def test_one_that_is_killed_each_time_is_given_up(slurm: Path) -> None:
+    command = write_child(slurm, "os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(ClusterError, match="got 3 times that it was killed or hung"):
+        lead(slurm, command, Care(patience_s=60, restarts=2))
+
+
+def test_one_that_does_nothing_while_the_queue_is_empty_is_started_again(slurm: Path) -> None:
+    command = write_child(slurm, "if n > 1:\n    sys.exit(0)\ntime.sleep(60)")
+    begin = time.monotonic()
+    assert lead(slurm, command, Care(patience_s=1)) == 0
+    assert 1 <= time.monotonic() - begin < 30
+    assert read_said(slurm) == ["snakemake", "snakemake --unlock", "snakemake"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "end = time.monotonic() + 4\nwhile time.monotonic() < end: pass",
+        "import subprocess\nsubprocess.run(['sleep', '4'])",
+        "import json\np = json.load(open(folder / 'cluster' / 'run.json'))['prefix']\n"
+        "(folder / 'jobs' / '5').write_text(p + '_x')\ntime.sleep(4)\n"
+        "(folder / 'jobs' / '5').unlink()",
+    ],
+    ids=["computes", "has a child", "has a job"],
+)
+def test_one_that_is_at_work_is_left_alone(slurm: Path, body: str) -> None:
+    assert lead(slurm, write_child(slurm, body), Care(patience_s=1.5)) == 0
+    assert read_said(slurm) == ["snakemake"]
+
+
+def test_an_outage_of_the_queue_is_no_emptiness(slurm: Path) -> None:
+    (slurm / "bin" / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    assert lead(slurm, write_child(slurm, "time.sleep(3)"), Care(patience_s=1)) == 0
+    assert read_said(slurm) == ["snakemake"]
