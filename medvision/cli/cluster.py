@@ -30,7 +30,7 @@ _config = click.option("--config", metavar="FILE", help=CONFIG_HELP)
     "Snakemake's. SIGTERM, Ctrl-C and a lost terminal cancel its jobs; after a kill the same "
     "command cancels what was left, takes the lock away and goes on. Run it under tmux, nohup "
     "or in a small job of its own.\n\n"
-    "\b\nExample:\n  medvision cluster run --profile workflow/profiles/slurm",
+    "\b\nExample:\n  medvision cluster run --config config/config.yaml",
 )
 @_config
 @click.option(
@@ -52,7 +52,8 @@ _config = click.option("--config", metavar="FILE", help=CONFIG_HELP)
     default=15.0,
     show_default=True,
     metavar="MIN",
-    help="Minutes that Snakemake may do nothing while no job is queued; then it is started again.",
+    help="Minutes that Snakemake may do nothing while no job is queued; then it is started again. "
+    "Well above the 3 that may lie between two of its looks at the queue.",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(

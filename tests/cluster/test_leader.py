@@ -114,13 +114,13 @@ def test_a_leader_that_hangs_with_an_empty_queue_is_started_again(
     undisturbed: Run, start: type[Run]
 ) -> None:
     run = start(pause=8)
-    run.start("--patience", "0.2")
+    run.start("--patience", "0.5")
     wait_for_start(run, 2)
     # Stopped, Snakemake notices nothing more; the watchdog must.
     (snakemake,) = run.find_children()
     os.kill(snakemake, signal.SIGSTOP)
     wait_for(lambda: not own_jobs(run), seconds=40, what="an empty queue")
-    wait_for(lambda: "did nothing while no job" in run.log, seconds=150, what="the watchdog")
+    wait_for(lambda: "did nothing while no job" in run.log, seconds=240, what="the watchdog")
     assert run.finish() == 0, run.log
     assert run.is_equal(undisturbed)
 
