@@ -25,6 +25,7 @@ CREATE TABLE files (
     layout TEXT NOT NULL, content TEXT NOT NULL
 );
 CREATE INDEX jobs ON files (series, file, n_bytes, mtime_ns, parent, partner) WHERE series != '';
+CREATE INDEX images ON files (subject, image_key, series) WHERE image_key != '' AND series != '';
 CREATE INDEX members ON files (parent) WHERE parent != '';
 CREATE INDEX archives ON files (layout) WHERE layout != ''
 """
@@ -63,7 +64,7 @@ def describe_index(scanner: Scanner) -> dict[str, str]:
         "input": hash_bytes(sealer.seal(str(scanner.source.resolve())))[:16],
         "settings": hash_bytes(json.dumps(settings, sort_keys=True).encode())[:16],
         "version": __version__,
-        "shape": hash_bytes(f"1 {_COLUMNS} {SHAPE}".encode())[:16],
+        "shape": hash_bytes(f"2 {_COLUMNS} {SHAPE}".encode())[:16],
     }
 
 
@@ -168,11 +169,16 @@ class Index:
         """Return the number of files and members."""
         return int(self.connection.execute("SELECT COUNT(*) FROM files").fetchone()[0])
 
-    def list_stamps(self) -> Iterator[JobStamp]:
-        """Yield the files of all jobs, job by job, sorted."""
+    def list_stamps(self, bounds: tuple[str, str]) -> Iterator[JobStamp]:
+        """Yield the files of all jobs within bounds, job by job, sorted.
+
+        Args:
+            bounds: From which key on, and below which.
+        """
         rows = self.connection.execute(
             "SELECT series, file, n_bytes, mtime_ns, parent, partner FROM files "
-            "WHERE series != '' ORDER BY series, file"
+            "WHERE series != '' AND series >= ? AND series < ? ORDER BY series, file",
+            bounds,
         )
         yield from map(JobStamp._make, rows)
 

@@ -18,12 +18,14 @@ _SEVERAL = "~"
 
 
 _SHARED = """
-CREATE TEMP TABLE shared AS SELECT DISTINCT series FROM files JOIN (
-    SELECT subject, image_key FROM files WHERE series != '' AND image_key != ''
-    GROUP BY subject, image_key HAVING MIN(series) != MAX(series)
-) USING (subject, image_key)
+CREATE TEMP TABLE shared AS SELECT DISTINCT series FROM files AS own
+WHERE series != '' AND series >= ? AND series < ? AND image_key != '' AND EXISTS (
+    SELECT 1 FROM files AS other WHERE other.subject = own.subject
+    AND other.image_key = own.image_key AND other.image_key != ''
+    AND other.series != '' AND other.series != own.series
+)
 """
-"""Jobs whose UID of the series stands in several studies of one subject."""
+"""Jobs of a shard whose UID of the series stands in several studies of one subject."""
 
 
 class Planned(NamedTuple):
@@ -64,7 +66,7 @@ def plan_jobs(
         "CREATE TEMP TABLE planned (job TEXT PRIMARY KEY, batch TEXT, fingerprint TEXT, "
         "is_shared INTEGER, is_due INTEGER) WITHOUT ROWID"
     )
-    connection.execute(_SHARED)
+    connection.execute(_SHARED, store.shard.bounds)
     connection.execute("BEGIN")
     n_due = n_all = 0
     for planned in _list_planned(index, store.shard, source=source, settings=settings):
@@ -80,9 +82,7 @@ def plan_jobs(
 def _list_planned(index: Index, shard: Shard, *, source: Path, settings: str) -> Iterator[Planned]:
     """Yield the jobs of a shard with what decides their results."""
     shared = {row[0] for row in index.connection.execute("SELECT series FROM shared")}
-    for key, stamps in groupby(index.list_stamps(), key=attrgetter("series")):
-        if not shard.holds(key):
-            continue
+    for key, stamps in groupby(index.list_stamps(shard.bounds), key=attrgetter("series")):
         digest, parents, n_files = hashlib.sha256(settings.encode()), set(), 0
         for stamp in stamps:
             digest.update(_describe(stamp, index).encode())

@@ -18,6 +18,7 @@ CREATE TABLE outcomes (
 """
 _META = {"shape": "1"}
 _NAME = re.compile(r"shard-([0-9]+)-of-([0-9]+)\.sqlite")
+_KEY_DIGITS = 15  # Hexadecimal, of a job's key: they decide its shard.
 _COMMIT_S = 0.1
 """How long outcomes wait to be kept together: a kill costs no more work than that."""
 
@@ -31,9 +32,20 @@ class Shard(NamedTuple):
     def __str__(self) -> str:
         return f"{self.number}-of-{self.total}"
 
+    @property
+    def bounds(self) -> tuple[str, str]:
+        """From which key on, and below which, a job is part of this shard.
+
+        A range and not a remainder: its jobs are found in the index without reading the others.
+        """
+        low, high = (-(-n * 16**_KEY_DIGITS // self.total) for n in (self.number - 1, self.number))
+        # Keys are hexadecimal: all are below "g".
+        return f"{low:0{_KEY_DIGITS}x}", "g" if self.number == self.total else f"{high:015x}"
+
     def holds(self, job: str) -> bool:
         """Say whether a job is part of this shard."""
-        return int(job[:15], 16) % self.total == self.number - 1
+        low, high = self.bounds
+        return low <= job < high
 
 
 WHOLE = Shard(1, 1)
