@@ -39,6 +39,7 @@ def write_refusing_cluster(folder: Path, *, account: str = "radiology") -> None:
         f"""\
         for word in "$@"; do printf '%s\\0' "$word" >> {calls}; done
         printf '\\n' >> {calls}
+        env > {calls}-environment
         echo refused >&2
         exit 1
         """,

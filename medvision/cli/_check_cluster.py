@@ -22,6 +22,7 @@ from medvision.cli._slurm import (
     read_settings,
 )
 from medvision.config.model import Study
+from medvision.config.pacs import CREDENTIALS
 from medvision.config.requests import compute_need, list_rules
 from medvision.config.site import Partition, Site, read_site
 from medvision.errors import ConfigError
@@ -31,8 +32,6 @@ PLUGIN = "snakemake-executor-plugin-slurm"
 _COMMANDS = ("sbatch", "squeue", "scancel", "srun", "scontrol")
 _NOT_ASKED = "partitions, limits, accounts, GPUs and the status of jobs were not checked"
 _LIMITS = {"runtime": "minutes", "mem_mb": "MB", "cpus": "CPUs"}
-SECRETS = ("MEDVISION_PACS_USER", "MEDVISION_PACS_PASSWORD", "MEDVISION_PACS_TOKEN")
-"""Variables that sbatch would hand to every job, as it hands over all."""
 
 
 def check_cluster(study: Study, site_file: Path | None) -> Iterator[Finding]:
@@ -228,7 +227,7 @@ def _check_profile(study: Study) -> Iterator[Finding]:
 
 def _check_environment() -> Iterator[Finding]:
     """Yield secrets that every job would be handed."""
-    held = [name for name in SECRETS if os.environ.get(name)]
+    held = [name for name in CREDENTIALS if os.environ.get(name)]
     if held:
         hint = "run `medvision pull` by itself, then unset them before the cluster's run."
         yield Finding("Secrets", "warn", f"{', '.join(held)} would be in every job", hint)

@@ -19,6 +19,7 @@ from medvision.config.model import Study, load_study
 from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
 from medvision.errors import AuditError, StaleOutputError
 from medvision.layout import Layout
+from medvision.runtime.access import obeying_umask
 from medvision.runtime.files import (
     PARTIAL_PREFIX,
     hash_file,
@@ -57,7 +58,8 @@ def study_command(name: str, *, help: str, example: str) -> Callable[[StudyBody]
             set_up_logging(quiet=quiet)
             check_alone(name)
             study = load_study(find_config(config), overrides=overrides)
-            body(study, find_layout(study), **options)
+            with obeying_umask(study.output.umask):
+                body(study, find_layout(study), **options)
 
         return click.Command(
             name,

@@ -22,6 +22,10 @@ def _write_date(value: object) -> object:
 Day = Annotated[str, BeforeValidator(_write_date), Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
+CREDENTIALS = ("MEDVISION_PACS_USER", "MEDVISION_PACS_PASSWORD", "MEDVISION_PACS_TOKEN")
+"""Variables that only `medvision pull` reads."""
+
+
 class PacsSection(Section):
     """Where a cohort is pulled from, or how it is pushed to us; then data.path stays empty."""
 

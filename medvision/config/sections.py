@@ -75,6 +75,19 @@ class OutputSection(Section):
     """What comes out."""
 
     path: Path = Field(Path("results"), description="Output folder of this study.")
+    umask: Annotated[str, Field(pattern="^[0-7]{3}$")] = Field(
+        "027",
+        description="Who may read results, as three octal digits in quotes: '027' the group, '077' "
+        "nobody else, '007' lets the group write too. A change computes nothing again.",
+    )
+
+    @field_validator("umask", mode="before")
+    @classmethod
+    def _check_quoted(cls, value: object) -> object:
+        """YAML reads 027 as the number 23."""
+        if isinstance(value, int):
+            raise ValueError("output.umask must be text in quotes, such as '027', got a number")
+        return value
 
 
 class PhantomSection(Section):

@@ -1,6 +1,8 @@
 """Every rule: what it asks for comes from one table, and its wildcards tell of nobody."""
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,8 +42,21 @@ def test_a_rule_asks_for_what_the_table_says(rule: str) -> None:
     assert resources.count("\n") == 1, "its own figures would hide those of the table"
 
 
+@pytest.fixture
+def wildcards(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
+    """Each rule's wildcards, as Snakemake itself reads the workflow."""
+    monkeypatch.chdir(CHECKOUT)
+    # The workflow sets both for itself and its jobs.
+    monkeypatch.setenv("MEDVISION_UMASK", "")
+    held = os.umask(0o022)
+    try:
+        yield list_wildcards()
+    finally:
+        os.umask(held)
+
+
 def list_wildcards() -> dict[str, set[str]]:
-    """Return each rule's wildcards, as Snakemake itself reads the workflow."""
+    """Return each rule's wildcards."""
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import OutputSettings, ResourceSettings
 
@@ -53,9 +68,7 @@ def list_wildcards() -> dict[str, set[str]]:
         return {rule.name: set(rule.wildcard_names) for rule in held._workflow.rules}
 
 
-def test_no_wildcard_of_any_rule_is_a_subject_or_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(CHECKOUT)
-    wildcards = list_wildcards()
+def test_no_wildcard_of_any_rule_is_a_subject_or_an_image(wildcards: dict[str, set[str]]) -> None:
     assert set(RULES) <= set(wildcards)
     assert {rule: names - WILDCARDS for rule, names in wildcards.items() if names - WILDCARDS} == {}
 

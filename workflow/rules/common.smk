@@ -11,9 +11,10 @@ from medvision import __version__
 from medvision.config.ablation import is_ablated
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import ConfigError, build_study
+from medvision.config.pacs import CREDENTIALS
 from medvision.config.requests import list_asked
-from medvision.config.site import read_site
 from medvision.config.shortcuts import is_audited
+from medvision.config.site import read_site
 from medvision.config.steps import STEP_SECTIONS
 from medvision.config.task import PERFORMANCE_FIGURES
 from medvision.layout import STEPS, Layout
@@ -82,8 +83,26 @@ WORKFLOW = find_rules()
 # Where workflow/envs/medvision.yaml finds the project.
 os.environ.setdefault("MEDVISION_HOME", str(WORKFLOW.parent))
 
+# Snakemake writes under the study's umask too. Jobs are told by a variable, no parameter: a change
+# of who may read computes nothing again.
+os.umask(int(study.output.umask, 8))
+os.environ["MEDVISION_UMASK"] = study.output.umask
+# Snakemake made this folder, with the log in it, before it read this file.
+if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid():
+    Path(".snakemake").chmod(0o777 & ~int(study.output.umask, 8))
+
+# Credentials are for `command medvision pull` alone. A scheduler hands the environment to all jobs.
+if study.pacs.protocol == "none":
+    for name in CREDENTIALS:
+        os.environ.pop(name, None)
+unset = " ".join(f"-u {name}" for name in CREDENTIALS)
+
 # Without an activated environment `medvision` is found beside the running Python.
-shell.prefix(f'PATH="$PATH:{Path(sys.executable).parent}"; ')
+shell.prefix(
+    f'PATH="$PATH:{Path(sys.executable).parent}"; '
+    # Snakemake itself takes one pair of each braces away.
+    f'medvision() {{{{ env {unset} medvision "$@"; }}}}; '
+)
 
 
 wildcard_constraints:
@@ -175,6 +194,11 @@ def config_of(step):
         earlier = [name for name in earlier if name not in ("synthesise", "gate")]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
+    part |= (
+        {"output": {k: v for k, v in part["output"].items() if k != "umask"}}
+        if "output" in part
+        else {}
+    )
     return json.dumps(part, sort_keys=True, default=str)
 
 

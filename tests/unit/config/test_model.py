@@ -36,6 +36,8 @@ def test_config_yaml_holds_only_what_differs_or_must_be_seen(checkout: Path) -> 
         ({"model": {"backbone": "vgg"}}, ["model.backbone", "'densenet121'", "got 'vgg'"]),
         ({"data": {"kind": "dicom"}}, ["data.path and data.labels must be given"]),
         ({"preprocess": {"window": [200, -1000]}}, ["preprocess.window must rise"]),
+        ({"output": {"umask": 0o27}}, ["output.umask must be text in quotes, such as '027'"]),
+        ({"output": {"umask": "29"}}, ["output.umask", "got '29'"]),
     ],
 )
 def test_a_fault_says_where_what_rule_and_what_was_found(

@@ -1,0 +1,141 @@
+"""A run leaves nothing that others may read, tells its jobs no secret, and names nobody in its own
+notes, logs and metadata."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from canaries import WORD
+from dicoms import Plan, make_volume, write_series
+from fake_slurm import CALLS, read_calls, with_path, write_command, write_refusing_cluster
+from pipeline import TINY, write_config
+
+from medvision.config.pacs import CREDENTIALS
+from medvision.io.pacs import access
+
+CHECKOUT = Path(__file__).parents[2]
+TOKEN = "not-a-real-token-5Fz"
+
+
+def snakemake(
+    folder: Path, *options: str, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow on the study in `folder`, as one who lets everybody read."""
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(CHECKOUT / "Snakefile")),
+        *("--directory", str(folder), "--configfile", str(folder / "config.yaml"), *options),
+    ]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, umask=0o022
+    )
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort whose subjects and files bear a mark, through the first steps of the workflow."""
+    folder = tmp_path_factory.mktemp("marked")
+    lines = ["subject,label"]
+    for n in range(12):
+        subject = f"{WORD}-{n:02d}"
+        plan = Plan(make_volume(seed=n), subject=subject, study=f"1.3.{n}", series=f"1.2.{n}")
+        paths = write_series(folder / "scans" / subject, plan)
+        if n == 0:
+            # A refusal is told too.
+            paths[2].unlink()
+        lines.append(f"{subject},{'yes' if n % 2 else 'no'}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    data = {"kind": "dicom", "path": "scans", "labels": "labels.csv"}
+    ingest = {"workers": 1, "shards": 2, "accept": ["missing-slice"]}
+    write_config(folder, {**TINY, "data": data, "phantom": {}, "ingest": ingest})
+    done = snakemake(folder, *("--cores", "2", "--until", "cohort", "--persistence-backend", "db"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "said").write_text(done.stdout + done.stderr)
+    return folder
+
+
+@pytest.mark.slow
+def test_nothing_of_a_run_may_be_read_by_others(marked: Path) -> None:
+    results = marked / "results"
+    found = [path for path in results.rglob("*") if path.stat().st_mode & 0o007]
+    assert list(results.rglob("*.log"))
+    assert found == []
+    # Snakemake's first log is older than the reading of the configuration: its folder is shut.
+    assert (marked / ".snakemake").stat().st_mode & 0o007 == 0
+
+
+@pytest.mark.slow
+def test_snakemakes_metadata_logs_and_terminal_name_no_subject_and_no_file(marked: Path) -> None:
+    places = [marked / ".snakemake", marked / "results" / "logs", marked / "results" / "benchmarks"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert any(path.name == "metadata.db" for path in files)
+    for path in [*files, marked / "said"]:
+        assert WORD.encode() not in path.read_bytes(), path
+        assert WORD not in str(path.relative_to(marked))
+
+
+@pytest.mark.slow
+def test_another_umask_computes_nothing_again(marked: Path) -> None:
+    done = snakemake(
+        marked,
+        *("--cores", "1", "--until", "cohort", "--persistence-backend", "db", "-n"),
+        *("--config", "output={path: " + str(marked / "results") + ", umask: '077'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    said = (done.stdout + done.stderr).split()
+    assert {said[k + 1] for k, word in enumerate(said) if word == "total"} == {"0"}
+
+
+def test_the_workflow_knows_the_variables_that_hold_credentials() -> None:
+    assert CREDENTIALS == (access.USER, access.PASSWORD, access.TOKEN)
+
+
+def pulling(folder: Path) -> None:
+    """Configure a study that is pulled from a PACS."""
+    (folder / "labels.csv").write_text("subject,label\n")
+    pacs = {"protocol": "dicomweb", "url": "https://pacs.invalid", "since": "2020-01-01"}
+    data = {"kind": "dicom", "labels": "labels.csv"}
+    write_config(folder, {**TINY, "data": data, "phantom": {}, "pacs": pacs})
+
+
+def test_credentials_reach_the_pull_and_no_other_command(tmp_path: Path) -> None:
+    pulling(tmp_path)
+    write_command(
+        tmp_path / "bin",
+        "medvision",
+        f"""\
+        echo "$1 ${{{access.TOKEN}:-none}}" >> {tmp_path}/seen
+        mkdir -p results/pull
+        [ "$1" != pull ] || touch results/pull/archive.tsv results/pull/record.json
+        """,
+    )
+    environment = {**with_path(tmp_path / "bin"), access.TOKEN: TOKEN}
+    snakemake(tmp_path, "--cores", "1", "--until", "ingest", environment=environment)
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert seen[0] == f"pull {TOKEN}"
+    assert "ingest none" in seen
+    assert [line for line in seen if TOKEN in line] == seen[:1]
+
+
+def test_no_job_of_a_cluster_is_handed_credentials_or_a_key(tmp_path: Path) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `cluster` is missing")
+    (tmp_path / "pseudonym.key").write_text("PSEUDONYM-SECRET-8Kq")
+    (tmp_path / "signing.pem").write_text("SIGNING-SECRET-8Kq")
+    values = {
+        **TINY,
+        "ingest": {"workers": 1, "key": "pseudonym.key"},
+        "audit": {"signing_key": "signing.pem"},
+    }
+    write_config(tmp_path, values)
+    write_refusing_cluster(tmp_path / "bin")
+    environment = {**with_path(tmp_path / "bin"), **dict.fromkeys(CREDENTIALS, TOKEN)}
+    options = ("--workflow-profile", str(CHECKOUT / "workflow/profiles/slurm"), "--retries", "0")
+    snakemake(tmp_path, *options, "--until", "phantom", environment=environment)
+    (call,) = read_calls(tmp_path / "bin")
+    handed = (tmp_path / "bin" / f"{CALLS}-environment").read_text()
+    assert "MEDVISION_UMASK=027" in handed
+    for text in (" ".join(call), handed):
+        for secret in (TOKEN, "SECRET-8Kq"):
+            assert secret not in text
