@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from medvision.learn.extractor import Extractor
 
+_FACTS = ("is_open", "reason", "n_drawn", "n_accepted", "n_refused")
 IMAGE_COLUMNS = ("image_id", "row", "label", "accepted", "reason")
 
 
@@ -51,9 +52,7 @@ def write_verdict(
         INTENDED_USE: RESEARCH_USE,
     }
     write_json(step.write(layout.step(step.name) / "gate.json"), summary)
-    step.facts |= {
-        name: summary[name] for name in ("is_open", "n_drawn", "n_accepted", "n_refused")
-    }
+    step.facts |= {name: summary[name] for name in _FACTS}
 
 
 def list_images(verdict: Verdict, drawn: Drawn) -> list[dict[str, Cell]]:

@@ -29,19 +29,21 @@ def list_generators(study: Study, layout: Layout) -> tuple[str, ...]:
 
 
 def read_generator_histories(step: Step, done: tuple[str, ...]) -> dict[str, list[Row]]:
-    """Read the histories of the generators that were trained, as `generator-<fold>`.
+    """Read what generators and gates came to, as tables `generator-<fold>` and `gate-<fold>`.
 
     Args:
         step: The running step; what is read is registered with it.
         done: The steps that were run.
     """
-    trained = [name for name in done if name.startswith("synthesise/")]
-    return {
-        f"generator-{name.rpartition('-')[2]}": read_table(
-            step.read(step.layout.step(name) / "history.tsv")
-        )
-        for name in trained
-    }
+    tables = {"synthesise": ("generator", "history"), "gate": ("gate", "criteria")}
+    found = {}
+    for name in done:
+        stage, _, place = name.partition("/")
+        if stage in tables:
+            kind, table = tables[stage]
+            path = step.read(step.layout.table(name, table))
+            found[f"{kind}-{place.rpartition('-')[2]}"] = read_table(path)
+    return found
 
 
 def read_generator_sheets(step: Step, facts: "GeneratorFacts") -> dict[str, "GreyPicture"]:

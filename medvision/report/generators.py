@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from medvision.report.gates import GateRow, build_gates, describe_gates
 from medvision.report.sources import JsonObject, Sources, parse_number
 from medvision.report.words import say_count
 
@@ -48,18 +49,21 @@ class GeneratorSheet:
 
 @dataclass(frozen=True)
 class GeneratorFacts:
-    """All generators; no rows where no images are drawn."""
+    """All generators, and the verdicts on their images; no rows where no images are drawn."""
 
     rows: tuple[GeneratorRow, ...] = ()
     sheets: tuple[GeneratorSheet, ...] = ()
     n_steps: int = 0
+    gates: tuple[GateRow, ...] = ()
+    gates_words: str = ""
 
 
 def build_generators(sources: Sources) -> GeneratorFacts:
     """Gather what the generators' records and histories say.
 
     Args:
-        sources: Records of the steps `synthesise/fold-<f>`, and the table `generator-<f>` of each.
+        sources: Records of the steps `synthesise/fold-<f>` and `gate/fold-<f>`, and the tables
+            `generator-<f>` and `gate-<f>` of each.
 
     Returns:
         A row for each fold, and pictures of the first fold's samples over the training.
@@ -70,6 +74,7 @@ def build_generators(sources: Sources) -> GeneratorFacts:
     rows = tuple(_build_row(sources, record) for record in records)
     n_steps = sources.setting("synthesise", "steps")
     fold = rows[0].fold
+    gates = build_gates(sources)
     return GeneratorFacts(
         rows=rows,
         sheets=tuple(
@@ -77,6 +82,8 @@ def build_generators(sources: Sources) -> GeneratorFacts:
             for n in list_shown(_list_sheet_steps(records[0]))
         ),
         n_steps=n_steps if isinstance(n_steps, int) else 0,
+        gates=gates,
+        gates_words=describe_gates(gates),
     )
 
 

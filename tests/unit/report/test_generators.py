@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from reports import make_sources
 
+from medvision.domain.synthesis.criterion import COLUMNS
 from medvision.report.facts import build_facts
+from medvision.report.gates import GateRow, describe_gates
 from medvision.report.generators import build_generators, list_shown
 from medvision.report.page import build_report
 
@@ -39,6 +41,41 @@ def add_generators(sources):
         records=[*sources.records, *records],
         tables={**sources.tables, "generator-0": history, "generator-1": history},
         settings={**sources.settings, "synthesise": {"generator": "gan", "steps": 1500}},
+    )
+
+
+def make_criterion(criterion, space, verdict, **cells):
+    held = dict.fromkeys(COLUMNS, "") | {"statistic": "KID", "value": "0.5", "threshold": "0.25"}
+    return held | {"criterion": criterion, "space": space, "verdict": verdict} | cells
+
+
+def add_gates(sources):
+    """A gate that opened, and one that did not."""
+    found = [(True, "all 1 criteria passed", 25, 2), (False, "1 of 1 criteria not passed", 0, 3)]
+    records = [
+        {
+            "step": f"gate/fold-{fold}",
+            "facts": {
+                "is_open": is_open,
+                "reason": reason,
+                "n_drawn": 27,
+                "n_accepted": n_accepted,
+                "n_refused": n_refused,
+            },
+        }
+        for fold, (is_open, reason, n_accepted, n_refused) in enumerate(found)
+    ]
+    tables = {
+        "gate-0": [make_criterion("quality", "fixed", "passed", reason="lie as near")],
+        "gate-1": [
+            make_criterion("memorisation", "pixels", "refused", reason="3 of 27 are copies"),
+            make_criterion("quality", "backbone", "described", value="nan"),
+        ],
+    }
+    return replace(
+        sources,
+        records=[*sources.records, *records],
+        tables={**sources.tables, **tables},
     )
 
 
@@ -77,3 +114,33 @@ def test_of_many_pictures_the_first_the_middle_and_the_last_are_shown():
     assert list_shown([1, 2]) == [1, 2]
     assert list_shown([7]) == [7]
     assert list_shown([]) == []
+
+
+def test_each_gate_says_whether_it_opened_what_it_let_through_and_what_was_found():
+    facts = build_facts(add_gates(add_generators(make_sources())), title="t", author=None)
+    first, second = facts.generators.gates
+    assert (first.is_open, first.n_accepted, second.is_open, second.n_accepted) == (
+        *(True, 25),
+        *(False, 0),
+    )
+    assert [row.verdict for row in second.criteria] == ["Refused", "Told, not judged"]
+    assert second.criteria[1].value is None
+    page = build_report(facts, views={}).html
+    assert "Of 54 synthetic images, 25 may be used: 1 of 2 gates opened." in page
+    assert "3 of 27 are copies" in page
+    assert "1 of 1 criteria not passed" in page
+
+
+def test_without_a_gate_none_is_spoken_of(facts):
+    assert facts.generators.gates == ()
+    assert "<h4>The gate</h4>" not in build_report(facts, views={}).html
+
+
+@pytest.mark.parametrize(
+    ("is_open", "words"),
+    [(True, "20 may be used: the gate opened."), (False, "0 may be used: the gate stayed shut.")],
+)
+def test_one_gate_is_spoken_of_as_one(is_open, words):
+    gate = GateRow(0, is_open, 24, 20 if is_open else 0, 4, "", ())
+    assert words in describe_gates((gate,))
+    assert describe_gates(()) == ""
