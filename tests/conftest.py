@@ -1,5 +1,6 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for, and how tests are shared out."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,21 @@ settings.register_profile("explore", derandomize=False, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give each worker whole files, and let one that is done take over: a module's study is then
+    made by one of them and not by both."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Look no more for waste among what was imported, which stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,16 @@ TINY: Values = {
 }
 """Settings under which every stage takes a few seconds."""
 
+FEW_MAPS: dict[str, object] = {
+    **TINY["explain"],
+    "images": 1,
+    "methods": ["layer_gradcam"],
+    "stability_images": 0,
+    "cascade_images": 0,
+    "influence": 0,
+}
+"""Explanations of a study whose test is about something else."""
+
 
 def write_config(folder: Path, values: Mapping[str, Mapping[str, object]]) -> Path:
     """Write a configuration whose output lies in `folder`/results."""

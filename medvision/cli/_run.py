@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import click
@@ -286,10 +287,15 @@ def check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
 
 def _list_software() -> dict[str, str]:
     """Return the versions of what the results depend on."""
-    software = {"python": platform.python_version()}
-    for name in _SOFTWARE:
-        try:
-            software[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return software
+    found = {name: _find_version(name) for name in _SOFTWARE}
+    known = {name: version for name, version in found.items() if version is not None}
+    return {"python": platform.python_version(), **known}
+
+
+@cache
+def _find_version(name: str) -> str | None:
+    """Return the version of a package that is installed, which no run changes."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -149,8 +150,12 @@ def _list_tiles(facts: Facts, pictures: Mapping[str, bytes]) -> list[tuple[Quali
     return [(rows[name], pictures[name]) for name in facts.quality.tiles if name in pictures]
 
 
+@cache
 def _build_environment() -> Environment:
-    """Return the templates' environment: escaping on, an unknown name is an error."""
+    """Return the templates' environment: escaping on, an unknown name is an error.
+
+    One for all pages: to compile the templates takes longer than to fill them.
+    """
     environment = Environment(
         loader=PackageLoader("medvision.report"),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),

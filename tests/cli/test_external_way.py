@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pipeline import TINY, call, run_all, write_config
+from pipeline import FEW_MAPS, TINY, call, run_all, write_config
 
 from medvision.io.tables import read_table
 from medvision.layout import Layout
@@ -22,7 +22,7 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
         },
         "model": {"weights": "none"},
         "train": {**TINY["train"], "epochs": 1},
-        "explain": {**TINY["explain"], "methods": ["layer_gradcam"]},
+        "explain": FEW_MAPS,
     }
     return Layout(run_all(write_config(tmp_path_factory.mktemp("outside"), values)))
 

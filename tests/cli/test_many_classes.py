@@ -60,7 +60,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
         },
         "model": {"weights": "none"},
         "train": {**TINY["train"], "seeds": [0, 1]},
-        "explain": {**TINY["explain"], "images": 3, "stability_images": 2, "cascade_images": 1},
+        "explain": {
+            **TINY["explain"],
+            "methods": ["integrated_gradients", "layer_gradcam"],
+            "stability_images": 1,
+            "cascade_images": 1,
+        },
         "audit": {"signing_key": folder / "auditor.pem"},
     }
     root = run_all(write_config(folder, values))

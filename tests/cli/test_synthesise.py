@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import interrupt
 from click.testing import CliRunner
 from studies import write_study
 from toy_study import make_study
@@ -159,15 +156,10 @@ def test_volumes_are_drawn_too_and_folds_differ(tmp_path):
     assert {row["label"] for row in read_table(folder_of(tmp_path) / "images.tsv")} == {"nodule"}
 
 
-def interrupt(study, folder: Path, number: signal.Signals) -> int:
-    """Train in a process that is sent a signal once it has kept something; return its end."""
-    code = "from medvision.cli.main import main; main()"
-    options = ["synthesise", "--fold", "0", "--config", study.model_dump_json()]
-    process = subprocess.Popen([sys.executable, "-c", code, *options], stderr=subprocess.PIPE)
-    while not (folder / "resume" / "state.pt").exists() and process.poll() is None:
-        time.sleep(0.001)
-    os.kill(process.pid, number)
-    return process.wait()
+def interrupt_once_kept(study, folder: Path, number: signal.Signals) -> int:
+    """Send a run a signal once it has kept something; return its end."""
+    words = ["synthesise", "--fold", "0", "--config", study.model_dump_json()]
+    return interrupt(words, once=folder / "resume" / "state.pt", number=number)
 
 
 @pytest.mark.slow
@@ -176,7 +168,7 @@ def interrupt(study, folder: Path, number: signal.Signals) -> int:
 )
 def test_interrupted_it_goes_on_and_ends_bit_equal(undisturbed, tmp_path, number, end):
     study, folder = make(tmp_path), folder_of(tmp_path)
-    assert interrupt(study, folder, number) == end
+    assert interrupt_once_kept(study, folder, number) == end
     assert not (folder / "record.json").exists()
     result = synthesise(study)
     assert result.exit_code == 0, result.output

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import interrupt
 from click.testing import CliRunner
 from safetensors import safe_open
 from toy_study import make_study
@@ -110,15 +109,10 @@ def test_another_seed_gives_another_network(tmp_path):
     assert first.read_bytes() != second.read_bytes()
 
 
-def interrupt(study, folder: Path, number: signal.Signals) -> int:
-    """Train in a process that is sent a signal once it has kept something; return its end."""
-    code = "from medvision.cli.main import main; main()"
-    options = ["train", "--arm", "scratch", "--fold", "0", "--config", study.model_dump_json()]
-    process = subprocess.Popen([sys.executable, "-c", code, *options], stderr=subprocess.PIPE)
-    while not (folder / "resume" / "state.pt").exists() and process.poll() is None:
-        time.sleep(0.001)
-    os.kill(process.pid, number)
-    return process.wait()
+def interrupt_once_kept(study, folder: Path, number: signal.Signals) -> int:
+    """Send a run a signal once it has kept something; return its end."""
+    words = ["train", "--arm", "scratch", "--fold", "0", "--config", study.model_dump_json()]
+    return interrupt(words, once=folder / "resume" / "state.pt", number=number)
 
 
 @pytest.mark.slow
@@ -128,7 +122,7 @@ def interrupt(study, folder: Path, number: signal.Signals) -> int:
 def test_interrupted_at_any_time_it_ends_bit_equal(undisturbed, tmp_path, number, end):
     study = make_study(tmp_path, train={"epochs": 5})
     folder = Layout(tmp_path).seed("scratch", 0, seed=0)
-    assert interrupt(study, folder, number) == end
+    assert interrupt_once_kept(study, folder, number) == end
     assert not (folder / "model.safetensors").exists()
     assert not Layout(tmp_path).record("train/scratch/fold-0").exists()
     result = train(study, "--arm", "scratch")

@@ -6,15 +6,22 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pipeline import TINY, Values, list_commands, run, write_config
+from children import run_snakemake
+from pipeline import FEW_MAPS, TINY, Values, list_commands, run, write_config
 
-from medvision.io.tables import read_table
+from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
 
-QUICK: Values = {**TINY, "model": {"weights": "none"}, "train": {"epochs": 1, "batch_size": 8}}
+QUICK: Values = {
+    **TINY,
+    "model": {"weights": "none"},
+    "train": {"epochs": 1, "batch_size": 8},
+    "explain": FEW_MAPS,
+}
 
 
 def with_cohort(**fields: object) -> Values:
@@ -42,7 +49,7 @@ def plan(
     snakefile = Path(__file__).parents[2] / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "-n"]
     command += ["--directory", str(folder), "--configfile", str(config), "--printshellcmds"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_snakemake(command)
 
 
 def read_metrics(layout: Layout) -> dict[str, int]:
@@ -50,60 +57,74 @@ def read_metrics(layout: Layout) -> dict[str, int]:
     return {name: facts[name] for name in ("n_subjects", "n_folds", "n_repeats", "n_inner")}
 
 
+@dataclass(frozen=True)
+class Scheme:
+    """A way to fold, and what is to be counted in it."""
+
+    fields: dict[str, object]
+    n_fits: int
+    times: int
+    counts: dict[str, int]
+
+
+SCHEMES = {
+    "nested": Scheme(
+        {"inner_folds": 2, "repeats": 2}, 8, 4, {"n_folds": 2, "n_repeats": 2, "n_inner": 2}
+    ),
+    "held-out": Scheme({"held_out": 0.4}, 2, 2, {"n_folds": 1, "n_repeats": 1, "n_inner": 2}),
+}
+
+
+@pytest.fixture(scope="module", params=SCHEMES)
+def finished(
+    request: pytest.FixtureRequest, tiny_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Scheme, Layout]:
+    """A study of two seeds, views and temperatures in a scheme, to its verified bundle."""
+    scheme = SCHEMES[request.param]
+    values = {
+        **with_cohort(**scheme.fields),
+        "train": {"epochs": 1, "batch_size": 8, "seeds": [0, 1]},
+        "predict": {"views": ["zoom"], "ensemble": "seeds", "temperature": "fit"},
+    }
+    return scheme, run_scheme(tiny_study, tmp_path_factory.mktemp("scheme"), values)
+
+
+def read_tested(layout: Layout, seed: str) -> list[Row]:
+    rows = read_table(layout.predictions)
+    return [row for row in rows if (row["split"], row["seed"]) == ("test", seed)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fields", "n_fits", "times", "counts"),
-    [
-        ({"inner_folds": 2, "repeats": 2}, 8, 4, {"n_folds": 2, "n_repeats": 2, "n_inner": 2}),
-        ({"held_out": 0.4}, 2, 2, {"n_folds": 1, "n_repeats": 1, "n_inner": 2}),
-    ],
-)
-def test_a_scheme_goes_all_the_way_and_its_bundle_agrees(
-    tiny_study: Path,
-    tmp_path: Path,
-    *,
-    fields: dict[str, object],
-    n_fits: int,
-    times: int,
-    counts: dict[str, int],
-) -> None:
-    layout = run_scheme(tiny_study, tmp_path, with_cohort(**fields))
-    rows = [row for row in read_table(layout.predictions) if row["split"] == "test"]
-    assert len({row["fold"] for row in rows}) == n_fits
-    assert set(Counter(row["image_id"] for row in rows).values()) == {times}
+def test_a_scheme_goes_all_the_way_and_its_bundle_agrees(finished: tuple[Scheme, Layout]) -> None:
+    scheme, layout = finished
+    for seed in ("0", "1"):
+        rows = read_tested(layout, seed)
+        assert len({row["fold"] for row in rows}) == scheme.n_fits
+        assert set(Counter(row["image_id"] for row in rows).values()) == {scheme.times}
     n_subjects = len({row["subject"] for row in rows})
-    assert read_metrics(layout) == {"n_subjects": n_subjects, **counts}
+    assert read_metrics(layout) == {"n_subjects": n_subjects, **scheme.counts}
     firsts = {row["fold"] for row in rows if (row["repeat"], row["inner"]) == ("0", "0")}
     assert {row["fold"] for row in read_table(layout.selection)} <= firsts
     report = layout.report_html.read_text()
     assert "Training of the part" in report
-    assert f">{n_fits - 1}</th>" in report
+    assert f">{scheme.n_fits - 1}</th>" in report
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fields", "n_fits", "n_places"),
-    [({"inner_folds": 2, "repeats": 2}, 8, 4), ({"held_out": 0.4}, 2, 2)],
-)
 def test_seeds_are_pooled_and_scaled_training_by_training_in_any_scheme(
-    tiny_study: Path, tmp_path: Path, *, fields: dict[str, object], n_fits: int, n_places: int
+    finished: tuple[Scheme, Layout],
 ) -> None:
-    values = {
-        **with_cohort(**fields),
-        "train": {"epochs": 1, "batch_size": 8, "seeds": [0, 1]},
-        "predict": {"views": ["zoom"], "ensemble": "seeds", "temperature": "fit"},
-    }
-    layout = run_scheme(tiny_study, tmp_path, values)
-    rows = [row for row in read_table(layout.predictions) if row["split"] == "test"]
-    pooled = Counter(row["image_id"] for row in rows if row["seed"] == "all")
-    assert set(pooled.values()) == {n_places}
-    assert len(rows) == 3 * sum(pooled.values())
+    scheme, layout = finished
+    pooled = Counter(row["image_id"] for row in read_tested(layout, "all"))
+    assert set(pooled.values()) == {scheme.times}
+    tested = [row for row in read_table(layout.predictions) if row["split"] == "test"]
+    assert len(tested) == 3 * sum(pooled.values())
     temperatures = read_table(layout.table("predict", "temperatures"))
-    assert len(temperatures) == 3 * n_fits
+    assert len(temperatures) == 3 * scheme.n_fits
     spread = read_table(layout.table("evaluate", "seeds"))
     assert {(row["arm"], row["n_seeds"]) for row in spread} == {("scratch", "2")}
     thresholds = read_table(layout.table("evaluate", "thresholds"))
-    assert sum(row["seed"] == "all" for row in thresholds) == n_fits
+    assert sum(row["seed"] == "all" for row in thresholds) == scheme.n_fits
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from children import run_snakemake
 from dicoms import Plan, make_volume, write_series
 from pipeline import TINY, digest_tree, write_config
 
@@ -20,7 +21,7 @@ def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml"), *options),
     ]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_snakemake(command)
 
 
 def configure(folder: Path, values: Values) -> Path:

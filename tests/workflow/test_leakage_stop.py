@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import run_snakemake
 from look_alikes import make_images
 from pipeline import write_config
 from real_data import write_labels
@@ -24,7 +25,7 @@ def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"),
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml"), *options),
     ]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_snakemake(command)
 
 
 def configure(folder: Path, *, on_leakage: str) -> None:

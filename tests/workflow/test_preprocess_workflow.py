@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from children import run_snakemake
 from pipeline import TINY, digest_tree, write_config
 
 Values = Mapping[str, Mapping[str, object]]
@@ -19,7 +20,7 @@ def snakemake(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
         *("--directory", str(folder), "--configfile", str(folder / "config.yaml")),
         *("--until", "preprocess", *options),
     ]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_snakemake(command)
 
 
 def configure(folder: Path, **changes: object) -> Path:

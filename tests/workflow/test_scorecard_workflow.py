@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pipeline import TINY, Values, call, list_commands, run, write_config
+from children import run_snakemake
+from pipeline import FEW_MAPS, TINY, Values, call, list_commands, run, write_config
 
 from medvision.layout import Layout
 
@@ -15,6 +15,7 @@ ASKED: Values = {
     **TINY,
     "model": {"weights": "none"},
     "train": {"epochs": 1, "batch_size": 4},
+    "explain": FEW_MAPS,
     "scorecard": {
         "sources": ["pretrain"],
         "policies": ["full"],
@@ -29,7 +30,7 @@ def plan(folder: Path, values: Values, *targets: str) -> dict[str, int]:
     snakefile = Path(__file__).parents[2] / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "-n", *targets]
     command += ["--directory", str(folder), "--configfile", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_snakemake(command)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split() for line in (done.stdout + done.stderr).splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}

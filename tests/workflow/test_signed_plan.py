@@ -1,11 +1,11 @@
 """A workflow run whose plan is signed: Snakemake asks for the signature, and verify for its key."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from children import run_snakemake
 from forgeries import edit_plan, refit
 from pipeline import TINY, call, run, write_config
 
@@ -26,7 +26,7 @@ def signed(tiny_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(config)]
     command += ["--cores", "1", "--rerun-triggers", "mtime"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_snakemake(command)
     assert done.returncode == 0, done.stdout + done.stderr
     words = [line.split() for line in (done.stdout + done.stderr).splitlines()]
     made = {line[0] for line in words if len(line) == 2 and line[1] == "1"}

@@ -2,18 +2,23 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from children import run_snakemake
 from forgeries import refit
-from pipeline import TINY, Values, call, list_commands, run, write_config
+from pipeline import FEW_MAPS, TINY, Values, call, list_commands, run, write_config
 
 from medvision.layout import Layout
 
-DRAWING: Values = {**TINY, "model": {"weights": "none"}, "synthesise": {"generator": "gan"}}
+DRAWING: Values = {
+    **TINY,
+    "model": {"weights": "none"},
+    "explain": FEW_MAPS,
+    "synthesise": {"generator": "gan"},
+}
 
 
 def plan(folder: Path, values: Mapping[str, Mapping[str, object]]) -> dict[str, int]:
@@ -22,7 +27,7 @@ def plan(folder: Path, values: Mapping[str, Mapping[str, object]]) -> dict[str, 
     snakefile = Path(__file__).parents[2] / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "-n"]
     command += ["--directory", str(folder), "--configfile", str(config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_snakemake(command)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in (done.stdout + done.stderr).splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}

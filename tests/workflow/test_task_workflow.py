@@ -1,10 +1,10 @@
 """The workflow of each task: its figures are asked for, captions and all, and no others."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from children import run_snakemake
 from pipeline import TINY, write_config
 
 from medvision.config.task import PERFORMANCE_FIGURES
@@ -26,7 +26,7 @@ def test_the_report_s_rule_writes_the_figures_of_its_task(task: str, tmp_path: P
     config = write_config(tmp_path, {**TINY, "data": {"task": task, "label_column": column}})
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(tmp_path), "--configfile", str(config), "--summary"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    listed = run_snakemake(command)
     assert listed.returncode == 0, listed.stdout + listed.stderr
     drawn = {name for name in OTHERS if f"report/figures/{name}.png" in listed.stdout}
     assert drawn == set(PERFORMANCE_FIGURES[task])

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from pipeline import TINY, Values, list_commands, run, write_config
+from children import run_snakemake
+from pipeline import FEW_MAPS, TINY, Values, list_commands, run, write_config
 
 from medvision.io.tables import read_table
 from medvision.layout import Layout
@@ -19,6 +20,7 @@ SEARCHED: Values = {
     "model": {"weights": "none"},
     "cohort": {**TINY["cohort"], "inner_folds": 2},
     "train": {"epochs": 1, "batch_size": 8},
+    "explain": FEW_MAPS,
     "tune": {"trials": 3, "space": SPACE},
 }
 
@@ -34,7 +36,7 @@ def snakemake(
     snakefile = Path(__file__).parents[2] / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *options]
     command += ["--directory", str(folder), "--configfile", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_snakemake(command)
 
 
 def count_jobs(done: "subprocess.CompletedProcess[str]") -> dict[str, int]:

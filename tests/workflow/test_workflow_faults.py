@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from children import run_snakemake
 from pipeline import TINY, run, write_config
 
 Done = subprocess.CompletedProcess[str]
@@ -31,7 +32,7 @@ def list_command(folder: Path, *options: str) -> list[str]:
 
 def snakemake(folder: Path, *options: str, path: str = os.environ["PATH"]) -> Done:
     command, environment = list_command(folder, *options), {**os.environ, "PATH": path}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return run_snakemake(command, env=environment)
 
 
 def configure(folder: Path, values: Mapping[str, Mapping[str, object]]) -> Path:
@@ -158,7 +159,7 @@ def test_snakemakes_report_is_made_without_a_network_and_has_its_captions(finish
     if subprocess.run([*cut, "true"], capture_output=True, check=False).returncode:
         cut = []  # Where no network can be cut; the page itself is looked at all the same.
     command = [*cut, *list_command(finished, "--report", str(report))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_snakemake(command)
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(report) as held:
         text = held.read("report/report.html").decode()
