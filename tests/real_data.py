@@ -17,7 +17,14 @@ Pixels = NDArray[np.uint8]
 QUICK: dict[str, dict[str, object]] = {
     "model": {"backbone": "small", "weights": "none"},
     "evaluate": {"n_resamples": 100},
-    "explain": {"images": 2, "steps": 8, "random_orders": 10, "deletion_steps": 4},
+    "explain": {
+        "images": 2,
+        "steps": 8,
+        "random_orders": 10,
+        "deletion_steps": 4,
+        "stability_images": 1,
+        "cascade_images": 1,
+    },
 }
 """Settings that make the stages after training quick."""
 

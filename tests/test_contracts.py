@@ -74,7 +74,7 @@ BY_THE_COMMAND = {
     },
     "explain": {"influence", "influence_images"},
     "control": {"trainings", "seed"},
-    "ablation": {"run", "shares", "seeds", "folds", "seed"},
+    "ablation": {"run", "shares", "seeds", "folds", "gate", "seed"},
     "shortcuts": {"probes", "columns", "border"},
 }
 

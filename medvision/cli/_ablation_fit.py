@@ -1,4 +1,4 @@
-"""One seed of the ablation on one share: a generator, its images, and a network per variant."""
+"""One seed of the ablation on one share: a generator, its gate, and a network per variant."""
 
 import logging
 from collections import Counter
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from medvision.cli._ablation_gate import Draw, Gatekeeper, judge_draw
 from medvision.cli._fitting import Job, Trained, Watch, fit_seed
 from medvision.cli._learning import LearningData, hash_settings
 from medvision.cli._scorecard_fit import Table, predict_test, read_kept, restrict_job
@@ -15,7 +16,7 @@ from medvision.cli.synthesise import describe_gan, open_real
 from medvision.config.ablation import choose_changes
 from medvision.config.model import Study
 from medvision.config.sections import AugmentSection
-from medvision.domain.ablation import BOTH, CLASSICAL, SYNTHETIC, VARIANTS
+from medvision.domain.ablation import BOTH, CLASSICAL, PLAIN, SYNTHETIC, VARIANTS
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment
 from medvision.domain.subsets import Subset
@@ -38,19 +39,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is kept of one training: a row of its table, and its predictions."""
+    """What is kept of one training: a row of its table, predictions, and what the gate asked."""
 
     training: dict[str, JsonValue]
     predictions: Table
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What a generator added to one share, or why it added nothing."""
-
-    drawn: Drawn
-    n_drawn: int
-    reason: str
+    gates: Table
 
 
 @dataclass(frozen=True)
@@ -61,11 +54,13 @@ class Task:
         job: Fold and settings, with the data of the whole fold.
         subset: Who is trained on, by the generator and by every network.
         seed: Seed of generator and networks.
+        keeper: Judges what the generator draws.
     """
 
     job: Job
     subset: Subset
     seed: int
+    keeper: Gatekeeper
 
     @property
     def place(self) -> dict[str, JsonValue]:
@@ -107,7 +102,8 @@ def run_task(task: Task) -> list[Outcome]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, {"settings": digest, **held})
         training = cast(dict[str, JsonValue], held["training"])
-        outcomes.append(Outcome(training, cast(Table, held["predictions"])))
+        gates = cast(Table, held["gates"])
+        outcomes.append(Outcome(training, cast(Table, held["predictions"]), gates))
     return outcomes
 
 
@@ -120,18 +116,32 @@ def _hash(task: Task, variant: str) -> str:
         "subjects": cast(JsonValue, list(task.subset.subjects)),
         "weights": job.start.digest,
         "form": job.start.describe(),
+        "extractor": task.keeper.extractor.digest,
     }
     return hash_settings(job.step, parts)
 
 
 def _train(task: Task, job: Job, *, variant: str, draw: Draw | None) -> Outcome:
     """Fit one variant's network, and predict the fold's test images."""
+    used = draw if variant in (SYNTHETIC, BOTH) else None
+    own, trained = _fit(task, job, variant=variant, draw=used)
+    trained.model.load_state_dict(trained.fit.tensors)
+    place: dict[str, JsonValue] = {"variant": variant, **task.place}
+    asked = used.criteria if used is not None and variant == SYNTHETIC else ()
+    return Outcome(
+        training={**place, **_describe(task, own, trained, draw=used)},
+        predictions=predict_test(own, trained, place=place),
+        gates=[{**task.place, **row} for row in asked],
+    )
+
+
+def _fit(task: Task, job: Job, *, variant: str, draw: Draw | None) -> tuple[Job, Trained]:
+    """Fit one variant's network, or take up the one that is kept; return its job too."""
     from medvision.learn.epochs import State
     from medvision.runtime.stopping import heed_sigterm
 
-    added = draw.drawn if draw is not None and variant in (SYNTHETIC, BOTH) else None
     settings = _choose_settings(job.settings, variant)
-    data = job.data if added is None else mix_images(job.data, added, fold=job.fold)
+    data = job.data if draw is None else mix_images(job.data, draw.added, fold=job.fold)
     passes = _count_passes(task, len(data.select(job.fold, "train")))
     own = replace(job, data=data, settings=settings, passes=passes)
     what = f"{variant}, fold {job.fold}, {task.subset.fraction:.0%}, seed {task.seed}"
@@ -141,13 +151,7 @@ def _train(task: Task, job: Job, *, variant: str, draw: Draw | None) -> Outcome:
             state=State(task.folder / f"{variant}.pt", _hash(task, variant)),
             should_stop=should_stop,
         )
-        trained = fit_seed(own, task.seed, watch=watch)
-    trained.model.load_state_dict(trained.fit.tensors)
-    place: dict[str, JsonValue] = {"variant": variant, **task.place}
-    return Outcome(
-        training={**place, **_describe(task, own, trained, draw=None if added is None else draw)},
-        predictions=predict_test(own, trained, place=place),
-    )
+        return own, fit_seed(own, task.seed, watch=watch)
 
 
 def _choose_settings(study: Study, variant: str) -> Study:
@@ -181,8 +185,11 @@ def _describe(task: Task, job: Job, trained: Trained, *, draw: Draw | None) -> d
         "n_images": len(task.subset.image_ids),
         "is_exceeded": task.subset.is_exceeded,
         "n_drawn": 0 if draw is None else draw.n_drawn,
-        "n_added": 0 if draw is None else len(draw.drawn),
+        "n_refused": 0 if draw is None else draw.n_refused,
+        "n_added": 0 if draw is None else len(draw.added),
         "reason": "" if draw is None else draw.reason,
+        "gate": "" if draw is None else draw.gate,
+        "gate_reason": "" if draw is None else draw.gate_reason,
         "passes": job.passes,
         "n_steps": n_batches * len(fit.history),
         "epochs": len(fit.history),
@@ -193,7 +200,7 @@ def _describe(task: Task, job: Job, trained: Trained, *, draw: Draw | None) -> d
 
 
 def _draw(task: Task, job: Job) -> Draw:
-    """Train the share's generator and draw its images; nothing where it cannot be trained."""
+    """Train the share's generator, draw, and have the network without additions judge it."""
     chosen = job.data.select(job.fold, "train")
     section = job.step.study.synthesise
     check_learnt_from(chosen, job.data.assignments)
@@ -205,7 +212,12 @@ def _draw(task: Task, job: Job) -> Draw:
         _log.warning("ablation, %.0f %%: %s", 100 * task.subset.fraction, error.message)
         return Draw(_draw_none(job.data), 0, "too few subjects of a class for a generator")
     drawn = _draw_images(task, job, chosen)
-    return Draw(drawn, len(drawn), "")
+    # It was trained before, and its last state is still there.
+    own, plain = _fit(task, job, variant=PLAIN, draw=None)
+    draw = judge_draw(task.keeper, own, plain, drawn)
+    what = f"fold {job.fold}, {task.subset.fraction:.0%}, seed {task.seed}"
+    _log.info("ablation, gate of %s: %s, %s", what, draw.gate, draw.gate_reason)
+    return draw
 
 
 def _draw_none(data: LearningData) -> Drawn:

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from medvision.cli import _scorecard_tables as scorecard
 from medvision.domain.ablation import VARIANTS
 from medvision.domain.scorecard.cells import Cell
+from medvision.domain.synthesis.criterion import COLUMNS
 from medvision.io.tables import Row
 
 TRAINING_COLUMNS = (
     *("variant", "fold", "fraction", "seed", "n_subjects", "n_images", "is_exceeded"),
-    *("n_drawn", "n_added", "reason", "passes", "n_steps", "epochs", "best_epoch"),
+    *("n_drawn", "n_refused", "n_added", "reason", "gate", "gate_reason"),
+    *("passes", "n_steps", "epochs", "best_epoch"),
     *("validation_loss", "validation_auc"),
 )
+
+GATE_COLUMNS = ("fold", "fraction", "seed", *COLUMNS)
 
 
 def build_cells(

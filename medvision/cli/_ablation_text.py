@@ -1,7 +1,9 @@
 """The ablation in words: whether what was added helped, did harm, or was not shown to do either."""
 
 from collections.abc import Sequence
+from typing import cast
 
+from medvision.cli._ablation_tally import Tally
 from medvision.config.ablation import FEWEST_SEEDS
 from medvision.domain.ablation import BOTH, CLASSICAL, PLAIN, SYNTHETIC, Ablation, Effect
 
@@ -17,13 +19,12 @@ SELECTION = (
 _VERBS = {"helped": "helped", "harmed": "did harm", "not-shown": "did nothing that could be shown"}
 
 
-def build_sentences(held: Ablation, *, n_empty: int, n_drawn: int) -> list[str]:
+def build_sentences(held: Ablation, tally: Tally) -> list[str]:
     """Say what the ablation shows, each figure with its interval and counts.
 
     Args:
         held: The ablation.
-        n_empty: Trainings with synthetic images to which none were added.
-        n_drawn: All trainings with synthetic images.
+        tally: What the generators came to.
 
     Returns:
         The finding on synthetic images, one sentence per question and share, and reservations.
@@ -31,7 +32,8 @@ def build_sentences(held: Ablation, *, n_empty: int, n_drawn: int) -> list[str]:
     return [
         _say_finding(held),
         *(_say_effect(effect, held) for effect in held.effects),
-        *_list_reservations(held, n_empty=n_empty, n_drawn=n_drawn),
+        *_say_gate(tally),
+        *_list_reservations(held, tally),
         SELECTION,
     ]
 
@@ -74,7 +76,30 @@ def _say_effect(effect: Effect, held: Ablation) -> str:
     )
 
 
-def _list_reservations(held: Ablation, *, n_empty: int, n_drawn: int) -> Sequence[str]:
+def _say_gate(tally: Tally) -> Sequence[str]:
+    """Say for how many generators the gate opened, what kept it shut, and what was made of it."""
+    if not tally.n_judged:
+        return []
+    found = f"Of {_count(tally.n_judged, 'generator')} the gate opened for {tally.n_open}"
+    by_share = [
+        f"{held['n_open']} of {held['n_judged']} at {_say_share(cast(float, held['fraction']))}"
+        for held in tally.shares
+        if held["n_judged"]
+    ]
+    if len(by_share) > 1:
+        found += f" ({', '.join(by_share)})"
+    if tally.shut_by:
+        shut = ", ".join(f"{name} ({n})" for name, n in tally.shut_by.items())
+        found += f"; kept shut by {shut}"
+    made = (
+        "Only images that it accepted were added"
+        if tally.is_obeyed
+        else "It was not obeyed: all images that were drawn were added, whatever it said"
+    )
+    return [f"{found}. {made}. Its criterion of the explanations was not asked."]
+
+
+def _list_reservations(held: Ablation, tally: Tally) -> Sequence[str]:
     """Say what weakens the figures."""
     said = []
     if len(held.seeds) < FEWEST_SEEDS:
@@ -82,16 +107,12 @@ def _list_reservations(held: Ablation, *, n_empty: int, n_drawn: int) -> Sequenc
             f"{_count(len(held.seeds), 'seed')}: fewer than the {FEWEST_SEEDS} that a claim needs, "
             "so these figures show no more than a tendency."
         )
-    if n_empty:
+    if tally.n_empty:
+        why = "; ".join(f"{reason}: {n}" for reason, n in tally.reasons.items())
         said.append(
-            f"To {n_empty} of {n_drawn} trainings with synthetic images none were added: a class "
-            "had too few subjects for a generator; there the network is the one without them, and "
-            "a difference of nothing says nothing of such images."
-        )
-    if n_empty < n_drawn:
-        said.append(
-            "All images that were drawn were added: nothing was asked of their quality, nor "
-            "whether they copy a subject."
+            f"To {tally.n_empty} of {tally.n_trainings} trainings with synthetic images none were "
+            f"added ({why}); there the network is the one without them, and a difference of "
+            "nothing says nothing of such images."
         )
     if 2 / (held.n_resamples + 1) * len(held.effects) > 1 - held.confidence:
         said.append(

@@ -40,7 +40,8 @@ def cost_ablation(study: Study) -> Finding:
     n_trainings = n_generators * len(VARIANTS)
     most = max(ratio.values(), default=0.0) if isinstance(ratio, dict) else ratio
     found = (
-        f"{n_generators} generators and {n_trainings} trainings in {n_folds * n_shares} jobs: "
+        f"{n_generators} generators, each judged by the gate, and {n_trainings} trainings in "
+        f"{n_folds * n_shares} jobs: "
         f"{len(VARIANTS)} variants, {n_folds} folds, {n_shares} shares, {n_seeds} seeds; the "
         f"trainings about {n_trainings * (1 + most) / _count_own(study):.3g} times the study's own"
     )

@@ -7,6 +7,7 @@ from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._compared import compare_values
 from medvision.cli.ablation import compute_facts
+from medvision.config.ablation import AblationSection
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.record import JsonValue
 from medvision.errors import MedvisionError
@@ -35,11 +36,13 @@ def find_ablation_faults(locate: Locate) -> list[Finding]:
         return []
     parameters = cast(Table, record["parameters"])
     settings = EvaluateSection.model_validate(parameters["evaluate"])
+    gate = AblationSection.model_validate(parameters["ablation"]).gate
     places = [path.split("/") for path in cast(Table, record["reads"])]
     steps = [place[:3] for place in places if place[3:] == ["predictions.tsv"]]
     wanted, _ = compute_facts(
         locate,
         steps=["/".join(step) for step in steps],
+        gate=gate,
         n_resamples=settings.n_resamples,
         confidence=settings.confidence,
         seed=settings.seed,

@@ -1,14 +1,17 @@
 """`medvision ablate`: one fold on one share, without and with synthetic images, every seed."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import click
 
 from medvision.cli._ablation_fit import Outcome, Task, run_task
-from medvision.cli._ablation_tables import TRAINING_COLUMNS
+from medvision.cli._ablation_gate import OPEN, Gatekeeper
+from medvision.cli._ablation_tables import GATE_COLUMNS, TRAINING_COLUMNS
+from medvision.cli._ablation_tally import OBEY
 from medvision.cli._fitting import Job, list_upstream
+from medvision.cli._gate_extractor import open_extractor
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._scorecard_fit import Table
@@ -16,6 +19,7 @@ from medvision.cli._scorecard_tables import SUBSET_COLUMNS, list_prediction_colu
 from medvision.cli._starting import find_start
 from medvision.config.ablation import is_ablated, name_share
 from medvision.config.model import Study
+from medvision.domain.ablation import SYNTHETIC
 from medvision.domain.subsets import Subset, check_train_only, choose_subsets
 from medvision.errors import ConfigError
 from medvision.io.tables import Cell, read_table, write_table
@@ -25,8 +29,9 @@ from medvision.layout import Layout
 @study_command(
     "ablate",
     help="Train the study's main network on one share of one fold's train subjects: without "
-    "additions, with random changes, with synthetic images and with both, each with every seed. "
-    "Nothing is kept but predictions. Run again after an interruption, it goes on.",
+    "additions, with random changes, with synthetic images that the gate accepts and with both, "
+    "each with every seed. Nothing is kept but predictions and what the gate said. Run again after "
+    "an interruption, it goes on.",
     example="medvision ablate --set synthesise.generator=gan --share 0.25 --fold 0",
 )
 @click.option("--share", required=True, type=click.FloatRange(0, 1, min_open=True))
@@ -78,21 +83,33 @@ def _train_share(step: Step, share: float, *, fold: int) -> None:
     step.seed = section.seed
     arm = study.arms[0]
     job = Job(step, study, data, arm, fold, device, find_start(step, data, arm=arm))
-    subsets = _choose_subsets(step, data, share=share, fold=fold)
+    groups = _read_groups(step)
+    subsets = _choose_subsets(step, data, groups, share=share, fold=fold)
+    keeper = Gatekeeper(
+        open_extractor(step, data),
+        {item.subject: groups[item.image_id] for item in data.assignments},
+        section.gate == OBEY,
+    )
     outcomes = [
-        outcome for seed, subset in subsets.items() for outcome in run_task(Task(job, subset, seed))
+        outcome
+        for seed, subset in subsets.items()
+        for outcome in run_task(Task(job, subset, seed, keeper))
     ]
     _write(step, outcomes, subsets=subsets, job=job)
     shutil.rmtree(step.layout.step(step.name) / "resume", ignore_errors=True)
 
 
+def _read_groups(step: Step) -> dict[str, str]:
+    """Return image to the group of subjects that are one."""
+    rows = read_table(step.read(step.layout.cohort), required=("image_id", "group"))
+    return {row["image_id"]: row["group"] for row in rows}
+
+
 def _choose_subsets(
-    step: Step, data: LearningData, *, share: float, fold: int
+    step: Step, data: LearningData, groups: Mapping[str, str], *, share: float, fold: int
 ) -> dict[int, Subset]:
     """Choose the share's subjects for each seed, within every larger share's."""
     section = step.study.ablation
-    rows = read_table(step.read(step.layout.cohort), required=("image_id", "group"))
-    groups = {row["image_id"]: row["group"] for row in rows}
     own = [item for item in data.assignments if item.fold == fold]
     result = {}
     for seed in section.seeds:
@@ -121,6 +138,7 @@ def _write(
             list_prediction_columns(job.data.classes, arm="variant"),
         ),
         "trainings": ([each.training for each in outcomes], TRAINING_COLUMNS),
+        "gates": ([row for each in outcomes for row in each.gates], GATE_COLUMNS),
         "subsets": (members, SUBSET_COLUMNS),
     }
     for name, (rows, columns) in tables.items():
@@ -129,4 +147,8 @@ def _write(
     step.facts |= {
         "n_trainings": len(outcomes),
         "n_added": sum(cast(int, each.training["n_added"]) for each in outcomes),
+        "n_open": sum(
+            each.training["gate"] == OPEN and each.training["variant"] == SYNTHETIC
+            for each in outcomes
+        ),
     }

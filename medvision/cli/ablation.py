@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import cast
 
 from medvision.cli._ablation_tables import build_cells
+from medvision.cli._ablation_tally import Tally, tally_images
 from medvision.cli._ablation_text import build_sentences
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_ablations
 from medvision.cli.ablate import check_asked
 from medvision.config.model import Study
-from medvision.domain.ablation import BOTH, SYNTHETIC, Ablation, Effect, compute_ablation
+from medvision.domain.ablation import Ablation, Effect, compute_ablation
 from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.domain.split import build_assignments
@@ -30,7 +31,7 @@ EFFECT_COLUMNS = (
     *("added", "to", "fraction", "n_subjects", "difference", "low", "high", "sd_over_seeds"),
     *("n_seeds_ahead", "p", "p_holm", "verdict", "n_seeds", "n_test_subjects"),
 )
-_TABLES = ("predictions", "trainings", "subsets")
+_TABLES = ("predictions", "trainings", "subsets", "gates")
 
 Read = Callable[[str], Path]
 """Path below the output folder -> where that file lies."""
@@ -53,6 +54,7 @@ def command(study: Study, layout: Layout) -> None:
         facts, held = compute_facts(
             lambda path: step.read(layout.root / path),
             steps=steps,
+            gate=study.ablation.gate,
             n_resamples=study.evaluate.n_resamples,
             confidence=study.evaluate.confidence,
             seed=study.evaluate.seed,
@@ -66,6 +68,7 @@ def compute_facts(
     read: Read,
     *,
     steps: Sequence[str],
+    gate: str,
     n_resamples: int,
     confidence: float,
     seed: int,
@@ -75,6 +78,7 @@ def compute_facts(
     Args:
         read: Tells where a file below the output folder lies.
         steps: The training steps.
+        gate: obey or ignore.
         n_resamples: Number of bootstrap resamples.
         confidence: Level of the intervals.
         seed: Seed of the bootstrap.
@@ -83,7 +87,8 @@ def compute_facts(
         The content of `ablation/ablation.json`, which an audit computes again; the ablation.
 
     Raises:
-        CohortError: Train subsets are not nested, or hold a subject that is tested or validates.
+        CohortError: Train subsets are not nested, or hold a subject that is tested or validates; or
+            other images were added than the gate allows.
         DataError: A file is missing or cannot be read, or the variants cannot be paired.
     """
     tables: dict[str, list[Row]] = {
@@ -91,6 +96,7 @@ def compute_facts(
         for name in _TABLES
     }
     _check_subsets(read, tables)
+    tally = tally_images(tables["trainings"], tables["gates"], gate=gate)
     classes = read_classes(read("cohort/summary.json"))
     held = compute_ablation(
         build_cells(tables["predictions"], tables["trainings"], classes=classes.names),
@@ -100,7 +106,7 @@ def compute_facts(
         confidence=confidence,
         seed=seed,
     )
-    return _describe(held, tables["trainings"], classes=classes), held
+    return _describe(held, tables["trainings"], tally=tally, classes=classes), held
 
 
 def _check_subsets(read: Read, tables: Tables) -> None:
@@ -126,11 +132,9 @@ def _check_subsets(read: Read, tables: Tables) -> None:
 
 
 def _describe(
-    held: Ablation, trainings: Sequence[Row], *, classes: Classes
+    held: Ablation, trainings: Sequence[Row], *, tally: Tally, classes: Classes
 ) -> dict[str, JsonValue]:
     """Gather everything, nested, with the sentences that a report can quote."""
-    drawn = [row for row in trainings if row["variant"] in (SYNTHETIC, BOTH)]
-    n_empty = sum(int(row["n_added"]) == 0 for row in drawn)
     return {
         "metric": held.metric,
         "classes": list(classes.names),
@@ -143,30 +147,18 @@ def _describe(
         "n_clusters": held.n_clusters,
         "n_resamples": held.n_resamples,
         "confidence": held.confidence,
-        "added": _count_added(drawn),
+        "gate": {
+            "is_obeyed": tally.is_obeyed,
+            "n_judged": tally.n_judged,
+            "n_open": tally.n_open,
+            "n_refused": tally.n_refused,
+            "shut_by": cast(JsonValue, tally.shut_by),
+        },
+        "added": list(tally.shares),
         "scores": [_as_json(asdict(score)) for score in held.scores],
         "effects": [_as_json(_flatten(effect)) for effect in held.effects],
-        "sentences": cast(JsonValue, build_sentences(held, n_empty=n_empty, n_drawn=len(drawn))),
+        "sentences": cast(JsonValue, build_sentences(held, tally)),
     }
-
-
-def _count_added(rows: Sequence[Row]) -> JsonValue:
-    """Return by share how many synthetic images were drawn and added, over seeds and folds."""
-    shares = sorted({float(row["fraction"]) for row in rows})
-    result: list[JsonValue] = []
-    for share in shares:
-        own = [r for r in rows if float(r["fraction"]) == share and r["variant"] == SYNTHETIC]
-        result.append(
-            {
-                "fraction": share,
-                "n_generators": len(own),
-                "n_drawn": sum(int(row["n_drawn"]) for row in own),
-                "n_added": sum(int(row["n_added"]) for row in own),
-                "n_without": sum(int(row["n_added"]) == 0 for row in own),
-                "reasons": [*sorted({row["reason"] for row in own if row["reason"]})],
-            }
-        )
-    return result
 
 
 def _flatten(effect: Effect) -> dict[str, object]:

@@ -39,6 +39,12 @@ class AblationSection(Section):
     folds: Literal["all", "first"] = Field(
         "all", description="Test every subject, or those of the first fold alone, which costs less."
     )
+    gate: Literal["obey", "ignore"] = Field(
+        "obey",
+        description="obey adds only images that the gate accepts, and none where it is shut; "
+        "ignore adds all that were drawn. What the gate says is kept either way; its criterion of "
+        "the explanations is not asked, which takes trainings of its own.",
+    )
     seed: Seed = Field(43, description="Seed of the choice of train subjects.")
 
     def list_folds(self, n_fits: int) -> list[int]:

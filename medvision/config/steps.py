@@ -20,7 +20,7 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "compare": ("scorecard", "evaluate"),
     "control": ("model", "augment", "train", "tune", "predict", "control", "compute"),
     "shortcuts": ("shortcuts", "control", "evaluate"),
-    "ablate": ("model", "augment", "train", "synthesise", "ablation", "compute"),
+    "ablate": ("model", "augment", "train", "synthesise", "gate", "ablation", "compute"),
     "ablation": ("ablation", "evaluate"),
     "report": ("report",),
     "audit": ("audit",),

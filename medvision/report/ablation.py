@@ -52,14 +52,27 @@ class EffectRow:
 
 @dataclass(frozen=True)
 class AddedRow:
-    """How many synthetic images were drawn and added on one share, over seeds and folds."""
+    """How many synthetic images were drawn, accepted and added on one share, over seeds and folds.
+
+    Args:
+        n_judged: Generators whose images the gate judged.
+        n_open: Those it opened for.
+        n_refused: Images that it refused one by one.
+        n_without: Generators of which no image was added.
+        reasons: Why none were.
+        shut_by: Criterion, and the generators it kept out.
+    """
 
     fraction: float
     n_generators: int
     n_drawn: int
+    n_judged: int
+    n_open: int
+    n_refused: int
     n_added: int
     n_without: int
     reasons: tuple[str, ...]
+    shut_by: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,7 @@ class AblationFacts:
         effects: One per share and question.
         added: One per share.
         counts: Numbers behind the figures, by name.
+        is_gated: Whether only images that the gate accepted were added.
     """
 
     sentences: tuple[str, ...]
@@ -79,6 +93,7 @@ class AblationFacts:
     effects: tuple[EffectRow, ...]
     added: tuple[AddedRow, ...]
     counts: Mapping[str, JsonValue]
+    is_gated: bool = False
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -101,6 +116,7 @@ def build_ablation(sources: Sources) -> AblationFacts:
         effects=tuple(_build_effect(row) for row in _list(held, "effects")),
         added=tuple(_build_added(row) for row in _list(held, "added")),
         counts={name: held[name] for name in _COUNTS},
+        is_gated=bool(cast(JsonObject, held["gate"])["is_obeyed"]),
     )
 
 
@@ -120,11 +136,26 @@ def describe_ablation(sources: Sources, cite: Callable[[str], str]) -> str:
         "Training without additions, with random changes of the images, with synthetic images and "
         f"with both was compared on nested shares of the train subjects ({shares}), drawn anew for "
         f"each of {say_count(len(seeds), 'seed')}; a generator was trained on each share alone. "
-        "All images drawn were added. All variants had the same number of steps and the same "
+        f"{_say_gate(facts)} All variants had the same number of steps and the same "
         "starting weights. "
         f"Intervals resample test subjects and seeds at once {cite('pigeonhole')}; comparisons "
         f"were corrected by Holm's method {cite('holm')}."
     )
+
+
+def _say_gate(facts: AblationFacts) -> str:
+    """Say what decided which images were added."""
+    n_open, n_judged = (
+        sum(getattr(row, name) for row in facts.added) for name in ("n_open", "n_judged")
+    )
+    asked = (
+        "were judged by quality, variety, memorisation and class fidelity, the network without "
+        f"additions as classifier; the gate opened for {n_open} of "
+        f"{say_count(n_judged, 'generator')}"
+    )
+    if facts.is_gated:
+        return f"Images drawn {asked}, and only those it accepted were added."
+    return f"Images drawn {asked}; all were added nevertheless."
 
 
 def _list(held: JsonObject, name: str) -> Sequence[JsonObject]:
@@ -188,7 +219,13 @@ def _build_added(row: JsonObject) -> AddedRow:
         fraction=_float(row, "fraction"),
         n_generators=_int(row, "n_generators"),
         n_drawn=_int(row, "n_drawn"),
+        n_judged=_int(row, "n_judged"),
+        n_open=_int(row, "n_open"),
+        n_refused=_int(row, "n_refused"),
         n_added=_int(row, "n_added"),
         n_without=_int(row, "n_without"),
         reasons=tuple(str(text) for text in cast(Sequence[JsonValue], row["reasons"])),
+        shut_by=tuple(
+            (str(shut["criterion"]), _int(shut, "n_generators")) for shut in _list(row, "shut_by")
+        ),
     )

@@ -1,72 +1,19 @@
 """`medvision ablate` and `ablation`: the same subjects and steps for all, resumable, judged."""
 
 import json
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from toy_study import make_study
+from ablations import SEEDS, SHARES, ablate, folder, make, read, run_all
 
-from medvision.cli.main import main
 from medvision.domain.ablation import VARIANTS
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 
-SHARES, SEEDS = (0.5, 1.0), (0, 1)
-GAN = {
-    "generator": "gan",
-    "steps": 6,
-    "checkpoint_steps": 2,
-    "grid_steps": 2,
-    "width": 8,
-    "latent": 8,
-    "batch_size": 4,
-    "minimum_subjects": 3,
-}
-
-
-def make(root: Path, *, ablation=(), gan=(), **sections):
-    """A study of 32 toy images in two folds that draws images."""
-    values = {"evaluate": {"n_resamples": 200}, "train": {"epochs": 1}, **sections}
-    return make_study(
-        root / "results",
-        n_images=32,
-        spatial_dims=2,
-        synthesise={**GAN, **dict(gan)},
-        ablation={"shares": SHARES, "seeds": SEEDS, **dict(ablation)},
-        **values,
-    )
-
-
-def call(study, *words: str):
-    return CliRunner().invoke(main, [words[0], "--config", study.model_dump_json(), *words[1:]])
-
-
-def ablate(study, share: float, fold: int = 0):
-    return call(study, "ablate", "--share", f"{share:g}", "--fold", str(fold))
-
-
-def run_all(study) -> None:
-    for share in study.ablation.shares:
-        for fold in study.ablation.list_folds(2):
-            result = ablate(study, share, fold)
-            assert result.exit_code == 0, f"{result.output}\n{result.exception}"
-    result = call(study, "ablation")
-    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
-
-
-def folder(study, share: float, fold: int = 0) -> Path:
-    return Layout(study.output.path).step(f"ablate/share-{share:g}/fold-{fold}")
-
-
-def read(study, share: float, name: str, fold: int = 0):
-    return read_table(folder(study, share, fold) / f"{name}.tsv")
-
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """All jobs and what they came to; tests read it and change nothing."""
-    study = make(tmp_path_factory.mktemp("finished"))
+    """All jobs with whatever was drawn, and what they came to; tests change nothing of it."""
+    study = make(tmp_path_factory.mktemp("finished"), ablation={"gate": "ignore"})
     run_all(study)
     return study
 
@@ -128,7 +75,9 @@ def test_what_is_said_names_every_share_and_the_selection_on_the_test_set(finish
     assert "50 % of the train subjects" in said
     assert "selection on the test set" in said
     assert "2 seeds: fewer than the 5" in said
-    assert "nothing was asked of their quality" in said
+    n_generators = 2 * len(SHARES) * len(SEEDS)
+    assert f"Of {n_generators} generators the gate opened for {facts['gate']['n_open']}" in said
+    assert "It was not obeyed" in said
     assert len(facts["effects"]) == 3 * len(SHARES)
     rows = read_table(path.with_name("differences.tsv"))
     assert [row["verdict"] for row in rows] == [held["verdict"] for held in facts["effects"]]
@@ -140,7 +89,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(
     from medvision.cli import _ablation_fit
     from medvision.errors import StoppedError
 
-    study = make(tmp_path)
+    study = make(tmp_path, ablation={"gate": "ignore"})
     fit, done = _ablation_fit.fit_seed, []
 
     def stop_at_third(*args, **kwargs):
@@ -154,7 +103,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(
     assert not (folder(study, 0.5) / "predictions.tsv").exists()
     monkeypatch.setattr(_ablation_fit, "fit_seed", fit)
     assert ablate(study, 0.5).exit_code == 0
-    for name in ("predictions", "trainings", "subsets"):
+    for name in ("predictions", "trainings", "subsets", "gates"):
         own, other = (folder(held, 0.5) / f"{name}.tsv" for held in (study, finished))
         assert own.read_bytes() == other.read_bytes()
     assert not (folder(study, 0.5) / "resume").exists()

@@ -8,6 +8,7 @@ rule ablate:
         predictions=ablation_file("predictions.tsv"),
         trainings=ablation_file("trainings.tsv"),
         subsets=ablation_file("subsets.tsv"),
+        gates=ablation_file("gates.tsv"),
         record=ablation_file("record.json"),
     log:
         log_of("ablate/share-{share}-fold-{fold}"),

@@ -278,7 +278,8 @@ def ablation_file(name, share="{share}", fold="{fold}"):
 
 def ablation_trainings():
     """What the trainings of the ablation write, of every share and fold."""
-    names = ("predictions.tsv", "trainings.tsv", "subsets.tsv", "record.json")
+    tables = ["predictions", "trainings", "subsets", "gates"]
+    names = [*(f"{table}.tsv" for table in tables), "record.json"]
     return [
         ablation_file(name, f"{share:g}", fold)
         for share in study.ablation.shares

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from reports import make_sources
 
+from medvision.cli._ablation_tally import tally_images
 from medvision.cli.ablation import _describe
 from medvision.domain.ablation import VARIANTS, compute_ablation
 from medvision.domain.labels import Classes
@@ -45,7 +46,7 @@ def draw(strength: float, place: int, *, n_seeds=5, n=72):
     return rounds
 
 
-def make_ablation():
+def make_ablation(gate="obey"):
     """Return the content of `ablation/ablation.json`, of drawn predictions."""
     cells = [
         Cell(name, fraction, size, draw(STRENGTHS[name][n], place))
@@ -53,21 +54,51 @@ def make_ablation():
         for place, name in enumerate(VARIANTS)
     ]
     held = compute_ablation(cells, {}, classes=CLASSES, n_resamples=1000, confidence=0.95, seed=3)
-    trainings = [
-        {
-            "variant": name,
-            "fold": str(fold),
-            "fraction": f"{fraction:g}",
-            "n_drawn": "40" if fraction > 0.1 else "0",
-            "n_added": "31" if fraction > 0.1 else "0",
-            "reason": "" if fraction > 0.1 else "too few subjects of a class for a generator",
-        }
-        for name in VARIANTS
+    places = [
+        (f"{fraction:g}", str(fold), str(seed))
         for fraction in SIZES
         for fold in range(3)
-        for _ in range(5)
+        for seed in range(5)
     ]
-    return json.loads(json.dumps(_describe(held, trainings, classes=CLASSES)))
+    trainings = [
+        {"variant": name, **dict(zip(PLACE, place, strict=True)), **count(*place, gate=gate)}
+        for name in VARIANTS
+        for place in places
+    ]
+    gates = [
+        {**dict(zip(PLACE, place, strict=True)), "criterion": criterion, "verdict": verdict}
+        for place in places
+        if place[0] != "0.1"
+        for criterion, verdict in (
+            ("quality", "passed"),
+            ("diversity", "refused" if is_shut(*place) else "passed"),
+        )
+    ]
+    tally = tally_images(trainings, gates, gate=gate)
+    return json.loads(json.dumps(_describe(held, trainings, tally=tally, classes=CLASSES)))
+
+
+PLACE = ("fraction", "fold", "seed")
+
+
+def is_shut(fraction: str, fold: str, seed: str) -> bool:
+    """Three of the five generators of each fold of the middle share draw too much alike."""
+    return fraction == "0.25" and int(seed) < 3
+
+
+def count(fraction: str, fold: str, seed: str, *, gate: str) -> dict[str, str]:
+    """What a generator gave: none at the smallest share, and 31 of 40 where the gate is open."""
+    if fraction == "0.1":
+        reason = "too few subjects of a class for a generator"
+        drawn, refused, added, verdict = "0", "0", "0", ""
+    elif is_shut(fraction, fold, seed) and gate == "obey":
+        drawn, refused, added, verdict, reason = "40", "9", "0", "shut", "the gate is shut"
+    else:
+        verdict = "shut" if is_shut(fraction, fold, seed) else "open"
+        drawn, refused, reason = "40", "9", ""
+        added = "31" if gate == "obey" else "40"
+    counts = {"n_drawn": drawn, "n_refused": refused, "n_added": added}
+    return {**counts, "gate": verdict, "reason": reason}
 
 
 def facts_of(ablation):
@@ -111,13 +142,33 @@ def test_the_finding_is_in_the_summary_and_names_help_and_harm(held) -> None:
 
 def test_shares_to_which_nothing_was_added_are_counted_with_their_reason(report) -> None:
     assert "too few subjects of a class for a generator" in report.html
-    assert "To 30 of 90 trainings with synthetic images none were added" in report.html
+    assert "To 48 of 90 trainings with synthetic images none were added" in report.html
 
 
-def test_it_is_said_that_nothing_was_held_back(held) -> None:
+def test_it_is_said_for_how_many_generators_the_gate_opened_and_what_kept_it_shut(held) -> None:
     facts = facts_of(held)
-    assert "nothing was asked of their quality" in " ".join(facts.ablation.sentences)
-    assert "All images drawn were added" in dict(facts.methods.paragraphs)["Synthetic images"]
+    said = " ".join(facts.ablation.sentences)
+    assert "Of 30 generators the gate opened for 21 (6 of 15 at 25 %, 15 of 15 at 100 %)" in said
+    assert "kept shut by diversity (9). Only images that it accepted were added." in said
+    assert "criterion of the explanations was not asked" in said
+    told = dict(facts.methods.paragraphs)["Synthetic images"]
+    assert "opened for 21 of 30 generators, and only those it accepted were added" in told
+
+
+def test_the_page_has_the_gates_verdicts_by_share(report) -> None:
+    assert '<td class="num">6 of 15</td><td class="note">diversity 9</td>' in report.html
+    assert "Only images that the gate accepted were added." in report.html
+
+
+def test_a_gate_that_was_not_obeyed_is_told_all_the_same() -> None:
+    facts = facts_of(make_ablation("ignore"))
+    said = " ".join(facts.ablation.sentences)
+    assert "the gate opened for 21" in said
+    assert "It was not obeyed: all images that were drawn were added" in said
+    told = dict(facts.methods.paragraphs)["Synthetic images"]
+    assert "all were added nevertheless" in told
+    page = build_report(facts, views={})
+    assert "The gate was not obeyed: all were added." in page.html
 
 
 def write_page(path: Path) -> Path:
