@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.ablation import BOTH, SYNTHETIC
+from medvision.domain.ablation import BOTH, SYNTHETIC, Effect
 from medvision.domain.record import JsonValue
 from medvision.domain.synthesis.criterion import PASSED, REFUSED, UNDECIDED
 from medvision.errors import CohortError
@@ -39,6 +39,17 @@ class Tally:
     n_refused: int
     shut_by: dict[str, int]
     shares: tuple[dict[str, JsonValue], ...]
+
+    def has_images(self, effect: Effect) -> bool:
+        """Tell whether what an effect is of was there: synthetic images may not have been.
+
+        Args:
+            effect: What was added on which share.
+        """
+        if effect.added not in (SYNTHETIC, BOTH):
+            return True
+        own = [held for held in self.shares if held["fraction"] == effect.fraction]
+        return any(held["n_added"] for held in own)
 
 
 def tally_images(trainings: Sequence[Row], gates: Sequence[Row], *, gate: str) -> Tally:

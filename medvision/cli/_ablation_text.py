@@ -30,34 +30,46 @@ def build_sentences(held: Ablation, tally: Tally) -> list[str]:
         The finding on synthetic images, one sentence per question and share, and reservations.
     """
     return [
-        _say_finding(held),
-        *(_say_effect(effect, held) for effect in held.effects),
+        _say_finding(held, tally),
+        *(_say_effect(effect, held, tally) for effect in held.effects),
         *_say_gate(tally),
         *_list_reservations(held, tally),
         SELECTION,
     ]
 
 
-def _say_finding(held: Ablation) -> str:
+def _say_finding(held: Ablation, tally: Tally) -> str:
     """Say in one sentence what synthetic images did, of how many comparisons."""
-    asked = [effect for effect in held.effects if effect.added in (SYNTHETIC, BOTH)]
+    drawn = [effect for effect in held.effects if effect.added in (SYNTHETIC, BOTH)]
+    asked = [effect for effect in drawn if tally.has_images(effect)]
+    if not asked:
+        return (
+            f"No synthetic image was added in any of {_count(tally.n_trainings, 'training')} "
+            f"({_say_reasons(tally)}): whether they help cannot be told."
+        )
     said = []
     for verdict in ("helped", "harmed"):
         found = [effect for effect in asked if effect.verdict == verdict]
         if found:
             places = ", ".join(f"{_say_share(e.fraction)} ({_name(e)})" for e in found)
             said.append(f"{_VERBS[verdict]} at {places}")
+    where = "" if len(asked) == len(drawn) else " at shares where any were added"
     rest = (
-        f"of {len(asked)} comparisons, after Holm's correction, on {held.n_test_subjects} test "
-        f"subjects with {_count(len(held.seeds), 'seed')}"
+        f"of {len(asked)} comparisons{where}, after Holm's correction, on {held.n_test_subjects} "
+        f"test subjects with {_count(len(held.seeds), 'seed')}"
     )
     if not said:
         return f"Synthetic images were not shown to help or to harm in any {rest}."
     return f"Synthetic images {' and '.join(said)}, {rest}."
 
 
-def _say_effect(effect: Effect, held: Ablation) -> str:
+def _say_effect(effect: Effect, held: Ablation, tally: Tally) -> str:
     """Say what one addition did on one share."""
+    if not tally.has_images(effect):
+        return (
+            f"{_say_share(effect.fraction)} of the train subjects ({effect.n_subjects:.4g}): "
+            f"{_name(effect)}: none were added, so that there is nothing to compare."
+        )
     found = effect.found
     scores = {(score.variant, score.fraction): score.auc for score in held.scores}
     after, before = (scores[name, effect.fraction] for name in (effect.added, effect.to))
@@ -108,11 +120,10 @@ def _list_reservations(held: Ablation, tally: Tally) -> Sequence[str]:
             "so these figures show no more than a tendency."
         )
     if tally.n_empty:
-        why = "; ".join(f"{reason}: {n}" for reason, n in tally.reasons.items())
         said.append(
             f"To {tally.n_empty} of {tally.n_trainings} trainings with synthetic images none were "
-            f"added ({why}); there the network is the one without them, and a difference of "
-            "nothing says nothing of such images."
+            f"added ({_say_reasons(tally)}); there the network is the one without them, and a "
+            "difference of nothing says nothing of such images."
         )
     if 2 / (held.n_resamples + 1) * len(held.effects) > 1 - held.confidence:
         said.append(
@@ -120,6 +131,11 @@ def _list_reservations(held: Ablation, tally: Tally) -> Sequence[str]:
             "comparisons after correction: raise evaluate.n_resamples."
         )
     return said
+
+
+def _say_reasons(tally: Tally) -> str:
+    """Say why none were added, with how many trainings."""
+    return "; ".join(f"{reason}: {n}" for reason, n in tally.reasons.items())
 
 
 def _name(effect: Effect) -> str:

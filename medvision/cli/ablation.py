@@ -59,7 +59,7 @@ def command(study: Study, layout: Layout) -> None:
             confidence=study.evaluate.confidence,
             seed=study.evaluate.seed,
         )
-        _write_tables(step, held)
+        _write_tables(step, held, effects=facts["effects"])
         write_json(step.write(layout.step("ablation") / "ablation.json"), facts)
         step.facts["sentences"] = facts["sentences"]
 
@@ -156,16 +156,17 @@ def _describe(
         },
         "added": list(tally.shares),
         "scores": [_as_json(asdict(score)) for score in held.scores],
-        "effects": [_as_json(_flatten(effect)) for effect in held.effects],
+        "effects": [_as_json(_flatten(effect, tally)) for effect in held.effects],
         "sentences": cast(JsonValue, build_sentences(held, tally)),
     }
 
 
-def _flatten(effect: Effect) -> dict[str, object]:
-    """Return an effect as one row."""
+def _flatten(effect: Effect, tally: Tally) -> dict[str, object]:
+    """Return an effect as one row; where no synthetic image was added there is no verdict."""
     values = asdict(effect)
     found = values.pop("found")
-    return {**values, **found, "verdict": effect.verdict}
+    verdict = effect.verdict if tally.has_images(effect) else "none-added"
+    return {**values, **found, "verdict": verdict}
 
 
 def _as_json(values: Mapping[str, object]) -> JsonValue:
@@ -174,7 +175,7 @@ def _as_json(values: Mapping[str, object]) -> JsonValue:
     return cast(JsonValue, plain)
 
 
-def _write_tables(step: Step, held: Ablation) -> None:
+def _write_tables(step: Step, held: Ablation, *, effects: JsonValue) -> None:
     """Write scores and differences."""
     counts: dict[str, object] = {
         "n_seeds": len(held.seeds),
@@ -183,7 +184,7 @@ def _write_tables(step: Step, held: Ablation) -> None:
     }
     tables = {
         "scores": ([asdict(score) for score in held.scores], SCORE_COLUMNS),
-        "differences": ([_flatten(effect) for effect in held.effects], EFFECT_COLUMNS),
+        "differences": (cast(list[dict[str, object]], effects), EFFECT_COLUMNS),
     }
     for name, (rows, columns) in tables.items():
         chosen = [{column: {**row, **counts}[column] for column in columns} for row in rows]

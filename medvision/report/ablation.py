@@ -14,7 +14,12 @@ WORDS = {
     "gan": "Synthetic images",
     "both": "Both",
 }
-_VERDICTS = {"helped": "Helped", "harmed": "Did harm", "not-shown": "Not shown"}
+_VERDICTS = {
+    "helped": "Helped",
+    "harmed": "Did harm",
+    "not-shown": "Not shown",
+    "none-added": "None added",
+}
 _COUNTS = (
     *("n_trainings", "n_folds", "n_test_subjects", "n_test_images", "n_resamples", "confidence"),
     *("seeds", "metric"),

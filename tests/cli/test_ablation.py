@@ -120,7 +120,10 @@ def test_a_share_with_too_few_subjects_adds_nothing_and_says_so(tmp_path) -> Non
     assert rows["gan"]["n_added"] == "0"
     assert "too few subjects" in rows["gan"]["reason"]
     path = Layout(study.output.path).step("ablation") / "ablation.json"
-    assert "To 2 of 2 trainings" in " ".join(json.loads(path.read_text())["sentences"])
+    facts = json.loads(path.read_text())
+    assert facts["sentences"][0].startswith("No synthetic image was added in any of 2 trainings")
+    verdicts = {held["added"]: held["verdict"] for held in facts["effects"]}
+    assert verdicts["gan"] == verdicts["both"] == "none-added"
 
 
 @pytest.mark.parametrize(

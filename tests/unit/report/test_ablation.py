@@ -126,7 +126,12 @@ def test_without_an_ablation_nothing_is_said_of_one() -> None:
 def test_every_question_has_its_difference_interval_and_verdict_on_the_page(held, report) -> None:
     facts = facts_of(held).ablation
     assert len(facts.effects) == 3 * len(SIZES)
-    assert {row.verdict for row in facts.effects} == {"Helped", "Did harm", "Not shown"}
+    assert {row.verdict for row in facts.effects} == {
+        "Helped",
+        "Did harm",
+        "Not shown",
+        "None added",
+    }
     for row in facts.effects:
         shown = f"{row.difference:+.3f}".replace("-", "−")
         shown = "0.000" if shown.endswith("0.000") else shown
@@ -136,13 +141,27 @@ def test_every_question_has_its_difference_interval_and_verdict_on_the_page(held
 
 def test_the_finding_is_in_the_summary_and_names_help_and_harm(held) -> None:
     line = facts_of(held).summary_lines[-1]
-    assert line.startswith("Synthetic images helped at 10 % (synthetic images alone)")
+    assert line.startswith("Synthetic images helped at 25 % (synthetic images alone)")
+    assert "of 4 comparisons at shares where any were added" in line
     assert "did harm at 100 % (synthetic images beside random changes)" in line
 
 
 def test_shares_to_which_nothing_was_added_are_counted_with_their_reason(report) -> None:
     assert "too few subjects of a class for a generator" in report.html
     assert "To 48 of 90 trainings with synthetic images none were added" in report.html
+
+
+def test_where_none_were_added_nothing_is_said_to_have_helped(held) -> None:
+    facts = facts_of(held).ablation
+    rows = [row for row in facts.effects if row.fraction == 0.1]
+    verdicts = {(row.added, row.to): row.verdict for row in rows}
+    assert verdicts["Synthetic images", "Nothing added"] == "None added"
+    assert verdicts["Synthetic images", "Random changes"] == "None added"
+    assert verdicts["Random changes", "Nothing added"] != "None added"
+    assert (
+        "synthetic images alone: none were added, so that there is nothing to compare"
+        in " ".join(facts.sentences)
+    )
 
 
 def test_it_is_said_for_how_many_generators_the_gate_opened_and_what_kept_it_shut(held) -> None:
