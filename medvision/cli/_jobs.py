@@ -55,7 +55,7 @@ def list_jobs(study: Study, layout: Layout) -> tuple[Job, ...]:
         name = "/".join([stage, "-".join(rest)]) if rest else stage
         if step in searches:
             jobs += _list_workers(study, layout, step, name)
-        elif stage in ("ingest", "preprocess"):
+        elif stage in ("ingest", "measure", "preprocess"):
             jobs += _list_shards(study, layout, stage)
         jobs.append(_make(layout, name, step, mark=layout.record(step)))
     return tuple(jobs)
@@ -72,13 +72,13 @@ def _list_workers(study: Study, layout: Layout, step: str, name: str) -> list[Jo
 
 
 def _list_shards(study: Study, layout: Layout, stage: str) -> list[Job]:
-    """Return the shards of ingestion or preprocessing, where there are several."""
-    section = study.ingest if stage == "ingest" else study.preprocess
+    """Return the shards of a stage that is divided among several."""
+    section = study.preprocess if stage == "preprocess" else study.ingest
     total = section.shards
     if total == 1:
         return []
     names = [f"{n}-of-{total}" for n in range(1, total + 1)]
-    folder = layout.ingest_shards if stage == "ingest" else layout.array_folder("shards")
+    folder = layout.step(stage) / "shards"
     marks = {f"{stage}-shard-{name}": folder / f"{name}.json" for name in names}
     if stage == "ingest":
         marks = {"ingest-index": layout.ingest_shard("index"), **marks}

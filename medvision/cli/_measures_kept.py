@@ -5,12 +5,18 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 
 from medvision import __version__
 from medvision.cli._measuring import VERSION, Measured
-from medvision.io.ingest.database import database_faults, open_database
+from medvision.io.ingest.database import (
+    database_faults,
+    drop_database,
+    open_database,
+    open_held_database,
+)
 
 _SCHEMA = """
 CREATE TABLE kept (
@@ -18,6 +24,7 @@ CREATE TABLE kept (
     thumbnail BLOB NOT NULL, picture BLOB NOT NULL
 ) WITHOUT ROWID
 """
+_ADOPT = "INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?, ?, ?)"
 _META = {"measures": VERSION, "version": __version__}
 _COMMIT_S = 0.2
 """How long results wait to be kept together: a kill costs no more work than that."""
@@ -79,6 +86,22 @@ class Kept:
             if time.monotonic() - self._kept_at > _COMMIT_S:
                 self._commit()
 
+    def adopt(self, paths: Iterable[Path]) -> None:
+        """Take over what shards have kept, and remove their files.
+
+        Args:
+            paths: Of shards; one that is broken, or of another version, is left out and removed.
+        """
+        for path in paths:
+            other = open_held_database(path, meta=_META)
+            if other is not None:
+                with closing(other), database_faults(self._path):
+                    self._commit()
+                    self._connection.execute("BEGIN")
+                    self._connection.executemany(_ADOPT, other.execute("SELECT * FROM kept"))
+                    self._commit()
+            drop_database(path)
+
     def forget(self, keys: Iterable[str]) -> None:
         """Drop what belongs to no image any more."""
         with database_faults(self._path):
@@ -89,3 +112,16 @@ class Kept:
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._kept_at = time.monotonic()
+
+
+def find_kept(path: Path) -> set[str]:
+    """Return the keys of all that a file keeps, which others may read as well; none without it.
+
+    Args:
+        path: The file.
+    """
+    held = open_held_database(path, meta=_META)
+    if held is None:
+        return set()
+    with closing(held):
+        return {key for (key,) in held.execute("SELECT key FROM kept")}

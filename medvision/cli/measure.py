@@ -2,9 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medvision.cli._run import Step, open_step, study_command
+import click
+
+from medvision.cli._inputs import parse_shard
+from medvision.cli._run import Step, check_upstream, open_step, study_command
 from medvision.config.model import Study
 from medvision.io.tables import Cell, Row, read_table, write_table
 from medvision.layout import Layout
@@ -20,6 +24,7 @@ THUMBNAILS = {2: (64, 64), 3: (32, 32, 32)}
 """Dimensions of an image to the shape of its thumbnail."""
 
 _PICTURE = (96, 96)
+_KEY_DIGITS = 12  # Hexadecimal, of an image's key: they decide its shard.
 
 _REQUIRED = ("image_id", "units", "geometry", "flags", "image_digest")
 
@@ -32,8 +37,16 @@ _log = logging.getLogger(__name__)
     "measured is kept: a later run reads only new images.",
     example="medvision measure --set ingest.workers=4",
 )
-def command(study: Study, layout: Layout) -> None:  # noqa: ARG001 - the commands' signature
-    """Measure what is new, and write the tables of all."""
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Measure the K-th of N parts of the images; a run without gathers all parts.",
+)
+def command(study: Study, layout: Layout, *, shard: str | None) -> None:
+    """Measure what is new, and write the tables of all; or measure one part."""
+    if shard is not None:
+        _measure_part(study, layout, part=parse_shard(shard))
+        return
     with open_step("measure", study, upstream=("ingest",)) as step:
         _measure(step)
 
@@ -43,9 +56,9 @@ def _measure(step: Step) -> None:
     from medvision.cli._measures_kept import Kept
 
     layout = step.layout
-    rows = read_table(step.read(layout.manifest), required=_REQUIRED)
-    items = [_build_item(row, layout) for row in sorted(rows, key=lambda row: row["image_id"])]
-    with Kept(layout.step("measure") / "kept.sqlite") as kept:
+    items = _list_items(layout, step.read(layout.manifest))
+    with Kept(_find_kept_file(layout)) as kept:
+        kept.adopt(sorted(_find_shards(layout).glob("*.sqlite")))
         reasons = _measure_new(items, kept, workers=step.study.ingest.workers)
         sound = [item for item in items if item.image_id not in reasons]
         for item in sound:
@@ -55,6 +68,42 @@ def _measure(step: Step) -> None:
     step.facts |= {"n_images": len(items), "n_unreadable": len(reasons)}
     if reasons:
         _log.warning("%d images could not be read: see measure/measures.tsv.", len(reasons))
+
+
+def _measure_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> None:
+    """Measure what is new of a shard's images, keep it beside the others', and leave a mark."""
+    from medvision.cli._measures_kept import Kept, find_kept
+    from medvision.runtime.files import write_json
+
+    check_upstream(layout, study, earlier="ingest")
+    number, total = part
+    items = [
+        item
+        for item in _list_items(layout, layout.manifest)
+        if int(item.key[:_KEY_DIGITS], 16) % total == number - 1
+    ]
+    known = find_kept(_find_kept_file(layout))
+    new = [item for item in items if item.key not in known]
+    folder = _find_shards(layout)
+    with Kept(folder / f"{number}-of-{total}.sqlite") as kept:
+        _measure_new(new, kept, workers=study.ingest.workers)
+    write_json(folder / f"{number}-of-{total}.json", {"images": len(items), "new": len(new)})
+
+
+def _find_kept_file(layout: Layout) -> Path:
+    """Return where measures are kept between runs."""
+    return layout.step("measure") / "kept.sqlite"
+
+
+def _find_shards(layout: Layout) -> Path:
+    """Return the folder of what shards keep until it is gathered, and of their marks."""
+    return layout.step("measure") / "shards"
+
+
+def _list_items(layout: Layout, manifest: Path) -> list["Item"]:
+    """Return all images as they are measured, sorted."""
+    rows = read_table(manifest, required=_REQUIRED)
+    return [_build_item(row, layout) for row in sorted(rows, key=lambda row: row["image_id"])]
 
 
 def _build_item(row: Row, layout: Layout) -> "Item":

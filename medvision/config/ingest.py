@@ -53,7 +53,7 @@ class IngestSection(Section):
         "phantom cohort's planted faults are always accepted.",
     )
     shards: Annotated[int, Field(ge=1, le=1000)] = Field(
-        1, description="Jobs among which the workflow divides the series."
+        1, description="Jobs among which the workflow divides the series, also to measure them."
     )
     compression: Literal["none", "fast", "small"] = Field(
         "fast", description="Of the images written; none writes .nii, the others .nii.gz."

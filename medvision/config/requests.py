@@ -49,6 +49,7 @@ REQUESTS: dict[str, Request] = {
     "ingest_index": Request(4000, 240, "ingest.workers"),
     "ingest_shard": Request(4000, 240, "ingest.workers"),
     "ingest": Request(4000, 240, "ingest.workers"),
+    "measure_shard": Request(4000, 240, "ingest.workers"),
     "measure": Request(4000, 240, "ingest.workers"),
     "cohort": Request(4000, 60),
     "preprocess_shard": Request(8000, 240, "preprocess.workers"),

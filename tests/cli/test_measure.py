@@ -130,6 +130,37 @@ def read_findings(folder: Path) -> list[tuple[str, Row]]:
     return [(names[row["image_id"]], row) for row in rows]
 
 
+def test_shards_leave_the_bytes_of_one_run_and_read_each_image_once(tmp_path: Path) -> None:
+    folder = make_study(tmp_path, {})
+    run("ingest", folder)
+    run("measure", folder)
+    layout = Layout(folder / "results")
+    expected = digest_tree(layout.step("measure"))
+    for path in layout.step("measure").iterdir():
+        path.unlink()
+    marks = []
+    for number in range(1, 4):
+        command = ["measure", "--shard", f"{number}/3", *list_flags(folder)]
+        assert CliRunner().invoke(main, command).exit_code == 0
+        marks.append(
+            json.loads((layout.step("measure") / "shards" / f"{number}-of-3.json").read_text())
+        )
+    assert sum(mark["new"] for mark in marks) == N_SUBJECTS
+    assert all(mark["new"] < N_SUBJECTS for mark in marks)
+    images = layout.images.with_name("away")
+    # Nothing is left to be read.
+    layout.images.rename(images)
+    gathered = run("measure", folder)
+    images.rename(layout.images)
+    assert "could not be read" not in gathered.output
+    assert digest_tree(layout.step("measure")) == expected
+    # A shard that comes again finds it all kept.
+    again = ["measure", "--shard", "1/3", *list_flags(folder)]
+    assert CliRunner().invoke(main, again).exit_code == 0
+    mark = json.loads((layout.step("measure") / "shards" / "1-of-3.json").read_text())
+    assert mark == {"images": marks[0]["images"], "new": 0}
+
+
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_study(tmp_path_factory.mktemp("faulty"), FAULTS)

@@ -383,6 +383,14 @@ def ingest_marks():
     return [layout.ingest_shard(f"{number}-of-{total}") for number in numbers]
 
 
+def measure_marks():
+    """The parts among which measuring is divided, as ingestion is."""
+    total = study.ingest.shards
+    numbers = range(1, total + 1) if total > 1 else ()
+    folder = layout.step("measure") / "shards"
+    return [folder / f"{number}-of-{total}.json" for number in numbers]
+
+
 def preprocess_marks():
     """The parts among which preprocessing is divided, where it is."""
     total = study.preprocess.shards

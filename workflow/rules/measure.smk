@@ -1,7 +1,33 @@
 # What is kept between runs is no output here: Snakemake would delete it before a rerun, and with it
 # all that need not be read again.
+rule measure_shard:
+    input:
+        manifest=layout.manifest,
+        record=layout.record("ingest"),
+    output:
+        mark=layout.step("measure") / "shards" / "{shard}-of-{shards}.json",
+    log:
+        log_of("measure-shard-{shard}-of-{shards}"),
+    benchmark:
+        benchmark_of("measure-shard-{shard}-of-{shards}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: asked["measure_shard"].threads
+    resources:
+        **asked["measure_shard"].resources,
+    params:
+        config=config_of("measure"),
+        version=__version__,
+    message:
+        "Measuring part {wildcards.shard} of {wildcards.shards} of the images."
+    shell:
+        "medvision measure --shard {wildcards.shard}/{wildcards.shards}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
 rule measure:
     input:
+        measure_marks(),
         manifest=layout.manifest,
         record=layout.record("ingest"),
     output:
