@@ -40,13 +40,31 @@ def open_extractor(step: Step, data: LearningData) -> "Extractor":
             "published networks see images; for volumes a network with random weights serves.",
         )
     try:
-        return _load(step, data, weights=section.extractor)
+        extractor = _load(step, data, weights=section.extractor)
     except (ConfigError, WeightsError) as error:
         # What finds and reads weights speaks of the study's own network.
         message, hint = (
             text.replace("model.weights", _FIELD) for text in (error.message, error.hint)
         )
         raise type(error)(message, hint) from error
+    _check_size(extractor, data)
+    return extractor
+
+
+def _check_size(extractor: "Extractor", data: LearningData) -> None:
+    """Refuse images that the network makes vanish, before a training is spent."""
+    import torch
+
+    shape = data.store.array.shape[1:]
+    try:
+        with torch.no_grad():
+            extractor.model(torch.zeros(1, *shape))
+    except RuntimeError as error:
+        found = "x".join(map(str, shape[1:]))
+        raise ConfigError(
+            f"{_FIELD}: images must be large enough for {extractor.name}, got {found}.",
+            "set gate.extractor to none, or preprocess.size to more.",
+        ) from error
 
 
 def _load(step: Step, data: LearningData, *, weights: str) -> "Extractor":
