@@ -21,12 +21,7 @@ from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
 from medvision.errors import AuditError, StaleOutputError
 from medvision.layout import Layout
 from medvision.runtime.access import obeying_umask
-from medvision.runtime.files import (
-    PARTIAL_PREFIX,
-    hash_file,
-    storage_faults,
-    write_json,
-)
+from medvision.runtime.files import PARTIAL_PREFIX, hash_file, storage_faults, write_json
 from medvision.runtime.team import check_alone
 
 _SOFTWARE = (
