@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' medvision/__init__.py)
 TORCH := $(shell grep '^torch==' constraints.txt)
 # The CPU build of torch. For CUDA: make TORCH_INDEX=https://download.pytorch.org/whl/cu128 demo
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: demo test test-fast test-bundle test-cluster lint venv docs bundle pneumoniamnist clean
+.PHONY: demo test test-fast test-bundle test-cluster lint venv docs bundle image pneumoniamnist clean
 
 demo: .venv/installed ## Run the pipeline on the embedded phantom cohort
 	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --show-failed-logs --logger rich
@@ -33,6 +34,7 @@ lint: .venv/linted ## Run the linters and the type check
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/hadolint containers/Dockerfile
 
 venv: .venv/installed ## Make the virtual environment only
 
@@ -52,6 +54,13 @@ GLIBC ?= 2.28
 bundle: .venv/installed ## Collect an archive that installs without internet
 	$(BIN)/python -m airgap.collect --torch-index "$(TORCH_INDEX)" --extras "$(EXTRAS)" \
 	  --weights "$(WEIGHTS)" $(if $(GLIBC),--glibc $(GLIBC)) --into $(DIST)
+
+# docker, podman or buildah; BASE is the image that it stands on.
+BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(shell command -v $(tool))))
+image: ## Build the container image from the archive in $(DIST)
+	$(BUILDER) build $(BUILD_OPTIONS) --build-arg ARCHIVE=$(notdir $(wildcard $(DIST)/medvision-*.tar)) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  --tag medvision:$(VERSION) --file containers/Dockerfile $(DIST)
 
 test-bundle: .venv/tested ## Build the archive, install it with the network cut, run the demo there
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(MAKE) bundle DIST="$$folder" \

@@ -63,6 +63,23 @@ def find_rules():
     return folder
 
 
+def find_image():
+    """The image in which rules run, where --software-deployment-method asks for containers."""
+    methods = {
+        str(one).lower() for one in workflow.deployment_settings.deployment_method
+    }
+    if not any("apptainer" in name for name in methods):
+        return None
+    image = os.environ.get("MEDVISION_CONTAINER", "")
+    if not image or ("://" not in image and not Path(image).exists()):
+        message = (
+            f"MEDVISION_CONTAINER: variable must name the image, got {image or 'none'}."
+        )
+        hint = "export MEDVISION_CONTAINER=/shared/medvision.sif, where every node sees it."
+        stop(ConfigError(message, hint))
+    return image
+
+
 study, site = check_config(config)
 # What the models made of it: on the command line Snakemake hands nested values over as text.
 validate(
@@ -103,6 +120,9 @@ shell.prefix(
     # Snakemake itself takes one pair of each braces away.
     f'medvision() {{{{ env {unset} medvision "$@"; }}}}; '
 )
+
+
+container: find_image()
 
 
 wildcard_constraints:
