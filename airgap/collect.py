@@ -75,7 +75,8 @@ def collect(asked: argparse.Namespace, work: Path) -> Path:
         replace_newer(wheels, limit=parse_glibc(asked.glibc), here=find_glibc())
     folder = work / "archive"
     texts = {name: CHECKOUT / name for name in TEXTS}
-    texts |= {"demo/config/config.yaml": CHECKOUT / "config" / "config.yaml"}
+    texts["demo/config/config.yaml"] = CHECKOUT / "config" / "config.yaml"
+    texts["profiles"] = CHECKOUT / "workflow" / "profiles"
     (work / "Snakefile").write_text(SNAKEFILE)
     texts["demo/Snakefile"] = work / "Snakefile"
     target = lay_folder(folder, wheels=read_wheels(wheels), weights=weights, texts=texts)

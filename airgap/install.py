@@ -17,7 +17,7 @@ from typing import Any
 
 ARCHIVE = Path(__file__).resolve().parent
 SUMS = "SHA256SUMS"
-COPIED = ("config", "demo", "docs", "CHANGELOG.md", "LICENSE", "README.md")
+COPIED = ("config", "demo", "docs", "profiles", "CHANGELOG.md", "LICENSE", "README.md")
 _CHUNK = 1 << 20
 _SPARE = 1.3  # byte code, and what installing needs beside
 

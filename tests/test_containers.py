@@ -70,6 +70,13 @@ def test_the_image_does_not_run_as_root(dockerfile: str) -> None:
     assert f"useradd --uid {users[-1].partition(':')[0]} " in last_stage
 
 
+def test_whoever_runs_it_has_a_name_and_a_home_to_write_to(dockerfile: str) -> None:
+    assert "--home-dir /study" in dockerfile
+    assert re.search(r"^ENV HOME=/study \\$", dockerfile, re.M)
+    assert "\n    LOGNAME=medvision " in dockerfile
+    assert "\nWORKDIR /study\n" in dockerfile
+
+
 def test_the_image_says_whether_it_is_healthy(dockerfile: str) -> None:
     asked = re.search(r"^HEALTHCHECK .*\\\n +CMD (.*)$", dockerfile, re.M)
     assert asked is not None
