@@ -1,12 +1,9 @@
 """What every command of a study shares: its options, and the record of its step."""
 
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import click
@@ -14,6 +11,7 @@ import click
 from medvision import __version__
 from medvision.audit.graph import parse_record
 from medvision.cli._plugin_check import check_plugins_unchanged
+from medvision.cli._software import list_software
 from medvision.cli._stale import describe_difference, name_command, say_again
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study, load_study
@@ -23,11 +21,6 @@ from medvision.layout import Layout
 from medvision.runtime.access import obeying_umask
 from medvision.runtime.files import PARTIAL_PREFIX, hash_file, storage_faults, write_json
 from medvision.runtime.team import check_alone
-
-_SOFTWARE = (
-    *("numpy", "scipy", "pydicom", "nibabel", "torch", "monai", "captum", "safetensors"),
-    *("blake3", "isal", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls", "pynetdicom", "urllib3"),
-)
 
 DEFAULT_CONFIG = Path("config/config.yaml")
 CONFIG_HELP = (
@@ -168,7 +161,7 @@ class Step:
             },
             seed=self.seed,
             device=self.device,
-            software=_list_software(),
+            software=list_software(),
             facts=self.facts,
         )
         write_json(self.layout.record(self.name), record.as_dict())
@@ -278,19 +271,3 @@ def check_upstream(layout: Layout, study: Study, *, earlier: str) -> None:
                 layout, earlier, section=section, held=held, values=values
             )
             raise StaleOutputError(message, say_again(earlier))
-
-
-def _list_software() -> dict[str, str]:
-    """Return the versions of what the results depend on."""
-    found = {name: _find_version(name) for name in _SOFTWARE}
-    known = {name: version for name, version in found.items() if version is not None}
-    return {"python": platform.python_version(), **known}
-
-
-@cache
-def _find_version(name: str) -> str | None:
-    """Return the version of a package that is installed, which no run changes."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
