@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from medvision.cli._case_images import load_case_image
 from medvision.cli._cohort_summary import read_classes
 from medvision.cli._influence import COLUMNS, Influences, find_influences
 from medvision.cli._learning import LearningData, prepare_device, read_learning_data
@@ -106,23 +107,7 @@ class _Desk:
 
     def load_image(self, case: "Case") -> "CaseImage":
         """Return an image's array, its geometry, and its mask where there is one."""
-        import numpy as np
-
-        from medvision.explain.case import CaseImage
-        from medvision.io.nifti.read import read_nifti
-
-        image_id, layout = case.image_id, self.step.layout
-        affine, shape = self.store.source_geometry(image_id)
-        mask = None
-        if image_id in self.masked:
-            mask = np.asarray(read_nifti(self.step.read(layout.mask(image_id))).array) > 0
-        return CaseImage(
-            array=np.array(self.store.array[self.store.row(image_id)]),
-            tensor_affine=self.store.tensor_affine(image_id),
-            source_affine=affine,
-            source_shape=shape,
-            mask=mask,
-        )
+        return load_case_image(self.step, self.store, case.image_id, masked=self.masked)
 
     def load_network(self, case: "Case") -> "Trained":
         """Return the network of the case's fold and seed."""

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from medvision.config.explain import Method
 from medvision.config.sections import Positive, Section, Seed
 
 
@@ -33,3 +34,17 @@ class GateSection(Section):
         0.9, description="Agreement of detail from which two small pictures show one image."
     )
     seed: Seed = Field(47, description="Seed of halves and deals, and of the random network.")
+    explained: Annotated[int, Field(ge=0)] = Field(
+        24,
+        description="Validation subjects whose predictions are explained, to see whether a network "
+        "that is trained with the images explains itself worse; 0 does not ask.",
+    )
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = Field(
+        ("integrated_gradients", "layer_gradcam"),
+        description="Methods that they are explained by, each with the settings of `explain`.",
+    )
+    real_networks: Annotated[int, Field(ge=2)] = Field(
+        3,
+        description="Networks of real images alone, each with a seed of its own, that say what "
+        "another seed does to explanations; one more is trained with the images.",
+    )

@@ -10,7 +10,7 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "pretrain": ("model", "pretrain", "preprocess", "compute"),
     "tune": ("model", "augment", "train", "tune", "compute"),
     "synthesise": ("synthesise", "compute"),
-    "gate": ("model", "augment", "train", "tune", "gate", "compute"),
+    "gate": ("model", "augment", "train", "tune", "gate", "explain", "compute"),
     "train": ("model", "augment", "train", "tune", "synthesise", "compute"),
     "predict": ("model", "augment", "train", "predict", "compute"),
     "evaluate": ("evaluate",),

@@ -87,7 +87,11 @@ class Finished:
 
 
 def explain_cases(
-    cases: Sequence[Case], *, hands: Hands, plan: Plan
+    cases: Sequence[Case],
+    *,
+    hands: Hands,
+    plan: Plan,
+    description: str = "explaining test images",
 ) -> tuple[list[Finished], list[JsonValue]]:
     """Explain cases model by model, so that each network is loaded once.
 
@@ -95,6 +99,7 @@ def explain_cases(
         cases: The selected cases.
         hands: How images and networks are got, and maps written.
         plan: Methods and parameters.
+        description: What the progress display says.
 
     Returns:
         (finished, facts): the cases in the order given; per network its certificate, what was
@@ -109,7 +114,7 @@ def explain_cases(
     facts: dict[_Model, dict[str, JsonValue]] = {}
     certificates: dict[_Model, float] = {}
     bench: _Bench | None = None
-    for case in track(by_model, "explaining test images", total=len(by_model)):
+    for case in track(by_model, description, total=len(by_model)):
         image = hands.load_image(case)
         if bench is None or bench.model != _name_model(case):
             bench = _open_bench(case, image, hands=hands, plan=plan)

@@ -5,19 +5,18 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from medvision.domain.attribution import Check
 from medvision.domain.labels import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.agreement import list_rings
 from medvision.explain.baseline import Baseline, BlurVoxels
 from medvision.explain.bench import Finished, Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
+from medvision.explain.checked import gather_checks
 from medvision.explain.consistency import measure_consistency
 from medvision.explain.consistency_rows import Consistency
 from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
 from medvision.explain.network import reference_precision
 from medvision.explain.outcomes import Prediction
-from medvision.explain.sanity import check_randomisations
 from medvision.explain.selection import Selection, select_cases
 from medvision.explain.summary import summarise
 from medvision.explain.tables import (
@@ -145,7 +144,7 @@ def explain_predictions(
         consistency = _measure_consistency(
             finished, predictions, selection=selection, hands=hands, plan=plan, bounds=bounds
         )
-    checks = _gather_checks(finished, seed=seed)
+    checks = gather_checks(finished, seed=seed)
     told = summarise_consistency(consistency, bounds=bounds, methods=methods, seed=seed)
     return Outcome(
         selection=list_selection(selection.cases),
@@ -158,13 +157,6 @@ def explain_predictions(
         | {"consistency": told},
         facts={"networks": networks},
     )
-
-
-def _gather_checks(finished: Sequence[Finished], *, seed: int) -> list[Check]:
-    """Return the rows of each case, and those that need all cases."""
-    explained = [done.explained for done in finished]
-    own = [check for case in explained for check in case.checks]
-    return own + check_randomisations(explained, seed=seed)
 
 
 def _measure_consistency(

@@ -56,7 +56,8 @@ class Gauge:
     """One check of one map.
 
     Args:
-        subject: Whose image; each has one image.
+        image_id: The image; each subject has one.
+        subject: Whose.
         label: Its class.
         network: `real` or `mixed`.
         seed: Of the network.
@@ -66,6 +67,7 @@ class Gauge:
         chance: What the check expects of a map that knows nothing; None where it does not say.
     """
 
+    image_id: str
     subject: str
     label: str
     network: str
@@ -131,9 +133,9 @@ def judge_saliency(gauges: Sequence[Gauge], rules: Rules) -> list[Criterion]:
         A row for each method and check, and one that says how many could tell.
 
     Source:
-        none: own definition. Non-inferiority and what a comparison can tell: ICH E10 2000; spread
-        between networks as a factor of the variance: Birge 1932, doi:10.1103/PhysRev.40.207;
-        largest of all checks over resamples: Westfall and Young 1993, Resampling-Based Multiple
+        none: own definition. Non-inferiority and what a comparison can tell: ICH E10 2000;
+        variance between networks beside that of subjects: as in DerSimonian and Laird 1986,
+        doi:10.1016/0197-2456(86)90046-2; largest of all checks over resamples: Westfall and Young 1993, Resampling-Based Multiple
         Testing; subjects: `bootstrap`.
     """
     subjects = sorted({gauge.subject for gauge in gauges})
@@ -143,12 +145,14 @@ def judge_saliency(gauges: Sequence[Gauge], rules: Rules) -> list[Criterion]:
     labels = {gauge.subject: gauge.label for gauge in gauges}
     drawn = _draw(subjects, [labels[name] for name in subjects], rules=rules)
     found = [_resample(own, drawn) for own in asked]
-    shared = _find_dispersion([spread for _, spread in found], asked)
+    shared = _find_shared(asked, found)
     reach = _find_reach(asked, found, level=rules.level)
     criteria = []
-    for own, (_, spread) in zip(asked, found, strict=True):
-        dispersion = max(shared, _find_dispersion([spread], [own]))
-        criteria.append(_judge(own, half=reach * float(spread[0]) * dispersion**0.5, rules=rules))
+    for own, (_, errors) in zip(asked, found, strict=True):
+        # Three networks say little of one check alone, and of all checks more.
+        seeds = (max(0.0, _find_variance(own, errors)) + shared * own.gain**2) / 2
+        half = reach * float(errors[0] ** 2 + seeds) ** 0.5
+        criteria.append(_judge(own, half=half, rules=rules))
     return [*criteria, _conclude(criteria, n=len(subjects))]
 
 
@@ -213,15 +217,20 @@ def _resample(own: _Asked, drawn: Values) -> tuple[Values, Values]:
     return means[:, 0], means.std(axis=0)
 
 
-def _find_dispersion(spreads: Sequence[Values], asked: Sequence[_Asked]) -> float:
-    """Return how many times more plain networks vary than subjects alone explain; at least 1."""
-    ratios = []
-    for own, spread in zip(asked, spreads, strict=True):
-        moved = spread[1:] > 0
-        ratios += ((own.losses.mean(axis=1)[1:] / np.where(moved, spread[1:], 1)) ** 2)[
-            moved
-        ].tolist()
-    return max(1.0, float(np.mean(ratios))) if ratios else 1.0
+def _find_variance(own: _Asked, errors: Values) -> float:
+    """Return how much plain networks vary beyond their subjects, as a variance; may be below 0."""
+    means = own.losses.mean(axis=1)[1:]
+    return float(np.mean(means**2 - errors[1:] ** 2))
+
+
+def _find_shared(asked: Sequence[_Asked], found: Sequence[tuple[Values, Values]]) -> float:
+    """Return the same of all checks together, each in shares of what there is to lose."""
+    parts = [
+        _find_variance(own, errors) / own.gain**2
+        for own, (_, errors) in zip(asked, found, strict=True)
+        if own.gain > 0
+    ]
+    return max(0.0, float(np.mean(parts))) if parts else 0.0
 
 
 def _find_reach(
@@ -233,9 +242,9 @@ def _find_reach(
     Student's is over the normal one (Abramowitz and Stegun 1964, 26.7.5).
     """
     highest = np.zeros(len(found[0][0]))
-    for own, (means, spread) in zip(asked, found, strict=True):
-        if spread[0] > 0:
-            highest = np.maximum(highest, (means - own.losses[0].mean()) / spread[0])
+    for own, (means, errors) in zip(asked, found, strict=True):
+        if errors[0] > 0:
+            highest = np.maximum(highest, (means - own.losses[0].mean()) / errors[0])
     reach = max(float(np.quantile(highest, level)), NormalDist().inv_cdf(level))
     n_least = min(len(own.rows) for own in asked)
     return reach + (reach**3 + reach) / (4 * (n_least - 1))
