@@ -174,9 +174,15 @@ def _hash(ask: _Ask, network: str, seed: int, *, drawn: Drawn | None) -> str:
         "weights": job.start.digest,
         "form": job.start.describe(),
         "explained": [item.image_id for item in ask.chosen],
-        "drawn": hash_drawn(drawn) if drawn else "",
+        "drawn": _hash_drawn(drawn) if drawn else "",
     }
     return hash_settings(job.step, parts)
+
+
+def _hash_drawn(drawn: Drawn) -> str:
+    """Return a digest of synthetic images with their names and labels."""
+    names = "\n".join((*drawn.names, *drawn.labels)).encode()
+    return hash_bytes(names + drawn.images.tobytes())
 
 
 def _train(job: Job, seed: int, *, drawn: Drawn | None, folder: Path, digest: str) -> Trained:

@@ -133,10 +133,10 @@ def judge_saliency(gauges: Sequence[Gauge], rules: Rules) -> list[Criterion]:
         A row for each method and check, and one that says how many could tell.
 
     Source:
-        none: own definition. Non-inferiority and what a comparison can tell: ICH E10 2000;
-        variance between networks beside that of subjects: as in DerSimonian and Laird 1986,
-        doi:10.1016/0197-2456(86)90046-2; largest of all checks over resamples: Westfall and Young 1993, Resampling-Based Multiple
-        Testing; subjects: `bootstrap`.
+        none: own definition. Non-inferiority, and what a comparison can tell: ICH E10 2000;
+        variance of networks beside that of subjects: as in DerSimonian and Laird 1986,
+        doi:10.1016/0197-2456(86)90046-2; largest of all checks over resamples: Westfall and Young
+        1993, Resampling-Based Multiple Testing; subjects: `bootstrap`.
     """
     subjects = sorted({gauge.subject for gauge in gauges})
     asked = _gather(gauges, subjects)
