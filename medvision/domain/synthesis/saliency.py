@@ -167,7 +167,9 @@ def _gather(gauges: Sequence[Gauge], subjects: Sequence[str]) -> list[_Asked]:
     if n_mixed != 1 or len(networks) - n_mixed < LEAST_NETWORKS:
         return []
     asked = []
-    for (method, check), held in found.items():
+    order = list(SIGNS)
+    for method, check in sorted(found, key=lambda pair: (pair[0], order.index(pair[1]))):
+        held = found[method, check]
         columns = [
             (places[subject], *read)
             for subject in subjects
