@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medvision.domain.synthesis.saliency import MIXED, PLAIN, SIGNS, Gauge
+from medvision.domain.synthesis.gauges import MIXED, PLAIN, SIGNS, Gauge
 from medvision.domain.synthesis.sample import Rules
 
 RULES = Rules(n_repeats=100, level=0.99, confidence=0.99, n_neighbours=3, similarity=0.9, seed=5)

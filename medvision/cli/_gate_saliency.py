@@ -16,14 +16,8 @@ from medvision.domain.attribution import Check
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment
 from medvision.domain.synthesis.criterion import DESCRIBED, Criterion
-from medvision.domain.synthesis.saliency import (
-    MIXED,
-    NAME,
-    PLAIN,
-    SIGNS,
-    Gauge,
-    judge_saliency,
-)
+from medvision.domain.synthesis.gauges import MIXED, PLAIN, SIGNS, Gauge
+from medvision.domain.synthesis.saliency import NAME, judge_saliency
 from medvision.domain.synthesis.sample import Rules
 from medvision.domain.synthetic import check_real
 from medvision.io.tables import read_table, write_table
@@ -104,7 +98,7 @@ def _tell_unasked() -> Criterion:
 def _open(job: Job, rules: Rules) -> _Ask:
     """Draw the validation subjects, one image of each, class by class in turn."""
     rows = read_table(job.step.read(job.step.layout.cohort), required=("image_id", "group"))
-    groups = {row["image_id"]: row["group"] for row in rows}
+    groups = {row["image_id"]: row["group"] or row["image_id"] for row in rows}
     pool = job.data.select(job.fold, "validation")
     check_real([{"image_id": item.image_id} for item in pool], where=f"fold {job.fold}, validation")
     chosen = choose_explained(

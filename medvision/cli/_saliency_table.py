@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from medvision.domain.synthesis.saliency import Gauge
+from medvision.domain.synthesis.gauges import Gauge
 from medvision.errors import DataError
 from medvision.io.tables import Cell
 

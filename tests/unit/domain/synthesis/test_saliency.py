@@ -8,13 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medvision.domain.bootstrap import draw_weights
-from medvision.domain.synthesis.saliency import (
-    MARGIN,
-    MIXED,
-    PLAIN,
-    SIGNS,
-    judge_saliency,
-)
+from medvision.domain.synthesis.gauges import MIXED, PLAIN, SIGNS
+from medvision.domain.synthesis.saliency import MARGIN, judge_saliency
 from tests.saliency_draws import BLIND, RULES, draw_gauges
 
 QUICK = replace(RULES, n_repeats=20)
@@ -189,8 +184,8 @@ def find_slowly(gauges, rules, *, method, check):
         ]
         table[pair] = (losses, gain, errors[0], excess, len(there))
     reach = max(float(np.quantile(extremes, rules.level)), 2.3263478740408408)
-    reach += (reach**3 + reach) / (4 * (min(row[4] for row in table.values()) - 1))
-    losses, gain, error, excess, _ = table[method, check]
+    losses, gain, error, excess, n = table[method, check]
+    reach += (reach**3 + reach) / (4 * (n - 1))
     seeds_vary = (max(0, excess) + max(0, np.mean(shared)) * gain**2) / 2
     threshold = reach * np.sqrt(error**2 + seeds_vary) + MARGIN * gain
     return np.mean(losses[0]), max(np.mean(loss) for loss in losses[1:]), threshold
