@@ -41,7 +41,7 @@ def plant_drawn(study: Study, made: Cohort, *, fold: int = 0, classes=("benign",
 SETTINGS = {
     "synthesise": {"generator": "gan", "minimum_subjects": 3},
     "train": {"epochs": 12, "batch_size": 8},
-    "gate": {"repeats": 60},
+    "gate": {"repeats": 60, "explained": 0},
 }
 
 

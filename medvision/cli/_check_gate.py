@@ -19,10 +19,14 @@ def check_gate(study: Study) -> Iterator[Finding]:
         return
     weights = study.gate.extractor
     fault = _find_fault(study, weights) if weights != "none" else None
-    n_gates = study.cohort.n_fits
-    yield fault or Finding(
-        "Gate", "ok", f"{n_gates} more trainings in {n_gates} jobs, on real images alone, to judge"
-    )
+    n_gates, section = study.cohort.n_fits, study.gate
+    said = f"{n_gates} more trainings in {n_gates} jobs, on real images alone, to judge"
+    if section.explained:
+        said += (
+            f"; where all else passes, {section.real_networks} more in each, one of them with the "
+            f"images, and explanations of {section.explained} validation subjects by each"
+        )
+    yield fault or Finding("Gate", "ok", said)
 
 
 def _find_fault(study: Study, weights: str) -> Finding | None:

@@ -90,8 +90,8 @@ def _tell_unasked() -> Criterion:
     """Say that the configuration does not ask."""
     nan = float("nan")
     return Criterion(
-        *(NAME, "", "checks that can tell", nan, nan, nan, 0, nan, nan),
-        *("", DESCRIBED, "not asked: gate.explained is 0"),
+        *(NAME, "all methods", "checks that can tell", nan, nan, nan, 0, nan, nan),
+        *("none", DESCRIBED, "not asked: gate.explained is 0"),
     )
 
 

@@ -8,15 +8,17 @@ import click
 from medvision.cli._fitting import Job, Trained, Watch, fit_seed, list_upstream
 from medvision.cli._gate_extractor import open_extractor
 from medvision.cli._gate_files import write_verdict
-from medvision.cli._gate_judge import judge_drawn
+from medvision.cli._gate_judge import describe_rules, judge_drawn
+from medvision.cli._gate_saliency import ask_saliency
 from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._searches import find_search
 from medvision.cli._starting import find_start
+from medvision.cli._synthetic_mix import Drawn
 from medvision.cli._synthetic_read import read_drawn
 from medvision.cli.train import choose_settings
 from medvision.config.model import Study
-from medvision.domain.synthesis.criterion import Verdict
+from medvision.domain.synthesis.criterion import Verdict, close_gate
 from medvision.domain.synthetic import name_gate, name_step
 from medvision.errors import ConfigError
 from medvision.io.tables import read_table
@@ -28,8 +30,9 @@ _log = logging.getLogger(__name__)
 @study_command(
     "gate",
     help="Judge one fold's synthetic images before a training may have them: quality and variety, "
-    "memorisation, membership, class fidelity, each held against what real images do. Trains the "
-    "study's main network on the fold's real images for that. A gate that stays shut is a result "
+    "memorisation, membership, class fidelity, each held against what real images do, and last "
+    "whether a network trained with them explains itself worse. Trains the study's main network on "
+    "the fold's real images for that. A gate that stays shut is a result "
     "and no error. Run again after an interruption, it goes on after the last complete epoch; told "
     "to stop (SIGTERM), it keeps where it is and exits with 75.",
     example="medvision gate --set synthesise.generator=gan --fold 0",
@@ -63,8 +66,25 @@ def _judge(step: Step, fold: int, *, searches: tuple[str, ...]) -> None:
     step.seed = step.study.gate.seed
     plain = _train(job)
     judged = judge_drawn(job, plain, drawn, extractor=extractor, groups=_read_groups(step))
-    write_verdict(step, judged.verdict, drawn=drawn, networks=judged.networks)
-    _say(judged.verdict, fold=fold, n_drawn=len(drawn))
+    verdict = _ask_last(job, plain, drawn, verdict=judged.verdict)
+    write_verdict(step, verdict, drawn=drawn, networks=judged.networks)
+    _say(verdict, fold=fold, n_drawn=len(drawn))
+
+
+def _ask_last(job: Job, plain: Trained, drawn: Drawn, *, verdict: Verdict) -> Verdict:
+    """Ask about saliency where all else has passed: it costs trainings."""
+    refused = {own.image for own in verdict.refused}
+    kept = [row for row in range(len(drawn)) if row not in refused]
+    if not verdict.is_open or not kept:
+        return verdict
+    accepted = Drawn(
+        drawn.images[kept],
+        tuple(drawn.names[row] for row in kept),
+        tuple(drawn.labels[row] for row in kept),
+    )
+    rules = describe_rules(job.step.study.gate)
+    criteria = ask_saliency(job, plain, accepted, rules=rules)
+    return close_gate([*verdict.criteria, *criteria], verdict.refused)
 
 
 def _train(job: Job) -> Trained:

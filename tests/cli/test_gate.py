@@ -13,7 +13,7 @@ from medvision.cli._run import read_record
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 
-CRITERIA = ("quality", "diversity", "memorisation", "membership", "fidelity")
+CRITERIA = ("quality", "diversity", "memorisation", "membership", "fidelity", "saliency")
 
 
 def folder_of(root: Path, fold: int = 0) -> Path:
@@ -52,7 +52,7 @@ def test_images_of_new_subjects_pass_and_every_criterion_is_asked_in_its_spaces(
     assert verdict["is_open"] is True
     assert {row["criterion"] for row in criteria} == set(CRITERIA)
     spaces = {row["space"] for row in criteria}
-    assert spaces == {"backbone", "fixed", "pixels", "look-alikes", "classifier"}
+    assert spaces == {"backbone", "fixed", "pixels", "look-alikes", "classifier", "all methods"}
     assert {row["verdict"] for row in criteria} == {"passed", "described"}
     assert verdict["n_drawn"] == 48 == len(images)
     assert verdict["n_accepted"] == sum(row["accepted"] == "true" for row in images)
@@ -138,7 +138,7 @@ def test_what_was_refused_is_said_in_words_in_the_log(tmp_path) -> None:
 
 
 def test_volumes_are_judged_alike(tmp_path) -> None:
-    three = {"spatial_dims": 3, "n_images": 48, "gate": {"repeats": 20}}
+    three = {"spatial_dims": 3, "n_images": 48, "gate": {"repeats": 20, "explained": 0}}
     study = make_judged(tmp_path, **three)
     made = copy_train(read_train(study), n=16, alteration="none")
     verdict, criteria, _ = judge(tmp_path, made, **three)
