@@ -42,7 +42,7 @@ def main() -> None:
     n_runs = parser.parse_args().runs
     print(f"{MIXED} network, 12 checks, 3 plain networks, {n_runs} draws each")
     print("subjects  spread  loss  refused  undecided  passed  passes the strict form")
-    for n in (16, 24, 48):
+    for n in (16, 24):
         for spread in (0.0, 0.1, 0.2, 0.4):
             for loss in (0.0, 0.5, 1.0):
                 own = measure(n_runs, n=n, spread=spread, loss=loss)

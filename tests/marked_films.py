@@ -16,7 +16,7 @@ from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 
-SIDE, MARKER, LESION = 16, 4, 6
+SIDE, MARKER, LESION, BRIGHT = 16, 4, 6, 2
 SETTINGS = {
     "spatial_dims": 2,
     "train": {"epochs": 8, "batch_size": 8, "learning_rate": 0.005},
@@ -25,7 +25,9 @@ SETTINGS = {
     "explain": {
         "occlusion_window": (4, 4, 1),
         "occlusion_stride": (2, 2, 1),
-        "steps": 16,
+        "steps": 8,
+        "random_orders": 10,
+        "deletion_steps": 5,
         "baseline": 0.0,
     },
 }
@@ -48,7 +50,7 @@ def draw_films(seed: int, n: int, *, is_shortcut: bool = False):
             masks[row, i : i + LESION, j : j + LESION] = True
         images[row, 0][masks[row]] += 1
         if label if is_shortcut else by_chance:
-            images[row, 0, :MARKER, :MARKER] += 2
+            images[row, 0, :MARKER, :MARKER] += BRIGHT
     return images, labels.astype(np.int64), masks
 
 

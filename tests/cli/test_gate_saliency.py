@@ -19,7 +19,7 @@ from medvision.errors import DataError, StoppedError
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 
-N_DRAWN = 192
+N_DRAWN = 384
 
 
 def ask(study, drawn):

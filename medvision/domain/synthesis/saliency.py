@@ -33,6 +33,10 @@ MARGIN = 0.1
 """Share of what plain networks are above chance that may be lost unasked."""
 
 
+_SURE = 4.0
+"""Standard errors above chance from which plain networks surely are."""
+
+
 def judge_saliency(gauges: Sequence[Gauge], rules: Rules) -> list[Criterion]:
     """Ask of each check whether the network is worse than another seed would be.
 
@@ -102,13 +106,17 @@ def _find_variance(own: Asked, errors: Values) -> float:
 
 
 def _find_shared(asked: Sequence[Asked], found: Sequence[tuple[Values, Values]]) -> float:
-    """Return the same of all checks together, each in shares of what there is to lose."""
+    """Return the same of all checks together, each in shares of what there is to lose.
+
+    The middle one, of those that their subjects alone would let tell: a check that plain networks
+    hardly pass varies without end in such shares.
+    """
     parts = [
         _find_variance(own, errors) / own.gain**2
         for own, (_, errors) in zip(asked, found, strict=True)
-        if own.gain > 0
+        if own.gain > _SURE * float(errors[1:].max())
     ]
-    return max(0.0, float(np.mean(parts))) if parts else 0.0
+    return max(0.0, float(np.median(parts))) if parts else 0.0
 
 
 def _find_reach(

@@ -177,7 +177,8 @@ def find_slowly(gauges, rules, *, method, check):
         excess = np.mean(
             [np.mean(loss) ** 2 - e**2 for loss, e in zip(losses[1:], errors[1:], strict=True)]
         )
-        shared.append(excess / gain**2)
+        if gain > 4 * max(errors[1:]):
+            shared.append(excess / gain**2)
         extremes = [
             max(old, (mean - np.mean(losses[0])) / errors[0])
             for old, mean in zip(extremes, first, strict=True)
@@ -186,7 +187,7 @@ def find_slowly(gauges, rules, *, method, check):
     reach = max(float(np.quantile(extremes, rules.level)), 2.3263478740408408)
     losses, gain, error, excess, n = table[method, check]
     reach += (reach**3 + reach) / (4 * (n - 1))
-    seeds_vary = (max(0, excess) + max(0, np.mean(shared)) * gain**2) / 2
+    seeds_vary = (max(0, excess) + max(0, np.median(shared or [0])) * gain**2) / 2
     threshold = reach * np.sqrt(error**2 + seeds_vary) + MARGIN * gain
     return np.mean(losses[0]), max(np.mean(loss) for loss in losses[1:]), threshold
 
