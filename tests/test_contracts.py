@@ -44,7 +44,7 @@ TAKERS = {
     "augment": ("medvision.augment.batch:draw_parameters",),
     "tune": ("medvision.learn.search:Search",),
     "synthesise": ("medvision.synthesis.settings:GanSettings",),
-    "gate": ("medvision.domain.synthesis.sample:Rules",),
+    "gate": ("medvision.domain.synthesis.sample:Rules", "medvision.explain.work:Plan"),
     "train": ("medvision.learn.settings:TrainSettings",),
     "predict": ("medvision.augment.fixed_views:list_views",),
     "evaluate": ("medvision.domain.settings:Settings",),
@@ -65,7 +65,7 @@ BY_THE_COMMAND = {
     "cohort": {"near_duplicates", "similarity"},
     "tune": {"objective", "workers"},
     "synthesise": {"generator", "ratio", "minimum_subjects", "use", "seed"},
-    "gate": {"extractor", "repeats", "neighbours"},
+    "gate": {"extractor", "repeats", "neighbours", "explained", "real_networks"},
     "train": {"mlflow", "seeds", "compare_scratch", "keep_checkpoints", "record_changes"},
     "scorecard": {"sources", "policies", "seeds", "folds", "budget", "seed"},
     "predict": {
