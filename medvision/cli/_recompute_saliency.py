@@ -1,6 +1,6 @@
 """Level 1 of an audit, saliency of the gate: judged again from what its checks measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import isnan
 from typing import cast
@@ -8,63 +8,70 @@ from typing import cast
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._compared import compare_values
+from medvision.cli._gate_judge import describe_rules
 from medvision.cli._saliency_table import COLUMNS, TABLE, read_gauge
 from medvision.config.gate import GateSection
 from medvision.domain.record import JsonValue
-from medvision.domain.split import build_assignments
-from medvision.domain.synthesis.gauges import MIXED, Gauge
+from medvision.domain.split import Assignment, build_assignments
+from medvision.domain.synthesis.criterion import DESCRIBED
+from medvision.domain.synthesis.gauges import PLAIN, Gauge
 from medvision.domain.synthesis.saliency import NAME, judge_saliency
-from medvision.domain.synthesis.sample import Rules
+from medvision.domain.synthetic import name_gate
+from medvision.errors import MedvisionError
 from medvision.io.tables import read_table
 from medvision.runtime.files import read_json
+
+Table = Mapping[str, JsonValue]
 
 _FIGURES = ("value", "low", "high", "comparator", "threshold")
 _WORDS = ("criterion", "space", "statistic", "n", "verdict", "reason", "source")
 
 
-def find_saliency_faults(locate: Locate, step: str) -> list[Finding]:
-    """Judge saliency of one gate again, and hold its table against the folds.
+def find_saliency_faults(locate: Locate) -> list[Finding]:
+    """Judge saliency of every gate of a bundle again, and hold its tables against the folds.
 
     Args:
         locate: Returns where a file of the study lies in the bundle.
-        step: Of the gate, such as `gate/fold-0`.
 
     Returns:
-        What does not follow; nothing where saliency was not asked.
+        What does not follow; nothing where no gate has asked.
 
     Raises:
         MedvisionError: A file is missing or cannot be read.
         LookupError, ValueError: A record or a table is incomplete.
     """
-    record = cast(Mapping[str, JsonValue], read_json(locate(f"{step}/record.json")))
-    criteria = f"{step}/criteria.tsv"
+    folds = build_assignments(read_table(locate("cohort/folds.tsv")))
+    faults: list[Finding] = []
+    for number in sorted({item.fold for item in folds}):
+        try:
+            record = cast(Table, read_json(locate(f"{name_gate(number)}/record.json")))
+        except MedvisionError:
+            # That a step is missing which should be there is the closure's to say.
+            continue
+        validation = [item for item in folds if (item.fold, item.split) == (number, "validation")]
+        faults += _judge_again(locate, number, record=record, validation=validation)
+    return faults
+
+
+def _judge_again(
+    locate: Locate, number: int, *, record: Table, validation: Sequence[Assignment]
+) -> list[Finding]:
+    """Judge one gate's saliency again."""
+    step = name_gate(number)
+    criteria, path = f"{step}/criteria.tsv", f"{step}/{TABLE}"
     held = [row for row in read_table(locate(criteria)) if row["criterion"] == NAME]
-    if f"{step}/{TABLE}" not in cast(Mapping[str, str], record["writes"]):
+    if path not in cast(Mapping[str, str], record["writes"]):
         return [
-            Finding(criteria, f"{row['criterion']} {row['statistic']}", f"of {TABLE}", "no table")
+            Finding(criteria, row["statistic"], f"judged from {TABLE}", "no such table")
             for row in held
-            if row["verdict"] != "described"
+            if row["verdict"] != DESCRIBED
         ]
-    parameters = cast(Mapping[str, JsonValue], record["parameters"])
-    section = GateSection.model_validate(parameters["gate"])
-    rows = read_table(locate(f"{step}/{TABLE}"), required=COLUMNS)
-    gauges = [read_gauge(row) for row in rows]
-    wanted = [_tell(asdict(own)) for own in judge_saliency(gauges, _describe_rules(section))]
-    found = compare_values("", wanted=wanted, held=[_tell(row) for row in held])
+    section = GateSection.model_validate(cast(Table, record["parameters"])["gate"])
+    gauges = [read_gauge(row) for row in read_table(locate(path), required=COLUMNS)]
+    wanted = [_tell(asdict(own)) for own in judge_saliency(gauges, describe_rules(section))]
+    found = compare_values("saliency", wanted=wanted, held=[_tell(row) for row in held])
     faults = [replace(finding, where=criteria) for finding in found]
-    return faults + _find_strangers(locate, step, gauges=gauges, section=section)
-
-
-def _describe_rules(section: GateSection) -> Rules:
-    """Return how the gate judged."""
-    return Rules(
-        n_repeats=section.repeats,
-        level=section.level,
-        confidence=section.confidence,
-        n_neighbours=section.neighbours,
-        similarity=section.similarity,
-        seed=section.seed,
-    )
+    return faults + _find_strangers(path, gauges, validation=validation, section=section)
 
 
 def _tell(row: Mapping[str, object]) -> JsonValue:
@@ -78,21 +85,15 @@ def _tell(row: Mapping[str, object]) -> JsonValue:
 
 
 def _find_strangers(
-    locate: Locate, step: str, *, gauges: list[Gauge], section: GateSection
+    path: str, gauges: Sequence[Gauge], *, validation: Sequence[Assignment], section: GateSection
 ) -> list[Finding]:
-    """Find explained images that are no validation images of the fold, and missing networks."""
-    number = int(step.rpartition("-")[2])
-    allowed = {
-        (item.image_id, item.subject, item.label)
-        for item in build_assignments(read_table(locate("cohort/folds.tsv")))
-        if (item.fold, item.split) == (number, "validation")
-    }
-    where, faults = f"{step}/{TABLE}", []
-    for own in sorted({(gauge.image_id, gauge.subject, gauge.label) for gauge in gauges} - allowed):
-        rule = "of the validation images of its fold, with its subject and label"
-        faults.append(Finding(where, f"image {own[0]}", rule, "another one"))
-    n_plain = len({gauge.seed for gauge in gauges if gauge.network != MIXED})
+    """Find explained images that are not the fold's validation images, and missing networks."""
+    allowed = {(item.image_id, item.subject, item.label) for item in validation}
+    told = {(gauge.image_id, gauge.subject, gauge.label) for gauge in gauges}
+    rule = "a validation image of the fold, with its subject and label"
+    faults = [Finding(path, "image", rule, image_id) for image_id, *_ in sorted(told - allowed)]
+    n_plain = len({gauge.seed for gauge in gauges if gauge.network == PLAIN})
     if n_plain != section.real_networks:
         rule = f"{section.real_networks}, as gate.real_networks asked"
-        faults.append(Finding(where, "networks of real images", rule, str(n_plain)))
+        faults.append(Finding(path, "networks of real images", rule, str(n_plain)))
     return faults

@@ -1,6 +1,8 @@
 """Saliency in the gate: who is explained, what is refused, and that a broken run ends alike."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,12 +13,14 @@ from medvision.cli import _gate_saliency
 from medvision.cli._fitting import Watch, fit_seed
 from medvision.cli._gate_judge import describe_rules
 from medvision.cli._gate_saliency import ask_saliency, choose_explained, list_seeds
+from medvision.cli._recompute_saliency import find_saliency_faults
 from medvision.cli._saliency_table import COLUMNS, read_gauge, write_gauge
 from medvision.config.model import build_study
 from medvision.domain.split import Assignment
+from medvision.domain.synthesis.criterion import COLUMNS as CRITERIA
 from medvision.domain.synthesis.gauges import SIGNS, Gauge
 from medvision.errors import DataError, StoppedError
-from medvision.io.tables import read_table
+from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 
 N_DRAWN = 384
@@ -27,7 +31,10 @@ def ask(study, drawn):
     with open_gate(study) as step:
         job = open_job(step)
         plain = fit_seed(job, job.settings.train.seeds[0], watch=Watch("plain"))
-        return ask_saliency(job, plain, drawn, rules=describe_rules(study.gate))
+        criteria = ask_saliency(job, plain, drawn, rules=describe_rules(study.gate))
+        path = step.write(step.layout.table(step.name, "criteria"))
+        write_table(path, [asdict(own) for own in criteria], columns=CRITERIA)
+        return criteria
 
 
 def read_saliency(study):
@@ -103,6 +110,59 @@ def test_a_stopped_run_goes_on_and_measures_the_same_to_the_bit(tmp_path, monkey
 def test_other_images_are_not_taken_for_those_measured_before(asked) -> None:
     losses = [[own.value for own in rows] for rows in (asked[1], asked[3])]
     assert losses[0] != losses[1]
+
+
+def edit(study, name, change):
+    """Return a locator of the study's files, in which one cell of a gate's table is another."""
+    root = Layout(study.output.path).root
+    path = root / "gate/fold-0" / name
+    rows = read_table(path)
+    change(rows)
+    edited = path.with_name(f"edited-{name}")
+    write_table(edited, rows, columns=[*rows[0]])
+
+    def locate(place: str) -> Path:
+        found = edited if place == f"gate/fold-0/{name}" else root / place
+        if not found.is_file():
+            raise DataError(f"{place}: file must be there, got none.")
+        return found
+
+    return locate
+
+
+def test_an_audit_judges_the_same_again(asked) -> None:
+    study, *_ = asked
+    assert find_saliency_faults(edit(study, "saliency.tsv", lambda _: None)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "found"),
+    [
+        ("criteria.tsv", {"verdict": "passed"}, "gate/fold-0/criteria.tsv"),
+        ("criteria.tsv", {"threshold": "9"}, "gate/fold-0/criteria.tsv"),
+        ("saliency.tsv", {"image_id": "img-of-the-test-split"}, "a validation image of the fold"),
+        ("saliency.tsv", {"network": "real", "seed": "9"}, "3, as gate.real_networks asked"),
+    ],
+)
+def test_an_audit_finds_what_was_edited(asked, name, cells, found) -> None:
+    def change(rows) -> None:
+        refused = [row for row in rows if row.get("verdict") == "refused"]
+        (refused or rows)[0].update(cells)
+
+    said = [str(fault) for fault in find_saliency_faults(edit(asked[0], name, change))]
+    assert any(found in fault for fault in said), said
+
+
+def test_a_gate_that_tells_of_saliency_without_its_table_is_found(asked) -> None:
+    study = asked[0]
+    record = Layout(study.output.path).root / "gate/fold-0/record.json"
+    locate = edit(study, "saliency.tsv", lambda _: None)
+    held = json.loads(record.read_text())
+    del held["writes"]["gate/fold-0/saliency.tsv"]
+    other = record.with_name("other-record.json")
+    other.write_text(json.dumps(held))
+    faults = find_saliency_faults(lambda p: other if p.endswith("0/record.json") else locate(p))
+    assert "no such table" in str(faults[0])
 
 
 def test_where_nobody_is_to_be_explained_it_says_so_and_trains_nothing(tmp_path, monkeypatch):
