@@ -10,6 +10,7 @@ import yaml
 
 from medvision.cli._check_mounts import check_mounts
 from medvision.cli._check_requests import check_requests
+from medvision.cli._check_shards import check_shards
 from medvision.cli._findings import Finding
 from medvision.cli._slurm import (
     Node,
@@ -55,6 +56,7 @@ def check_cluster(study: Study, site_file: Path | None) -> Iterator[Finding]:
     elif nodes is not None and finding.status != "fail":
         yield _check_default()
     yield from _check_profile(study)
+    yield from check_shards(study)
     yield from check_mounts(study, site)
     yield from _check_environment()
 
