@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision import __version__
+from medvision.cli._accepted import add_accepted, is_taken, list_added
 from medvision.cli._changes import write_changes
 from medvision.cli._checkpoints import choose_kept, write_checkpoints
 from medvision.cli._fitting import (
@@ -28,6 +29,7 @@ from medvision.cli._views import open_views
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
+from medvision.domain.synthetic import is_synthetic
 from medvision.errors import ConfigError
 from medvision.io.tables import write_table
 from medvision.layout import Layout
@@ -67,7 +69,7 @@ _log = logging.getLogger(__name__)
 def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     """Train all seeds of one arm on one fold."""
     searches = find_search(study, layout, arm=arm, fold=fold)
-    upstream = (*list_upstream(study, arm), *searches)
+    upstream = (*list_upstream(study, arm), *searches, *list_added(study, fold))
     name = layout.fold_step(arm, fold)
     with (
         join_team() as team,
@@ -85,6 +87,7 @@ def _train_fold(step: Step, *, arm: str, fold: int, searches: tuple[str, ...], t
             f"--fold: fold must be one of {', '.join(map(str, data.folds))}, got {fold}.",
             "folds count from 0; cohort.folds, inner_folds and repeats say how many there are.",
         )
+    data = add_accepted(step, data, fold=fold)
     start = find_start(step, data, arm=arm)
     settings = choose_settings(step, searches)
     job = Job(step, settings, data, arm, fold, device, start, team=team)
@@ -194,7 +197,7 @@ def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
         **{name: best[name] for name in ("validation_auc", "validation_mae") if name in best},
         "parameters": parameters,
         "trainable_parameters": trainable,
-        "n_training": len(job.data.select(job.fold, "train")),
+        **_count_training(job),
         "n_validation": len(job.data.select(job.fold, "validation")),
         "weights_match": report.match if report is not None else None,
         "weights_source": job.start.source,
@@ -202,3 +205,11 @@ def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
         "network_form": job.start.describe(),
     }
     write_json(job.step.write(_path(job, seed, "summary.json")), summary)
+
+
+def _count_training(job: Job) -> dict[str, JsonValue]:
+    """Return how many real images are trained on, and how many synthetic where the study has any."""
+    chosen = job.data.select(job.fold, "train")
+    n_synthetic = sum(is_synthetic({"image_id": item.image_id}) for item in chosen)
+    counts: dict[str, JsonValue] = {"n_training": len(chosen) - n_synthetic}
+    return counts | ({"n_synthetic": n_synthetic} if is_taken(job.step.study) else {})

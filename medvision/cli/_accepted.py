@@ -1,0 +1,204 @@
+"""The synthetic images that the gate let through, among the train images of their own fold."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from medvision.cli._learning import LearningData
+from medvision.cli._run import Step, read_record
+from medvision.cli._stale import say_again
+from medvision.cli._synthetic_mix import Drawn, mix_images
+from medvision.config.model import Study
+from medvision.domain.accepted import Chosen, choose_accepted
+from medvision.domain.record import JsonValue, Record
+from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_gate, name_step
+from medvision.errors import DataError, StaleOutputError
+from medvision.io.tables import read_table
+from medvision.runtime.files import hash_file, read_json
+from medvision.runtime.shards import map_array
+
+IMAGES, TABLE, VERDICT = "images.npy", "images.tsv", "gate.json"
+
+_JUDGED = (IMAGES, TABLE)
+"""What a gate must have read of its generator, to have judged these images and no others."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a gate lets into the training of its fold.
+
+    Args:
+        drawn: The images; none where the gate is shut, or lets none through.
+        chosen: Which they are, of how many.
+        is_open: Whether the gate is open.
+        reason: Why, in the gate's own words.
+    """
+
+    drawn: Drawn
+    chosen: Chosen
+    is_open: bool
+    reason: str
+
+    def say(self, classes: Sequence[str], *, n_real: int) -> str:
+        """Return in words what is trained on.
+
+        Args:
+            classes: The study's classes.
+            n_real: Real train images of the fold.
+        """
+        where = f"fold {self.chosen.fold}"
+        if not self.is_open:
+            return f"{where}: the gate is shut ({self.reason}); trained on real images alone"
+        if not len(self.chosen):
+            return f"{where}: the gate is open and accepts no image; trained on real images alone"
+        told = ", ".join(f"{name} {n}" for name, n in self.chosen.count(classes).items())
+        return (
+            f"{where}: trained on {len(self.chosen)} synthetic images ({told}) beside {n_real} "
+            f"real ones; the gate is open and refused {self.chosen.n_drawn - len(self.chosen)}"
+        )
+
+
+def is_taken(study: Study) -> bool:
+    """Tell whether the study's networks are trained with what the gate accepts."""
+    return study.synthesise.is_on and study.synthesise.use == "accepted"
+
+
+def list_added(study: Study, fold: int) -> tuple[str, ...]:
+    """Return the steps that a training stands on for its synthetic images; none where it has none.
+
+    Args:
+        study: The configuration in force.
+        fold: Number of the training.
+    """
+    return (name_step(fold), name_gate(fold)) if is_taken(study) else ()
+
+
+def add_accepted(step: Step, data: LearningData, *, fold: int) -> LearningData:
+    """Return the study's images with those that the gate accepts among the fold's train images.
+
+    Args:
+        step: The running training; what is read, and what came of it, is registered with it.
+        data: The study's own images.
+        fold: Number of the training.
+
+    Returns:
+        The same data, untouched, where the study takes no synthetic images.
+
+    Raises:
+        StaleOutputError: A file is not as its step wrote it, or the gate judged other images.
+        CohortError: The tables of generator and gate do not tell of the same images.
+        DataError: The images are not those of the tables, or cannot be read.
+    """
+    if not is_taken(step.study):
+        return data
+    accepted = read_accepted(step, data, fold=fold)
+    facts: dict[str, JsonValue] = {**accepted.chosen.count(data.classes)}
+    step.facts["n_synthetic"] = facts
+    step.facts["gate"] = {"is_open": accepted.is_open, "reason": accepted.reason}
+    _log.info(accepted.say(data.classes, n_real=len(data.select(fold, "train"))))
+    return mix_images(data, accepted.drawn, fold=fold)
+
+
+def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
+    """Read what the gate of a fold lets through, and hold it against what the generator wrote.
+
+    Args:
+        step: The running step, which stands on generator and gate; what is read is registered.
+        data: Names the classes, and the shape of an image.
+        fold: Number of the training.
+
+    Raises:
+        StaleOutputError, CohortError, DataError: As `add_accepted`.
+    """
+    drawn_by, judged_by = (_find_record(step, name) for name in (name_step(fold), name_gate(fold)))
+    _check_judged(drawn_by, judged_by)
+    verdict = read_json(_read(step, judged_by, VERDICT))
+    held = cast(dict[str, JsonValue], verdict) if isinstance(verdict, dict) else {}
+    if not isinstance(held.get("is_open"), bool):
+        raise DataError(
+            f"{judged_by.step}/{VERDICT}: is_open must be true or false, got "
+            f"{held.get('is_open')}.",
+            say_again(judged_by.step),
+        )
+    chosen = choose_accepted(
+        read_table(_read(step, drawn_by, TABLE), required=SYNTHETIC_COLUMNS),
+        read_table(_read(step, judged_by, TABLE)),
+        is_open=held["is_open"] is True,
+        fold=fold,
+        classes=data.classes,
+    )
+    images = _map_images(step, drawn_by, data=data, n_images=chosen.n_drawn)
+    # A copy of those kept only where some are not; else they stay on the disk, mapped.
+    kept = images if len(chosen) == chosen.n_drawn else images[list(chosen.rows)]
+    return Accepted(
+        drawn=Drawn(kept, chosen.names, chosen.labels),
+        chosen=chosen,
+        is_open=held["is_open"] is True,
+        reason=str(held.get("reason", "")),
+    )
+
+
+def _find_record(step: Step, name: str) -> Record:
+    """Return the record of a step that was checked when this one began."""
+    record = read_record(step.layout, name)
+    if record is None:
+        raise StaleOutputError(
+            f"{step.layout.root.name}: step {name} must be complete, got no record of it.",
+            say_again(name),
+        )
+    return record
+
+
+def _check_judged(drawn_by: Record, judged_by: Record) -> None:
+    """Refuse a verdict on other images than those that lie there."""
+    for name in _JUDGED:
+        path = f"{drawn_by.step}/{name}"
+        if judged_by.reads.get(path) != drawn_by.writes.get(path):
+            raise StaleOutputError(
+                f"{judged_by.step}: verdict must be on the images of {drawn_by.step}, got one on "
+                f"another {name}.",
+                say_again(judged_by.step),
+            )
+
+
+def _read(step: Step, record: Record, name: str) -> Path:
+    """Return a file once its bytes are those that its step wrote.
+
+    Asked before hours are spent; when the training ends it is hashed once more.
+    """
+    path = f"{record.step}/{name}"
+    found = step.layout.root / path
+    if not found.is_file() or hash_file(found) != record.writes.get(path):
+        what = "other bytes" if found.is_file() else "no file"
+        raise StaleOutputError(
+            f"{path}: file must be as its step wrote it, got {what}.", say_again(record.step)
+        )
+    return step.read(found)
+
+
+def _map_images(
+    step: Step, record: Record, *, data: LearningData, n_images: int
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    """Map the drawn images, (n, C, I, J[, K]) float32."""
+    path = _read(step, record, IMAGES)
+    try:
+        images = map_array(path)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{record.step}/{IMAGES}: file must be a readable array, got {error}.",
+            say_again(record.step),
+        ) from error
+    wanted = (n_images, *data.store.array.shape[1:])
+    if images.shape != wanted or images.dtype != np.float32:
+        raise DataError(
+            f"{record.step}/{IMAGES}: array must be {wanted} float32 as its table and the store "
+            f"have it, got {images.shape} {images.dtype}.",
+            say_again(record.step),
+        )
+    return cast("np.ndarray[tuple[int, ...], np.dtype[np.float32]]", images)

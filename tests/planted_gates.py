@@ -1,0 +1,83 @@
+"""Drawn images and a gate's verdict on them, planted as their steps write both."""
+
+from pathlib import Path
+
+import numpy as np
+
+from medvision.cli._run import open_step
+from medvision.cli._steps import list_folds
+from medvision.config.model import Study
+from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_gate, name_image, name_step
+from medvision.io.tables import read_table, write_table
+from medvision.layout import Layout
+from medvision.runtime.files import write_json
+
+GATE_COLUMNS = ("image_id", "row", "label", "accepted", "reason")
+CLASSES = ("benign", "nodule")
+SHUT = "fidelity: the classifier agrees with 3 of 8 labels"
+
+
+def plant_drawn(study: Study, fold: int = 0, *, per_class: int = 4, seed: int = 7) -> Path:
+    """Write images as a generator would have drawn them; return their folder."""
+    layout = Layout(study.output.path)
+    shape = np.load(layout.array_shard("1-of-1"), mmap_mode="r").shape[1:]
+    generator = np.random.default_rng(seed + fold)
+    images = generator.normal(0, 0.3, (2 * per_class, *shape)).astype(np.float32)
+    images[per_class:, :, 4:10, 4:10] += 1
+    with open_step(name_step(fold), study, upstream=("cohort", "preprocess")) as step:
+        folder = layout.step(step.name)
+        np.save(step.write(folder / "images.npy"), images)
+        rows = [
+            {
+                "image_id": name_image(fold, row // per_class, number=row % per_class),
+                "row": row,
+                "label": CLASSES[row // per_class],
+                "seed": row,
+                "fold": fold,
+                "synthetic": True,
+            }
+            for row in range(len(images))
+        ]
+        write_table(step.write(folder / "images.tsv"), rows, columns=SYNTHETIC_COLUMNS)
+    return folder
+
+
+def plant_gate(
+    study: Study, fold: int = 0, *, is_open: bool = True, refused: tuple[int, ...] = ()
+) -> Path:
+    """Write the verdict on what was drawn; return its folder."""
+    layout, drawn = Layout(study.output.path), name_step(fold)
+    upstream = ("cohort", "preprocess", drawn)
+    with open_step(name_gate(fold), study, upstream=upstream) as step:
+        folder = layout.step(step.name)
+        step.read(layout.step(drawn) / "images.npy")
+        table = read_table(step.read(layout.step(drawn) / "images.tsv"))
+        rows = [
+            {
+                "image_id": row["image_id"],
+                "row": row["row"],
+                "label": row["label"],
+                "accepted": is_open and n not in refused,
+                "reason": "near copy" if n in refused else "" if is_open else "gate shut",
+            }
+            for n, row in enumerate(table)
+        ]
+        write_table(step.write(folder / "images.tsv"), rows, columns=GATE_COLUMNS)
+        n_accepted = sum(bool(row["accepted"]) for row in rows)
+        verdict = {
+            "is_open": is_open,
+            "reason": "every criterion passed" if is_open else SHUT,
+            "n_drawn": len(rows),
+            "n_accepted": n_accepted,
+            "n_refused": len(rows) - n_accepted,
+        }
+        write_json(step.write(folder / "gate.json"), verdict)
+        write_table(step.write(folder / "criteria.tsv"), [], columns=("criterion", "verdict"))
+    return folder
+
+
+def plant_all(study: Study, **verdict) -> None:
+    """Write images and verdict of every fold."""
+    for fold in list_folds(Layout(study.output.path)):
+        plant_drawn(study, fold)
+        plant_gate(study, fold, **verdict)
