@@ -1,5 +1,6 @@
 """Drawn images and a gate's verdict on them, planted as their steps write both."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from medvision.cli._run import open_step
 from medvision.cli._steps import list_folds
 from medvision.config.model import Study
+from medvision.domain.synthesis.criterion import COLUMNS, PASSED, REFUSED, Criterion, close_gate
 from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_gate, name_image, name_step
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
@@ -14,7 +16,13 @@ from medvision.runtime.files import write_json
 
 GATE_COLUMNS = ("image_id", "row", "label", "accepted", "reason")
 CLASSES = ("benign", "nodule")
-SHUT = "fidelity: the classifier agrees with 3 of 8 labels"
+CRITERION = Criterion(
+    *("fidelity", "labels", "agreement", 0.9, 0.8, 1.0, 8, 0.9, 0.8, "planted"),
+    verdict=PASSED,
+    reason="planted",
+)
+OPEN = "all 1 criteria passed"
+SHUT = "1 of 1 criteria not passed: fidelity (refused)"
 
 
 def plant_drawn(study: Study, fold: int = 0, *, per_class: int = 4, seed: int = 7) -> Path:
@@ -64,15 +72,17 @@ def plant_gate(
         ]
         write_table(step.write(folder / "images.tsv"), rows, columns=GATE_COLUMNS)
         n_accepted = sum(bool(row["accepted"]) for row in rows)
-        verdict = {
-            "is_open": is_open,
-            "reason": "every criterion passed" if is_open else SHUT,
+        criterion = replace(CRITERION, verdict=PASSED if is_open else REFUSED)
+        verdict = close_gate([criterion], [])
+        summary = {
+            "is_open": verdict.is_open,
+            "reason": verdict.reason,
             "n_drawn": len(rows),
             "n_accepted": n_accepted,
-            "n_refused": len(rows) - n_accepted,
+            "n_refused": len(refused),
         }
-        write_json(step.write(folder / "gate.json"), verdict)
-        write_table(step.write(folder / "criteria.tsv"), [], columns=("criterion", "verdict"))
+        write_json(step.write(folder / "gate.json"), summary)
+        write_table(step.write(folder / "criteria.tsv"), [asdict(criterion)], columns=COLUMNS)
     return folder
 
 

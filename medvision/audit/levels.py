@@ -19,7 +19,7 @@ _QUESTIONS = {
     **dict.fromkeys(("manifest", "folder", "files", "extra", "signature", "timestamp"), 0),
     **dict.fromkeys(("study", "reviews"), 0),
     "pictures": 2,
-    **dict.fromkeys(("arrays", "maps"), 3),
+    **dict.fromkeys(("arrays", "maps", "synthetic"), 3),
     **dict.fromkeys(("checks", "stability", "influence"), 4),
     "independent": 5,
 }

@@ -64,9 +64,21 @@ class Accepted:
         )
 
 
-def is_taken(study: Study) -> bool:
-    """Tell whether the study's networks are trained with what the gate accepts."""
-    return study.synthesise.is_on and study.synthesise.use == "accepted"
+def describe_accepted(
+    chosen: Chosen, classes: Sequence[str], *, is_open: bool, reason: str
+) -> dict[str, JsonValue]:
+    """Return what the record of a training says of its synthetic images; an audit asks it again.
+
+    Args:
+        chosen: Those that it was trained with.
+        classes: The study's classes.
+        is_open: Whether the gate is open.
+        reason: Why, in the gate's own words.
+    """
+    return {
+        "n_synthetic": {**chosen.count(classes)},
+        "gate": {"is_open": is_open, "reason": reason},
+    }
 
 
 def list_added(study: Study, fold: int) -> tuple[str, ...]:
@@ -76,7 +88,7 @@ def list_added(study: Study, fold: int) -> tuple[str, ...]:
         study: The configuration in force.
         fold: Number of the training.
     """
-    return (name_step(fold), name_gate(fold)) if is_taken(study) else ()
+    return (name_step(fold), name_gate(fold)) if study.synthesise.is_taken else ()
 
 
 def add_accepted(step: Step, data: LearningData, *, fold: int) -> LearningData:
@@ -95,12 +107,12 @@ def add_accepted(step: Step, data: LearningData, *, fold: int) -> LearningData:
         CohortError: The tables of generator and gate do not tell of the same images.
         DataError: The images are not those of the tables, or cannot be read.
     """
-    if not is_taken(step.study):
+    if not step.study.synthesise.is_taken:
         return data
     accepted = read_accepted(step, data, fold=fold)
-    facts: dict[str, JsonValue] = {**accepted.chosen.count(data.classes)}
-    step.facts["n_synthetic"] = facts
-    step.facts["gate"] = {"is_open": accepted.is_open, "reason": accepted.reason}
+    step.facts |= describe_accepted(
+        accepted.chosen, data.classes, is_open=accepted.is_open, reason=accepted.reason
+    )
     _log.info(accepted.say(data.classes, n_real=len(data.select(fold, "train"))))
     return mix_images(data, accepted.drawn, fold=fold)
 
@@ -119,7 +131,7 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
     drawn_by, judged_by = (_find_record(step, name) for name in (name_step(fold), name_gate(fold)))
     _check_judged(drawn_by, judged_by)
     verdict = read_json(_read(step, judged_by, VERDICT))
-    held = cast(dict[str, JsonValue], verdict) if isinstance(verdict, dict) else {}
+    held = verdict if isinstance(verdict, dict) else {}
     if not isinstance(held.get("is_open"), bool):
         raise DataError(
             f"{judged_by.step}/{VERDICT}: is_open must be true or false, got "

@@ -14,6 +14,7 @@ from medvision.cli._recompute_plan import find_selection_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli._recompute_saliency import find_saliency_faults
 from medvision.cli._recompute_shortcuts import find_shortcut_faults
+from medvision.cli._recompute_synthetic import find_synthetic_faults
 from medvision.cli._sealed import read_parameters
 from medvision.cli._study_record import find_study_record_faults
 from medvision.cli.compare import compute_facts
@@ -71,7 +72,8 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
-    findings += find_ablation_faults(locate) + find_saliency_faults(locate)
+    findings += find_ablation_faults(locate) + find_synthetic_faults(locate)
+    findings += find_saliency_faults(locate)
     return findings + find_novelty_faults(locate) + find_shortcut_faults(locate)
 
 

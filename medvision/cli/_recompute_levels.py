@@ -84,8 +84,9 @@ def _find_level(number: int) -> "Callable[[Scene], list[Check]]":
     """Return the questions of a level; each is imported when it is asked."""
     if number == 3:
         from medvision.cli._recompute_attributions import check_attributions
+        from medvision.cli._recompute_drawn import check_drawn
 
-        return check_attributions
+        return lambda scene: [*check_attributions(scene), *check_drawn(scene.request)]
     if number == 4:
         from medvision.cli._recompute_checks import check_checks
 

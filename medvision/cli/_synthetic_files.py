@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from medvision import __version__
 from medvision.cli._learning import LearningData
 from medvision.cli._run import Step, read_record
+from medvision.config.synthesise import SynthesiseSection
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
 from medvision.domain.record import JsonValue
 from medvision.domain.synthetic import (
@@ -21,6 +22,8 @@ from medvision.layout import Layout
 from medvision.runtime.files import hash_file, read_json, write_json, writing
 
 if TYPE_CHECKING:
+    from medvision.synthesis.images import Scale
+    from medvision.synthesis.networks import Generator
     from medvision.synthesis.train import Trained
 
 _DTYPE = "<f4"
@@ -47,33 +50,68 @@ def write_drawn(
         StorageError: The folder cannot be written, or its disk is full.
     """
     folder = step.layout.step(step.name)
-    rows = list(_list_drawn(data.classes, wanted, fold=fold, seed=step.study.synthesise.seed))
+    rows = list(list_drawn(data.classes, wanted, fold=fold, seed=step.study.synthesise.seed))
     shape = tuple(data.store.array.shape[1:])
-    _write_array(
-        step.write(folder / "images.npy"), trained, rows, classes=data.classes, shape=shape
-    )
+    by = (trained.generator, trained.scale)
+    write_array(step.write(folder / "images.npy"), by, rows, classes=data.classes, shape=shape)
     write_table(step.write(folder / "images.tsv"), rows, columns=SYNTHETIC_COLUMNS)
-    sidecar: dict[str, JsonValue] = {
+    sidecar = describe_drawn(
+        step.study.synthesise,
+        wanted,
+        fold=fold,
+        classes=data.classes,
+        shape=(len(rows), *shape),
+        generator_digest=hash_file(folder / "generator.safetensors"),
+    )
+    write_json(step.write(folder / "images.json"), sidecar)
+
+
+def describe_drawn(
+    section: SynthesiseSection,
+    wanted: Mapping[str, int],
+    *,
+    fold: int,
+    classes: Sequence[str],
+    shape: tuple[int, ...],
+    generator_digest: str,
+) -> dict[str, JsonValue]:
+    """Return the sidecar of a fold's images.
+
+    Args:
+        section: The settings that they were drawn with.
+        wanted: Class to images.
+        fold: Whose train subjects the generator has seen.
+        classes: The study's classes, in their order.
+        shape: (n, C, I, J[, K]) of all images.
+        generator_digest: Sha256 of the generator's file.
+    """
+    return {
         "synthetic": True,
-        "generator": step.study.synthesise.generator,
-        "generator_digest": hash_file(folder / "generator.safetensors"),
+        "generator": section.generator,
+        "generator_digest": generator_digest,
         "fold": fold,
-        "seed": step.study.synthesise.seed,
-        "classes": list(data.classes),
+        "seed": section.seed,
+        "classes": list(classes),
         "n_images": dict(wanted),
-        "shape": [len(rows), *shape],
+        "shape": list(shape),
         "dtype": "float32",
         "space": "the study's preprocessed intensities, see preprocess/meta.json",
         "medvision_version": __version__,
         INTENDED_USE: RESEARCH_USE,
     }
-    write_json(step.write(folder / "images.json"), sidecar)
 
 
-def _list_drawn(
+def list_drawn(
     classes: Sequence[str], wanted: Mapping[str, int], *, fold: int, seed: int
 ) -> Iterator[dict[str, Cell]]:
-    """Yield a row for each image, class by class, with the seed that it is drawn from."""
+    """Yield a row for each image, class by class, with the seed that it is drawn from.
+
+    Args:
+        classes: The study's classes, in their order.
+        wanted: Class to images.
+        fold: Whose train subjects the generator has seen.
+        seed: `synthesise.seed`.
+    """
     from medvision.runtime.seeds import derive_seed
 
     row = 0
@@ -90,9 +128,9 @@ def _list_drawn(
             row += 1
 
 
-def _write_array(
+def write_array(
     path: Path,
-    trained: "Trained",
+    by: "tuple[Generator, Scale]",
     rows: Sequence[Mapping[str, Cell]],
     *,
     classes: Sequence[str],
@@ -101,6 +139,16 @@ def _write_array(
     """Draw one image after another into a `.npy` file that can be mapped.
 
     With plain writes, as the array store: on a full disk a mapped page would kill the process.
+
+    Args:
+        path: The file.
+        by: The generator, and its intensities.
+        rows: As `list_drawn` yields them, or a table has them.
+        classes: The study's classes, in their order.
+        shape: (C, I, J[, K]) of one image.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
     """
     import numpy as np
 
@@ -112,7 +160,7 @@ def _write_array(
         np.lib.format.write_array_header_1_0(stream, header)
         for row in track(rows, "drawing images", total=len(rows)):
             label, seed = classes.index(str(row["label"])), int(row["seed"] or 0)
-            image = draw_image(trained.generator, trained.scale, label=label, seed=seed)
+            image = draw_image(*by, label=label, seed=seed)
             stream.write(image.astype(_DTYPE, copy=False).tobytes())
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision import __version__
-from medvision.cli._accepted import add_accepted, is_taken, list_added
+from medvision.cli._accepted import add_accepted, list_added
 from medvision.cli._changes import write_changes
 from medvision.cli._checkpoints import choose_kept, write_checkpoints
 from medvision.cli._fitting import (
@@ -208,8 +208,8 @@ def _write_summary(job: Job, trained: Trained, *, seed: int) -> None:
 
 
 def _count_training(job: Job) -> dict[str, JsonValue]:
-    """Return how many real images are trained on, and how many synthetic where the study has any."""
+    """Return how many real images are trained on; synthetic ones too, where these are taken."""
     chosen = job.data.select(job.fold, "train")
     n_synthetic = sum(is_synthetic({"image_id": item.image_id}) for item in chosen)
     counts: dict[str, JsonValue] = {"n_training": len(chosen) - n_synthetic}
-    return counts | ({"n_synthetic": n_synthetic} if is_taken(job.step.study) else {})
+    return counts | ({"n_synthetic": n_synthetic} if job.step.study.synthesise.is_taken else {})

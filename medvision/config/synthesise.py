@@ -74,6 +74,11 @@ class SynthesiseSection(Section):
         """Whether images are drawn at all."""
         return self.generator != "none"
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether the study's networks are trained with the images that the gate accepts."""
+        return self.is_on and self.use == "accepted"
+
 
 class Sections(Protocol):
     """Of the whole configuration, what is looked at here."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from planted_gates import SHUT, plant_all, plant_drawn, plant_gate
+from planted_gates import OPEN, SHUT, plant_all, plant_drawn, plant_gate
 from toy_study import make_study
 
 from medvision.cli.main import main
@@ -77,7 +77,7 @@ def mixed(tmp_path_factory):
 def test_accepted_images_are_trained_on_and_the_record_counts_them(plain, mixed):
     record, summary = record_of(mixed), summary_of(mixed)
     assert record["facts"]["n_synthetic"] == {"benign": 3, "nodule": 3}
-    assert record["facts"]["gate"] == {"is_open": True, "reason": "every criterion passed"}
+    assert record["facts"]["gate"] == {"is_open": True, "reason": OPEN}
     assert (summary["n_training"], summary["n_synthetic"]) == (12, 6)
     assert summary["n_validation"] == summary_of(plain)["n_validation"]
     model = seed_folder(mixed) / "model.safetensors"

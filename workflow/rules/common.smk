@@ -211,7 +211,8 @@ def config_of(step):
     if step in ("control", "shortcuts"):
         earlier = [*STEPS[: STEPS.index("evaluate")], "control", step]
         # Controls are trained on the study's own images alone.
-        earlier = [name for name in earlier if name not in ("synthesise", "gate")]
+        own = ("synthesise", "gate", "train")
+        earlier = [name for name in earlier if name not in own]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     part |= (
