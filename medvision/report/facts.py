@@ -6,6 +6,7 @@ from typing import cast
 from medvision.domain.record import JsonValue
 from medvision.report.ablation import AblationFacts, build_ablation
 from medvision.report.abstention import AbstentionFacts, build_abstention
+from medvision.report.added import AddedFacts, build_added, list_added_limits
 from medvision.report.consistency import ConsistencyFacts, build_consistency
 from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.errors import ErrorFacts, build_errors
@@ -73,6 +74,7 @@ class Facts:
     consistency: ConsistencyFacts
     influence: InfluenceFacts
     generators: GeneratorFacts
+    added: AddedFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
     limits: tuple[str, ...]
@@ -124,6 +126,7 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         consistency=build_consistency(sources),
         influence=build_influence(sources),
         generators=build_generators(sources),
+        added=build_added(sources),
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(),
@@ -157,10 +160,20 @@ def _add_words(facts: Facts) -> Facts:
             *list_prediction_limits(facts.prediction, is_explained=is_explained),
             *facts.explanation.limits,
             *facts.influence.limits,
+            *_list_added(facts),
             *facts.transfer.sentences[-1:],
             *facts.ablation.sentences[-1:],
             *facts.shortcuts.warnings,
         ),
+    )
+
+
+def _list_added(facts: Facts) -> list[str]:
+    """Say what synthetic images leave open."""
+    return list_added_limits(
+        facts.added,
+        has_controls=bool(facts.shortcuts.controls),
+        is_explained=bool(facts.explanation.cases),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from medvision.domain.record import JsonValue
 from medvision.report import predicting
 from medvision.report.ablation import describe_ablation
+from medvision.report.added import describe_added
 from medvision.report.certainty_text import write_certainty
 from medvision.report.citations import METHODS_CITATIONS
 from medvision.report.consistency import describe_consistency
@@ -65,7 +66,7 @@ def build_methods(sources: Sources, *, n_folds: int) -> MethodsFacts:
         ("Splitting", "cohort", lambda s, _: _write_split(s, n_folds) + describe_external(s)),
         ("Preprocessing", "preprocess", _write_preprocess),
         ("Network", "model", _write_network),
-        ("Training", "train", write_training),
+        ("Training", "train", lambda s, c: write_training(s, c) + describe_added(s)),
         ("Hyper-parameters", "train", describe_searches),
         ("Prediction", "predict", predicting.write_prediction),
         ("Statistics", "evaluate", lambda s, c: write_statistics(s, c) + describe_outside(s)),

@@ -173,7 +173,8 @@ def _describe_data(facts: Facts) -> str:
     if cohort.task == "regression":
         return f"Predicted value: {cohort.value}. {counts}{synthetic}"
     what = "Findings, several per image" if cohort.task == "multilabel" else "Classes"
-    return f"{what}: {', '.join(cohort.classes) or NEEDED}{positive}. {counts}{synthetic}"
+    added = f" {facts.added.words}" if facts.added.words else ""
+    return f"{what}: {', '.join(cohort.classes) or NEEDED}{positive}. {counts}{synthetic}{added}"
 
 
 def _write_evaluation(facts: Facts) -> tuple[CardSection, ...]:

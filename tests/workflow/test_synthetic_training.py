@@ -1,4 +1,4 @@
-"""A study trained with accepted synthetic images, all the way to a bundle verified at all levels."""
+"""A study trained with accepted synthetic images, to a bundle that verifies at all levels."""
 
 import json
 import shutil
@@ -27,8 +27,8 @@ TAKING: Values = {
     "cohort": {**TINY["cohort"], "validation_fraction": 0.2},
     "model": {"weights": "none"},
     "synthesise": {
-        **{"generator": "gan", "minimum_subjects": 2, "steps": 2, "checkpoint_steps": 1},
-        **{"grid_steps": 1, "width": 8, "batch_size": 4},
+        "generator": "gan", "minimum_subjects": 2, "steps": 2, "checkpoint_steps": 1,
+        "grid_steps": 1, "width": 8, "batch_size": 4,
     },
     "ablation": {"run": "off"},
     "predict": {"novelty": "features"},
@@ -105,7 +105,7 @@ def test_whoever_reads_train_images_otherwise_reads_the_real_ones_alone(taking: 
 
 def test_report_and_model_card_say_what_each_fold_was_trained_on(taking: Path) -> None:
     facts = json.loads((taking / "report/report.json").read_text())
-    rows = facts["generators"]["trained"]
+    rows = facts["added"]["rows"]
     assert [(row["fold"], row["is_open"]) for row in rows] == [(0, True), (1, False)]
     card = (taking / "report/model_card.md").read_text()
     page = (taking / "report/report.html").read_text()
@@ -138,7 +138,9 @@ def test_an_edited_array_is_found_though_every_digest_fits(
     forged = type(request)(request.locate, digests, request.sources, 99, 0)
     found = find(check_drawn(forged), "synthetic")
     assert found.status == "FAIL"
-    (row,) = [r for r in read_table(audited.study / "synthesise/fold-0/images.tsv") if r["row"] == "3"]
+    (row,) = [
+        r for r in read_table(audited.study / "synthesise/fold-0/images.tsv") if r["row"] == "3"
+    ]
     assert row["image_id"] in say(found)
 
 
@@ -215,7 +217,9 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize(("forge", "where"), FORGERIES.items(), ids=lambda o: getattr(o, "__name__", ""))
+@pytest.mark.parametrize(
+    ("forge", "where"), FORGERIES.items(), ids=lambda o: getattr(o, "__name__", "")
+)
 def test_what_was_edited_is_named(
     audited: Audited, forge: Callable[[Audited], None], where: str
 ) -> None:
