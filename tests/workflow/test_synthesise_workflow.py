@@ -21,12 +21,12 @@ DRAWING: Values = {
 }
 
 
-def plan(folder: Path, values: Mapping[str, Mapping[str, object]]) -> dict[str, int]:
-    """Return the jobs of a dry run, by rule."""
+def plan(folder: Path, values: Mapping[str, Mapping[str, object]], *targets: str) -> dict[str, int]:
+    """Return the jobs of a dry run, by rule; of the whole study unless a target is named."""
     config = write_config(folder, values)
     snakefile = Path(__file__).parents[2] / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "-n"]
-    command += ["--directory", str(folder), "--configfile", str(config)]
+    command += ["--directory", str(folder), "--configfile", str(config), "--", *targets]
     done = run_snakemake(command)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in (done.stdout + done.stderr).splitlines()]
@@ -46,6 +46,24 @@ def test_a_study_that_draws_nothing_has_the_jobs_that_it_had(
 def test_each_fold_has_a_generator_of_its_own(tmp_path: Path) -> None:
     jobs = plan(tmp_path, DRAWING)
     assert (jobs["synthesise"], jobs["gate"]) == (2, 2)
+
+
+@pytest.mark.parametrize("use", ["accepted", "none"])
+def test_a_training_waits_for_its_fold_s_gate_only_where_it_takes_the_images(
+    tmp_path: Path, use: str
+) -> None:
+    values = {**DRAWING, "synthesise": {"generator": "gan", "use": use}}
+    target = Layout(tmp_path / "results").record("train/scratch/fold-1")
+    jobs = plan(tmp_path, values, str(target))
+    assert jobs["train"] == 1
+    found = {name: jobs.get(name) for name in ("synthesise", "gate")}
+    assert found == dict.fromkeys(found, 1 if use == "accepted" else None)
+
+
+def test_a_control_waits_for_no_gate(tmp_path: Path) -> None:
+    values = {**DRAWING, "control": {"trainings": ["permuted"]}}
+    target = Layout(tmp_path / "results").record("control/permuted/fold-0")
+    assert not {"synthesise", "gate", "train"} & plan(tmp_path, values, str(target)).keys()
 
 
 def test_the_ablation_runs_by_itself_on_every_share_of_every_fold(tmp_path: Path) -> None:

@@ -286,6 +286,18 @@ def gate_start(wildcards):
     return [*starting_weights(wanted), *chosen_values(wanted)]
 
 
+def accepted_images(wildcards):
+    """What a training takes of its fold's synthetic images, where the study uses them."""
+    if not study.synthesise.is_taken:
+        return []
+    drawn = ("images.npy", "images.tsv", "record.json")
+    judged = ("images.tsv", "gate.json", "record.json")
+    return [
+        *(synthetic_file(name, wildcards.fold) for name in drawn),
+        *(gate_file(name, wildcards.fold) for name in judged),
+    ]
+
+
 def gates():
     """The records of the gates, where the configuration draws images."""
     folds = FOLDS if study.synthesise.is_on else ()

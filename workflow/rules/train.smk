@@ -5,6 +5,7 @@ rule train:
         layout.record("preprocess"),
         starting_weights,
         chosen_values,
+        accepted_images,
     output:
         models=fold_models("{arm}", "{fold}"),
         record=layout.record("train/{arm}/fold-{fold}"),

@@ -19,8 +19,14 @@ def trained(arm, fold, *, counts=None, is_open=True):
     gate = {"is_open": is_open, "reason": "all 3 criteria passed" if is_open else REASON}
     facts = {"seeds": [0]} | ({} if counts is None else {"n_synthetic": counts, "gate": gate})
     return {
-        "step": f"train/{arm}/fold-{fold}", "seed": None, "device": "cpu", "version": "0",
-        "software": {}, "reads": {}, "writes": {}, "facts": facts,
+        "step": f"train/{arm}/fold-{fold}",
+        "seed": None,
+        "device": "cpu",
+        "version": "0",
+        "software": {},
+        "reads": {},
+        "writes": {},
+        "facts": facts,
     }
 
 
@@ -96,9 +102,8 @@ def test_claim_s_item_on_augmentation_points_to_where_they_are_told_of(facts):
 
 
 def test_the_page_says_it_where_the_generators_are_told_of():
-    from test_generators import add_generators
-
-    sources = add_generators(with_records([trained("transfer", 0, counts=OPEN)]))
+    generator = {**trained("transfer", 0), "step": "synthesise/fold-0"}
+    sources = with_records([generator, trained("transfer", 0, counts=OPEN)])
     page = build_report(build_facts(sources, title="t", author=None)).html
     start = page.index("<h3>Synthetic images</h3>")
     assert "trained with 4 synthetic images" in page[start : start + 1500]
