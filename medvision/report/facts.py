@@ -6,7 +6,7 @@ from typing import cast
 from medvision.domain.record import JsonValue
 from medvision.report.ablation import AblationFacts, build_ablation
 from medvision.report.abstention import AbstentionFacts, build_abstention
-from medvision.report.added import AddedFacts, build_added, list_added_limits
+from medvision.report.added import list_added_limits
 from medvision.report.consistency import ConsistencyFacts, build_consistency
 from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.errors import ErrorFacts, build_errors
@@ -74,7 +74,6 @@ class Facts:
     consistency: ConsistencyFacts
     influence: InfluenceFacts
     generators: GeneratorFacts
-    added: AddedFacts
     methods: MethodsFacts
     provenance: ProvenanceFacts
     limits: tuple[str, ...]
@@ -126,7 +125,6 @@ def build_facts(sources: Sources, *, title: str, author: str | None) -> Facts:
         consistency=build_consistency(sources),
         influence=build_influence(sources),
         generators=build_generators(sources),
-        added=build_added(sources),
         methods=build_methods(sources, n_folds=cohort.folds.n_folds),
         provenance=build_provenance(sources),
         limits=(),
@@ -171,7 +169,7 @@ def _add_words(facts: Facts) -> Facts:
 def _list_added(facts: Facts) -> list[str]:
     """Say what synthetic images leave open."""
     return list_added_limits(
-        facts.added,
+        facts.generators.added,
         has_controls=bool(facts.shortcuts.controls),
         is_explained=bool(facts.explanation.cases),
     )

@@ -1,7 +1,8 @@
 """The generators of synthetic images: what each learnt from, drew and came to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from medvision.report.added import AddedFacts, build_added
 from medvision.report.gates import GateRow, build_gates, describe_gates
 from medvision.report.sources import JsonObject, Sources, parse_number
 from medvision.report.words import say_count
@@ -49,13 +50,14 @@ class GeneratorSheet:
 
 @dataclass(frozen=True)
 class GeneratorFacts:
-    """All generators, and the verdicts on their images; no rows where no images are drawn."""
+    """All generators, the verdicts on their images, and what was trained on; no rows without."""
 
     rows: tuple[GeneratorRow, ...] = ()
     sheets: tuple[GeneratorSheet, ...] = ()
     n_steps: int = 0
     gates: tuple[GateRow, ...] = ()
     gates_words: str = ""
+    added: AddedFacts = field(default_factory=AddedFacts)
 
 
 def build_generators(sources: Sources) -> GeneratorFacts:
@@ -70,7 +72,7 @@ def build_generators(sources: Sources) -> GeneratorFacts:
     """
     records = [r for r in sources.records if str(r.get("step", "")).startswith(_STAGE)]
     if not records:
-        return GeneratorFacts()
+        return GeneratorFacts(added=build_added(sources))
     rows = tuple(_build_row(sources, record) for record in records)
     n_steps = sources.setting("synthesise", "steps")
     fold = rows[0].fold
@@ -84,6 +86,7 @@ def build_generators(sources: Sources) -> GeneratorFacts:
         n_steps=n_steps if isinstance(n_steps, int) else 0,
         gates=gates,
         gates_words=describe_gates(gates),
+        added=build_added(sources),
     )
 
 

@@ -173,7 +173,7 @@ def _describe_data(facts: Facts) -> str:
     if cohort.task == "regression":
         return f"Predicted value: {cohort.value}. {counts}{synthetic}"
     what = "Findings, several per image" if cohort.task == "multilabel" else "Classes"
-    added = f" {facts.added.words}" if facts.added.words else ""
+    added = f" {facts.generators.added.words}" if facts.generators.added.words else ""
     return f"{what}: {', '.join(cohort.classes) or NEEDED}{positive}. {counts}{synthetic}{added}"
 
 

@@ -13,7 +13,9 @@ from planted_gates import plant_gate
 from recomputing import Audited, copy_bundle, find, say
 
 from medvision.audit.findings import Check
+from medvision.audit.inventory import take_inventory
 from medvision.cli._recompute_drawn import check_drawn
+from medvision.cli._recompute_explained import find_in
 from medvision.cli._recompute_synthetic import find_synthetic_faults
 from medvision.config.model import load_study
 from medvision.io.tables import read_table
@@ -110,7 +112,7 @@ def test_whoever_reads_train_images_otherwise_reads_the_real_ones_alone(taking: 
 
 def test_report_and_model_card_say_what_each_fold_was_trained_on(taking: Path) -> None:
     facts = json.loads((taking / "report/report.json").read_text())
-    rows = facts["added"]["rows"]
+    rows = facts["generators"]["added"]["rows"]
     assert [(row["fold"], row["is_open"]) for row in rows] == [(0, True), (1, False)]
     card = (taking / "report/model_card.md").read_text()
     page = (taking / "report/report.html").read_text()
@@ -166,9 +168,10 @@ def change_seed(audited: Audited) -> None:
 
 
 def change_label(audited: Audited) -> None:
+    labels = [row["label"] for row in read_table(audited.study / "synthesise/fold-0/images.tsv")]
     for name in ("synthesise/fold-0/images.tsv", "gate/fold-0/images.tsv"):
         audited.change_rows(
-            name, lambda _: {"label": "nodule"}, where=lambda row: row["row"] == "1"
+            name, lambda _: {"label": labels[-1]}, where=lambda row: row["row"] == "0"
         )
 
 
@@ -228,9 +231,10 @@ FORGERIES = {
 def test_what_was_edited_is_named(
     audited: Audited, forge: Callable[[Audited], None], where: str
 ) -> None:
-    assert find_synthetic_faults(audited.request().locate) == []
+    locate = find_in(take_inventory(audited.bundle))
+    assert find_synthetic_faults(locate) == []
     forge(audited)
-    assert where in {finding.where for finding in find_synthetic_faults(audited.request().locate)}
+    assert where in {finding.where for finding in find_synthetic_faults(locate)}
 
 
 def test_verify_fails_on_a_forgery_that_fits_itself(audited: Audited) -> None:

@@ -104,12 +104,12 @@ def test_claim_s_item_on_augmentation_points_to_where_they_are_told_of(facts):
 def test_the_page_says_it_where_the_generators_are_told_of():
     generator = {**trained("transfer", 0), "step": "synthesise/fold-0"}
     sources = with_records([generator, trained("transfer", 0, counts=OPEN)])
-    page = build_report(build_facts(sources, title="t", author=None)).html
+    page = build_report(build_facts(sources, title="t", author=None), views={}).html
     start = page.index("<h3>Synthetic images</h3>")
     assert "trained with 4 synthetic images" in page[start : start + 1500]
 
 
 def test_nothing_is_said_of_a_study_without():
     facts = build_facts(with_records([], generator="none"), title="t", author=None)
-    assert facts.added.rows == ()
+    assert facts.generators.added.rows == ()
     assert "synthetic image" not in build_model_card(facts).sections[8].text
