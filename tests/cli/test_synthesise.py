@@ -240,7 +240,7 @@ def plant(path: Path, **cells: str) -> None:
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_synthetic_image_in_validation_or_test_is_refused(tmp_path, split):
-    study = make(tmp_path)
+    study = make(tmp_path, use="none")
     layout = Layout(tmp_path)
     rows = read_table(layout.folds)
     row = next(row for row in rows if row["split"] == split)
