@@ -82,6 +82,7 @@ def plant_gate(
             "n_refused": len(refused),
         }
         write_json(step.write(folder / "gate.json"), summary)
+        step.facts |= summary
         write_table(step.write(folder / "criteria.tsv"), [asdict(criterion)], columns=COLUMNS)
     return folder
 

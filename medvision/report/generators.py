@@ -50,7 +50,7 @@ class GeneratorSheet:
 
 @dataclass(frozen=True)
 class GeneratorFacts:
-    """All generators, the verdicts on their images, and what was trained on; no rows without."""
+    """All generators, the verdicts on their images, and what was trained on."""
 
     rows: tuple[GeneratorRow, ...] = ()
     sheets: tuple[GeneratorSheet, ...] = ()
