@@ -19,7 +19,7 @@ MOST_STARTUP = 0.05
 _MOST_SHARDS = 1000
 _BENCHMARKS = {
     "ingest": ("ingest", "ingest-index", "ingest-shard-*"),
-    "measure": ("measure",),
+    "measure": ("measure", "measure-shard-*"),
     "preprocess": ("preprocess", "preprocess-shard-*"),
 }
 """Stage to the names of its jobs' benchmarks."""
@@ -40,26 +40,29 @@ def check_shards(study: Study) -> Iterator[Finding]:
         study: The configuration.
     """
     layout = find_layout(study)
-    for stage, shards in (("ingest", study.ingest.shards), ("preprocess", study.preprocess.shards)):
-        work_s, source = estimate_work(stage, study, layout)
-        if work_s is not None:
-            yield _judge_shards(stage, shards, work_s=work_s, source=source)
-        else:
-            hint = "run it on a part of the archive first: results/benchmarks then says."
-            found = f"{stage}.shards {shards}; its cost is not measured yet"
-            yield Finding("Shards", "ok" if shards == 1 else "warn", found, hint)
-    work_s, source = estimate_work("measure", study, layout)
+    # Ingestion and measuring are divided alike: two jobs of each shard.
+    both = [estimate_work(stage, study, layout) for stage in ("ingest", "measure")]
+    first = sum(work_s or 0.0 for work_s, _ in both)
+    yield _judge_shards("ingest", study.ingest.shards, work_s=first, n_jobs=2, source=both[0][1])
+    yield from _judge_longest(study, [work_s for work_s, _ in both])
+    work_s, source = estimate_work("preprocess", study, layout)
+    shards = study.preprocess.shards
     if work_s is not None:
-        yield _judge_whole(work_s, workers=study.ingest.workers, source=source)
+        yield _judge_shards("preprocess", shards, work_s=work_s, n_jobs=1, source=source)
+    else:
+        hint = "run it on a part of the archive first: results/benchmarks then says."
+        found = f"preprocess.shards {shards}; its cost is not measured yet"
+        yield Finding("Shards", "ok" if shards == 1 else "warn", found, hint)
 
 
-def count_shards(work_s: float) -> int:
-    """Return the most jobs whose start stays within its share of the work.
+def count_shards(work_s: float, *, n_jobs: int = 1) -> int:
+    """Return the most shards whose start stays within its share of the work.
 
     Args:
         work_s: CPU seconds of the whole work.
+        n_jobs: Jobs of each shard.
     """
-    return max(1, min(_MOST_SHARDS, int(work_s * MOST_STARTUP / STARTUP_S)))
+    return max(1, min(_MOST_SHARDS, int(work_s * MOST_STARTUP / (STARTUP_S * n_jobs))))
 
 
 def estimate_work(stage: str, study: Study, layout: Layout) -> tuple[float | None, str]:
@@ -87,31 +90,26 @@ def estimate_work(stage: str, study: Study, layout: Layout) -> tuple[float | Non
     return _CPU_S_PER_MB[stage] * _sum_mb(study), "by the size of the archive"
 
 
-def _judge_shards(stage: str, shards: int, *, work_s: float, source: str) -> Finding:
+def _judge_shards(stage: str, shards: int, *, work_s: float, n_jobs: int, source: str) -> Finding:
     """Say how many shards a stage is worth."""
-    most = count_shards(work_s)
+    most = count_shards(work_s, n_jobs=n_jobs)
     found = f"{stage}.shards {shards}; {_say_time(work_s)} of CPU {source}, worth up to {most}"
     if shards <= most:
         return Finding("Shards", "ok", found)
-    share = STARTUP_S * shards / work_s if work_s else 1.0
-    hint = (
-        f"with {shards} jobs, starting them is {share:.0%} of the work: set {stage}.shards lower."
-    )
+    share = STARTUP_S * n_jobs * shards / work_s if work_s else 1.0
+    hint = f"starting {n_jobs * shards} jobs is {share:.0%} of the work: set {stage}.shards lower."
     return Finding("Shards", "warn", found, hint)
 
 
-def _judge_whole(work_s: float, *, workers: int, source: str) -> Finding:
-    """Say whether the stage that is one job ends within its time."""
-    allowed_s = REQUESTS["measure"].runtime * 60
-    wall_s = work_s / workers
-    found = f"measure is one job: about {_say_time(wall_s)} with {workers} workers, {source}"
-    if wall_s <= allowed_s:
-        return Finding("Shards", "ok", found)
-    hint = (
-        "raise ingest.workers, or give it more time by --set-resources measure:runtime=...; what "
-        "was measured is kept, and a retry goes on from there."
-    )
-    return Finding("Shards", "warn", f"{found}; it asks for {_say_time(allowed_s)}", hint)
+def _judge_longest(study: Study, works: Iterable[float | None]) -> Iterator[Finding]:
+    """Yield where a shard of ingestion or measuring will not end within the time of its job."""
+    for name, work_s in zip(("ingest", "measure"), works, strict=True):
+        allowed_s = REQUESTS[name].runtime * 60
+        wall_s = (work_s or 0.0) / study.ingest.workers / study.ingest.shards
+        if wall_s > allowed_s:
+            hint = "raise ingest.shards or ingest.workers."
+            found = f"{name}: each job about {_say_time(wall_s)}, and asks for"
+            yield Finding("Shards", "warn", f"{found} {_say_time(allowed_s)}", hint)
 
 
 def _read_cpu_s(paths: Iterable[Path]) -> Iterator[float]:

@@ -125,7 +125,7 @@ def list_rules(study: Study) -> list[str]:
     absent = {
         *(() if study.data.kind == "phantom" else ("phantom",)),
         *(() if study.pacs.protocol != "none" else ("pull",)),
-        *(() if study.ingest.shards > 1 else ("ingest_index", "ingest_shard")),
+        *(() if study.ingest.shards > 1 else ("ingest_index", "ingest_shard", "measure_shard")),
         *(() if study.preprocess.shards > 1 else ("preprocess_shard",)),
         *(() if study.needs_pretraining else ("pretrain",)),
         *(() if study.tune.trials else ("tune", "tune_worker")),

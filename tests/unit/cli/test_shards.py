@@ -17,13 +17,15 @@ from medvision.config.model import Study, build_study
 from medvision.layout import Layout
 
 
-@given(st.floats(0, 1e9))
-def test_start_up_stays_within_its_share_and_one_more_job_would_not(work_s: float) -> None:
-    n = count_shards(work_s)
+@given(st.floats(0, 1e9), st.integers(1, 3))
+def test_start_up_stays_within_its_share_and_one_more_shard_would_not(
+    work_s: float, n_jobs: int
+) -> None:
+    n = count_shards(work_s, n_jobs=n_jobs)
     if n > 1:
-        assert n * STARTUP_S <= MOST_STARTUP * work_s * (1 + 1e-9)
+        assert n * n_jobs * STARTUP_S <= MOST_STARTUP * work_s * (1 + 1e-9)
     if n < 1000:
-        assert (n + 1) * STARTUP_S > MOST_STARTUP * work_s
+        assert (n + 1) * n_jobs * STARTUP_S > MOST_STARTUP * work_s
 
 
 def make_study(folder: Path, **changes: dict[str, object]) -> Study:
@@ -65,17 +67,20 @@ def test_before_any_run_the_size_of_the_archive_counts(tmp_path: Path) -> None:
 
 def test_too_many_shards_warn_and_say_what_they_cost(tmp_path: Path) -> None:
     study = make_study(tmp_path, ingest={"shards": 8})
-    write_run(Layout(tmp_path / "results"), n_images=4, cpu_s={"ingest": 400})
+    cpu_s = {"ingest": 300, "measure": 60, "measure-shard-1-of-8": 40}
+    write_run(Layout(tmp_path / "results"), n_images=4, cpu_s=cpu_s)
     first, *_ = check_shards(study)
     assert first.status == "warn"
-    assert "worth up to 4" in first.found
-    assert "10% of the work" in first.hint
+    assert "worth up to 2" in first.found
+    assert "starting 16 jobs is 20% of the work" in first.hint
 
 
-def test_a_measuring_that_outlasts_its_time_warns(tmp_path: Path) -> None:
+def test_a_shard_that_outlasts_its_time_warns(tmp_path: Path) -> None:
+    cpu_s = {"measure": 40 * 3600}
+    write_run(Layout(tmp_path / "results"), n_images=4, cpu_s=cpu_s)
     study = make_study(tmp_path, ingest={"workers": 2})
-    write_run(Layout(tmp_path / "results"), n_images=4, cpu_s={"measure": 40 * 3600})
-    *_, last = check_shards(study)
-    assert last.status == "warn"
-    assert "about 20 hours with 2 workers" in last.found
-    assert "asks for 4 hours" in last.found
+    (late,) = [found for found in check_shards(study) if found.found.startswith("measure")]
+    assert late.status == "warn"
+    assert "each job about 20 hours, and asks for 4 hours" in late.found
+    study = make_study(tmp_path, ingest={"workers": 2, "shards": 8})
+    assert not [found for found in check_shards(study) if found.found.startswith("measure")]
