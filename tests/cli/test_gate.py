@@ -120,6 +120,20 @@ def test_a_generator_of_the_wrong_class_is_refused_by_the_classifier(tmp_path) -
     assert all(row["reason"].endswith("the gate is shut") for row in images)
 
 
+def test_a_class_of_which_nothing_was_drawn_is_not_judged_and_shuts_nothing(tmp_path) -> None:
+    new = draw_new(96, seed=77)
+    own = new.labels == 1
+    verdict, criteria, _ = judge(
+        tmp_path, Cohort(new.images[own], new.labels[own], new.clusters[own])
+    )
+    found = {row["statistic"]: row for row in criteria}
+    assert found["difference of agreement: benign"]["verdict"] == "described"
+    assert found["difference of agreement: nodule"]["verdict"] == "passed"
+    assert "width of class benign" not in found
+    assert "undecided" not in {row["verdict"] for row in criteria}
+    assert verdict["is_open"] is True
+
+
 def test_noise_is_refused_for_its_quality(tmp_path) -> None:
     made = draw_new(48, seed=77)
     rng = np.random.default_rng(0)

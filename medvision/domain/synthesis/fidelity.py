@@ -8,7 +8,7 @@ import numpy as np
 from medvision.domain.calibration import compute_wilson
 from medvision.domain.metrics import Flags
 from medvision.domain.prediction import Indices
-from medvision.domain.synthesis.criterion import PASSED, REFUSED, UNDECIDED, Criterion
+from medvision.domain.synthesis.criterion import DESCRIBED, PASSED, REFUSED, UNDECIDED, Criterion
 from medvision.domain.synthesis.sample import Rules
 
 
@@ -41,7 +41,8 @@ def judge_fidelity(
 
     Class by class, the share of synthetic images that it finds right minus that of validation
     images. A class is refused where the interval of the difference lies below 0. A classifier that
-    is no better than chance on real images can tell nothing.
+    is no better than chance on real images can tell nothing; a class of which nothing was drawn is
+    not judged.
 
     Args:
         agreement: Predictions.
@@ -82,8 +83,10 @@ def _judge_class(
         f"the classifier agrees with {value:.0%} of the labels of synthetic images, {said} with "
         f"those of validation images ({comparator:.0%})"
     )
-    if not len(made) or not len(real):
-        verdict, reason = UNDECIDED, "no synthetic or no validation images of this class"
+    if not len(made):
+        verdict, reason = DESCRIBED, "no images of this class were drawn"
+    elif not len(real):
+        verdict, reason = UNDECIDED, "no validation images of this class"
     elif not is_able:
         verdict = UNDECIDED
         reason = "the classifier is no better than chance on validation images"

@@ -54,7 +54,7 @@ def judge_quality(space: Space, *, classes: tuple[str, ...], rules: Rules) -> li
         rules: How to judge.
 
     Returns:
-        One row for each statistic; each class has its own width.
+        One row for each statistic; each class of which images were drawn has its own width.
     """
     order = _join(space)
     n_train, n_made = len(space.train), len(space.synthetic)
@@ -69,7 +69,8 @@ def judge_quality(space: Space, *, classes: tuple[str, ...], rules: Rules) -> li
         ):
             found.append(_compare(order, draw.half, other, classes=classes, rules=rules))
         size = max(size, len(draw.real))
-    names = [*_KINDS, *(f"{_WIDTH} {name}" for name in classes)]
+    drawn = [name for n, name in enumerate(classes) if (space.synthetic.labels == n).any()]
+    names = [*_KINDS, *(f"{_WIDTH} {name}" for name in drawn)]
     is_fid_sound = is_enough(size, space.train.features.shape[1])
     return [
         _judge(
