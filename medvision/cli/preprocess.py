@@ -73,8 +73,6 @@ def command(study: Study, layout: Layout, *, shard: str | None, preview: int | N
         step.read(layout.manifest)
         rows = read_cohort(step.layout)
         step.read(layout.cohort)
-        for row in rows:
-            step.read(layout.image(row["image_id"]))
         _write_store(study, step, rows=rows)
 
 
@@ -109,6 +107,10 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
 
     layout, total = step.layout, study.preprocess.shards
     images = choose_images(study, layout, rows=rows)
+    for row in rows:
+        # Whoever computed a row held its image to this digest: not all are read once more here.
+        path = layout.image(row["image_id"])
+        step.read(path, digest=images.digest(path))
     workshop, tasks, steps = prepare_store(study, layout, images=images)
     declare_plugins(step)
     step.facts |= describe_passed_by(workshop.recipe)
