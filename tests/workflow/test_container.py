@@ -79,10 +79,15 @@ def test_an_image_is_not_used_where_containers_are_not_asked_for(
     assert "medvision.sif" not in done.stdout + done.stderr
 
 
-def test_an_image_of_a_registry_would_be_pulled(
+def test_the_clusters_profile_takes_the_image_too(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `cluster` is missing")
+    profile = str(SNAKEFILE.parent / "workflow" / "profiles" / "slurm")
+    options = ("-n", "--workflow-profile", profile, "--software-deployment-method", "apptainer")
+    done = snakemake(study, *options)
+    assert "error: MEDVISION_CONTAINER: variable must name the image, got none" in done.stderr
     monkeypatch.setenv("MEDVISION_CONTAINER", "docker://registry.example.org/medvision:0.1.0")
-    done = snakemake(study, "-n", "--software-deployment-method", "apptainer")
+    done = snakemake(study, *options)
     assert done.returncode == 0, done.stderr
     assert "registry.example.org/medvision:0.1.0 will be pulled" in done.stdout + done.stderr
