@@ -23,9 +23,13 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Give each worker whole files, and let one that is done take over: a module's study is then
-    made by one of them and not by both."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Give each worker one half and let it take over from the other, where -n alone is said.
+
+    So the tests of a file stay together, and the study that they share is made once.
+    """
+    if config.getoption("dist") != "load":
+        return None
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
