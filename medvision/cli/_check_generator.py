@@ -23,6 +23,17 @@ def check_generator(study: Study, rows: Sequence[LabelRow]) -> Iterator[Finding]
     yield from faults
     if not faults:
         yield Finding("Generator", "ok", f"{study.synthesise.steps} steps for each fold")
+    yield _tell_training(study)
+
+
+def _tell_training(study: Study) -> Finding:
+    """Say what the images add to the study's own trainings, all of them accepted."""
+    ratio = study.synthesise.ratio
+    if not study.synthesise.is_taken:
+        return Finding("Training", "ok", "on real images alone: synthesise.use is none")
+    most = max(ratio.values(), default=0.0) if isinstance(ratio, dict) else ratio
+    found = f"up to {1 + most:g} times the steps an epoch, where a gate accepts every image"
+    return Finding("Training", "ok", found)
 
 
 def _find_size(study: Study) -> Iterator[Finding]:

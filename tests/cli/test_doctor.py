@@ -454,3 +454,19 @@ def test_what_the_gate_costs_or_cannot_read_is_said_beforehand(
     status, found = find_line(doctor(study), "Gate")
     assert status == expected[0]
     assert expected[1] in found
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"ratio": 0.5}, "up to 1.5 times the steps"),
+        ({"ratio": {"no": 2.0}}, "up to 3 times the steps"),
+        ({"use": "none"}, "on real images alone"),
+    ],
+)
+def test_what_synthetic_images_add_to_a_training_is_said_beforehand(study, section, expected):
+    assert "Training" not in doctor(study).output
+    study["synthesise"] = {**GAN, **section}
+    status, found = find_line(doctor(study), "Training")
+    assert status == "ok"
+    assert expected in found

@@ -1,5 +1,6 @@
 """`medvision train` with the synthetic images that the gate accepts, and without."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -407,3 +408,59 @@ def test_a_training_with_other_images_than_asked_for_is_stale(mixed):
     result = CliRunner().invoke(main, ["predict", "--config", values])
     assert result.exit_code == 12
     assert "synthesise.use none, got accepted" in result.output
+
+
+def test_random_changes_are_made_of_real_and_synthetic_images_alike(tmp_path):
+    study = make(tmp_path, augment={"shift_voxels": 2})
+    plant_all(study)
+    insist(train(study))
+    path = seed_folder(tmp_path) / "changes.tsv.gz"
+    names = [
+        line.split("\t")[3]
+        for line in gzip.decompress(path.read_bytes()).decode().split("\n")[1:]
+        if line
+    ]
+    assert len(names) == 2 * (12 + 8)
+    assert sum(name.startswith("synthetic_") for name in names) == 2 * 8
+
+
+@pytest.mark.parametrize(
+    ("words", "sections"),
+    [
+        (
+            ("tune", "--arm", "scratch", "--part", "0"),
+            {
+                "n_inner": 2,
+                "train": {"epochs": 1},
+                "tune": {
+                    "trials": 2,
+                    "space": {"train.learning_rate": {"low": 1e-4, "high": 1e-2}},
+                },
+            },
+        ),
+        (("scorecard", "--arm", "scratch", "--fold", "0"), {"train": {"epochs": 1}}),
+    ],
+    ids=lambda each: each[0] if isinstance(each, tuple) else "",
+)
+def test_search_and_scorecard_are_of_real_images_alone(plain, tmp_path, words, sections):
+    """The bytes are those of a study that draws nothing, and nothing that was drawn is read."""
+    if words[0] == "scorecard":
+        weights = str(seed_folder(plain) / "model.safetensors")
+        card = {"sources": [weights], "fractions": [1.0], "seeds": [0]}
+        sections = {**sections, "scorecard": card}
+    found = []
+    for name in ("without", "with"):
+        root = tmp_path / name
+        study = (
+            make_study(root, spatial_dims=2, **sections)
+            if name == "without"
+            else make(root, **sections)
+        )
+        if name == "with":
+            plant_all(study)
+        insist(CliRunner().invoke(main, [*words, "--config", study.model_dump_json()]))
+        (folder,) = [path.parent for path in (root / words[0]).rglob("record.json")]
+        record = json.loads((folder / "record.json").read_text())
+        assert not [path for path in record["reads"] if path.startswith(("synthesise/", "gate/"))]
+        found.append(record["writes"])
+    assert found[0] == found[1]
