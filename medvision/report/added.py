@@ -130,7 +130,7 @@ def _say(rows: tuple[AddedRow, ...]) -> str:
             f"In {_name_folds(empty)} the gate was open but refused every image, and networks were "
             "trained on real images alone."
         )
-    return f"{' '.join(told)} Validation and test images are real, all of them."
+    return f"{' '.join(told)} Validation and test hold the study's own images alone."
 
 
 def _list_shut(rows: tuple[AddedRow, ...]) -> list[str]:

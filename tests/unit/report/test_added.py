@@ -50,7 +50,7 @@ def test_each_fold_says_how_many_of_each_class():
     assert words == (
         "In fold 0 networks were trained with 4 synthetic images (healthy 3, nodule 1) beside the "
         "real ones. In fold 1 networks were trained with 1 synthetic image (healthy 1) beside the "
-        "real ones. Validation and test images are real, all of them."
+        "real ones. Validation and test hold the study's own images alone."
     )
 
 
