@@ -18,7 +18,7 @@ from medvision.domain.synthesis.gauges import PLAIN, Gauge
 from medvision.domain.synthesis.saliency import NAME, judge_saliency
 from medvision.domain.synthetic import name_gate
 from medvision.errors import MedvisionError
-from medvision.io.tables import read_table
+from medvision.io.tables import Row, read_table
 from medvision.runtime.files import read_json
 
 Table = Mapping[str, JsonValue]
@@ -60,18 +60,30 @@ def _judge_again(
     step = name_gate(number)
     criteria, path = f"{step}/criteria.tsv", f"{step}/{TABLE}"
     held = [row for row in read_table(locate(criteria)) if row["criterion"] == NAME]
-    if path not in cast(Mapping[str, str], record["writes"]):
-        return [
-            Finding(criteria, row["statistic"], f"judged from {TABLE}", "no such table")
-            for row in held
-            if row["verdict"] != DESCRIBED
-        ]
     section = GateSection.model_validate(cast(Table, record["parameters"])["gate"])
+    if path not in cast(Mapping[str, str], record["writes"]):
+        summary = cast(Table, read_json(locate(f"{step}/gate.json")))
+        return _find_unasked(criteria, held, summary=summary, section=section)
     gauges = [read_gauge(row) for row in read_table(locate(path), required=COLUMNS)]
     wanted = [_tell(asdict(own)) for own in judge_saliency(gauges, describe_rules(section))]
     found = compare_values("saliency", wanted=wanted, held=[_tell(row) for row in held])
     faults = [replace(finding, where=criteria) for finding in found]
     return faults + _find_strangers(path, gauges, validation=validation, section=section)
+
+
+def _find_unasked(
+    criteria: str, held: Sequence[Row], *, summary: Table, section: GateSection
+) -> list[Finding]:
+    """Find verdicts on saliency that no table stands behind, and an open gate without one."""
+    faults = [
+        Finding(criteria, row["statistic"], f"judged from {TABLE}", "no such table")
+        for row in held
+        if row["verdict"] != DESCRIBED
+    ]
+    if section.explained and summary["n_accepted"]:
+        rule = "asked before a gate is open, as gate.explained says"
+        faults.append(Finding(criteria, NAME, rule, "no such table"))
+    return faults
 
 
 def _tell(row: Mapping[str, object]) -> JsonValue:

@@ -3,13 +3,20 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from planted_drawn import draw_new, gate, make_judged, plant_drawn, read_train
 from synthetic_generators import Cohort, collapse, copy_train, swap_labels
 
+from medvision.cli import gate as step
+from medvision.cli._recompute_saliency import find_saliency_faults
 from medvision.cli._run import read_record
+from medvision.cli._synthetic_mix import Drawn
+from medvision.config.model import Study
+from medvision.domain.synthesis.criterion import Criterion, Refusal, close_gate
+from medvision.errors import DataError
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 
@@ -151,6 +158,53 @@ def test_what_was_refused_is_said_in_words_in_the_log(tmp_path) -> None:
     assert "more alike than real ones" in said
 
 
+def test_saliency_is_asked_where_all_else_has_passed_and_its_rows_are_judged_again(
+    tmp_path,
+) -> None:
+    few = {"explained": 8, "real_networks": 2, "methods": ("integrated_gradients",)}
+    sections = {"gate": {"repeats": 60, **few}, "explain": {"occlusion_stride": (4, 4, 1)}}
+    verdict, criteria, _ = judge(tmp_path, draw_new(48, seed=77), **sections)
+    rows = [row for row in criteria if row["criterion"] == "saliency"]
+    assert {row["statistic"] for row in rows} > {"loss of deletion", "checks that can tell"}
+    assert verdict["is_open"] is not bool({"refused", "undecided"} & {r["verdict"] for r in rows})
+    record = read_record(Layout(tmp_path / "results"), "gate/fold-0")
+    assert record is not None
+    assert "gate/fold-0/saliency.tsv" in record.writes
+    assert not (folder_of(tmp_path) / "resume").exists()
+    assert find_saliency_faults(lambda path: find_file(tmp_path / "results", path)) == []
+
+
+def find_file(root: Path, path: str) -> Path:
+    if not (root / path).is_file():
+        raise DataError(f"{path}: file must be there, got none.")
+    return root / path
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_saliency_is_asked_last_and_of_the_accepted_images_alone(monkeypatch, is_open) -> None:
+    def answer(verdict: str) -> Criterion:
+        nan = float("nan")
+        return Criterion(*("saliency", "", "", nan, nan, nan, 0, nan, nan), "", verdict, "")
+
+    asked = []
+
+    def ask(_job, _plain, drawn, *, rules):
+        assert rules.n_repeats == Study().gate.repeats
+        asked.append(drawn)
+        return [answer("refused")]
+
+    monkeypatch.setattr(step, "ask_saliency", ask)
+    drawn = Drawn(np.arange(3.0, dtype=np.float32), ("a", "b", "c"), ("x", "y", "x"))
+    before = close_gate([answer("passed" if is_open else "refused")], [Refusal(1, "a copy")])
+    job = SimpleNamespace(step=SimpleNamespace(study=Study()))
+    after = step._ask_last(job, None, drawn, verdict=before)
+    assert [(own.names, own.labels, own.images.tolist()) for own in asked] == (
+        [(("a", "c"), ("x", "x"), [0.0, 2.0])] if is_open else []
+    )
+    assert after.is_open is False
+    assert after.refused == before.refused
+
+
 def test_volumes_are_judged_alike(tmp_path) -> None:
     three = {"spatial_dims": 3, "n_images": 48, "gate": {"repeats": 20, "explained": 0}}
     study = make_judged(tmp_path, **three)
@@ -216,7 +270,6 @@ def test_an_interrupted_gate_goes_on_and_ends_with_the_same_bytes(
     honest, tmp_path, monkeypatch
 ) -> None:
     from medvision.cli import _gate_judge
-    from medvision.cli import gate as step
 
     study = make_judged(tmp_path)
     plant_drawn(study, draw_new(48, seed=77))

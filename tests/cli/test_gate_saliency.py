@@ -161,8 +161,14 @@ def test_a_gate_that_tells_of_saliency_without_its_table_is_found(asked) -> None
     del held["writes"]["gate/fold-0/saliency.tsv"]
     other = record.with_name("other-record.json")
     other.write_text(json.dumps(held))
-    faults = find_saliency_faults(lambda p: other if p.endswith("0/record.json") else locate(p))
-    assert "no such table" in str(faults[0])
+    summary = record.with_name("gate.json")
+    for n_accepted, n_more in ((0, 0), (5, 1)):
+        summary.write_text(json.dumps({"n_accepted": n_accepted}))
+        faults = find_saliency_faults(lambda p: other if p.endswith("0/record.json") else locate(p))
+        said = [str(fault) for fault in faults]
+        assert sum("asked before a gate is open" in fault for fault in said) == n_more
+        assert len(said) > n_more
+        assert all("no such table" in fault for fault in said)
 
 
 def test_where_nobody_is_to_be_explained_it_says_so_and_trains_nothing(tmp_path, monkeypatch):

@@ -37,6 +37,8 @@ TAKING: Values = {
         "width": 8,
         "batch_size": 4,
     },
+    # The planted gates have asked nothing of explanations.
+    "gate": {"explained": 0},
     "ablation": {"run": "off"},
     "predict": {"novelty": "features"},
 }
