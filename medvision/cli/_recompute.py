@@ -44,7 +44,9 @@ def find_derived_faults(locate: Locate) -> list[Finding]:
         ValueError: The recorded settings are not those of their step.
     """
     findings = find_statistics_faults(locate) + find_selection_faults(locate)
-    return findings + find_saliency_faults(locate) + find_study_record_faults(locate)
+    # These ask the folds, which whoever asks for the figures alone need not have.
+    findings += find_synthetic_faults(locate) + find_saliency_faults(locate)
+    return findings + find_study_record_faults(locate)
 
 
 def find_statistics_faults(locate: Locate) -> list[Finding]:
@@ -72,7 +74,7 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
     )
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
-    findings += find_ablation_faults(locate) + find_synthetic_faults(locate)
+    findings += find_ablation_faults(locate)
     return findings + find_novelty_faults(locate) + find_shortcut_faults(locate)
 
 
