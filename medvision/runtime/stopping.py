@@ -1,24 +1,46 @@
-"""Being asked to stop: SIGTERM, as schedulers send it some time before they kill."""
+"""Being asked to stop: SIGTERM, or a job's time that is nearly over."""
 
+import logging
+import math
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+from medvision.errors import ConfigError
+
+TIME_LIMIT = "MEDVISION_TIME_LIMIT_MIN"
+"""Minutes that a batch system gives the job; the workflow sets it from `resources.runtime`."""
+
+# Elsewhere nobody kills a job whose time is over.
+_BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+_SPARE_SHARE = 0.1
+_SPARE_S = (20.0, 600.0)
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
 def heed_sigterm(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGTERM has come; the process itself goes on.
+    """Yield a function that tells whether SIGTERM has come, or its time; the process goes on.
 
     A second SIGTERM does what it did before, which is most often to kill. Outside the main
-    thread, where no handler can be set, the function says no and SIGTERM kills.
+    thread, where no handler can be set, SIGTERM kills. A scheduler's signal does not reach every
+    process of a job, so its coming is foretold from the job's time limit.
 
     Args:
         is_patient: Note further ones too, as where a scheduler and torchrun each send one.
+
+    Raises:
+        ConfigError: The time limit in the environment is no number of minutes.
     """
+    is_over = _watch_clock(plan_seconds(os.environ, age_s=_measure_age_s()))
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield is_over
         return
     has_come = threading.Event()
     before = signal.getsignal(signal.SIGTERM)
@@ -30,6 +52,70 @@ def heed_sigterm(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
 
     signal.signal(signal.SIGTERM, note)
     try:
-        yield has_come.is_set
+        yield lambda: has_come.is_set() or is_over()
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def plan_seconds(environment: Mapping[str, str], *, age_s: float) -> float:
+    """Return for how long a process may go on until it should keep where it is.
+
+    A tenth of the limit is spared for the step under way, for validation and for writing, at
+    least 20 s, at most 10 minutes and never more than half.
+
+    Args:
+        environment: Variables of the process: the limit, which batch system runs it, and where
+            the batch system says so when it will end the job.
+        age_s: Seconds that the process has run.
+
+    Returns:
+        Seconds from now, below 0 where the time is over; infinite where nothing limits it.
+
+    Raises:
+        ConfigError: The limit is no number of minutes above 0.
+    """
+    if not any(name in environment for name in _BATCH_SYSTEMS):
+        return math.inf
+    text = environment.get(TIME_LIMIT, "inf")
+    try:
+        limit_s = 60 * float(text)
+    except ValueError:
+        limit_s = math.nan
+    if not limit_s > 0:
+        raise ConfigError(
+            f"environment: {TIME_LIMIT} must be minutes above 0, got {text!r}.",
+            "the workflow sets it from resources.runtime.",
+        )
+    left_s = limit_s - age_s
+    end = environment.get("SLURM_JOB_END_TIME", "")
+    if end.isdecimal():
+        left_s = min(left_s, int(end) - time.time())
+    least, most = _SPARE_S
+    whole_s = min(limit_s, left_s + age_s)
+    spare_s = min(most, max(least, _SPARE_SHARE * whole_s), whole_s / 2)
+    return left_s - spare_s if math.isfinite(left_s) else math.inf
+
+
+def _watch_clock(seconds: float) -> Callable[[], bool]:
+    """Return a function that tells whether the time is over, and says so once in the log."""
+    end = time.monotonic() + seconds
+    told = threading.Event()
+
+    def is_over() -> bool:
+        if time.monotonic() < end:
+            return False
+        if not told.is_set():
+            told.set()
+            _log.warning("the job's time is nearly over: ending as at SIGTERM, before it is killed")
+        return True
+
+    return is_over
+
+
+def _measure_age_s() -> float:
+    """Return for how long this process has run; 0 where the system does not say."""
+    try:
+        begin = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        return float(Path("/proc/uptime").read_text().split()[0]) - begin / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return 0.0

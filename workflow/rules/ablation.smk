@@ -26,7 +26,7 @@ rule ablate:
         "Training without and with synthetic images on {wildcards.share} of the subjects of fold"
         " {wildcards.fold}."
     shell:
-        "medvision ablate --share {wildcards.share} --fold {wildcards.fold}"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision ablate --share {wildcards.share} --fold {wildcards.fold}"
         " --config {params.config:q} > {log} 2>&1"
 
 

@@ -24,5 +24,5 @@ rule control:
     message:
         "Training the control {wildcards.control}: it must fail if nothing leaks."
     shell:
-        "medvision control --arm {wildcards.control} --fold 0"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision control --arm {wildcards.control} --fold 0"
         " --config {params.config:q} > {log} 2>&1"

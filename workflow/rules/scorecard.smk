@@ -26,7 +26,7 @@ rule scorecard_start:
     message:
         "Training {wildcards.start} on shares of the subjects of fold {wildcards.fold}."
     shell:
-        "medvision scorecard --arm {wildcards.start} --fold {wildcards.fold}"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision scorecard --arm {wildcards.start} --fold {wildcards.fold}"
         " --config {params.config:q} > {log} 2>&1"
 
 

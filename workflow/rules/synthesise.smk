@@ -26,5 +26,5 @@ rule synthesise:
     message:
         "Training the generator of fold {wildcards.fold} and drawing its images."
     shell:
-        "medvision synthesise --fold {wildcards.fold}"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision synthesise --fold {wildcards.fold}"
         " --config {params.config:q} > {log} 2>&1"

@@ -24,7 +24,7 @@ rule train:
     message:
         "Training {wildcards.arm}, fold {wildcards.fold}."
     shell:
-        "medvision train --arm {wildcards.arm} --fold {wildcards.fold}"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision train --arm {wildcards.arm} --fold {wildcards.fold}"
         " --config {params.config:q} > {log} 2>&1"
 
 

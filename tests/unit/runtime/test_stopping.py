@@ -1,12 +1,17 @@
-"""SIGTERM is noted, and the process goes on; the second one is not."""
+"""SIGTERM is noted, and the process goes on; the second one is not. A time limit foretells it."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
-from medvision.runtime.stopping import heed_sigterm
+import pytest
+
+from medvision.errors import ConfigError
+from medvision.runtime.stopping import TIME_LIMIT, heed_sigterm, plan_seconds
 
 
 def test_sigterm_is_noted_and_the_handler_put_back():
@@ -52,3 +57,48 @@ def test_outside_the_main_thread_nothing_is_changed():
     thread.start()
     thread.join()
     assert said == [(False, True)]
+
+
+def plan(minutes: str, age_s: float = 0.0, **others: str) -> float:
+    return plan_seconds({"SLURM_JOB_ID": "1", TIME_LIMIT: minutes, **others}, age_s=age_s)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seconds"),
+    [
+        ("1440", 1440 * 60 - 600),  # At most ten minutes are spared,
+        ("60", 3600 - 360),  # else a tenth,
+        ("2", 120 - 20),  # at least 20 s,
+        ("0.5", 15),  # and half at most.
+    ],
+)
+def test_a_job_ends_itself_before_its_time_limit(minutes: str, seconds: float) -> None:
+    assert plan(minutes) == pytest.approx(seconds)
+    assert plan(minutes, age_s=10) == pytest.approx(seconds - 10)
+
+
+def test_no_limit_is_obeyed_where_no_batch_system_would_kill() -> None:
+    assert plan_seconds({TIME_LIMIT: "1"}, age_s=0) == math.inf
+    assert plan_seconds({"SLURM_JOB_ID": "1"}, age_s=0) == math.inf
+
+
+def test_what_slurm_says_of_the_jobs_end_holds_where_it_is_earlier() -> None:
+    soon = str(int(time.time()) + 60)
+    assert plan("60", SLURM_JOB_END_TIME=soon) == pytest.approx(60 - 20, abs=2)
+    assert plan("0.5", SLURM_JOB_END_TIME=soon) == pytest.approx(15)
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan"])
+def test_a_limit_that_is_no_number_of_minutes_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be minutes above 0"):
+        plan(text)
+
+
+def test_the_end_of_the_time_is_told_like_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv(TIME_LIMIT, "1000000")
+    with heed_sigterm() as should_stop:
+        assert not should_stop()
+    monkeypatch.setenv(TIME_LIMIT, "0.000001")
+    with heed_sigterm() as should_stop:
+        assert should_stop()
