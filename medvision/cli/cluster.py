@@ -120,10 +120,11 @@ def _build_command(
 
     workflow = find_workflow()
     chosen = profile or workflow.parent / "profiles" / "slurm"
-    words = [sys.executable, "-m", "snakemake", "--workflow-profile", str(chosen.resolve())]
+    words = [sys.executable, "-m", "snakemake"]
+    # Before an option of one value: as the last one it would take targets for further files.
+    words += [] if config is None else ["--configfile", config]
+    words += ["--workflow-profile", str(chosen.resolve())]
     is_named = {"-s", "--snakefile"} & {word.partition("=")[0] for word in arguments}
     if not is_named and not any(Path(n).is_file() for n in ("Snakefile", "workflow/Snakefile")):
         words += ["--snakefile", str(workflow)]
-    if config is not None:
-        words += ["--configfile", config]
     return [*words, *arguments]

@@ -47,7 +47,7 @@ class Run:
         workflow = ["--snakefile", str(HERE / "Snakefile"), "--configfile", "tiny.json"]
         with (self.folder / "run.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._words("run", *options, *workflow, *QUICK),
+                self._words("run", *QUICK, *options, *workflow),
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,

@@ -49,13 +49,15 @@ def test_a_drained_node_ends_its_work_and_gets_no_more(undisturbed: Run, start: 
     assert run.is_equal(undisturbed)
 
 
-def test_an_outage_of_the_controller_is_waited_out(undisturbed: Run, start: type[Run]) -> None:
+def test_an_outage_of_the_controller_is_outlived(undisturbed: Run, start: type[Run]) -> None:
+    # A round of the plugin's polls that begins in an outage asks sacct, which without accounting
+    # never answers: until the watchdog comes.
     run = start(pause=4)
-    run.start()
+    run.start("--patience", "0.7", "--max-status-checks-per-second", "0.2")
     wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=60, what=f"2 starts\n{run.log}")
     run.cluster.kill("slurmctld")
-    time.sleep(25)
+    time.sleep(20)
     run.cluster.start("slurmctld")
-    assert run.finish(200) == 0, run.log
+    assert run.finish(240) == 0, run.log
     assert run.is_equal(undisturbed)
-    assert len(run.list_seen("starts")) == 2, "nothing ran twice"
+    assert run.list_overlaps() == []
