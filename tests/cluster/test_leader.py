@@ -10,14 +10,14 @@ from cluster.slurm import Cluster, wait_for
 
 
 @pytest.fixture(scope="module")
-def three_faults(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose parts fail once, hold too much memory, and take too long; goes on meanwhile."""
-    faults = {"1": "fail", "2": "memory", "3": "time"}
-    return Run(cluster, tmp_path_factory.mktemp("faults"), faults=faults, parts=3).start()
+def four_faults(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose parts fail once, hold too much memory, take too long, or end before; goes on."""
+    faults = {"1": "fail", "2": "memory", "3": "time", "4": "deadline"}
+    return Run(cluster, tmp_path_factory.mktemp("faults"), faults=faults, parts=4).start()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def together(undisturbed: Run, three_faults: Run) -> None:
+def together(undisturbed: Run, four_faults: Run) -> None:
     """Start the run that mostly waits before the tests that do not."""
 
 
@@ -125,14 +125,16 @@ def test_a_leader_that_hangs_with_an_empty_queue_is_started_again(
     assert run.is_equal(undisturbed)
 
 
-def test_failing_once_too_much_memory_and_too_much_time_are_met_by_the_next_attempt(
-    undisturbed: Run, three_faults: Run
+def test_failure_memory_time_and_a_deadline_are_met_by_the_next_attempt(
+    undisturbed: Run, four_faults: Run
 ) -> None:
-    assert three_faults.finish(200) == 0, three_faults.log
-    assert three_faults.is_equal(undisturbed)
-    assert three_faults.list_states("1") == ["FAILED", "COMPLETED"]
+    assert four_faults.finish(300) == 0, four_faults.log
+    assert four_faults.is_equal(undisturbed)
+    assert four_faults.list_states("1") == ["FAILED", "COMPLETED"]
     # Without accounting and cgroups SLURM calls it FAILED; with them OUT_OF_MEMORY.
-    assert three_faults.list_states("2") == ["FAILED", "COMPLETED"]
-    assert three_faults.list_states("3") == ["TIMEOUT", "COMPLETED"]
-    logs = (three_faults.folder / ".snakemake" / "slurm_logs").rglob("*.log")
+    assert four_faults.list_states("2") == ["FAILED", "COMPLETED"]
+    assert four_faults.list_states("3") == ["TIMEOUT", "COMPLETED"]
+    # It ended by itself, with 75, and what it kept outlived the failed attempt.
+    assert four_faults.list_states("4") == ["FAILED", "COMPLETED"]
+    logs = (four_faults.folder / ".snakemake" / "slurm_logs").rglob("*.log")
     assert any("exceeded memory limit" in path.read_text() for path in logs)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cluster.runs import CHECKOUT, QUICK
+from cluster.runs import CHECKOUT
 from cluster.slurm import Cluster, wait_for
 from pipeline import TINY, list_commands, run, write_config
 
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file
 
-# About 40 s on one core: more than a job of one minute has.
-FIT = {"epochs": 600, "patience": 600, "batch_size": 4}
+# Some 15 s on one core: more than the first life has.
+FIT = {"epochs": 250, "patience": 250, "batch_size": 4}
 STUDY = {**TINY, "model": {"weights": "none"}, "train": FIT}
 TRAIN = f"{sys.executable} -m medvision train --config config.yaml --arm scratch --fold 0"
 # A job's own limit ends its first life; what preempts it ends the second.
@@ -117,26 +117,8 @@ def left_alone(
         yield running
 
 
-@pytest.fixture(scope="module")
-def profiled(
-    prepared: Path, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Started]:
-    """The workflow's own rule through the profile that ships, with a minute for each attempt."""
-    study = copy_study(prepared, tmp_path_factory.mktemp("profiled") / "study", cluster)
-    record = Layout(Path("results")).record("train/scratch/fold-0")
-    target = (study.folder / record).resolve()
-    words = [
-        *(sys.executable, "-m", "medvision", "cluster", "run", "--config", "config.yaml"),
-        *(str(target), "--snakefile", str(CHECKOUT / "Snakefile"), "--rerun-triggers", "mtime"),
-        *("--set-resources", "train:runtime=1", "train:mem_mb=3000", "--retries", "9"),
-        *QUICK,
-    ]
-    with started(study, words) as running:
-        yield running
-
-
 def test_requeued_by_its_own_deadline_and_preempted_it_ends_bit_equal(
-    prepared: Path, tmp_path: Path, cluster: Cluster, left_alone: Started, profiled: Started
+    prepared: Path, tmp_path: Path, cluster: Cluster, left_alone: Started
 ) -> None:
     training = copy_study(prepared, tmp_path / "study", cluster)
     folder, log = training.folder, training.folder / "out.log"
@@ -166,14 +148,3 @@ def test_requeued_by_its_own_deadline_and_preempted_it_ends_bit_equal(
     left_alone.finish(300)
     assert training.digest() == left_alone.training.digest()
     assert not (training.seed / "resume").exists()
-
-
-def test_through_the_profile_its_deadline_comes_and_the_next_attempt_goes_on(
-    left_alone: Started, profiled: Started
-) -> None:
-    said = profiled.finish(400)
-    left_alone.finish(300)
-    assert profiled.training.digest() == left_alone.training.digest()
-    assert "the job's time is nearly over" in said, "no deadline came: the training is too short"
-    names = {row["Name"] for row in profiled.training.cluster.list_ended()}
-    assert any(name.startswith("mv-") for name in names)

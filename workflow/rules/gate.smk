@@ -28,5 +28,5 @@ rule gate:
     message:
         "Judging the synthetic images of fold {wildcards.fold}."
     shell:
-        "medvision gate --fold {wildcards.fold}"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision gate --fold {wildcards.fold}"
         " --config {params.config:q} > {log} 2>&1"
