@@ -43,13 +43,10 @@ def offline(line: str, folder: Path) -> Done:
 def test_what_is_installed_is_what_was_tested(place: Path, checkout: Path) -> None:
     pins = [line.split("==") for line in (checkout / "constraints.txt").read_text().split("\n")[1:]]
     tested = {canonicalize_name(pin[0]): pin[1] for pin in pins if len(pin) == 2}
-    code = (
-        "import importlib.metadata as m\n"
-        "for d in m.distributions(): print(d.name, d.version.partition('+')[0])"
-    )
-    done = offline(f"{place}/venv/bin/python -c '{code.replace(chr(10), '; ', 1)}'", place)
+    code = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
+    done = offline(f"{place}/venv/bin/python -c '{code}'", place)
     found = dict(line.split() for line in done.stdout.splitlines())
-    found = {canonicalize_name(name): version for name, version in found.items()}
+    found = {canonicalize_name(name): text.partition("+")[0] for name, text in found.items()}
     own = {"medvision", "pip"}
     assert len(found) > 100
     assert {name: version for name, version in found.items() if name not in own} == {
