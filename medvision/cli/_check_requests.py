@@ -52,7 +52,7 @@ def _tell(
     said = ", ".join(f"{asked} {_UNITS[name]} of {limit}" for name, asked, limit in excess)
     found = f"{rule}, attempt {attempt}: {said} in {partition}"
     if any(name not in _CUT for name, _, _ in excess):
-        hint = "such a job never starts: lower threads, workers or cluster.gpus."
+        hint = "such a job never starts: lower threads or workers."
         return Finding("Requests", "fail", found, hint)
     if attempt == 1:
         hint = (

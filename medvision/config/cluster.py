@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from medvision.config.sections import Positive, Section
+from medvision.config.sections import Section
 
 
 class ClusterSection(Section):
@@ -14,8 +14,4 @@ class ClusterSection(Section):
         None,
         description="Site file: partitions, account, constraint and GPU type of the cluster, as "
         "config/sites/*.yaml; when omitted the scheduler chooses.",
-    )
-    nodes: Positive = Field(1, description="Nodes that train one network together.")
-    gpus: Positive = Field(
-        1, description="GPUs of each node, and processes, that train one network together."
     )

@@ -111,12 +111,11 @@ def compute_need(rule: str, study: Study, *, site: Site | None, attempt: int) ->
     request = REQUESTS[rule]
     section, _, field = request.cpus.partition(".")
     cpus = getattr(getattr(study, section), field) if section else 1
-    gpus = study.cluster.gpus if is_team(rule, study) else 1
     return Need(
-        cpus=cpus * (study.cluster.gpus if is_team(rule, study) else 1),
+        cpus=cpus,
         mem_mb=max(FLOOR_MB, request.mem_mb * attempt),
         runtime=request.runtime * attempt,
-        gpus=gpus if wants_gpu(rule, study, site=site) else 0,
+        gpus=1 if wants_gpu(rule, study, site=site) else 0,
     )
 
 
@@ -150,11 +149,6 @@ def wants_gpu(rule: str, study: Study, *, site: Site | None) -> bool:
     wanted = study.compute.device
     is_wanted = wanted == "cuda" or (wanted == "auto" and site is not None and site.has_gpus)
     return REQUESTS[rule].uses_gpu and is_wanted
-
-
-def is_team(rule: str, study: Study) -> bool:
-    """Tell whether several processes share a job of a rule; only `train` divides its work."""
-    return rule == "train" and study.cluster.nodes * study.cluster.gpus > 1
 
 
 def place(
