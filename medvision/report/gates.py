@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from medvision.report.sources import JsonObject, Row, Sources, parse_count, parse_number
-from medvision.report.words import show_minus
+from medvision.report.words import CHECKS, METHODS, show_minus
 
 _STAGE = "gate/"
 _ASKED = {
@@ -140,8 +140,8 @@ def _build_criterion(row: Row) -> CriterionRow:
     style, icon, verdict = _VERDICTS.get(row["verdict"], ("none", "–", row["verdict"]))
     return CriterionRow(
         asked=_ASKED.get(row["criterion"], row["criterion"].capitalize()),
-        space=_SPACES.get(row["space"], row["space"]),
-        statistic=row["statistic"],
+        space=(METHODS | _SPACES).get(row["space"], row["space"]),
+        statistic=_name_statistic(row["statistic"]),
         value=parse_number(row["value"]),
         low=parse_number(row["low"]),
         high=parse_number(row["high"]),
@@ -153,3 +153,9 @@ def _build_criterion(row: Row) -> CriterionRow:
         verdict=verdict,
         reason=show_minus(row["reason"]),
     )
+
+
+def _name_statistic(name: str) -> str:
+    """Put what was computed in words; of explanations the loss of a check, by the check's name."""
+    lost, found, check = name.partition("loss of ")
+    return f"Loss: {CHECKS.get(check, check)}" if found and not lost else name

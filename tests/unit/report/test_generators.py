@@ -131,6 +131,20 @@ def test_each_gate_says_whether_it_opened_what_it_let_through_and_what_was_found
     assert "1 of 1 criteria not passed" in page
 
 
+def test_what_was_asked_of_explanations_is_named_by_method_and_check():
+    sources = add_gates(add_generators(make_sources()))
+    row = make_criterion("saliency", "layer_gradcam", "passed") | {"statistic": "loss of deletion"}
+    other = make_criterion("saliency", "all methods", "passed") | {
+        "statistic": "checks that can tell"
+    }
+    tables = {**sources.tables, "gate-0": [row, other]}
+    facts = build_facts(replace(sources, tables=tables), title="t", author=None)
+    own, last = facts.generators.gates[0].criteria
+    assert (own.asked, own.space) == ("Explanations", "Grad-CAM")
+    assert own.statistic == "Loss: Faithfulness (deletion)"
+    assert (last.space, last.statistic) == ("all methods", "checks that can tell")
+
+
 def test_without_a_gate_none_is_spoken_of(facts):
     assert facts.generators.gates == ()
     assert "<h4>The gate</h4>" not in build_report(facts, views={}).html
