@@ -58,24 +58,35 @@ def _end_as(run: Callable[[], object], paths: list[Path]) -> None:
         os._exit(code if isinstance(code, int) else 1)
 
 
-def interrupt(arguments: list[str], *, once: Path, number: signal.Signals) -> int:
-    """Run a command of medvision in a child that is sent a signal once a file is there.
-
-    Args:
-        arguments: The command line.
-        once: The file.
-        number: The signal.
-
-    Returns:
-        The child's end: its exit code, or minus the signal that killed it.
-    """
+def start(arguments: list[str]) -> int:
+    """Start a command of medvision in a child; return the child's number."""
     child = os.fork()
     if child == 0:
         os._exit(call(arguments).exit_code)
-    while not once.exists():
+    return child
+
+
+def wait(child: int) -> int:
+    """Return a child's end: its exit code, or minus the signal that killed it."""
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def interrupt(arguments: list[str], *, once: Callable[[], bool], number: signal.Signals) -> int:
+    """Run a command of medvision in a child that is sent a signal once it has come so far.
+
+    Args:
+        arguments: The command line.
+        once: Tells whether it has.
+        number: The signal.
+
+    Returns:
+        The child's end.
+    """
+    child = start(arguments)
+    while not once():
         ended, status = os.waitpid(child, os.WNOHANG)
         assert not ended, f"the child ended by itself: {os.waitstatus_to_exitcode(status)}"
         time.sleep(0.001)
     os.kill(child, number)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+    return wait(child)

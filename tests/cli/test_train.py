@@ -112,7 +112,8 @@ def test_another_seed_gives_another_network(tmp_path):
 def interrupt_once_kept(study, folder: Path, number: signal.Signals) -> int:
     """Send a run a signal once it has kept something; return its end."""
     words = ["train", "--arm", "scratch", "--fold", "0", "--config", study.model_dump_json()]
-    return interrupt(words, once=folder / "resume" / "state.pt", number=number)
+    kept = folder / "resume" / "state.pt"
+    return interrupt(words, once=kept.exists, number=number)
 
 
 @pytest.mark.slow

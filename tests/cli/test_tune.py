@@ -1,14 +1,11 @@
 """`medvision tune`: bounded, resumable, repeatable, and blind to the test subjects."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from children import interrupt, start, wait
 from click.testing import CliRunner
 from toy_study import make_study
 
@@ -23,7 +20,6 @@ SPACE = {
     "augment.flip_axes": {"choices": [[], [0]]},
 }
 TUNE = {"trials": 3, "space": SPACE}
-CODE = "from medvision.cli.main import main; main()"
 
 
 def make(root: Path, *, inner: int = 2, tune=(), **sections):
@@ -57,11 +53,6 @@ def read_trials(study):
 
 def read_best(study):
     return json.loads((folder_of(study) / "best.json").read_text())
-
-
-def start(study, *options: str) -> "subprocess.Popen[bytes]":
-    arguments = [sys.executable, "-c", CODE, *words(study, "tune", "--part", "0", *options)]
-    return subprocess.Popen(arguments, stderr=subprocess.PIPE)
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +129,13 @@ def test_more_trials_go_on_from_those_there_are(searched, tmp_path):
 @pytest.mark.slow
 def test_killed_in_a_trial_it_ends_as_if_nothing_had_been(searched, tmp_path):
     study = make(tmp_path)
-    process = start(study)
     journal = folder_of(study) / "journal" / "trials.log"
-    while process.poll() is None:
-        if journal.is_file() and journal.read_text().count('"number"') == 2:
-            break
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+
+    def is_in_second() -> bool:
+        return journal.is_file() and journal.read_text().count('"number"') == 2
+
+    command = words(study, "tune", "--part", "0")
+    assert interrupt(command, once=is_in_second, number=signal.SIGKILL) == -signal.SIGKILL
     assert tune(study) == read_trials(searched)
     assert read_best(study) == read_best(searched)
 
@@ -153,9 +143,9 @@ def test_killed_in_a_trial_it_ends_as_if_nothing_had_been(searched, tmp_path):
 @pytest.mark.slow
 def test_processes_at_once_share_a_search_and_never_exceed_it(tmp_path):
     study = make(tmp_path, tune={"trials": 5, "sampler": "random"})
-    processes = [start(study, "--worker", str(n)) for n in (1, 2, 3)]
-    for process in processes:
-        assert process.wait() == 0, process.stderr.read().decode()
+    command = words(study, "tune", "--part", "0")
+    children = [start([*command, "--worker", str(n)]) for n in (1, 2, 3)]
+    assert [wait(child) for child in children] == [0, 0, 0]
     marks = [folder_of(study) / "workers" / f"{n}.json" for n in (1, 2, 3)]
     assert sum(json.loads(mark.read_text())["trials"] for mark in marks) == 5
     rows = tune(study)
