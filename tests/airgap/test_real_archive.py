@@ -1,9 +1,11 @@
 """The real archive: installed and run where there is no network (`make test-bundle`)."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ pytestmark = [pytest.mark.bundle, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The installation, made of the archive with the network cut."""
     named = os.environ.get("MEDVISION_ARCHIVE")
     if not named:
@@ -30,7 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installer = folder / archive.stem / "install.sh"
     done = offline(f'sh "{installer}" "{folder / "place"}"', folder)
     assert done.returncode == 0, done.stderr
-    return folder / "place"
+    yield folder / "place"
+    shutil.rmtree(folder)
 
 
 def offline(line: str, folder: Path) -> Done:
