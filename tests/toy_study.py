@@ -61,6 +61,13 @@ def make_study(
     return study
 
 
+def write_images(study: Study, images, *, labels) -> None:
+    """Write cohort and preprocess outputs of given images (N, C, I, J), each of its own subject."""
+    names = [f"sub-{row:010x}_img-{row:012x}" for row in range(len(images))]
+    _write_cohort(study, names=names, labels=labels, n_inner=1, n_external=0)
+    _write_arrays(study, names=names, images=images)
+
+
 def _write_cohort(study: Study, *, names, labels, n_inner: int, n_external: int) -> None:
     layout = Layout(study.output.path)
     with open_step("cohort", study) as step:
