@@ -64,6 +64,9 @@ def container(
     must(offline(folder, "buildah", "commit", "--quiet", "--rm", empty, "localhost/base:test"))
     options = "BUILD_OPTIONS=--format docker --pull-never"
     places = [f"DIST={named}", "BASE=localhost/base:test", "BUILDER=buildah", options]
+    # Of the moment of building: the checkout may go on while the tests run.
+    git = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    (folder / "revision").write_text(must(offline(folder, *git)))
     must(offline(folder, "make", "-C", str(checkout), "image", *places))
     yield folder, must(offline(folder, "buildah", "from", "--pull-never", IMAGE))
     shutil.rmtree(folder)
@@ -87,9 +90,8 @@ def test_it_answers_and_is_not_root(container: tuple[Path, str]) -> None:
     assert inside(container, "touch /opt/medvision/mine").returncode != 0
 
 
-def test_its_labels_say_what_it_was_made_of(container: tuple[Path, str], checkout: Path) -> None:
-    git = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
-    head = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+def test_its_labels_say_what_it_was_made_of(container: tuple[Path, str]) -> None:
+    head = (container[0] / "revision").read_text()
     labels = read_settings(container)["Labels"]
     assert isinstance(labels, dict)
     assert labels["org.opencontainers.image.version"] == __version__
