@@ -1,18 +1,18 @@
-"""One process of a training by several: `python team_fits.py OUT CASE...`, ranks by environment.
+"""A training by several processes, each forked from this one with its rank in the environment.
 
-Each case is a training of toy images; alone (no WORLD_SIZE) the same file trains in one process.
+Each case is a training of toy images; alone (no WORLD_SIZE) the same cases train in one process.
 """
 
 import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
 import torch
+from children import wait
 from fits import examples, fit
 from toy_study import make_images
 
@@ -136,8 +136,8 @@ CASES = {
 }
 
 
-def main() -> None:
-    out, *names = sys.argv[1:]
+def run_cases(out: Path, names: tuple[str, ...]) -> None:
+    """Train each case as the process of the team that the environment names."""
     torch.set_num_threads(1)
     with join_team() as team:
         for name in names:
@@ -157,17 +157,28 @@ def run_team(out, *cases, size):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    given = {name: value for name, value in os.environ.items() if name not in NAMES}
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-    given |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
-    started = []
+    children = []
     for rank in range(size):
         ranks = (rank, size, rank, "127.0.0.1", port)
         own = dict(zip(NAMES, map(str, ranks), strict=True)) if size > 1 else {}
-        command = [sys.executable, __file__, str(out), *cases]
-        started.append(subprocess.Popen(command, env={**given, **own}))
-    return [process.wait(timeout=300) for process in started]
+        if not (child := os.fork()):
+            _end_as(own, out, cases)
+        children.append(child)
+    return [wait(child) for child in children]
 
 
-if __name__ == "__main__":
-    main()
+def _end_as(ranks, out, cases) -> None:
+    """Run the cases in this child, and end with their exit code."""
+    code: object = 1
+    try:
+        for name in NAMES:
+            os.environ.pop(name, None)
+        os.environ.update(ranks)
+        run_cases(Path(out), cases)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001 - whatever it is, the child ends here
+        traceback.print_exc()
+    finally:
+        os._exit(code if isinstance(code, int) else 1)
