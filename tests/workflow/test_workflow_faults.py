@@ -137,6 +137,20 @@ def test_another_number_of_epochs_leaves_the_images_alone(finished: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("section", "values", "anew"),
+    [
+        ("explain", {"images": 1}, {"plan", "explain", "report", "audit"}),
+        ("gate", {"repeats": 50}, {"report", "audit"}),
+    ],
+)
+def test_what_no_network_sees_trains_none_again(
+    finished: Path, section: str, values: dict[str, int], anew: set[str]
+) -> None:
+    assert list_reruns(finished, change(section, **values)) == anew
+
+
+@pytest.mark.slow
 def test_other_intervals_leave_training_and_explanations_alone(finished: Path) -> None:
     reruns = list_reruns(finished, change("evaluate", n_resamples=200))
     assert reruns == {"evaluate", "shortcuts", "report", "audit"}

@@ -214,6 +214,9 @@ def config_of(step):
         # Controls are trained on the study's own images alone.
         own = ("synthesise", "gate", "train")
         earlier = [name for name in earlier if name not in own]
+    elif step not in ("synthesise", "gate") and not study.synthesise.is_taken:
+        # No network sees what may be drawn.
+        earlier = [name for name in earlier if name not in ("synthesise", "gate")]
     sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
     part = {name: config[name] for name in sorted(sections & set(config))}
     part |= (
