@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 from synthetic_generators import Cohort
 from toy_study import make_images, make_study
 
+from medvision.cli._learning import read_learning_data
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import Study
@@ -22,6 +23,7 @@ def plant_drawn(study: Study, made: Cohort, *, fold: int = 0, classes=("benign",
     folder = Layout(study.output.path).step(name_step(fold))
     order = np.argsort(made.labels, kind="stable")
     with open_step(name_step(fold), study, upstream=("cohort", "preprocess")) as step:
+        read_learning_data(step)
         np.save(step.write(folder / "images.npy"), made.images[order].astype("<f4"))
         rows = [
             {

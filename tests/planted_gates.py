@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medvision.cli._learning import read_learning_data
 from medvision.cli._run import open_step
 from medvision.cli._steps import list_folds
 from medvision.config.model import Study
@@ -33,6 +34,7 @@ def plant_drawn(study: Study, fold: int = 0, *, per_class: int = 4, seed: int = 
     images = generator.normal(0, 0.3, (2 * per_class, *shape)).astype(np.float32)
     images[per_class:, :, 4:10, 4:10] += 1
     with open_step(name_step(fold), study, upstream=("cohort", "preprocess")) as step:
+        read_learning_data(step)
         folder = layout.step(step.name)
         np.save(step.write(folder / "images.npy"), images)
         rows = [
@@ -57,6 +59,7 @@ def plant_gate(
     layout, drawn = Layout(study.output.path), name_step(fold)
     upstream = ("cohort", "preprocess", drawn)
     with open_step(name_gate(fold), study, upstream=upstream) as step:
+        read_learning_data(step)
         folder = layout.step(step.name)
         step.read(layout.step(drawn) / "images.npy")
         table = read_table(step.read(layout.step(drawn) / "images.tsv"))

@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 
 from medvision.cli._learning import LearningData
-from medvision.cli._run import Step, read_record
+from medvision.cli._run import Step
 from medvision.cli._stale import say_again
 from medvision.cli._synthetic_mix import Drawn, mix_images
+from medvision.cli._synthetic_read import check_present, find_record
 from medvision.config.model import Study
 from medvision.domain.accepted import Chosen, choose_accepted
 from medvision.domain.record import JsonValue, Record
@@ -103,7 +104,8 @@ def add_accepted(step: Step, data: LearningData, *, fold: int) -> LearningData:
         The same data, untouched, where the study takes no synthetic images.
 
     Raises:
-        StaleOutputError: A file is not as its step wrote it, or the gate judged other images.
+        StaleOutputError: A file is not as its step wrote it, the gate judged other images, or one
+            of both has seen another cohort or other arrays than lie there.
         CohortError: The tables of generator and gate do not tell of the same images.
         DataError: The images are not those of the tables, or cannot be read.
     """
@@ -128,7 +130,9 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
     Raises:
         StaleOutputError, CohortError, DataError: As `add_accepted`.
     """
-    drawn_by, judged_by = (_find_record(step, name) for name in (name_step(fold), name_gate(fold)))
+    drawn_by, judged_by = (find_record(step, name) for name in (name_step(fold), name_gate(fold)))
+    for record in (drawn_by, judged_by):
+        check_present(step, record)
     _check_judged(drawn_by, judged_by)
     verdict = read_json(_read(step, judged_by, VERDICT))
     held = verdict if isinstance(verdict, dict) else {}
@@ -154,17 +158,6 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
         is_open=held["is_open"] is True,
         reason=str(held.get("reason", "")),
     )
-
-
-def _find_record(step: Step, name: str) -> Record:
-    """Return the record of a step that was checked when this one began."""
-    record = read_record(step.layout, name)
-    if record is None:
-        raise StaleOutputError(
-            f"{step.layout.root.name}: step {name} must be complete, got no record of it.",
-            say_again(name),
-        )
-    return record
 
 
 def _check_judged(drawn_by: Record, judged_by: Record) -> None:

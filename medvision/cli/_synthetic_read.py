@@ -11,11 +11,16 @@ from medvision.cli._run import Step, read_record
 from medvision.cli._stale import say_again
 from medvision.cli._synthetic_files import check_sidecar
 from medvision.cli._synthetic_mix import Drawn
+from medvision.domain.record import Record
 from medvision.domain.synthetic import SYNTHETIC_COLUMNS, check_marked, name_step
 from medvision.errors import DataError, StaleOutputError
 from medvision.io.tables import read_table
 from medvision.runtime.files import hash_file
 from medvision.runtime.shards import map_array
+
+_REAL = ("cohort", "preprocess")
+_FOLDS = "cohort/folds.tsv"
+"""Who is on which side: whatever sees real images has read it."""
 
 
 def read_drawn(step: Step, data: LearningData, *, fold: int) -> Drawn:
@@ -31,11 +36,13 @@ def read_drawn(step: Step, data: LearningData, *, fold: int) -> Drawn:
 
     Raises:
         CohortError: An image, or the sidecar, has lost its mark.
-        StaleOutputError: A file is not as the generator's step wrote it.
+        StaleOutputError: A file is not as the generator's step wrote it, or the generator has
+            seen another cohort or other arrays than lie there.
         DataError: A file cannot be read, or table and array are not of the same images.
     """
     name = name_step(fold)
     folder = step.layout.step(name)
+    check_present(step, find_record(step, name))
     rows = read_table(step.read(folder / "images.tsv"), required=SYNTHETIC_COLUMNS)
     check_marked(rows, where=f"{name}/images.tsv")
     check_sidecar(step.read(folder / "images.json"), where=f"{name}/images.json")
@@ -62,10 +69,56 @@ def read_drawn(step: Step, data: LearningData, *, fold: int) -> Drawn:
     )
 
 
+def find_record(step: Step, name: str) -> Record:
+    """Return the record of a step that was checked when this one began.
+
+    Args:
+        step: The running step.
+        name: The earlier step's name.
+
+    Raises:
+        StaleOutputError: There is none any more.
+    """
+    record = read_record(step.layout, name)
+    if record is None:
+        raise StaleOutputError(
+            f"{step.layout.root.name}: step {name} must be complete, got no record of it.",
+            say_again(name),
+        )
+    return record
+
+
+def check_present(step: Step, record: Record) -> None:
+    """Refuse a generator or gate that has seen another cohort or other arrays than lie there now.
+
+    Subjects may have changed sides since: a generator that has seen one who is in validation or
+    test today must not draw what is trained on.
+
+    Args:
+        step: The running step.
+        record: Of generator or gate.
+
+    Raises:
+        StaleOutputError: With the command that runs the step again.
+    """
+    present = {
+        path: digest for name in _REAL for path, digest in find_record(step, name).writes.items()
+    }
+    read = [path for path in record.reads if path.partition("/")[0] in _REAL]
+    for path in (_FOLDS, *read):
+        held = record.reads.get(path)
+        if held is None or held != present.get(path):
+            what = "another" if held else "none"
+            raise StaleOutputError(
+                f"{record.step}/record.json: {path} that was read must be the one that lies there, "
+                f"got {what}.",
+                say_again(record.step),
+            )
+
+
 def _map_images(step: Step, path: Path, *, name: str) -> NDArray[np.float32]:
     """Map the array, once its bytes are those of its record: a training is not spent on others."""
-    record = read_record(step.layout, name)
-    wanted = record.writes.get(f"{name}/{path.name}") if record else None
+    wanted = find_record(step, name).writes.get(f"{name}/{path.name}")
     if not path.is_file() or hash_file(path) != wanted:
         what = "other bytes" if path.is_file() else "no file"
         raise StaleOutputError(

@@ -19,6 +19,7 @@ from medvision.domain.synthesis.criterion import Criterion, Refusal, close_gate
 from medvision.errors import DataError
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
+from medvision.runtime.files import hash_file
 
 CRITERIA = ("quality", "diversity", "memorisation", "membership", "fidelity", "saliency")
 
@@ -264,6 +265,25 @@ def test_images_that_were_changed_afterwards_are_not_judged(tmp_path, monkeypatc
     result = gate(study)
     assert result.exit_code != 0
     assert "synthesise/fold-0/images.npy: file must be as its step wrote it" in result.output
+
+
+def test_images_of_a_generator_that_saw_other_folds_are_not_judged(tmp_path, monkeypatch) -> None:
+    study = make_judged(tmp_path)
+    plant_drawn(study, draw_new(8, seed=77))
+    layout = Layout(study.output.path)
+    rows = read_table(layout.folds)
+    sides = {"train": "test", "test": "train"}
+    swapped = [{**row, "split": sides.get(row["split"], row["split"])} for row in rows]
+    write_table(layout.folds, swapped, columns=list(rows[0]))
+    record = json.loads(layout.record("cohort").read_text())
+    record["writes"]["cohort/folds.tsv"] = hash_file(layout.folds)
+    layout.record("cohort").write_text(json.dumps(record))
+    monkeypatch.setattr("medvision.cli.gate.fit_seed", None)
+    result = gate(study)
+    assert result.exit_code == 12, result.output
+    said = "synthesise/fold-0/record.json: cohort/folds.tsv that was read must be the one that lies"
+    assert said in result.output
+    assert "medvision synthesise --fold 0" in result.output
 
 
 def test_an_interrupted_gate_goes_on_and_ends_with_the_same_bytes(

@@ -182,7 +182,6 @@ def test_every_policy_of_the_transfer_arm_takes_them(plain, tmp_path, policy):
 @pytest.mark.parametrize("dtype", ["float16", "int16"])
 def test_stores_of_other_types_take_them(tmp_path, dtype):
     study = make(tmp_path)
-    plant_all(study)
     layout = Layout(tmp_path)
     path = layout.array_shard("1-of-1")
     arrays = np.load(path)
@@ -200,6 +199,7 @@ def test_stores_of_other_types_take_them(tmp_path, dtype):
     for name in ("arrays-1-of-1.npy", "index.tsv"):
         record["writes"][f"preprocess/{name}"] = digest_of(tmp_path / "preprocess" / name)
     layout.record("preprocess").write_text(json.dumps(record))
+    plant_all(study)
     insist(train(study))
     assert summary_of(tmp_path)["n_synthetic"] == 8
 
@@ -378,6 +378,65 @@ def test_a_verdict_on_images_that_were_drawn_anew_is_stale(tmp_path):
     assert result.exit_code == 12
     assert "gate/fold-0: verdict must be on the images of synthesise/fold-0" in result.output
     assert "medvision gate --fold 0" in result.output
+
+
+def swap_sides(study) -> None:
+    """Let subjects of train and test change places, as an edited table of labels does."""
+    layout = Layout(study.output.path)
+    sides = {"train": "test", "test": "train"}
+    rows = [
+        {**row, "split": sides.get(row["split"], row["split"])} for row in read_table(layout.folds)
+    ]
+    write_table(layout.folds, rows, columns=list(rows[0]))
+    fit_record(layout.root, "cohort", "folds.tsv")
+
+
+@pytest.mark.parametrize(
+    ("again", "step", "command"),
+    [
+        ((), "synthesise/fold-0", "medvision synthesise --fold 0"),
+        ((plant_drawn,), "gate/fold-0", "medvision gate --fold 0"),
+    ],
+)
+def test_images_of_a_generator_or_gate_that_saw_other_folds_are_not_trained_on(
+    tmp_path, again, step, command
+):
+    study = make(tmp_path)
+    plant_all(study)
+    swap_sides(study)
+    for plant in again:
+        plant(study)
+    result = train(study)
+    assert result.exit_code == 12, result.output
+    said = f"{step}/record.json: cohort/folds.tsv that was read must be the one that lies there"
+    assert f"{said}, got another" in result.output
+    assert command in result.output
+    assert not seed_folder(tmp_path).exists()
+
+
+def test_images_of_a_generator_that_saw_other_arrays_are_not_trained_on(tmp_path):
+    study = make(tmp_path)
+    plant_all(study)
+    path = Layout(tmp_path).array_shard("1-of-1")
+    np.save(path, np.load(path) + 1)
+    fit_record(tmp_path, "preprocess", path.name)
+    result = train(study)
+    assert result.exit_code == 12
+    assert f"preprocess/{path.name} that was read must be the one that lies" in result.output
+
+
+def test_a_generator_that_names_no_folds_is_not_trusted(tmp_path):
+    study = make(tmp_path)
+    plant_all(study)
+    path = Layout(tmp_path).record("synthesise/fold-0")
+    record = json.loads(path.read_text())
+    del record["reads"]["cohort/folds.tsv"]
+    path.write_text(json.dumps(record))
+    result = train(study)
+    assert result.exit_code == 12
+    assert "cohort/folds.tsv that was read must be the one that lies there, got none" in (
+        result.output
+    )
 
 
 def test_without_a_verdict_nothing_is_trained(tmp_path):
