@@ -113,6 +113,7 @@ def _hash(task: Task, variant: str) -> str:
     parts: dict[str, JsonValue] = {
         **task.place,
         "variant": variant,
+        "n_shown": _count_shown(task),
         "subjects": cast(JsonValue, list(task.subset.subjects)),
         "weights": job.start.digest,
         "form": job.start.describe(),
@@ -142,8 +143,10 @@ def _fit(task: Task, job: Job, *, variant: str, draw: Draw | None) -> tuple[Job,
 
     settings = _choose_settings(job.settings, variant)
     data = job.data if draw is None else mix_images(job.data, draw.added, fold=job.fold)
-    passes = _count_passes(task, len(data.select(job.fold, "train")))
-    own = replace(job, data=data, settings=settings, passes=passes)
+    # An epoch of every variant on every share shows as many images: the train list again and again,
+    # cut at that number.
+    passes, n_extra = divmod(_count_shown(task), len(data.select(job.fold, "train")))
+    own = replace(job, data=data, settings=settings, passes=passes, n_extra=n_extra)
     what = f"{variant}, fold {job.fold}, {task.subset.fraction:.0%}, seed {task.seed}"
     with heed_sigterm() as should_stop:
         watch = Watch(
@@ -160,16 +163,17 @@ def _choose_settings(study: Study, variant: str) -> Study:
     return study.model_copy(update={"augment": changes})
 
 
-def _count_passes(task: Task, n_images: int) -> int:
-    """Return how often an epoch passes over a variant's images.
+def _count_shown(task: Task) -> int:
+    """Return how many images an epoch of every variant on every share shows.
 
-    So that every variant on every share takes the same number of steps, those of all of the fold's
-    train images with what would be drawn for them: nothing is ahead for having trained longer.
+    All of the fold's train images with what would be drawn for them, whatever was drawn, refused
+    or left out: an epoch has as many steps for all, and nothing is ahead for a longer one. Early
+    stopping may still end one training before another.
     """
     job = task.job
     counts = Counter(item.label for item in job.data.select(job.fold, "train"))
     wanted = count_wanted(counts, job.step.study.synthesise.ratio)
-    return max(1, round((counts.total() + sum(wanted.values())) / n_images))
+    return counts.total() + sum(wanted.values())
 
 
 def _describe(task: Task, job: Job, trained: Trained, *, draw: Draw | None) -> dict[str, JsonValue]:
@@ -177,9 +181,9 @@ def _describe(task: Task, job: Job, trained: Trained, *, draw: Draw | None) -> d
     from medvision.learn.dataset import count_batches
 
     fit = trained.fit
-    n_images = len(job.data.select(job.fold, "train"))
+    n_images, n_shown = len(job.data.select(job.fold, "train")), _count_shown(task)
     best: Mapping[str, JsonValue] = fit.history[fit.best_epoch - 1]
-    n_batches = count_batches(n_images * job.passes, job.settings.train.batch_size)
+    n_batches = count_batches(n_shown, job.settings.train.batch_size)
     return {
         "n_subjects": len(task.subset.subjects),
         "n_images": len(task.subset.image_ids),
@@ -190,7 +194,7 @@ def _describe(task: Task, job: Job, trained: Trained, *, draw: Draw | None) -> d
         "reason": "" if draw is None else draw.reason,
         "gate": "" if draw is None else draw.gate,
         "gate_reason": "" if draw is None else draw.gate_reason,
-        "passes": job.passes,
+        "passes": round(n_shown / n_images, 4) if job.n_extra else job.passes,
         "n_steps": n_batches * len(fit.history),
         "epochs": len(fit.history),
         "best_epoch": fit.best_epoch,

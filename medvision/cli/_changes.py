@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from medvision.cli._fitting import Job, describe_training
+from medvision.cli._fitting import Job, describe_training, list_shown
 from medvision.io.tables import Cell, write_packed_table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def list_changes(job: Job, *, seed: int, n_epochs: int) -> Iterator[dict[str, Ce
     from medvision.runtime.seeds import derive_seed
 
     settings = describe_training(job)[0]
-    chosen = job.data.select(job.fold, "train") * job.passes
+    chosen = list_shown(job, seed)
     names, labels = [item.image_id for item in chosen], job.data.examples(chosen).labels
     generator = torch.Generator().manual_seed(derive_seed("train", job.fold, seed))
     for epoch in range(1, n_epochs + 1):

@@ -10,6 +10,8 @@ from medvision.cli._run import Step
 from medvision.cli._starting import Start
 from medvision.config.model import Study
 from medvision.config.task import choose_loss
+from medvision.domain.split import Assignment
+from medvision.domain.subsets import choose_evenly
 from medvision.errors import ConfigError
 from medvision.runtime.team import ALONE, Team
 
@@ -41,6 +43,7 @@ class Job:
         start: Starting weights and form of the network.
         team: The processes that train each network together.
         passes: How often an epoch shows each training image.
+        n_extra: How many of them it shows once more, in 0 to all but one.
     """
 
     step: Step
@@ -51,6 +54,7 @@ class Job:
     device: "torch.device"
     start: Start
     passes: int = 1
+    n_extra: int = 0
     team: Team = ALONE
 
 
@@ -166,6 +170,19 @@ def _count(report: "WeightsReport") -> tuple[int, float]:
     return report.count("loaded") + report.count("adapted"), 100 * report.match
 
 
+def list_shown(job: Job, seed: int) -> list[Assignment]:
+    """Return the training images of an epoch, as often as it shows them.
+
+    Args:
+        job: Fold, data, passes and how many images are shown once more: each class in its
+            proportion, and who of a class by the seed.
+        seed: Seed of the network.
+    """
+    chosen = job.data.select(job.fold, "train")
+    purpose = f"shown-once-more/{job.fold}/{seed}"
+    return chosen * job.passes + choose_evenly(chosen, job.n_extra, purpose=purpose)
+
+
 def describe_training(job: Job) -> "tuple[TrainSettings, Freezing]":
     """Return the settings of one network, and what of it is kept frozen.
 
@@ -201,7 +218,7 @@ def _fit(job: Job, model: "nn.Module", *, seed: int, watch: Watch) -> "Fit":
     settings, freezing = describe_training(job)
     return fit_network(
         model,
-        job.data.examples(job.data.select(job.fold, "train") * job.passes),
+        job.data.examples(list_shown(job, seed)),
         validation=job.data.examples(job.data.select(job.fold, "validation")),
         n_classes=len(job.data.classes),
         settings=settings,

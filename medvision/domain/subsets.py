@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -78,6 +78,30 @@ def choose_subsets(
     return tuple(subsets)
 
 
+def choose_evenly(images: Sequence[Assignment], n_wanted: int, *, purpose: str) -> list[Assignment]:
+    """Choose some images, each class in its proportion, and who of a class by a hash.
+
+    Args:
+        images: What is chosen from.
+        n_wanted: How many, in 0 to the number of images.
+        purpose: Text that makes this choice unlike any other.
+
+    Returns:
+        The chosen ones, in the order given; the same each time for the purpose and the names.
+
+    Source:
+        none: own definition; ranks by hash as in `choose_subsets`.
+    """
+    score = {item.image_id: _score(f"{purpose}/{item.image_id}") for item in images}
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for item in sorted(images, key=lambda item: (score[item.image_id], item.image_id)):
+        kinds[item.label].append(item.image_id)
+    place = _spread(kinds.values())
+    order = sorted(score, key=lambda name: (place[name], score[name], name))
+    chosen = set(order[:n_wanted])
+    return [item for item in images if item.image_id in chosen]
+
+
 def check_train_only(subjects: Sequence[str], assignments: Sequence[Assignment]) -> None:
     """Refuse a train subset that holds somebody outside the fold's train split.
 
@@ -125,11 +149,7 @@ def _order_groups(
     kinds: defaultdict[frozenset[str], list[str]] = defaultdict(list)
     for name in sorted(members, key=lambda name: (score[name], name)):
         kinds[frozenset(item.label for item in members[name])].append(name)
-    place = {
-        name: (rank + 0.5) / len(names)
-        for names in kinds.values()
-        for rank, name in enumerate(names)
-    }
+    place = _spread(kinds.values())
     order = sorted(members, key=lambda name: (place[name], score[name], name))
     first: list[str] = []
     for label in sorted({label for kind in kinds for label in kind}):
@@ -138,6 +158,11 @@ def _order_groups(
             holders = [n for n in order if any(item.label == label for item in members[n])]
             first.append(holders[0])
     return [*first, *(name for name in order if name not in first)], len(first)
+
+
+def _spread(kinds: Iterable[Sequence[str]]) -> dict[str, float]:
+    """Return the place of each name in (0, 1), those of a kind at equal distances."""
+    return {name: (rank + 0.5) / len(names) for names in kinds for rank, name in enumerate(names)}
 
 
 def _score(text: str) -> float:

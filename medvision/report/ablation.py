@@ -141,8 +141,8 @@ def describe_ablation(sources: Sources, cite: Callable[[str], str]) -> str:
         "Training without additions, with random changes of the images, with synthetic images and "
         f"with both was compared on nested shares of the train subjects ({shares}), drawn anew for "
         f"each of {say_count(len(seeds), 'seed')}; a generator was trained on each share alone. "
-        f"{_say_gate(facts)} All variants had the same number of steps and the same "
-        "starting weights. "
+        f"{_say_gate(facts)} All variants had the same starting weights and the same number "
+        "of steps an epoch, and of epochs at most; early stopping may have ended some earlier. "
         f"Intervals resample test subjects and seeds at once {cite('pigeonhole')}; comparisons "
         f"were corrected by Holm's method {cite('holm')}."
     )

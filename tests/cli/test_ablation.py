@@ -1,13 +1,19 @@
 """`medvision ablate` and `ablation`: the same subjects and steps for all, resumable, judged."""
 
 import json
+from collections import Counter
 
 import pytest
 from ablations import SEEDS, SHARES, ablate, folder, make, read, run_all
 
+from medvision.cli import _ablation_fit, _ablation_gate
+from medvision.cli._fitting import list_shown
+from medvision.cli._gate_judge import Judged
 from medvision.domain.ablation import VARIANTS
+from medvision.domain.synthesis.criterion import Refusal, Verdict
 from medvision.io.tables import read_table
 from medvision.layout import Layout
+from medvision.learn.dataset import count_batches
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +61,48 @@ def test_synthetic_images_join_two_variants_alone_and_all_take_as_many_steps(fin
         for row in read(finished, share, "trainings"):
             has_drawn = row["variant"] in ("gan", "both")
             assert int(row["n_added"]) == (int(row["n_images"]) if has_drawn else 0)
-        steps = [int(row["n_steps"]) for row in read(finished, share, "trainings")]
-        assert max(steps) <= 1.1 * min(steps)
+    rows = [row for share in SHARES for row in read(finished, share, "trainings")]
+    assert len({row["n_steps"] for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("ratio", "refused", "n_shown"),
+    [
+        (0.25, 0.0, 20),
+        (0.4, 0.0, 22),
+        (0.5, 0.0, 24),
+        (1.0, 0.0, 32),
+        (1.0, 0.25, 32),
+        ({"nodule": 1.0}, 0.5, 24),
+    ],
+)
+def test_whatever_is_drawn_and_refused_an_epoch_shows_every_variant_as_many_images(
+    ratio, refused: float, n_shown: int, tmp_path, monkeypatch
+) -> None:
+    def judge(_job, _plain, drawn, **_others):
+        gone = tuple(Refusal(n, "near copy") for n in range(round(refused * len(drawn))))
+        return Judged(Verdict((), gone, is_open=True, reason="passed"), {})
+
+    fit, shown = _ablation_fit.fit_seed, []
+
+    def fit_told(job, seed, *, watch):
+        shown.append(Counter(item.image_id for item in list_shown(job, seed)))
+        return fit(job, seed, watch=watch)
+
+    monkeypatch.setattr(_ablation_gate, "judge_drawn", judge)
+    monkeypatch.setattr(_ablation_fit, "fit_seed", fit_told)
+    study = make(tmp_path, gan={"ratio": ratio}, ablation={"seeds": (0,), "folds": "first"})
+    for share in SHARES:
+        assert ablate(study, share).exit_code == 0
+    assert {counts.total() for counts in shown} == {n_shown}
+    # Nobody is shown twice as often as another, but by the one time that makes up the number.
+    assert all(max(counts.values()) - min(counts.values()) <= 1 for counts in shown)
+    rows = [row for share in SHARES for row in read(study, share, "trainings")]
+    assert {int(row["n_steps"]) for row in rows} == {count_batches(n_shown, 4)}
+    for row in rows:
+        n_images = int(row["n_images"]) + int(row["n_added"])
+        assert float(row["passes"]) == pytest.approx(n_shown / n_images, abs=1e-4)
+    assert any(int(row["n_added"]) for row in rows)
 
 
 def test_the_variants_differ_and_share_their_start(finished) -> None:
@@ -86,7 +132,6 @@ def test_what_is_said_names_every_share_and_the_selection_on_the_test_set(finish
 def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(
     finished, tmp_path, monkeypatch
 ) -> None:
-    from medvision.cli import _ablation_fit
     from medvision.errors import StoppedError
 
     study = make(tmp_path, ablation={"gate": "ignore"})

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvision.domain.split import Assignment
-from medvision.domain.subsets import check_nested, check_train_only, choose_subsets
+from medvision.domain.subsets import (
+    check_nested,
+    check_train_only,
+    choose_evenly,
+    choose_subsets,
+)
 from medvision.errors import CohortError
 
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)
@@ -84,3 +89,28 @@ def test_shares_that_are_not_nested_are_refused():
     check_nested({0.5: ["a"], 1.0: ["a", "b"]}, fold=0)
     with pytest.raises(CohortError, match=r"fold 0: .* got c in the smaller one alone"):
         check_nested({1.0: ["a", "b"], 0.5: ["c"]}, fold=0)
+
+
+@given(
+    labels=st.lists(st.sampled_from("ab"), min_size=1, max_size=60),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+def test_a_number_of_images_is_chosen_exactly_in_order_and_each_class_in_proportion(
+    labels, share: float, seed: int
+) -> None:
+    images = make_images(labels)
+    n_wanted = round(share * len(images))
+    chosen = choose_evenly(images, n_wanted, purpose=str(seed))
+    assert len(chosen) == n_wanted
+    assert chosen == [item for item in images if item in chosen]
+    assert set(chosen) == set(choose_evenly(images[::-1], n_wanted, purpose=str(seed)))
+    held, all_held = (Counter(item.label for item in own) for own in (chosen, images))
+    for label, count in all_held.items():
+        assert abs(held[label] - n_wanted * count / len(images)) <= 1.5
+
+
+def test_another_purpose_chooses_others_of_a_class() -> None:
+    images = make_images("ab" * 20)
+    first, second = (choose_evenly(images, 10, purpose=purpose) for purpose in "12")
+    assert first != second
