@@ -79,7 +79,7 @@ def judge_draw(keeper: Gatekeeper, job: Job, plain: Trained, drawn: Drawn) -> Dr
     rows = _list_accepted(verdict, len(drawn)) if keeper.is_obeyed else range(len(drawn))
     reason = "" if len(rows) else ALL_REFUSED if verdict.is_open else IS_SHUT
     return Draw(
-        choose_images(drawn, rows),
+        take_rows(drawn, rows),
         len(drawn),
         reason,
         gate=OPEN if verdict.is_open else SHUT,
@@ -97,7 +97,7 @@ def _list_accepted(verdict: Verdict, n_images: int) -> list[int]:
     return [n for n in range(n_images) if n not in refused] if verdict.is_open else []
 
 
-def choose_images(drawn: Drawn, rows: Sequence[int]) -> Drawn:
+def take_rows(drawn: Drawn, rows: Sequence[int]) -> Drawn:
     """Return some of the drawn images.
 
     Args:

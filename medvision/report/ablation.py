@@ -56,7 +56,7 @@ class EffectRow:
 
 
 @dataclass(frozen=True)
-class AddedRow:
+class DrawnRow:
     """How many synthetic images were drawn, accepted and added on one share, over seeds and folds.
 
     Args:
@@ -96,7 +96,7 @@ class AblationFacts:
     sentences: tuple[str, ...]
     rows: tuple[VariantRow, ...]
     effects: tuple[EffectRow, ...]
-    added: tuple[AddedRow, ...]
+    added: tuple[DrawnRow, ...]
     counts: Mapping[str, JsonValue]
     is_gated: bool = False
 
@@ -119,7 +119,7 @@ def build_ablation(sources: Sources) -> AblationFacts:
         sentences=tuple(str(text) for text in cast(Sequence[JsonValue], held["sentences"])),
         rows=tuple(_build_row(row) for row in _list(held, "scores")),
         effects=tuple(_build_effect(row) for row in _list(held, "effects")),
-        added=tuple(_build_added(row) for row in _list(held, "added")),
+        added=tuple(_build_drawn(row) for row in _list(held, "added")),
         counts={name: held[name] for name in _COUNTS},
         is_gated=bool(cast(JsonObject, held["gate"])["is_obeyed"]),
     )
@@ -218,9 +218,9 @@ def _name_added(added: str, to: str) -> str:
     return WORDS["gan"] if added == "both" and to == "classical" else WORDS[added]
 
 
-def _build_added(row: JsonObject) -> AddedRow:
+def _build_drawn(row: JsonObject) -> DrawnRow:
     """Return the counts of one share."""
-    return AddedRow(
+    return DrawnRow(
         fraction=_float(row, "fraction"),
         n_generators=_int(row, "n_generators"),
         n_drawn=_int(row, "n_drawn"),
