@@ -22,8 +22,9 @@ CRITERION = Criterion(
     verdict=PASSED,
     reason="planted",
 )
-OPEN = "all 1 criteria passed"
-SHUT = "1 of 1 criteria not passed: fidelity (refused)"
+COPY = "near copy in backbone: 0.1 from train image 0, real subjects are at least 0.2 apart"
+OPEN = "all 2 criteria passed"
+SHUT = "1 of 2 criteria not passed: fidelity (refused)"
 
 
 def plant_drawn(study: Study, fold: int = 0, *, per_class: int = 4, seed: int = 7) -> Path:
@@ -69,14 +70,20 @@ def plant_gate(
                 "row": row["row"],
                 "label": row["label"],
                 "accepted": is_open and n not in refused,
-                "reason": "near copy" if n in refused else "" if is_open else "gate shut",
+                "reason": COPY if n in refused else "" if is_open else "the gate is shut",
             }
             for n, row in enumerate(table)
         ]
         write_table(step.write(folder / "images.tsv"), rows, columns=GATE_COLUMNS)
         n_accepted = sum(bool(row["accepted"]) for row in rows)
-        criterion = replace(CRITERION, verdict=PASSED if is_open else REFUSED)
-        verdict = close_gate([criterion], [])
+        criteria = [
+            replace(CRITERION, verdict=PASSED if is_open else REFUSED),
+            Criterion(
+                *("memorisation", "backbone", "share of copies", len(refused) / len(rows)),
+                *(0, 1, len(rows), 0.1, 1, "planted", PASSED, "planted"),
+            ),
+        ]
+        verdict = close_gate(criteria, [])
         summary = {
             "is_open": verdict.is_open,
             "reason": verdict.reason,
@@ -86,7 +93,8 @@ def plant_gate(
         }
         write_json(step.write(folder / "gate.json"), summary)
         step.facts |= summary
-        write_table(step.write(folder / "criteria.tsv"), [asdict(criterion)], columns=COLUMNS)
+        held = [asdict(own) for own in criteria]
+        write_table(step.write(folder / "criteria.tsv"), held, columns=COLUMNS)
     return folder
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from medvision.learn.extractor import Extractor
 
 _FACTS = ("is_open", "reason", "n_drawn", "n_accepted", "n_refused")
+GATE_SHUT = "the gate is shut"
+"""Why an image is not accepted that is not refused itself."""
+
 IMAGE_COLUMNS = ("image_id", "row", "label", "accepted", "reason")
 
 
@@ -63,7 +66,7 @@ def list_images(verdict: Verdict, drawn: Drawn) -> list[dict[str, Cell]]:
         drawn: All drawn images, in the order of their positions in the verdict.
     """
     refused = {own.image: own.reason for own in verdict.refused}
-    shut = "" if verdict.is_open else "the gate is shut"
+    shut = "" if verdict.is_open else GATE_SHUT
     return [
         {
             "image_id": name,

@@ -6,20 +6,19 @@ Nothing but the bundle is needed, and no network library is imported.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
 from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
 from medvision.cli._accepted import IMAGES, TABLE, VERDICT, describe_accepted
 from medvision.cli._compared import compare_values
+from medvision.cli._recompute_gate import find_verdict_faults
 from medvision.cli._synthetic_files import describe_drawn, list_drawn
 from medvision.config.synthesise import SynthesiseSection
 from medvision.domain.accepted import Chosen, choose_accepted
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
 from medvision.domain.split import Assignment, build_assignments
-from medvision.domain.synthesis.criterion import Criterion, close_gate
 from medvision.domain.synthetic import count_wanted, name_gate, name_step
 from medvision.errors import MedvisionError
 from medvision.io.tables import Cell, Row, read_table
@@ -73,7 +72,7 @@ def find_synthetic_faults(locate: Locate) -> list[Finding]:
         if _read_record(locate, name_gate(fold.number)) is None:
             continue
         chosen, told = _read_gate(locate, fold)
-        findings += _find_gate_faults(locate, fold, chosen=chosen, told=told)
+        findings += _find_gate_faults(locate, fold)
         findings += _find_training_faults(locate, fold, chosen=chosen, told=told)
     return findings
 
@@ -161,31 +160,13 @@ def _read_gate(locate: Locate, fold: Fold) -> tuple[Chosen, Table]:
     return chosen, told
 
 
-def _find_gate_faults(locate: Locate, fold: Fold, *, chosen: Chosen, told: Table) -> list[Finding]:
-    """Hold the verdict against the criteria beside it, and its counts against its own table."""
+def _find_gate_faults(locate: Locate, fold: Fold) -> list[Finding]:
+    """Hold the verdict against its own tables, and ask what was read for it."""
     step = name_gate(fold.number)
-    criteria = [_read_criterion(row) for row in read_table(locate(f"{step}/criteria.tsv"))]
-    verdict = close_gate(criteria, [])
-    wanted: dict[str, JsonValue] = {
-        "is_open": verdict.is_open,
-        "reason": verdict.reason,
-        "n_drawn": chosen.n_drawn,
-        "n_accepted": len(chosen),
-    }
-    if verdict.is_open:
-        wanted["n_refused"] = chosen.n_drawn - len(chosen)
-    findings = _compare(f"{step}/{VERDICT}", wanted, {name: told.get(name) for name in wanted})
     record = _read_record(locate, step)
     reads = cast(Table, (record or {}).get("reads", {}))
+    findings = find_verdict_faults(locate, fold.number)
     return findings + _find_unread(step, reads, fold=fold, steps=(name_step(fold.number),))
-
-
-def _read_criterion(row: Row) -> Criterion:
-    """Return a criterion by what its verdict is asked of; figures play no part."""
-    words = {name: row[name] for name in ("criterion", "space", "statistic", "verdict", "reason")}
-    return Criterion(
-        **words, value=nan, low=nan, high=nan, n=0, comparator=nan, threshold=nan, source=""
-    )
 
 
 def _find_training_faults(

@@ -185,6 +185,34 @@ def accept_refused(audited: Audited) -> None:
     )
 
 
+def accept_consistently(audited: Audited) -> None:
+    """Counts of the gate and of the training are made to fit."""
+    accept_refused(audited)
+    (row,) = [r for r in read_table(audited.study / "gate/fold-0/images.tsv") if r["row"] == "0"]
+
+    def count(held):
+        held["n_accepted"] += 1
+        held["n_refused"] -= 1
+
+    audited.change_json("gate/fold-0/gate.json", count)
+
+    def train(held):
+        held["facts"]["n_synthetic"][row["label"]] += 1
+
+    audited.change_json("train/scratch/fold-0/record.json", train)
+
+    def say_more(held):
+        held["n_synthetic"] += 1
+
+    audited.change_json("train/scratch/fold-0/seed-0/summary.json", say_more)
+
+
+def blank_reason(audited: Audited) -> None:
+    audited.change_rows(
+        "gate/fold-1/images.tsv", lambda _: {"reason": ""}, where=lambda row: row["row"] == "1"
+    )
+
+
 def open_gate(audited: Audited) -> None:
     audited.change_json("gate/fold-1/gate.json", lambda held: held.update(is_open=True))
 
@@ -220,6 +248,8 @@ FORGERIES = {
     change_label: "synthesise/fold-0/images.tsv",
     hide_a_source: "synthesise/fold-1/sources.tsv",
     accept_refused: "gate/fold-0/gate.json",
+    accept_consistently: "gate/fold-0/images.tsv",
+    blank_reason: "gate/fold-1/images.tsv",
     open_gate: "gate/fold-1/gate.json",
     deny_training: "train/scratch/fold-0/record.json",
     unread: "train/scratch/fold-0/record.json",

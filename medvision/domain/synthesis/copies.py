@@ -1,6 +1,7 @@
 """Memorisation: synthetic images nearer to a train image than real subjects are to each other."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,12 @@ from medvision.domain.synthesis.criterion import (
     find_ends,
 )
 from medvision.domain.synthesis.sample import Distances, Rules
+
+COPIES = "share of copies"
+"""Statistic of the criterion that counts them."""
+
+LOOK_ALIKES = "look-alikes"
+"""Space in which the detail of thumbnails is compared."""
 
 _NAME = "memorisation"
 
@@ -72,7 +79,7 @@ def judge_copies(near: Nearness, rules: Rules) -> tuple[list[Criterion], list[Re
     refused = [
         Refusal(
             image,
-            f"near copy in {near.space}: {nearest[image]:.3g} from train image "
+            f"{_name_refusal(near.space)}: {nearest[image]:.3g} from train image "
             f"{int(near.cross[image].argmin())}, real subjects are at least {limit:.3g} apart",
         )
         for image in found.tolist()
@@ -125,21 +132,36 @@ def judge_look_alikes(
     for pair in sorted(pairs, key=lambda own: -own.similarity):
         if pair.similarity > limit or limit == rules.similarity:
             image = pair.second - n_train
-            said = f"shows train image {pair.first}, {pair.alteration}"
-            best.setdefault(
-                image, Refusal(image, f"look-alike: {said} (agreement {pair.similarity:.2f})")
-            )
+            said = f"{_name_refusal(LOOK_ALIKES)}: shows train image {pair.first}"
+            found = f"{pair.alteration} (agreement {pair.similarity:.2f})"
+            best.setdefault(image, Refusal(image, f"{said}, {found}"))
     n_subjects = len(np.unique(clusters))
     criterion = _count(
         len(best),
         len(synthetic),
         n_subjects=n_subjects,
-        space="look-alikes",
+        space=LOOK_ALIKES,
         source=f"agreement of detail above {limit:.2f}, the most that {n_subjects} train subjects "
         "have with each other or what counts as one image",
         rules=rules,
     )
     return [criterion], [best[image] for image in sorted(best)]
+
+
+def count_copies(reasons: Sequence[str], *, space: str) -> int:
+    """Return how many images are refused as copies in one space.
+
+    Args:
+        reasons: Of each image, as a gate's table has them; "" where it is accepted.
+        space: As a criterion names it.
+    """
+    start = f"{_name_refusal(space)}: "
+    return sum(any(own.startswith(start) for own in text.split("; ")) for text in reasons)
+
+
+def _name_refusal(space: str) -> str:
+    """Return what the reason of an image that is a copy begins with."""
+    return "look-alike" if space == LOOK_ALIKES else f"near copy in {space}"
 
 
 def find_most(n_images: int, n_subjects: int, *, level: float) -> int:
@@ -179,7 +201,7 @@ def _count(
     return Criterion(
         criterion=_NAME,
         space=space,
-        statistic="share of copies",
+        statistic=COPIES,
         value=n_found / n_images,
         low=low,
         high=high,
@@ -218,6 +240,6 @@ def _give_up(near: Nearness, why: str) -> Criterion:
     """Say why copies cannot be told."""
     nan = float("nan")
     return Criterion(
-        *(_NAME, near.space, "share of copies", nan, nan, nan),
+        *(_NAME, near.space, COPIES, nan, nan, nan),
         *(len(near.cross), nan, nan, "train images", UNDECIDED, why),
     )
