@@ -188,6 +188,7 @@ def test_workflow_python_stays_in_common_smk() -> None:
                 "from medvision import __version__",
                 "from medvision.config",
                 "from medvision.layout",
+                "from medvision.runtime.lead import tell_of_run",
                 "from medvision.runtime.workflow",
             )
             assert all(line.startswith(allowed) for line in imports), imports

@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,13 @@ from medvision.runtime.files import read_json, storage_faults, write_json
 
 _CANCEL = "cancel"
 _RUN = "run.json"
+_SHARED = "medvision-lead"
+# A dry run of somebody else is over by then.
+_ALONE_S = 60.0
+_PAUSE_S = 1.0
+
+SNAKEMAKE = ".snakemake"
+"""Where Snakemake keeps its own notes, below the folder that it works in."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +54,24 @@ class Lead:
         """Have the working folder to oneself: Snakemake unlocks all that runs there at once.
 
         Raises:
-            ClusterError: Another study runs from the same working folder.
+            ClusterError: Another run goes on in the same working folder, led or not.
         """
         work = self.handles[-1]
-        if not _lock(work, fcntl.LOCK_EX):
-            raise ClusterError(
-                "cluster: no other study must run from this folder while its lock is taken away, "
-                "got one.",
-                "wait for it, then run the same command again; give each study a folder of its own "
-                "(`medvision init`).",
-            )
+        end = time.monotonic() + _ALONE_S
         try:
+            while not _lock(work, fcntl.LOCK_EX):
+                if time.monotonic() > end:
+                    raise ClusterError(
+                        "cluster: no other run must go on in this folder while its lock is taken "
+                        "away, got one.",
+                        "wait for it, then run the same command again; give each study a folder of "
+                        "its own (`medvision init`).",
+                    )
+                time.sleep(_PAUSE_S)
             yield
         finally:
-            _lock(work, fcntl.LOCK_SH)
+            # Asked for in vain, too, since flock gives up the old lock before it asks for another.
+            _wait_for_lock(work, fcntl.LOCK_SH)
 
 
 @contextmanager
@@ -74,11 +86,11 @@ def take_lead(folder: Path, *, working_folder: Path) -> Iterator[Lead]:
         ClusterError: Another process leads it.
         StorageError: The folder cannot be written.
     """
-    work = working_folder / ".snakemake"
+    work = working_folder / SNAKEMAKE
     with storage_faults(folder / _RUN):
         folder.mkdir(parents=True, exist_ok=True)
         work.mkdir(exist_ok=True)
-    with (folder / "lock").open("a") as own, (work / "medvision-lead").open("a") as shared:
+    with (folder / "lock").open("a") as own, (work / _SHARED).open("a") as shared:
         if not _lock(own, fcntl.LOCK_EX):
             held = _read(folder)
             raise ClusterError(
@@ -86,12 +98,34 @@ def take_lead(folder: Path, *, working_folder: Path) -> Iterator[Lead]:
                 f"{held.get('host')}, process {held.get('pid')}.",
                 "wait for it, or end it with `medvision cluster cancel`.",
             )
-        _lock(shared, fcntl.LOCK_SH)
+        _wait_for_lock(shared, fcntl.LOCK_SH)
         held = _read(folder)
         prefix = read_prefix(folder) or f"mv-{secrets.token_hex(4)}"
         (folder / _CANCEL).unlink(missing_ok=True)
         _note(folder, prefix=prefix, is_open=True)
         yield Lead(folder, prefix, bool(held.get("is_open")), (own, shared))
+
+
+def tell_of_run(working_folder: Path) -> IO[str] | None:
+    """Let every leader see that a Snakemake works in a folder, as long as the file stays open.
+
+    Its own lock tells not who took it: a leader that takes away the lock of a killed run would take
+    that of a run which nobody leads with it.
+
+    Args:
+        working_folder: Where Snakemake works.
+
+    Returns:
+        The file to keep open; None where nothing can be locked, and so nothing is led.
+    """
+    try:
+        (working_folder / SNAKEMAKE).mkdir(exist_ok=True)
+        stream = (working_folder / SNAKEMAKE / _SHARED).open("a")
+        # Never in wait: the leader may be unlocking, through this very process.
+        _lock(stream, fcntl.LOCK_SH)
+    except (OSError, ClusterError):
+        return None
+    return stream
 
 
 def read_prefix(folder: Path) -> str | None:
@@ -148,13 +182,21 @@ def _read(folder: Path) -> dict[str, object]:
 def _lock(stream: IO[str], kind: int) -> bool:
     """Lock an open file for as long as it stays open; False where another has it."""
     try:
-        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+        _wait_for_lock(stream, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _wait_for_lock(stream: IO[str], kind: int) -> None:
+    """Lock an open file for as long as it stays open, once nobody else has it."""
+    try:
+        fcntl.flock(stream, kind)
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise ClusterError(
             f"{stream.name}: the file system must be able to lock a file, got {error.strerror}.",
             "let output.path and the working folder lie where locks work (Lustre: mounted with "
             "flock).",
         ) from error
-    return True

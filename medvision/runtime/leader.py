@@ -1,19 +1,21 @@
 """Snakemake as a child that is watched: ended without orphans, and started again where it hangs."""
 
 import logging
+import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from medvision.errors import ClusterError, StoppedError
 from medvision.runtime.lead import Lead
-from medvision.runtime.queue import cancel_jobs, list_jobs, wait_for_jobs
+from medvision.runtime.queue import ask_to_end, cancel_jobs, list_queued, wait_for_jobs
 
 _TICK_S = 1.0
 # A crowded login node gives one that works no more than this of a core.
@@ -31,13 +33,14 @@ class Care:
     Args:
         patience_s: Seconds that it may do nothing while the queue is empty, > 0.
         restarts: How often it is started again after it was killed or hung, >= 0.
-        grace_s: Seconds that it has to cancel its jobs before it is killed.
+        grace_s: Seconds that it has to cancel its jobs before it is killed; it waits for a
+            thread of its own that may sleep for 180.
         orphans: What becomes of jobs that a killed leader left: cancel, or wait.
     """
 
     patience_s: float
     restarts: int = 5
-    grace_s: float = 90.0
+    grace_s: float = 240.0
     orphans: str = "cancel"
 
 
@@ -91,14 +94,9 @@ def lead_run(command: Sequence[str], lead: Lead, *, care: Care) -> int:
         for _ in range(care.restarts + 1):
             code = _lead_once(command, lead, care=care, should_stop=should_stop)
             if should_stop():
-                n = cancel_jobs(lead.prefix)
-                lead.close()
-                raise StoppedError(
-                    "cluster: run must be left to end, got a signal or a request to cancel; "
-                    f"jobs that Snakemake had not cancelled itself: {n}."
-                )
+                _stop(lead, code)
             if code is not None and code >= 0:
-                lead.close()
+                _close(lead)
                 return code
             _log.warning("cluster: Snakemake %s; it is started again", _say_end(code))
             _clear_away(command, lead, care=care, should_stop=should_stop)
@@ -107,6 +105,33 @@ def lead_run(command: Sequence[str], lead: Lead, *, care: Care) -> int:
         "or hung.",
         "look at its log in .snakemake/log; is the memory of this machine enough for it?",
     )
+
+
+def _stop(lead: Lead, code: int | None) -> NoReturn:
+    """Cancel what is left; the run stays open where Snakemake did not take its own lock away."""
+    n = cancel_jobs(lead.prefix)
+    if code is not None and code >= 0:
+        lead.close()
+    raise StoppedError(
+        "cluster: run must be left to end, got a signal or a request to cancel; "
+        f"jobs that were left after Snakemake's end, and cancelled: {n}."
+    )
+
+
+def _close(lead: Lead) -> None:
+    """Close a run that ended by itself, unless jobs are left: Snakemake may fail and forget them.
+
+    It stays open too where the queue does not answer; the next run then looks again, and unlocks.
+    """
+    try:
+        if all(job.is_ending for job in list_queued(lead.prefix)):
+            lead.close()
+            return
+        n = cancel_jobs(lead.prefix)
+    except ClusterError as error:
+        _log.warning("%s The next run will look for jobs that this one may have left.", error)
+    else:
+        _log.warning("cluster: Snakemake ended and left jobs, which were cancelled: %d", n)
 
 
 def _say_end(code: int | None) -> str:
@@ -127,7 +152,10 @@ def _clear_away(
         n, said = cancel_jobs(lead.prefix), "cancelled"
     _log.warning("cluster: an earlier run was cut off; jobs of it %s: %d", said, n)
     if should_stop():
-        return
+        raise StoppedError(
+            "cluster: run must be left to clear away what an earlier one left, got a signal or a "
+            "request to cancel; the same command does it."
+        )
     with lead.alone():
         done = subprocess.run([*command, "--unlock"], check=False, capture_output=True, text=True)
     if done.returncode:
@@ -146,11 +174,11 @@ def _lead_once(
     poll_s = min(30.0, care.patience_s / 4)
     while (code := _wait(child, _TICK_S)) is None:
         if should_stop():
-            _end(child, grace_s=care.grace_s)
+            _end(child, lead.prefix, grace_s=care.grace_s)
             return child.returncode
         is_due = time.monotonic() - idleness.asked >= poll_s
         if is_due and idleness.measure() >= care.patience_s:
-            _end(child, grace_s=_HUNG_GRACE_S)
+            _end(child, lead.prefix, grace_s=_HUNG_GRACE_S)
             return None
     return code
 
@@ -168,9 +196,12 @@ def _start(command: Sequence[str], lead: Lead) -> "subprocess.Popen[bytes]":
     )
 
 
-def _end(child: "subprocess.Popen[bytes]", *, grace_s: float) -> None:
+def _end(child: "subprocess.Popen[bytes]", prefix: str, *, grace_s: float) -> None:
     """Have Snakemake cancel its jobs and end, or end it."""
     child.send_signal(signal.SIGINT)
+    # It may hang before it cancels any; what it submits from here on is cancelled after its end.
+    with suppress(ClusterError):
+        ask_to_end(prefix)
     if _wait(child, grace_s) is None:
         child.kill()
         child.wait()
@@ -207,7 +238,7 @@ def _heeding() -> Iterator[Callable[[], bool]]:
 def _is_empty(prefix: str) -> bool:
     """Tell whether the queue is known to hold no job of the study."""
     try:
-        return not list_jobs(prefix)
+        return not list_queued(prefix)
     except ClusterError:
         return False
 
@@ -218,7 +249,7 @@ def _read_cpu_s(pid: int) -> float:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return sum(map(int, words[11:15])) / 100
+    return sum(map(int, words[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _has_child(pid: int) -> bool:

@@ -28,8 +28,13 @@ class QueuedJob:
     name: str
     state: str
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether its work is over and its node alone is being cleared."""
+        return self.state == "COMPLETING"
 
-def list_jobs(prefix: str) -> list[QueuedJob]:
+
+def list_queued(prefix: str) -> list[QueuedJob]:
     """Return one's own jobs whose names begin with a prefix and that have not ended.
 
     Args:
@@ -45,6 +50,26 @@ def list_jobs(prefix: str) -> list[QueuedJob]:
     return [job for job in jobs if is_named(job.name)]
 
 
+def ask_to_end(prefix: str) -> set[str]:
+    """Ask SLURM once to cancel a study's jobs, and do not wait for their end.
+
+    Args:
+        prefix: What the study's jobs are named by.
+
+    Returns:
+        The numbers of the jobs: those that are not ending already.
+
+    Raises:
+        ClusterError: SLURM does not answer.
+    """
+    numbers = [job.number for job in list_queued(prefix) if not job.is_ending]
+    if numbers:
+        # A job may end between the two questions, which is no failure: whoever needs to know that
+        # none is left asks again.
+        _run("scancel", *numbers)
+    return set(numbers)
+
+
 def cancel_jobs(prefix: str) -> int:
     """Cancel a study's jobs, and wait until none is left.
 
@@ -52,14 +77,14 @@ def cancel_jobs(prefix: str) -> int:
         prefix: What the study's jobs are named by.
 
     Returns:
-        How many there were.
+        How many there were that had not ended of themselves.
 
     Raises:
         ClusterError: SLURM does not answer, or a job does not end.
     """
     cancelled: set[str] = set()
     end = time.monotonic() + _ENDED_S
-    while jobs := list_jobs(prefix):
+    while jobs := list_queued(prefix):
         if time.monotonic() > end:
             numbers = ", ".join(job.number for job in jobs)
             raise ClusterError(
@@ -68,8 +93,7 @@ def cancel_jobs(prefix: str) -> int:
                 "COMPLETING.",
             )
         # Again each time: a job may be submitted while others are being cancelled.
-        _ask("scancel", *(job.number for job in jobs))
-        cancelled |= {job.number for job in jobs}
+        cancelled |= ask_to_end(prefix)
         time.sleep(_PAUSE_S)
     return len(cancelled)
 
@@ -87,17 +111,31 @@ def wait_for_jobs(prefix: str, *, should_stop: Callable[[], bool]) -> int:
     Raises:
         ClusterError: SLURM does not answer.
     """
-    first = jobs = list_jobs(prefix)
+    first = jobs = list_queued(prefix)
     while jobs and not should_stop():
         time.sleep(_PAUSE_S)
-        jobs = list_jobs(prefix)
+        jobs = list_queued(prefix)
     return len(first)
 
 
 def _ask(*words: str) -> str:
     """Run one of SLURM's clients, and return what it printed."""
+    done = _run(*words)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise ClusterError(f"cluster: {words[0]} must answer, got: {said[-1] if said else ''}.")
+    return done.stdout
+
+
+def _run(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of SLURM's clients, whatever its exit code."""
+    # A user's own variables hide jobs, as SQUEUE_PARTITION does.
+    hiding = ("SQUEUE_", "SCANCEL_")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(hiding)}
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_QUERY_S)
+        return subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=_QUERY_S, env=kept
+        )
     except FileNotFoundError as error:
         raise ClusterError(
             f"cluster: {words[0]} must be on PATH, got none.",
@@ -105,7 +143,3 @@ def _ask(*words: str) -> str:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"cluster: {words[0]} must answer, got none in {_QUERY_S} s.") from error
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise ClusterError(f"cluster: {words[0]} must answer, got: {said[-1] if said else ''}.")
-    return done.stdout

@@ -139,3 +139,14 @@ def test_no_job_of_a_cluster_is_handed_credentials_or_a_key(tmp_path: Path) -> N
     for text in (" ".join(call), handed):
         for secret in (TOKEN, "SECRET-8Kq"):
             assert secret not in text
+
+
+def test_a_run_that_nobody_leads_is_seen_by_a_leader(tmp_path: Path) -> None:
+    write_config(tmp_path, TINY)
+    path = tmp_path / "Snakefile"
+    path.write_text(
+        f"include: '{CHECKOUT / 'Snakefile'}'\nimport fcntl\n"
+        "fcntl.flock(open('.snakemake/medvision-lead', 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+    )
+    done = snakemake(tmp_path, "-n", "--snakefile", str(path))
+    assert "BlockingIOError" in done.stdout + done.stderr

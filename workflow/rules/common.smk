@@ -18,6 +18,7 @@ from medvision.config.site import read_site
 from medvision.config.steps import STEP_SECTIONS
 from medvision.config.task import PERFORMANCE_FIGURES
 from medvision.layout import STEPS, Layout
+from medvision.runtime.lead import tell_of_run
 from medvision.runtime.workflow import find_workflow
 
 
@@ -108,6 +109,8 @@ os.environ.update(MEDVISION_UMASK=study.output.umask)
 # Snakemake made this folder, with the log in it, before it read this file.
 if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid():
     Path(".snakemake").chmod(0o777 & ~int(study.output.umask, 8))
+# Open for as long as this process lives: nobody takes its lock away. Its jobs say nothing.
+told = tell_of_run(Path()) if workflow.is_main_process else None
 
 # Credentials are for `command medvision pull` alone. A scheduler hands the environment to all jobs.
 if study.pacs.protocol == "none":
