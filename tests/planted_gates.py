@@ -50,6 +50,7 @@ def plant_drawn(study: Study, fold: int = 0, *, per_class: int = 4, seed: int = 
             for row in range(len(images))
         ]
         write_table(step.write(folder / "images.tsv"), rows, columns=SYNTHETIC_COLUMNS)
+        write_json(step.write(folder / "images.json"), {"synthetic": True, "fold": fold})
     return folder
 
 

@@ -3,26 +3,29 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
-
-import numpy as np
 
 from medvision.cli._learning import LearningData
 from medvision.cli._run import Step
 from medvision.cli._stale import say_again
 from medvision.cli._synthetic_mix import Drawn, mix_images
-from medvision.cli._synthetic_read import check_present, find_record
+from medvision.cli._synthetic_read import (
+    IMAGES,
+    TABLE,
+    check_present,
+    find_record,
+    map_drawn,
+    read_rows,
+    read_written,
+)
 from medvision.config.model import Study
 from medvision.domain.accepted import Chosen, choose_accepted
 from medvision.domain.record import JsonValue, Record
-from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_gate, name_step
+from medvision.domain.synthetic import name_gate, name_step
 from medvision.errors import DataError, StaleOutputError
 from medvision.io.tables import read_table
-from medvision.runtime.files import hash_file, read_json
-from medvision.runtime.shards import map_array
+from medvision.runtime.files import read_json
 
-IMAGES, TABLE, VERDICT = "images.npy", "images.tsv", "gate.json"
+VERDICT = "gate.json"
 
 _JUDGED = (IMAGES, TABLE)
 """What a gate must have read of its generator, to have judged these images and no others."""
@@ -131,10 +134,10 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
         StaleOutputError, CohortError, DataError: As `add_accepted`.
     """
     drawn_by, judged_by = (find_record(step, name) for name in (name_step(fold), name_gate(fold)))
-    for record in (drawn_by, judged_by):
-        check_present(step, record)
+    drawn = read_rows(step, data, fold=fold)
+    check_present(step, judged_by)
     _check_judged(drawn_by, judged_by)
-    verdict = read_json(_read(step, judged_by, VERDICT))
+    verdict = read_json(read_written(step, judged_by, VERDICT))
     held = verdict if isinstance(verdict, dict) else {}
     if not isinstance(held.get("is_open"), bool):
         raise DataError(
@@ -143,13 +146,13 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
             say_again(judged_by.step),
         )
     chosen = choose_accepted(
-        read_table(_read(step, drawn_by, TABLE), required=SYNTHETIC_COLUMNS),
-        read_table(_read(step, judged_by, TABLE)),
+        drawn,
+        read_table(read_written(step, judged_by, TABLE)),
         is_open=held["is_open"] is True,
         fold=fold,
         classes=data.classes,
     )
-    images = _map_images(step, drawn_by, data=data, n_images=chosen.n_drawn)
+    images = map_drawn(step, data, fold=fold, n_images=chosen.n_drawn)
     # A copy of those kept only where some are not; else they stay on the disk, mapped.
     kept = images if len(chosen) == chosen.n_drawn else images[list(chosen.rows)]
     return Accepted(
@@ -170,40 +173,3 @@ def _check_judged(drawn_by: Record, judged_by: Record) -> None:
                 f"another {name}.",
                 say_again(judged_by.step),
             )
-
-
-def _read(step: Step, record: Record, name: str) -> Path:
-    """Return a file once its bytes are those that its step wrote.
-
-    Asked before hours are spent; when the training ends it is hashed once more.
-    """
-    path = f"{record.step}/{name}"
-    found = step.layout.root / path
-    if not found.is_file() or hash_file(found) != record.writes.get(path):
-        what = "other bytes" if found.is_file() else "no file"
-        raise StaleOutputError(
-            f"{path}: file must be as its step wrote it, got {what}.", say_again(record.step)
-        )
-    return step.read(found)
-
-
-def _map_images(
-    step: Step, record: Record, *, data: LearningData, n_images: int
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    """Map the drawn images, (n, C, I, J[, K]) float32."""
-    path = _read(step, record, IMAGES)
-    try:
-        images = map_array(path)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{record.step}/{IMAGES}: file must be a readable array, got {error}.",
-            say_again(record.step),
-        ) from error
-    wanted = (n_images, *data.store.array.shape[1:])
-    if images.shape != wanted or images.dtype != np.float32:
-        raise DataError(
-            f"{record.step}/{IMAGES}: array must be {wanted} float32 as its table and the store "
-            f"have it, got {images.shape} {images.dtype}.",
-            say_again(record.step),
-        )
-    return cast("np.ndarray[tuple[int, ...], np.dtype[np.float32]]", images)

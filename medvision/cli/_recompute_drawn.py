@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medvision.audit.findings import Check, Finding
-from medvision.cli._accepted import IMAGES, TABLE
 from medvision.cli._recompute_attributions import describe_software
 from medvision.cli._recompute_request import Answer, MissingSourceError, Request
 from medvision.cli._recompute_synthetic import Fold, list_drawing
 from medvision.cli._synthetic_files import write_array
+from medvision.cli._synthetic_read import IMAGES, TABLE
 from medvision.domain.recomputed import TOLERANCE, compute_relative_distance
 from medvision.domain.synthetic import name_step
 from medvision.errors import MedvisionError

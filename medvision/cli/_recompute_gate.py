@@ -10,9 +10,10 @@ from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
-from medvision.cli._accepted import TABLE, VERDICT
+from medvision.cli._accepted import VERDICT
 from medvision.cli._compared import compare_values
 from medvision.cli._gate_files import GATE_SHUT
+from medvision.cli._synthetic_read import TABLE
 from medvision.domain.record import JsonValue
 from medvision.domain.synthesis.copies import COPIES, count_copies
 from medvision.domain.synthesis.criterion import Criterion, close_gate

@@ -10,10 +10,11 @@ from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
-from medvision.cli._accepted import IMAGES, TABLE, VERDICT, describe_accepted
+from medvision.cli._accepted import VERDICT, describe_accepted
 from medvision.cli._compared import compare_values
 from medvision.cli._recompute_gate import find_verdict_faults
 from medvision.cli._synthetic_files import describe_drawn, list_drawn
+from medvision.cli._synthetic_read import IMAGES, TABLE
 from medvision.config.synthesise import SynthesiseSection
 from medvision.domain.accepted import Chosen, choose_accepted
 from medvision.domain.arms import ARMS

@@ -1,5 +1,6 @@
 """The drawn images of one fold, read as the step `synthesise` wrote and marked them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,12 +12,15 @@ from medvision.cli._run import Step, read_record
 from medvision.cli._stale import say_again
 from medvision.cli._synthetic_files import check_sidecar
 from medvision.cli._synthetic_mix import Drawn
+from medvision.domain.accepted import Row, check_drawn
 from medvision.domain.record import Record
-from medvision.domain.synthetic import SYNTHETIC_COLUMNS, check_marked, name_step
+from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_step
 from medvision.errors import DataError, StaleOutputError
 from medvision.io.tables import read_table
 from medvision.runtime.files import hash_file
 from medvision.runtime.shards import map_array
+
+IMAGES, TABLE, SIDECAR = "images.npy", "images.tsv", "images.json"
 
 _REAL = ("cohort", "preprocess")
 _FOLDS = "cohort/folds.tsv"
@@ -35,38 +39,91 @@ def read_drawn(step: Step, data: LearningData, *, fold: int) -> Drawn:
         The images in the order of their table; the array is mapped, not read.
 
     Raises:
-        CohortError: An image, or the sidecar, has lost its mark.
+        CohortError: An image, or the sidecar, has lost its mark; or an image stands twice, out of
+            its place, or is of another fold or class.
         StaleOutputError: A file is not as the generator's step wrote it, or the generator has
             seen another cohort or other arrays than lie there.
         DataError: A file cannot be read, or table and array are not of the same images.
     """
-    name = name_step(fold)
-    folder = step.layout.step(name)
-    check_present(step, find_record(step, name))
-    rows = read_table(step.read(folder / "images.tsv"), required=SYNTHETIC_COLUMNS)
-    check_marked(rows, where=f"{name}/images.tsv")
-    check_sidecar(step.read(folder / "images.json"), where=f"{name}/images.json")
-    images = _map_images(step, step.read(folder / "images.npy"), name=name)
-    wanted = (len(rows), *data.store.array.shape[1:])
-    numbers = [row["row"] for row in rows]
-    if images.shape != wanted or numbers != [str(n) for n in range(len(rows))]:
-        raise DataError(
-            f"{name}/images.npy: array must be {wanted} as its table and the store have it, in "
-            f"the table's order, got {images.shape}.",
-            say_again(name),
-        )
-    for row in rows:
-        if row["label"] not in data.classes:
-            raise DataError(
-                f"{name}/images.tsv: label must be one of {', '.join(data.classes)}, got "
-                f"{row['label']}.",
-                say_again(name),
-            )
+    rows = read_rows(step, data, fold=fold)
     return Drawn(
-        images,
+        map_drawn(step, data, fold=fold, n_images=len(rows)),
         tuple(row["image_id"] for row in rows),
         tuple(row["label"] for row in rows),
     )
+
+
+def read_rows(step: Step, data: LearningData, *, fold: int) -> Sequence[Row]:
+    """Read the table of what one fold's generator drew, and hold it and the sidecar to the rules.
+
+    Args:
+        step: The running step; what is read is registered with it.
+        data: Names the classes.
+        fold: Whose train subjects the generator has seen.
+
+    Raises:
+        CohortError, StaleOutputError, DataError: As `read_drawn`.
+    """
+    record = find_record(step, name_step(fold))
+    check_present(step, record)
+    rows = read_table(read_written(step, record, TABLE), required=SYNTHETIC_COLUMNS)
+    check_drawn(rows, fold=fold, classes=data.classes)
+    check_sidecar(read_written(step, record, SIDECAR), where=f"{record.step}/{SIDECAR}")
+    return rows
+
+
+def map_drawn(step: Step, data: LearningData, *, fold: int, n_images: int) -> NDArray[np.float32]:
+    """Map the images that one fold's generator drew, (n, C, I, J[, K]) float32.
+
+    Args:
+        step: The running step; what is read is registered with it.
+        data: Has the shape of an image.
+        fold: Whose train subjects the generator has seen.
+        n_images: Rows of their table.
+
+    Raises:
+        StaleOutputError, DataError: As `read_drawn`.
+    """
+    record = find_record(step, name_step(fold))
+    path = read_written(step, record, IMAGES)
+    where = f"{record.step}/{IMAGES}"
+    try:
+        images = map_array(path)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{where}: file must be a readable array, got {error}.", say_again(record.step)
+        ) from error
+    wanted = (n_images, *data.store.array.shape[1:])
+    if images.shape != wanted or images.dtype != np.float32:
+        raise DataError(
+            f"{where}: array must be {wanted} float32 as its table and the store have it, got "
+            f"{images.shape} {images.dtype}.",
+            say_again(record.step),
+        )
+    return cast(NDArray[np.float32], images)
+
+
+def read_written(step: Step, record: Record, name: str) -> Path:
+    """Return a file once its bytes are those that its step wrote.
+
+    Asked before hours are spent; when the step ends it is hashed once more.
+
+    Args:
+        step: The running step; the file is registered with it.
+        record: Of the step that wrote it.
+        name: The file, below that step's folder.
+
+    Raises:
+        StaleOutputError: It is missing, or has other bytes.
+    """
+    path = f"{record.step}/{name}"
+    found = step.layout.root / path
+    if not found.is_file() or hash_file(found) != record.writes.get(path):
+        what = "other bytes" if found.is_file() else "no file"
+        raise StaleOutputError(
+            f"{path}: file must be as its step wrote it, got {what}.", say_again(record.step)
+        )
+    return step.read(found)
 
 
 def find_record(step: Step, name: str) -> Record:
@@ -114,19 +171,3 @@ def check_present(step: Step, record: Record) -> None:
                 f"got {what}.",
                 say_again(record.step),
             )
-
-
-def _map_images(step: Step, path: Path, *, name: str) -> NDArray[np.float32]:
-    """Map the array, once its bytes are those of its record: a training is not spent on others."""
-    wanted = find_record(step, name).writes.get(f"{name}/{path.name}")
-    if not path.is_file() or hash_file(path) != wanted:
-        what = "other bytes" if path.is_file() else "no file"
-        raise StaleOutputError(
-            f"{name}/{path.name}: file must be as its step wrote it, got {what}.", say_again(name)
-        )
-    try:
-        return cast(NDArray[np.float32], map_array(path))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{name}/{path.name}: file must be a readable array, got {error}.", say_again(name)
-        ) from error

@@ -62,7 +62,7 @@ def choose_accepted(
             is judged under another name or label or not at all, or is let through by a shut gate.
     """
     where = f"{name_gate(fold)}/images.tsv"
-    _check_drawn(drawn, fold=fold, classes=classes)
+    check_drawn(drawn, fold=fold, classes=classes)
     if len(drawn) != len(judged):
         raise _refuse(where, f"images must be the {len(drawn)} that were drawn, got {len(judged)}")
     kept = []
@@ -85,8 +85,18 @@ def choose_accepted(
     )
 
 
-def _check_drawn(drawn: Sequence[Row], *, fold: int, classes: Sequence[str]) -> None:
-    """Refuse a table of synthetic images that is not of this fold and these classes, in order."""
+def check_drawn(drawn: Sequence[Row], *, fold: int, classes: Sequence[str]) -> None:
+    """Refuse a table of synthetic images that is not of this fold and these classes, in order.
+
+    Args:
+        drawn: Rows of `synthesise/fold-<f>/images.tsv`.
+        fold: Whose train subjects the generator has seen.
+        classes: The study's classes.
+
+    Raises:
+        CohortError: An image has lost its mark, stands twice, is not in its place, or is of
+            another fold or class.
+    """
     where = f"{name_step(fold)}/images.tsv"
     check_marked(drawn, where=where)
     if len({row["image_id"] for row in drawn}) != len(drawn):

@@ -238,6 +238,47 @@ def test_without_a_generator_there_is_nothing_to_judge(tmp_path) -> None:
     assert "synthesise.generator: value must be gan" in result.output
 
 
+def fit_record(study: Study, step: str, path: Path) -> None:
+    """Let a step's record say that a file is as it wrote it."""
+    place = Layout(study.output.path).record(step)
+    record = json.loads(place.read_text())
+    record["writes"][f"{step}/{path.name}"] = hash_file(path)
+    place.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("images.json", b'{"synthetic": false}', "synthetic must be true, got False"),
+        ("images.npy", "float64", "array must be (8, 1, 16, 16) float32"),
+        ("images.tsv", {"image_id": "synthetic_fold-0_class-0_000001"}, "image must stand once"),
+        ("images.tsv", {"fold": "1"}, "fold of synthetic_fold-0_class-0_000000 must be 0, got 1"),
+        ("images.tsv", {"label": "cyst"}, "must be benign or nodule, got cyst"),
+    ],
+)
+def test_what_was_drawn_is_held_to_every_rule_before_anything_is_trained(
+    tmp_path, name, content, words, monkeypatch
+) -> None:
+    study = make_judged(tmp_path)
+    plant_drawn(study, draw_new(8, seed=77))
+    path = Layout(study.output.path).step("synthesise/fold-0") / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, str):
+        np.save(path, np.load(path).astype(content))
+    else:
+        rows = read_table(path)
+        if "image_id" in content:
+            content = {"image_id": rows[1]["image_id"]}
+        rows[0] |= content
+        write_table(path, rows, columns=list(rows[0]))
+    fit_record(study, "synthesise/fold-0", path)
+    monkeypatch.setattr("medvision.cli.gate.fit_seed", None)
+    result = gate(study)
+    assert result.exit_code in (3, 5), result.output
+    assert words in result.output
+
+
 @pytest.mark.parametrize("cells", [{"synthetic": "false"}, {"image_id": "sub-1_img-1"}])
 def test_images_that_have_lost_their_mark_end_it_before_anything_is_trained(
     tmp_path, cells: dict[str, str], monkeypatch
@@ -248,6 +289,7 @@ def test_images_that_have_lost_their_mark_end_it_before_anything_is_trained(
     rows = read_table(path)
     rows[0] |= cells
     write_table(path, rows, columns=list(rows[0]))
+    fit_record(study, "synthesise/fold-0", path)
     monkeypatch.setattr("medvision.cli.gate.fit_seed", None)
     result = gate(study)
     assert result.exit_code == 5
@@ -275,9 +317,7 @@ def test_images_of_a_generator_that_saw_other_folds_are_not_judged(tmp_path, mon
     sides = {"train": "test", "test": "train"}
     swapped = [{**row, "split": sides.get(row["split"], row["split"])} for row in rows]
     write_table(layout.folds, swapped, columns=list(rows[0]))
-    record = json.loads(layout.record("cohort").read_text())
-    record["writes"]["cohort/folds.tsv"] = hash_file(layout.folds)
-    layout.record("cohort").write_text(json.dumps(record))
+    fit_record(study, "cohort", layout.folds)
     monkeypatch.setattr("medvision.cli.gate.fit_seed", None)
     result = gate(study)
     assert result.exit_code == 12, result.output

@@ -359,6 +359,16 @@ def test_a_table_of_drawn_images_that_does_not_fit_is_refused(tmp_path, cells, w
     assert words in result.output
 
 
+def test_a_sidecar_that_has_lost_its_mark_is_refused(tmp_path):
+    study = make(tmp_path)
+    plant_all(study)
+    (tmp_path / "synthesise/fold-0/images.json").write_text('{"synthetic": false}')
+    fit_record(tmp_path, "synthesise/fold-0", "images.json")
+    result = train(study)
+    assert result.exit_code == 5
+    assert "images.json: synthetic must be true, got False" in result.output
+
+
 def test_a_shut_gate_that_accepts_an_image_is_refused(tmp_path):
     study = make(tmp_path)
     plant_drawn(study)

@@ -297,7 +297,7 @@ def accepted_images(wildcards):
     """What a training takes of its fold's synthetic images, where the study uses them."""
     if not study.synthesise.is_taken:
         return []
-    drawn = ("images.npy", "images.tsv", "record.json")
+    drawn = ("images.npy", "images.tsv", "images.json", "record.json")
     judged = ("images.tsv", "gate.json", "record.json")
     return [
         *(synthetic_file(name, wildcards.fold) for name in drawn),
