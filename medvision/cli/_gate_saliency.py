@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from medvision.cli._case_images import load_case_image
 from medvision.cli._fitting import Job, Trained, Watch, fit_seed
-from medvision.cli._learning import hash_settings
+from medvision.cli._learning import hash_settings, read_groups
 from medvision.cli._saliency_table import COLUMNS, TABLE, read_gauge, write_gauge
 from medvision.cli._scorecard_fit import read_kept
 from medvision.cli._synthetic_mix import Drawn, mix_images
@@ -97,8 +97,8 @@ def _tell_unasked() -> Criterion:
 
 def _open(job: Job, rules: Rules) -> _Ask:
     """Draw the validation subjects, one image of each, class by class in turn."""
-    rows = read_table(job.step.read(job.step.layout.cohort), required=("image_id", "group"))
-    groups = {row["image_id"]: row["group"] or row["image_id"] for row in rows}
+    rows = read_table(job.step.read(job.step.layout.cohort), required=("image_id",))
+    groups = read_groups(job.step)
     pool = job.data.select(job.fold, "validation")
     check_real([{"image_id": item.image_id} for item in pool], where=f"fold {job.fold}, validation")
     chosen = choose_explained(

@@ -112,6 +112,20 @@ def read_learning_data(step: Step) -> LearningData:
     )
 
 
+def read_groups(step: Step) -> dict[str, str]:
+    """Return image to the group of subjects that are one; the subject itself where it has none.
+
+    Args:
+        step: The running step; what is read is registered with it.
+
+    Raises:
+        DataError: The cohort cannot be read.
+    """
+    wanted = ("image_id", "subject", "group")
+    rows = read_table(step.read(step.layout.cohort), required=wanted)
+    return {row["image_id"]: row["group"] or row["subject"] for row in rows}
+
+
 def open_store(step: Step) -> ArrayStore:
     """Map the preprocessed images."""
     layout = step.layout

@@ -12,7 +12,7 @@ from medvision.cli._ablation_tables import GATE_COLUMNS, TRAINING_COLUMNS
 from medvision.cli._ablation_tally import OBEY
 from medvision.cli._fitting import Job, list_upstream
 from medvision.cli._gate_extractor import open_extractor
-from medvision.cli._learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._learning import LearningData, prepare_device, read_groups, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._scorecard_fit import Table
 from medvision.cli._scorecard_tables import SUBSET_COLUMNS, list_prediction_columns
@@ -22,7 +22,7 @@ from medvision.config.model import Study
 from medvision.domain.ablation import SYNTHETIC
 from medvision.domain.subsets import Subset, check_train_only, choose_subsets
 from medvision.errors import ConfigError
-from medvision.io.tables import Cell, read_table, write_table
+from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
 
 
@@ -83,7 +83,7 @@ def _train_share(step: Step, share: float, *, fold: int) -> None:
     step.seed = section.seed
     arm = study.arms[0]
     job = Job(step, study, data, arm, fold, device, find_start(step, data, arm=arm))
-    groups = _read_groups(step)
+    groups = read_groups(step)
     subsets = _choose_subsets(step, data, groups, share=share, fold=fold)
     keeper = Gatekeeper(
         open_extractor(step, data),
@@ -97,12 +97,6 @@ def _train_share(step: Step, share: float, *, fold: int) -> None:
     ]
     _write(step, outcomes, subsets=subsets, job=job)
     shutil.rmtree(step.layout.step(step.name) / "resume", ignore_errors=True)
-
-
-def _read_groups(step: Step) -> dict[str, str]:
-    """Return image to the group of subjects that are one."""
-    rows = read_table(step.read(step.layout.cohort), required=("image_id", "group"))
-    return {row["image_id"]: row["group"] for row in rows}
 
 
 def _choose_subsets(

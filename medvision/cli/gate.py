@@ -10,7 +10,7 @@ from medvision.cli._gate_extractor import open_extractor
 from medvision.cli._gate_files import write_verdict
 from medvision.cli._gate_judge import describe_rules, judge_drawn
 from medvision.cli._gate_saliency import ask_saliency
-from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
+from medvision.cli._learning import hash_settings, prepare_device, read_groups, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._searches import find_search
 from medvision.cli._starting import find_start
@@ -21,7 +21,6 @@ from medvision.config.model import Study
 from medvision.domain.synthesis.criterion import Verdict, close_gate
 from medvision.domain.synthetic import name_gate, name_step
 from medvision.errors import ConfigError
-from medvision.io.tables import read_table
 from medvision.layout import Layout
 
 _log = logging.getLogger(__name__)
@@ -65,7 +64,9 @@ def _judge(step: Step, fold: int, *, searches: tuple[str, ...]) -> None:
     job = Job(step, choose_settings(step, searches), data, arm, fold, device, start)
     step.seed = step.study.gate.seed
     plain = _train(job)
-    judged = judge_drawn(job, plain, drawn, extractor=extractor, groups=_read_groups(step))
+    held = read_groups(step)
+    groups = {item.subject: held[item.image_id] for item in data.assignments}
+    judged = judge_drawn(job, plain, drawn, extractor=extractor, groups=groups)
     verdict = _ask_last(job, plain, drawn, verdict=judged.verdict)
     write_verdict(step, verdict, drawn=drawn, networks=judged.networks)
     _say(verdict, fold=fold, n_drawn=len(drawn))
@@ -102,12 +103,6 @@ def _train(job: Job) -> Trained:
             should_stop=should_stop,
         )
         return fit_seed(job, job.settings.train.seeds[0], watch=watch)
-
-
-def _read_groups(step: Step) -> dict[str, str]:
-    """Return subject to the group of subjects that are one."""
-    rows = read_table(step.read(step.layout.cohort), required=("subject", "group"))
-    return {row["subject"]: row["group"] for row in rows if row["group"]}
 
 
 def _say(verdict: Verdict, *, fold: int, n_drawn: int) -> None:
