@@ -17,6 +17,7 @@ from airgap.assemble import (
     name_archive,
     pack_folder,
 )
+from airgap.checkout import export_commit
 from airgap.older import replace_newer
 from airgap.wheels import CollectError, Glibc, find_wheel, hash_file, read_wheels
 from medvision.cli._study_files import SNAKEFILE
@@ -66,17 +67,18 @@ def collect(asked: argparse.Namespace, work: Path) -> Path:
         The archive; its digest lies beside it as `.sha256`.
 
     Raises:
-        CollectError: A part could not be had.
+        CollectError: A part could not be had, or the checkout is not as committed.
     """
+    source, wheels = work / "source", work / "wheels"
+    export_commit(CHECKOUT, source)
     weights = [find_weights(name) for name in asked.weights.replace(",", " ").split()]
-    wheels = work / "wheels"
-    collect_wheels(wheels, torch_index=asked.torch_index, extras=asked.extras)
+    collect_wheels(wheels, source=source, torch_index=asked.torch_index, extras=asked.extras)
     if asked.glibc:
         replace_newer(wheels, limit=parse_glibc(asked.glibc), here=find_glibc())
     folder = work / "archive"
-    texts = {name: CHECKOUT / name for name in TEXTS}
-    texts["demo/config/config.yaml"] = CHECKOUT / "config" / "config.yaml"
-    texts["profiles"] = CHECKOUT / "workflow" / "profiles"
+    texts = {name: source / name for name in TEXTS}
+    texts["demo/config/config.yaml"] = source / "config" / "config.yaml"
+    texts["profiles"] = source / "workflow" / "profiles"
     (work / "Snakefile").write_text(SNAKEFILE)
     texts["demo/Snakefile"] = work / "Snakefile"
     target = lay_folder(folder, wheels=read_wheels(wheels), weights=weights, texts=texts)
@@ -114,11 +116,12 @@ def parse_glibc(text: str) -> Glibc:
     return int(major), int(minor)
 
 
-def collect_wheels(folder: Path, *, torch_index: str | None, extras: str) -> None:
+def collect_wheels(folder: Path, *, source: Path, torch_index: str | None, extras: str) -> None:
     """Fetch or build a wheel of everything that is installed, at the versions tested.
 
     Args:
         folder: Where wheels go.
+        source: The project's files, of which its own wheel is built.
         torch_index: Index of torch's build; where it is not reached, pip's own serves.
         extras: Optional parts of the project, separated by commas.
 
@@ -131,7 +134,7 @@ def collect_wheels(folder: Path, *, torch_index: str | None, extras: str) -> Non
         run_pip(folder, "--no-deps", pin)
     torch = find_wheel(read_wheels(folder), "torch")
     check_build(torch.version, torch_index)
-    project = f"{CHECKOUT}[{extras}]" if extras else str(CHECKOUT)
+    project = f"{source}[{extras}]" if extras else str(source)
     pip = f"pip=={importlib.metadata.version('pip')}"
     run_pip(folder, "--constraint", str(CONSTRAINTS), f"torch=={torch.version}", project, pip)
     find_wheel(read_wheels(folder), PROJECT)
