@@ -58,7 +58,8 @@ def check_cluster(study: Study, site_file: Path | None) -> Iterator[Finding]:
     yield from _check_profile(study)
     yield from check_shards(study)
     yield from check_mounts(study, site)
-    yield from _check_environment()
+    if study.pacs.protocol != "none":
+        yield from _check_environment()
 
 
 def read_profile() -> dict[str, object]:
@@ -228,8 +229,8 @@ def _check_profile(study: Study) -> Iterator[Finding]:
 
 
 def _check_environment() -> Iterator[Finding]:
-    """Yield secrets that every job would be handed."""
+    """Yield secrets that a queued pull would lack, since no job is handed them."""
     held = [name for name in CREDENTIALS if os.environ.get(name)]
     if held:
-        hint = "run `medvision pull` by itself, then unset them before the cluster's run."
-        yield Finding("Secrets", "warn", f"{', '.join(held)} would be in every job", hint)
+        hint = "run `medvision pull` by itself before the cluster's run."
+        yield Finding("Secrets", "warn", f"{', '.join(held)}: no job is handed them", hint)

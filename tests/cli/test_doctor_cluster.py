@@ -224,13 +224,17 @@ def test_no_site_warns_and_names_the_default_partition(cluster: Path) -> None:
     assert_found(result, "ok", "Partition", "cpu, the cluster's default")
 
 
-def test_credentials_that_every_job_would_be_handed_warn(
+def test_credentials_that_a_queued_pull_would_lack_warn(
     cluster: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEDVISION_PACS_PASSWORD", "hunter2")
-    result = check()
-    assert_found(result, "warn", "Secrets", "MEDVISION_PACS_PASSWORD would be in every job")
-    assert "hunter2" not in result.output
+    assert "Secrets" not in check().output
+    Path("labels.csv").write_text("subject,label\na,yes\nb,no\n")
+    pacs = {"protocol": "dicomweb", "url": "https://pacs.invalid", "since": "2020-01-01"}
+    said = check(config={"data": {"kind": "dicom", "labels": "labels.csv"}, "pacs": pacs}).output
+    (line,) = [line.split() for line in said.splitlines() if "Secrets" in line]
+    assert line[:3] == ["warn", "Secrets", "MEDVISION_PACS_PASSWORD:"]
+    assert "hunter2" not in said
 
 
 @pytest.mark.parametrize(

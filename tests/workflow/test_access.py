@@ -119,8 +119,26 @@ def test_credentials_reach_the_pull_and_no_other_command(tmp_path: Path) -> None
     assert [line for line in seen if TOKEN in line] == seen[:1]
 
 
-def test_no_job_of_a_cluster_is_handed_credentials_or_a_key(tmp_path: Path) -> None:
+def on_cluster(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
+    """Run on a cluster that refuses every job, with credentials in the environment."""
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `cluster` is missing")
+    write_refusing_cluster(folder / "bin")
+    environment = {**with_path(folder / "bin"), **dict.fromkeys(CREDENTIALS, TOKEN)}
+    options = ("--workflow-profile", str(CHECKOUT / "workflow/profiles/slurm"), "--retries", "0")
+    return snakemake(folder, *options, "--until", target, environment=environment)
+
+
+def assert_nothing_handed(folder: Path) -> None:
+    """Look into the one job that was asked for."""
+    (call,) = read_calls(folder / "bin")
+    handed = (folder / "bin" / f"{CALLS}-environment").read_text()
+    assert "MEDVISION_UMASK=027" in handed
+    for text in (" ".join(call), handed):
+        for secret in (TOKEN, "SECRET-8Kq"):
+            assert secret not in text
+
+
+def test_no_job_of_a_cluster_is_handed_credentials_or_a_key(tmp_path: Path) -> None:
     (tmp_path / "pseudonym.key").write_text("PSEUDONYM-SECRET-8Kq")
     (tmp_path / "signing.pem").write_text("SIGNING-SECRET-8Kq")
     values = {
@@ -129,16 +147,27 @@ def test_no_job_of_a_cluster_is_handed_credentials_or_a_key(tmp_path: Path) -> N
         "audit": {"signing_key": "signing.pem"},
     }
     write_config(tmp_path, values)
-    write_refusing_cluster(tmp_path / "bin")
-    environment = {**with_path(tmp_path / "bin"), **dict.fromkeys(CREDENTIALS, TOKEN)}
-    options = ("--workflow-profile", str(CHECKOUT / "workflow/profiles/slurm"), "--retries", "0")
-    snakemake(tmp_path, *options, "--until", "phantom", environment=environment)
-    (call,) = read_calls(tmp_path / "bin")
-    handed = (tmp_path / "bin" / f"{CALLS}-environment").read_text()
-    assert "MEDVISION_UMASK=027" in handed
-    for text in (" ".join(call), handed):
-        for secret in (TOKEN, "SECRET-8Kq"):
-            assert secret not in text
+    on_cluster(tmp_path, "phantom")
+    assert_nothing_handed(tmp_path)
+
+
+def test_no_job_of_a_cluster_is_handed_credentials_after_a_pull_by_hand(tmp_path: Path) -> None:
+    pulling(tmp_path)
+    (tmp_path / "results" / "pull").mkdir(parents=True)
+    for name in ("archive.tsv", "record.json"):
+        (tmp_path / "results" / "pull" / name).touch()
+    on_cluster(tmp_path, "ingest")
+    assert_nothing_handed(tmp_path)
+
+
+def test_a_pull_with_credentials_is_not_queued_on_a_cluster(tmp_path: Path) -> None:
+    pulling(tmp_path)
+    done = on_cluster(tmp_path, "ingest")
+    assert done.returncode != 0
+    assert f"{CREDENTIALS[0]}" in done.stderr
+    assert "run `medvision pull` by itself first" in done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    assert read_calls(tmp_path / "bin") == []
 
 
 def test_a_run_that_nobody_leads_is_seen_by_a_leader(tmp_path: Path) -> None:

@@ -112,10 +112,9 @@ if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid
 # Open for as long as this process lives: nobody takes its lock away. Its jobs say nothing.
 told = tell_of_run(Path()) if workflow.is_main_process else None
 
-# Credentials are for `command medvision pull` alone. A scheduler hands the environment to all jobs.
-if study.pacs.protocol == "none":
-    for name in CREDENTIALS:
-        os.environ.pop(name, None)
+# Credentials are for `command medvision pull` alone, and a scheduler hands the environment to all
+# jobs: `asked_studies` gives them back where jobs run beside this process.
+credentials = {name: os.environ.pop(name) for name in CREDENTIALS if name in os.environ}
 unset = " ".join(f"-u {name}" for name in CREDENTIALS)
 
 # Without an activated environment `medvision` is found beside the running Python.
@@ -450,8 +449,17 @@ def plugin_files():
     return sorted(modules.union(*(Path(top).rglob("*.py") for top in tops)))
 
 
-def asked_studies():
-    """The table of what is pulled, where there is one."""
+def asked_studies(wildcards):
+    """The table of what is pulled, where there is one.
+
+    Asked for once it is known who runs the jobs: a queued pull would lack the credentials.
+    """
+    if workflow.local_exec:
+        os.environ.update(credentials)
+    elif credentials and not layout.record("pull").exists():
+        message = f"{', '.join(credentials)}: variables must be unset where jobs are queued and nothing is pulled yet, got values."
+        hint = "run `medvision pull` by itself first; the workflow then goes on from what it wrote."
+        stop(ConfigError(message, hint))
     return [study.pacs.studies] if study.pacs.studies else []
 
 

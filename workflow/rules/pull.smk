@@ -2,7 +2,7 @@
 # series is missing, and with them what a resumed pull goes on from and the reasons.
 rule pull:
     input:
-        asked_studies(),
+        asked_studies,
     output:
         listing=layout.pulled_listing,
         record=layout.record("pull"),
