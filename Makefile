@@ -57,8 +57,12 @@ bundle: .venv/installed ## Collect an archive that installs without internet
 
 # docker, podman or buildah; BASE is the image that it stands on.
 BUILDER ?= $(firstword $(foreach tool,docker podman buildah,$(shell command -v $(tool))))
+# Where several builds lie there: make image ARCHIVE=medvision-….tar
+ARCHIVE = $(notdir $(wildcard $(DIST)/medvision-$(VERSION)-*.tar))
 image: ## Build the container image from the archive in $(DIST)
-	$(BUILDER) build $(BUILD_OPTIONS) --build-arg ARCHIVE=$(notdir $(wildcard $(DIST)/medvision-*.tar)) \
+	@[ $(words $(ARCHIVE)) = 1 ] || { echo "error: $(DIST): archive of $(VERSION) must be one," \
+	  "got $(or $(ARCHIVE),none). Hint: make bundle, or name one: make image ARCHIVE=NAME.tar." >&2; exit 2; }
+	$(BUILDER) build $(BUILD_OPTIONS) --build-arg ARCHIVE=$(ARCHIVE) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) $(if $(BASE),--build-arg BASE=$(BASE)) \
 	  --tag medvision:$(VERSION) --file containers/Dockerfile $(DIST)
 

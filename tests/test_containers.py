@@ -92,6 +92,28 @@ def test_both_images_find_commands_and_weights_at_the_same_place(
         assert "PYTHONNOUSERSITE=1" in text
 
 
+def make_image(checkout: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `make image` with a builder that prints what it is asked."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not here")
+    command = ["make", "-C", str(checkout), "image", "BUILDER=echo", f"DIST={folder}", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_image_is_made_of_one_archive(checkout: Path, tmp_path: Path) -> None:
+    assert "must be one, got none" in make_image(checkout, tmp_path).stderr
+    names = [f"medvision-{__version__}-cp311-x86_64-{build}.tar" for build in ("cpu", "cu128")]
+    for name in names:
+        (tmp_path / name).touch()
+    done = make_image(checkout, tmp_path)
+    assert done.returncode != 0
+    assert all(name in done.stderr for name in names)
+    named = make_image(checkout, tmp_path, f"ARCHIVE={names[1]}")
+    assert f"--build-arg ARCHIVE={names[1]} --build-arg REVISION=" in named.stdout
+    (tmp_path / names[1]).unlink()
+    assert f"ARCHIVE={names[0]} " in make_image(checkout, tmp_path).stdout
+
+
 def test_hadolint_finds_nothing(checkout: Path) -> None:
     if shutil.which("hadolint") is None:
         pytest.skip("hadolint is not here; the extra dev brings it")
