@@ -31,6 +31,9 @@ from medvision.runtime.workflow import find_workflow
 
 PLUGIN = "snakemake-executor-plugin-slurm"
 _COMMANDS = ("sbatch", "squeue", "scancel", "srun", "scontrol")
+# Up to 180 s lie between two of the plugin's looks at the queue; a job forgotten between them is
+# lost for ever. The profile says the same number.
+_REMEMBERED_S = 240
 _NOT_ASKED = "partitions, limits, accounts, GPUs and the status of jobs were not checked"
 _LIMITS = {"runtime": "minutes", "mem_mb": "MB", "cpus": "CPUs"}
 
@@ -203,16 +206,21 @@ def _check_status() -> Iterator[Finding]:
     storage = settings.get("AccountingStorageType", "")
     keeps = bool(storage) and "none" not in storage and "(null)" not in storage
     kept_s = int(settings.get("MinJobAge", "300").split()[0])
+    # The plugin's own rule.
     falls_back = kept_s < 3 * first_s and shutil.which("sacct") is not None
-    if (command == "sacct" or falls_back) and not keeps:
+    asked = "sacct" if falls_back else command
+    if asked == "sacct" and not keeps:
         hint = "have MinJobAge raised to 300, or accounting switched on."
         found = f"sacct would be asked (MinJobAge {kept_s} s), and there is no accounting"
         yield Finding("Status", "fail", f"{found}: a run would hang", hint)
-    elif command == "squeue" and kept_s < 3 * first_s:
-        hint = "pass --slurm-status-command sacct."
-        yield Finding("Status", "warn", f"squeue forgets a job after {kept_s} s", hint)
+    elif asked == "squeue" and kept_s < _REMEMBERED_S:
+        hint = "pass --slurm-status-command sacct." if keeps else "have MinJobAge raised to 300."
+        found = f"squeue forgets a job after {kept_s} s, below {_REMEMBERED_S} jobs get lost"
+        yield Finding("Status", "warn", found, hint)
+    elif asked == "squeue":
+        yield Finding("Status", "ok", f"squeue; jobs are remembered for {kept_s} s")
     else:
-        yield Finding("Status", "ok", f"{command}; jobs are remembered for {kept_s} s")
+        yield Finding("Status", "ok", f"{asked}, by accounting")
 
 
 def _check_profile(study: Study) -> Iterator[Finding]:

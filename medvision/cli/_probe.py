@@ -9,8 +9,10 @@ from pathlib import Path
 from medvision.cli._findings import Finding
 from medvision.cli._slurm import ask
 from medvision.config.model import Study
+from medvision.config.pacs import CREDENTIALS
 from medvision.config.site import Partition, Site, read_site
 from medvision.errors import ConfigError
+from medvision.runtime.access import obeying_umask
 
 _WAIT_S = 120
 _SCRIPT = """\
@@ -37,8 +39,9 @@ def probe_nodes(study: Study, site_file: Path | None) -> Iterator[Finding]:
     word = secrets.token_hex(8)
     marker = folder / f".probe-{word}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        marker.write_text(word)
+        with obeying_umask(study.output.umask):
+            folder.mkdir(parents=True, exist_ok=True)
+            marker.write_text(word)
         for partition in site.partitions if site else (None,):
             yield _probe(partition, site, marker=marker, word=word)
     except OSError as error:
@@ -56,7 +59,9 @@ def _probe(partition: Partition | None, site: Site | None, *, marker: Path, word
         scratch=shlex.quote(str(site.scratch) if site and site.scratch else ""),
     )
     options = list(_list_options(partition, site))
-    said = ask(["srun", *options, "sh", "-c", script], timeout_s=_WAIT_S + 30)
+    # srun hands its environment to the node.
+    unset = [word for variable in CREDENTIALS for word in ("-u", variable)]
+    said = ask(["env", *unset, "srun", *options, "sh", "-c", script], timeout_s=_WAIT_S + 30)
     name = partition.name if partition else "default"
     if said is None or "node " not in said:
         hint = f"it may be busy; by hand: srun {' '.join(options)} hostname"

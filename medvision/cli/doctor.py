@@ -15,7 +15,7 @@ from medvision.cli._run import CONFIG_HELP, find_config
 from medvision.config.model import Study, load_study
 from medvision.errors import ConfigError
 
-_RUN = {None: "--cores all", "slurm": "--workflow-profile workflow/profiles/slurm"}
+_RUN = {None: "snakemake --cores all", "slurm": "medvision cluster run"}
 _OF_THE_MACHINE = ("Cores", "Memory", "GPU")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -74,7 +74,7 @@ def command(
     if n_failed:
         click.echo(f"{n_failed} to mend before a run.")
         context.exit(1)
-    click.echo(f"Ready to run: snakemake {_RUN[profile]}")
+    click.echo(f"Ready to run: {_RUN[profile]}")
 
 
 def _check_all(

@@ -1,5 +1,6 @@
 """`medvision doctor --profile slurm`: each planted fault of a cluster is found and named."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,9 @@ import yaml
 from click.testing import CliRunner, Result
 from fake_slurm import write_answer, write_command
 
-from medvision.cli import _check_mounts
+from medvision.cli import _check_cluster, _check_mounts
 from medvision.cli.main import main
+from medvision.runtime.workflow import find_workflow
 
 NODES = """\
 cpu|up|1-00:00:00|128000|32|(null)|intel|n1
@@ -77,7 +79,7 @@ def assert_found(result: Result, status: str, *words: str) -> None:
 def test_a_healthy_cluster_is_ready(cluster: Path) -> None:
     result = check()
     assert result.exit_code == 0, result.output
-    assert "snakemake --workflow-profile workflow/profiles/slurm" in result.output
+    assert result.output.rstrip().endswith("Ready to run: medvision cluster run")
     for words in (
         ("Partition", "gpu: 1 nodes, 4 GPUs a node"),
         ("Account", "radiology"),
@@ -177,6 +179,28 @@ def test_a_status_that_would_hang_the_run_fails(cluster: Path) -> None:
     assert_found(check(), "fail", "Status", "MinJobAge 10 s", "would hang")
     write_answer(cluster, "scontrol", BARE.format(300))
     assert check().exit_code == 0
+
+
+@pytest.mark.parametrize(("kept_s", "status"), [(60, "warn"), (239, "warn"), (240, "ok")])
+def test_squeue_must_remember_a_job_from_one_look_to_the_next(
+    cluster: Path, kept_s: int, status: str
+) -> None:
+    write_answer(cluster, "scontrol", BARE.format(kept_s))
+    assert_found(check(), status, "Status", f"{kept_s} s")
+
+
+def test_the_profile_says_the_doctors_number() -> None:
+    profile = (find_workflow().parent / "profiles" / "slurm" / "config.yaml").read_text()
+    assert f"less than {_check_cluster._REMEMBERED_S}, " in profile
+
+
+def test_what_squeue_forgets_may_be_asked_of_accounting(cluster: Path) -> None:
+    write_answer(cluster, "scontrol", ACCOUNTED.replace("300", "10"))
+    result = check()
+    assert_found(result, "warn", "Status", "squeue forgets a job after 10 s")
+    assert "--slurm-status-command sacct" in result.output
+    write_answer(cluster, "sacct", "")
+    assert_found(check(), "ok", "Status", "sacct, by accounting")
 
 
 def test_a_training_without_any_gpu_on_the_site_fails(cluster: Path) -> None:
@@ -284,7 +308,7 @@ def probing(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     write_command(
         cluster,
         "srun",
-        'printf "%s\\n" "$@" >> "$(dirname "$0")/asked"\n'
+        'printf "%s\\n" "$@" "token ${MEDVISION_PACS_TOKEN:-none}" >> "$(dirname "$0")/asked"\n'
         'while [ "$1" != sh ]; do shift; done\nexec "$@"\n',
     )
     return check({**SITE, "scratch": str(cluster)}, "--probe")
@@ -294,13 +318,27 @@ def test_a_probe_asks_a_node_of_each_partition_and_leaves_no_file(
     cluster: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_answer(cluster, "nvidia-smi", "GPU 0: one\nGPU 1: two\n")
+    monkeypatch.setenv("MEDVISION_PACS_TOKEN", "hunter2")
     result = probing(cluster, monkeypatch)
     assert_found(result, "ok", "Probe", "cpu: ", "sees output folder and Python")
     assert_found(result, "ok", "Probe", "gpu: ", "2 GPUs")
     asked = (cluster / "asked").read_text()
     assert "--gres=gpu:a100:1" in asked
     assert "--account=radiology" in asked
+    assert "token none" in asked
     assert list(Path("results").iterdir()) == []
+
+
+def test_a_probe_makes_a_folder_that_others_may_not_read(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = os.umask(0o022)
+    try:
+        write_answer(cluster, "nvidia-smi", "GPU 0: one\n")
+        probing(cluster, monkeypatch)
+        assert Path("results").stat().st_mode & 0o777 == 0o750
+    finally:
+        os.umask(held)
 
 
 def test_a_node_that_shows_no_gpu_fails(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
