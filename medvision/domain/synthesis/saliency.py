@@ -44,9 +44,9 @@ def judge_saliency(gauges: Sequence[Gauge], rules: Rules) -> list[Criterion]:
     with synthetic images does. Each plain network in turn is held against the other plain ones:
     that is what comes of nothing but another seed. The generator is refused where the loss is
     larger than the subjects, the seeds and the number of checks explain, and a tenth of what plain
-    networks are above chance besides. A check that would not even refuse maps of chance can
-    tell nothing and does not count; where none of those can tell that ask what decides,
-    saliency is undecided.
+    networks are above chance besides. A check that would not even refuse maps of chance, or that
+    cannot be computed, can tell nothing and does not count; where none of those can tell that
+    ask what decides, saliency is undecided.
 
     Args:
         gauges: All networks, subjects, methods and checks.
@@ -93,10 +93,17 @@ def _draw(subjects: Sequence[str], labels: Sequence[str], *, rules: Rules) -> Va
 
 
 def _resample(own: Asked, drawn: Values) -> tuple[Values, Values]:
-    """Return the mixed network's mean loss in each resample, and each network's standard error."""
+    """Return the mixed network's mean loss in each resample, and each network's standard error.
+
+    The loss is NaN in a resample without any of the check's own subjects.
+    """
     weights = drawn[:, own.rows]
-    means = weights @ own.losses.T / weights.sum(axis=1, keepdims=True)
-    return means[:, 0], means.std(axis=0)
+    total = weights.sum(axis=1)
+    # Of a check on few subjects a resample may hold none: it says nothing of that check.
+    is_held = total > 0
+    means = np.full((len(drawn), len(own.losses)), np.nan)
+    means[is_held] = weights[is_held] @ own.losses.T / total[is_held, None]
+    return means[:, 0], means[is_held].std(axis=0)
 
 
 def _find_variance(own: Asked, errors: Values) -> float:
@@ -126,7 +133,7 @@ def _find_reach(
     highest = np.zeros(len(found[0][0]))
     for own, (means, errors) in zip(asked, found, strict=True):
         if errors[0] > 0:
-            highest = np.maximum(highest, (means - own.losses[0].mean()) / errors[0])
+            highest = np.fmax(highest, (means - own.losses[0].mean()) / errors[0])
     return max(float(np.quantile(highest, level)), NormalDist().inv_cdf(level))
 
 
@@ -151,6 +158,8 @@ def _judge(own: Asked, *, half: float, rules: Rules) -> Criterion:
     if verdict == PASSED and gain <= threshold:
         # A network whose maps knew nothing would have passed just as well.
         verdict, said = DESCRIBED, f"{said}: cannot tell the two apart"
+    if not np.isfinite([value, threshold, gain]).all():
+        verdict, said = DESCRIBED, "cannot be computed of these values, and so tells nothing"
     return Criterion(
         criterion=NAME,
         space=own.method,

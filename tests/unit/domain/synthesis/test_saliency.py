@@ -245,3 +245,40 @@ def test_a_larger_loss_is_never_judged_more_kindly(seed, more):
 def test_the_order_of_rows_changes_no_bit():
     gauges = draw_gauges(12, spread=0.2)
     assert repr(judge_saliency(gauges, RULES)) == repr(judge_saliency(gauges[::-1], RULES))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_check_on_few_subjects_of_both_classes_that_lost_everything_never_passes(seed):
+    masks = ("relevance_mass", "rank_accuracy")
+    plain = draw_gauges(seed, n=48, checks=("relevance_mass",), methods=("occlusion",))
+    # 24 subjects of two classes, the first 3 of each with a mask: some resamples hold none of them.
+    masked = [
+        replace(own, label="ab"[int(own.subject[4:]) // 2 % 2])
+        for own in plain
+        if int(own.subject[4:]) < 12
+    ]
+    blind = [
+        replace(own, value=BLIND[own.check]) if own.network == MIXED else own for own in masked
+    ]
+    others = [own for own in draw_gauges(seed, n=48) if own.check not in masks]
+    relabelled = [
+        replace(own, label="ab"[int(own.subject[4:]) // 2 % 2])
+        for own in others
+        if int(own.subject[4:]) % 2 == 0
+    ]
+    checks, _ = judge([*blind, *relabelled], RULES)
+    own = checks["occlusion", "relevance_mass"]
+    assert own.n == 6
+    assert np.isfinite([own.value, own.low, own.high, own.threshold]).all()
+    assert own.verdict in ("refused", "described")
+
+
+def test_a_check_that_cannot_be_computed_tells_nothing():
+    gauges = [
+        replace(own, value=float("nan")) if own.network == MIXED else own
+        for own in draw_gauges(13, n=12, methods=("occlusion",), checks=("deletion",))
+    ]
+    checks, last = judge(gauges)
+    assert [own.verdict for own in checks.values()] == ["described"]
+    assert "cannot be computed" in checks["occlusion", "deletion"].reason
+    assert (last.verdict, last.value) == ("undecided", 0.0)
