@@ -41,8 +41,9 @@ def judge_fidelity(
 
     Class by class, the share of synthetic images that it finds right minus that of validation
     images. A class is refused where the interval of the difference lies below 0. A classifier that
-    is no better than chance on real images can tell nothing; a class of which nothing was drawn is
-    not judged.
+    is not surely better than chance on real images can tell nothing, and neither can one of a
+    class where swapped labels would not be refused: images of other classes, which it calls this
+    one as often as it does real ones. A class of which nothing was drawn is not judged.
 
     Args:
         agreement: Predictions.
@@ -51,22 +52,48 @@ def judge_fidelity(
 
     Returns:
         One row a class.
+
+    Source:
+        none: own definition; what a comparison can tell: ICH E10 2000; the interval of a mean of
+        shares from theirs: Zou and Donner 2008, doi:10.1002/sim.3095.
     """
-    is_right = agreement.real == agreement.real_labels
-    shares = [
-        float(is_right[agreement.real_labels == n].mean())
-        for n in range(len(classes))
-        if (agreement.real_labels == n).any()
-    ]
-    is_able = bool(shares) and float(np.mean(shares)) > 1 / len(classes)
+    found, low, chance = _find_skill(agreement, rules.confidence)
+    unable = ""
+    if not low > chance:
+        unable = (
+            f"the classifier is not surely better than chance on validation images: it finds "
+            f"{found:.0%} of a class, at least {low:.0%}, and chance is {chance:.0%}"
+        )
     return [
-        _judge_class(agreement, index, name, is_able=is_able, rules=rules)
+        _judge_class(agreement, index, name, unable=unable, rules=rules)
         for index, name in enumerate(classes)
     ]
 
 
+def _find_skill(agreement: Agreement, confidence: float) -> tuple[float, float, float]:
+    """Return the mean share found over the classes of real images, its lower end, and chance."""
+    shares, gaps = [], []
+    for label in np.unique(agreement.real_labels):
+        own = agreement.real_labels == label
+        is_right = agreement.real[own] == label
+        n = count_effective(is_right, agreement.clusters[own])
+        shares.append(float(is_right.mean()))
+        gaps.append(shares[-1] - _wilson(shares[-1], n, confidence=confidence)[0])
+    if not shares:
+        return float("nan"), float("nan"), 1.0
+    found = float(np.mean(shares))
+    return found, found - math.hypot(*gaps) / len(gaps), 1 / len(shares)
+
+
+def _find_others(agreement: Agreement, index: int) -> float:
+    """Return how often real images of other classes are called this one, classes alike."""
+    others = [n for n in np.unique(agreement.real_labels) if n != index]
+    shares = [float((agreement.real[agreement.real_labels == n] == index).mean()) for n in others]
+    return float(np.mean(shares)) if shares else 1.0
+
+
 def _judge_class(
-    agreement: Agreement, index: int, name: str, *, is_able: bool, rules: Rules
+    agreement: Agreement, index: int, name: str, *, unable: str, rules: Rules
 ) -> Criterion:
     """Judge one class."""
     own = agreement.real_labels == index
@@ -76,7 +103,6 @@ def _judge_class(
     if len(made) and len(real):
         value, comparator = float(made.mean()), float(real.mean())
         low, high = compare_shares(made, real, clusters=whose, confidence=rules.confidence)
-    difference = value - comparator
     verdict = REFUSED if high < 0 else PASSED
     said = "less often than" if verdict == REFUSED else "about as often as"
     reason = (
@@ -87,14 +113,20 @@ def _judge_class(
         verdict, reason = DESCRIBED, "no images of this class were drawn"
     elif not len(real):
         verdict, reason = UNDECIDED, "no validation images of this class"
-    elif not is_able:
-        verdict = UNDECIDED
-        reason = "the classifier is no better than chance on validation images"
+    elif unable:
+        verdict, reason = UNDECIDED, unable
+    elif verdict == PASSED:
+        verdict, reason = _ask_swapped(
+            (_find_others(agreement, index), len(made)),
+            (comparator, count_effective(real, whose)),
+            reason=reason,
+            rules=rules,
+        )
     return Criterion(
         criterion="fidelity",
         space="classifier",
         statistic=f"difference of agreement: {name}",
-        value=difference,
+        value=value - comparator,
         low=low,
         high=high,
         n=len(made),
@@ -103,6 +135,18 @@ def _judge_class(
         source=f"agreement on validation images of {agreement.source}",
         verdict=verdict,
         reason=reason,
+    )
+
+
+def _ask_swapped(
+    others: tuple[float, int], real: tuple[float, float], *, reason: str, rules: Rules
+) -> tuple[str, str]:
+    """Leave a class undecided where swapped labels would have passed just as well."""
+    if _compare(others, real, confidence=rules.confidence)[1] < 0:
+        return PASSED, reason
+    return UNDECIDED, (
+        f"the classifier finds this class in {real[0]:.0%} of its validation images and in "
+        f"{others[0]:.0%} of the others', too little apart for swapped labels to be refused"
     )
 
 
@@ -124,10 +168,20 @@ def compare_shares(
         Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I, method
         10; images of one subject count as many as they are worth: `count_effective`.
     """
-    first, second = float(made.mean()), float(real.mean())
-    n_real = count_effective(real, clusters)
-    low_1, high_1 = compute_wilson(first, len(made), confidence=confidence)
-    low_2, high_2 = _wilson(second, n_real, confidence=confidence)
+    return _compare(
+        (float(made.mean()), len(made)),
+        (float(real.mean()), count_effective(real, clusters)),
+        confidence=confidence,
+    )
+
+
+def _compare(
+    made: tuple[float, float], real: tuple[float, float], *, confidence: float
+) -> tuple[float, float]:
+    """Return the interval of the difference of two shares, each with its count."""
+    first, second = made[0], real[0]
+    low_1, high_1 = _wilson(first, made[1], confidence=confidence)
+    low_2, high_2 = _wilson(second, real[1], confidence=confidence)
     gap = first - second
     low = gap - math.hypot(first - low_1, high_2 - second)
     high = gap + math.hypot(high_1 - first, second - low_2)

@@ -32,15 +32,16 @@ class Study:
         self.validation = draw_cohort(2, n_subjects=n_validation, n_axes=n_axes)
         self.honest = draw_cohort(3, n_subjects=n_train, n_axes=n_axes)
         # Of more subjects than the generator has, so that it is surely better than chance.
-        taught = draw_cohort(4, n_subjects=200, n_axes=n_axes)
-        features = read_features(taught, seed=9, n_features=96)
+        n_taught, self.n_features, penalty = {2: (200, 96, 0.3), 3: (400, 384, 0.03)}[n_axes]
+        taught = draw_cohort(4, n_subjects=n_taught, n_axes=n_axes)
+        features = read_features(taught, seed=9, n_features=self.n_features)
         self.mean, self.scale = features.mean(axis=0), features.std(axis=0) + 1e-9
         held = (features - self.mean) / self.scale
-        ridge = held.T @ held + 0.3 * len(held) * np.eye(held.shape[1])
+        ridge = held.T @ held + penalty * len(held) * np.eye(held.shape[1])
         self.weights = np.linalg.solve(ridge, held.T @ (2.0 * taught.labels - 1))
 
     def predict(self, cohort):
-        features = read_features(cohort, seed=9, n_features=96)
+        features = read_features(cohort, seed=9, n_features=self.n_features)
         return ((features - self.mean) / self.scale @ self.weights > 0).astype(np.intp)
 
     def judge(self, made):
