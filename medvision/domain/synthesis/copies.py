@@ -67,14 +67,15 @@ def judge_copies(near: Nearness, rules: Rules) -> tuple[list[Criterion], list[Re
     """
     is_other = near.clusters[:, None] != near.clusters[None]
     if not is_other.any():
-        return [_give_up(near, "train images of one subject alone")], []
+        why = "train images of one subject alone"
+        return [_give_up(near.space, len(near.cross), why)], []
     between = np.where(is_other, near.own, np.inf)
     limit = float(between.min())
     nearest = near.cross.min(axis=1)
     described = _describe(near, nearest, between.min(axis=1), rules=rules)
     if limit <= 0:
         why = "train images of two subjects are equal, so that no distance is too small"
-        return [_give_up(near, why), described], []
+        return [_give_up(near.space, len(near.cross), why), described], []
     found = np.flatnonzero(nearest < limit)
     refused = [
         Refusal(
@@ -107,7 +108,8 @@ def judge_look_alikes(
     """Find synthetic images that show a train image, turned, flipped, cropped or brighter.
 
     What counts as one image agrees more in its detail than `rules.similarity`, and more than any
-    two train images of different subjects do.
+    two train images of different subjects do. Where two of these agree in full nothing agrees
+    more, and the criterion is undecided. What is equal to a refused image is refused with it.
 
     Args:
         train: (N, 64, 64) or (N, 32, 32, 32) thumbnails of `build_thumbnail`.
@@ -128,6 +130,9 @@ def judge_look_alikes(
             pairs.append(pair)
         elif pair.second < n_train and clusters[pair.first] != clusters[pair.second]:
             limit = max(limit, pair.similarity)
+    if limit >= 1:
+        why = "train images of two subjects show the same, so that no agreement is too much"
+        return [_give_up(LOOK_ALIKES, len(synthetic), why)], []
     best: dict[int, Refusal] = {}
     for pair in sorted(pairs, key=lambda own: -own.similarity):
         if pair.similarity > limit or limit == rules.similarity:
@@ -135,9 +140,10 @@ def judge_look_alikes(
             said = f"{_name_refusal(LOOK_ALIKES)}: shows train image {pair.first}"
             found = f"{pair.alteration} (agreement {pair.similarity:.2f})"
             best.setdefault(image, Refusal(image, f"{said}, {found}"))
+    refused = _pass_on(best, synthetic)
     n_subjects = len(np.unique(clusters))
     criterion = _count(
-        len(best),
+        len(refused),
         len(synthetic),
         n_subjects=n_subjects,
         space=LOOK_ALIKES,
@@ -145,7 +151,19 @@ def judge_look_alikes(
         "have with each other or what counts as one image",
         rules=rules,
     )
-    return [criterion], [best[image] for image in sorted(best)]
+    return [criterion], refused
+
+
+def _pass_on(best: dict[int, Refusal], synthetic: NDArray[np.uint8]) -> list[Refusal]:
+    """Refuse what is equal to a refused image: of equal thumbnails the first alone is searched."""
+    equal = {synthetic[image].tobytes(): own.reason for image, own in best.items()}
+    refused = []
+    for image, thumbnail in enumerate(synthetic):
+        if image in best:
+            refused.append(best[image])
+        elif thumbnail.tobytes() in equal:
+            refused.append(Refusal(image, equal[thumbnail.tobytes()]))
+    return refused
 
 
 def count_copies(reasons: Sequence[str], *, space: str) -> int:
@@ -236,10 +254,10 @@ def _describe(
     )
 
 
-def _give_up(near: Nearness, why: str) -> Criterion:
+def _give_up(space: str, n_images: int, why: str) -> Criterion:
     """Say why copies cannot be told."""
     nan = float("nan")
     return Criterion(
-        *(_NAME, near.space, COPIES, nan, nan, nan),
-        *(len(near.cross), nan, nan, "train images", UNDECIDED, why),
+        *(_NAME, space, COPIES, nan, nan, nan),
+        *(n_images, nan, nan, "train images", UNDECIDED, why),
     )
