@@ -54,8 +54,8 @@ _QUESTIONS = {
     "geometry": "Does every map lie on its source image's grid?",
     "statistics": "Do statistics and scorecard follow from the predictions, these from the "
     "networks' logits, likeness from distances, shortcuts from their tables, explained cases from "
-    "the plan's rule and seed, synthetic images trained on from the gate's tables, and the study "
-    "record from the files?",
+    "the plan's rule and seed, the saliency of the gate from what its checks measured, synthetic "
+    "images trained on from the gate's tables, and the study record from the files?",
     "reviews": "Do the decisions recorded after the seal hold together, each as it was signed?",
     "plan": "Was the plan there before the maps, and was what it says explained, and no more?",
     "study": "Are the files left out of the bundle still the same in the output folder?",

@@ -154,8 +154,8 @@ def _say_gate(facts: AblationFacts) -> str:
         sum(getattr(row, name) for row in facts.added) for name in ("n_open", "n_judged")
     )
     asked = (
-        "were judged by quality, variety, memorisation and class fidelity, the network without "
-        f"additions as classifier; the gate opened for {n_open} of "
+        "were judged by quality, variety, memorisation, membership and class fidelity, the network "
+        f"without additions as classifier; the gate opened for {n_open} of "
         f"{say_count(n_judged, 'generator')}"
     )
     if facts.is_gated:

@@ -21,7 +21,8 @@ class Criterion:
     """One statistic of the synthetic images, held against what real images do.
 
     Args:
-        criterion: What is asked: quality, diversity, memorisation, membership or fidelity.
+        criterion: What is asked: quality, diversity, memorisation, membership, fidelity or
+            saliency.
         space: Features that it is asked in.
         statistic: What was computed.
         value: Of the synthetic images; NaN where it is undefined.
