@@ -1,5 +1,7 @@
 """`medvision cluster`: Snakemake on SLURM, led so that a cut-off run leaves no orphans."""
 
+import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,9 +12,16 @@ from medvision.cli._run import CONFIG_HELP, find_config, find_layout
 from medvision.cli.main import set_up_logging
 from medvision.config.model import load_study
 from medvision.errors import ClusterError, ConfigError
+from medvision.runtime.access import obeying_umask
 
 _CANCEL_S = 600
 _SNAKEMAKE = {"ignore_unknown_options": True}
+# Snakemake takes its long options shortened, too.
+_ELSEWHERE = re.compile(r"--(configf|dir)[a-z]*(=.*)?|-d.*")
+_READING = re.compile(
+    r"-[Fkp]*n[Fkpq]*|-[DSl]|--dryrun|--dry(-[a-z]*)?|--list(-[a-z-]*)?"
+    r"|--(dag|rulegraph|filegraph|d3dag|summary|detailed-summary|lint)(=.*)?"
+)
 
 
 @click.group("cluster", help="Run the workflow on SLURM, or cancel such a run.")
@@ -27,9 +36,10 @@ _config = click.option("--config", metavar="FILE", help=CONFIG_HELP)
     "run",
     context_settings=_SNAKEMAKE,
     help="Start Snakemake with the SLURM profile and watch it to its end. Other arguments are "
-    "Snakemake's. SIGTERM, Ctrl-C and a lost terminal cancel its jobs; after a kill the same "
-    "command cancels what was left, takes the lock away and goes on. Run it under tmux, nohup "
-    "or in a small job of its own.\n\n"
+    "Snakemake's; with -n, and others that only look, nothing is led or cleared away. SIGTERM, "
+    "Ctrl-C and a lost terminal cancel its jobs; after a kill the same command cancels what was "
+    "left, takes the lock away and goes on. Run it under tmux, nohup or in a small job of its "
+    "own.\n\n"
     "\b\nExample:\n  medvision cluster run --config config/config.yaml",
 )
 @_config
@@ -69,15 +79,21 @@ def run(
     from medvision.runtime.leader import Care, lead_run
 
     set_up_logging(quiet=False)
+    _check_arguments(arguments)
     study = load_study(find_config(config))
-    folder = find_layout(study).root / "logs" / "cluster"
+    logs = find_layout(study).root / "logs"
     words = _build_command(config, profile, arguments)
-    with take_lead(folder, working_folder=Path()) as lead:
+    if any(_READING.fullmatch(word) for word in arguments):
+        # What is only looked at needs no lead, and what a killed run left is not touched for it.
+        sys.exit(subprocess.run(words, check=False).returncode)
+    with (
+        obeying_umask(study.output.umask),
+        take_lead(logs / "cluster", working_folder=Path()) as lead,
+    ):
         named = [*words, "--slurm-jobname-prefix", lead.prefix]
         care = Care(patience_s=60 * patience, orphans=orphans)
         code = lead_run(named, lead, care=care)
     if code:
-        logs = find_layout(study).root / "logs"
         click.echo(f"hint: the jobs' logs lie in {logs} and .snakemake/slurm_logs.", err=True)
     sys.exit(code)
 
@@ -110,6 +126,15 @@ def cancel(*, config: str | None) -> None:
             time.sleep(1)
     n = cancel_jobs(prefix)
     click.echo(f"No run of this study is left; jobs that its leader had not cancelled: {n}.")
+
+
+def _check_arguments(arguments: tuple[str, ...]) -> None:
+    """Refuse what would have Snakemake work on another study than the one that is led."""
+    for word in filter(_ELSEWHERE.fullmatch, arguments):
+        raise ConfigError(
+            f"cluster run: study and folder must be named to medvision alone, got {word}.",
+            "name the configuration with --config FILE, and start in the folder to work in.",
+        )
 
 
 def _build_command(

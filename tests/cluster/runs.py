@@ -44,7 +44,7 @@ class Run:
         (self.folder / "study.yaml").write_text("output: {path: results}\n")
         settings = {"faults": self.faults, "pause": self.pause, "parts": self.parts}
         (self.folder / "tiny.json").write_text(json.dumps(settings))
-        workflow = ["--snakefile", str(HERE / "Snakefile"), "--configfile", "tiny.json"]
+        workflow = ["--snakefile", str(HERE / "Snakefile")]
         with (self.folder / "run.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self._words("run", *QUICK, *options, *workflow),
