@@ -113,7 +113,7 @@ class ClusterError(MedvisionError):
     """The batch system does not answer, or a run on it cannot be led."""
 
     exit_code = 14
-    default_hint = "try again when SLURM answers; see docs/how-to/cluster.md."
+    default_hint = "try again when SLURM answers; see docs/how-to/survive-a-cluster.md."
 
 
 class StoppedError(MedvisionError):

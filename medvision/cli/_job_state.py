@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medvision import __version__
 from medvision.cli._jobs import Job
-from medvision.cli._lead import Lead, read_tail
+from medvision.cli._last_run import LastRun, read_tail
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.errors import DataError
@@ -45,14 +45,14 @@ class Standing:
         return self.state != "done"
 
 
-def judge_job(job: Job, study: Study, layout: Layout, *, lead: Lead) -> Standing:
+def judge_job(job: Job, study: Study, layout: Layout, *, last_run: LastRun) -> Standing:
     """Say how far a job is.
 
     Args:
         job: Which.
         study: The configuration in force.
         layout: Its output folder.
-        lead: What Snakemake wrote down.
+        last_run: What Snakemake wrote down.
     """
     if job.is_part:
         state = "done" if job.mark.is_file() else "missing"
@@ -64,7 +64,7 @@ def judge_job(job: Job, study: Study, layout: Layout, *, lead: Lead) -> Standing
     # One that ended well once, and whose outputs are gone, has yet to begin.
     if not at_s or _read_time(job.benchmark) >= at_s:
         return Standing(job, "left")
-    error = _find_error(job, lead, at_s=at_s)
+    error = _find_error(job, last_run, at_s=at_s)
     return Standing(job, "failed" if error else "at work", error, at_s)
 
 
@@ -107,7 +107,7 @@ def _read_time(path: Path) -> float:
         return 0.0
 
 
-def _find_error(job: Job, lead: Lead, *, at_s: float) -> str:
+def _find_error(job: Job, last_run: LastRun, *, at_s: float) -> str:
     """Return why a job failed, "" for one that is at work.
 
     Of an error that is none of this project's own the kind alone is told: its text may name a file
@@ -120,7 +120,7 @@ def _find_error(job: Job, lead: Lead, *, at_s: float) -> str:
     if _TRACEBACK in lines:
         kinds = [found[1] for line in lines if (found := re.match(r"([A-Za-z_.]+):( |$)", line))]
         return f"error: {kinds[-1] if kinds else 'unknown'}, which is told in full in the log"
-    failure = lead.failures.get(str(job.log))
+    failure = last_run.failures.get(str(job.log))
     if failure is not None and failure.at_s + _CLOCK_S >= at_s:
         return failure.reason or _SILENT
-    return _SILENT if lead.is_over else ""
+    return _SILENT if last_run.is_over else ""

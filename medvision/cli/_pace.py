@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medvision.cli._job_state import Standing, read_held
 from medvision.cli._jobs import Job
-from medvision.cli._lead import read_tail
+from medvision.cli._last_run import read_tail
 from medvision.layout import Layout
 
 _TOLD = re.compile(r"(\d+):(\d\d):(\d\d) left")

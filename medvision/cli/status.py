@@ -11,7 +11,7 @@ import click
 
 from medvision.cli._job_state import STALE, Standing, judge_job, read_held
 from medvision.cli._jobs import list_jobs
-from medvision.cli._lead import read_lead
+from medvision.cli._last_run import read_last_run
 from medvision.cli._pace import estimate_left, sum_spent
 from medvision.cli._run import study_command
 from medvision.config.model import Study
@@ -40,9 +40,9 @@ _COLUMNS = ("done", "failed", "at work", "left")
 )
 def command(study: Study, layout: Layout, *, ended: bool) -> None:
     """Print a row per stage, what was spent and refused, the last errors, and what is next."""
-    lead = read_lead(_SNAKEMAKE, is_over=ended)
+    last_run = read_last_run(_SNAKEMAKE, is_over=ended)
     jobs = list_jobs(study, layout)
-    standings = [judge_job(job, study, layout, lead=lead) for job in jobs]
+    standings = [judge_job(job, study, layout, last_run=last_run) for job in jobs]
     stages: dict[str, list[Standing]] = {}
     for item in standings:
         stages.setdefault(item.job.stage, []).append(item)

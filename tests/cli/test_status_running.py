@@ -19,7 +19,7 @@ from studies import configure, write_study
 
 from medvision.cli._job_state import Standing, judge_job
 from medvision.cli._jobs import Job, list_jobs
-from medvision.cli._lead import read_lead
+from medvision.cli._last_run import read_last_run
 from medvision.cli._pace import Took, count_beside, estimate_left, sum_spent
 from medvision.cli.main import main
 from medvision.config.model import Study, build_study
@@ -58,7 +58,7 @@ def find_job(study: Study, layout: Layout, name: str) -> Job:
 def stand(folder: Path, name: str, *overrides: str) -> Standing:
     study, layout = configure(folder / "results", *overrides), Layout(folder / "results")
     job = find_job(study, layout, name)
-    return judge_job(job, study, layout, lead=read_lead(Path(".snakemake")))
+    return judge_job(job, study, layout, last_run=read_last_run(Path(".snakemake")))
 
 
 def write_log(folder: Path, name: str, *lines: str) -> Path:
@@ -221,13 +221,13 @@ def test_jobs_side_by_side_are_counted_as_second_by_second(spans: list[tuple[int
 
 def test_gpu_hours_are_those_of_each_process_and_of_what_is_done_alone(tmp_path: Path) -> None:
     study, layout = write_study(tmp_path), Layout(tmp_path)
-    lead = read_lead(tmp_path / ".snakemake")
+    last_run = read_last_run(tmp_path / ".snakemake")
     path = layout.record("train/scratch/fold-0")
     record = read_json(path)
     assert isinstance(record, dict)
     write_json(path, {**record, "device": "NVIDIA H200", "facts": {"processes": 4}})
     for name in ("train/scratch-fold-0", "predict", "audit"):
         write_benchmark(find_job(study, layout, name), seconds=1800, end_s=9, cpu_s="NA")
-    jobs = [judge_job(job, study, layout, lead=lead) for job in list_jobs(study, layout)]
+    jobs = [judge_job(job, study, layout, last_run=last_run) for job in list_jobs(study, layout)]
     spent = sum_spent(jobs, layout)
     assert (spent.job_hours, spent.cpu_hours, spent.gpu_hours) == (1.0, 0.0, 2.0)

@@ -28,7 +28,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Lead:
+class LastRun:
     """The run that was started last from a folder.
 
     Args:
@@ -40,7 +40,7 @@ class Lead:
     failures: Mapping[str, Failure] = field(default_factory=dict)
 
 
-def read_lead(folder: Path, *, is_over: bool = False) -> Lead:
+def read_last_run(folder: Path, *, is_over: bool = False) -> LastRun:
     """Read what Snakemake keeps of its last run.
 
     Args:
@@ -51,7 +51,7 @@ def read_lead(folder: Path, *, is_over: bool = False) -> Lead:
     locks, logs = folder / "locks", folder / "log"
     has_locks = locks.is_dir() and any(locks.iterdir())
     newest = max(logs.glob("*.snakemake.log"), default=None) if logs.is_dir() else None
-    return Lead(
+    return LastRun(
         is_over=is_over or (folder.is_dir() and not has_locks),
         failures=dict(_list_failures(read_tail(newest))) if newest else {},
     )
