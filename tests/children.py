@@ -46,6 +46,9 @@ def _end_as(run: Callable[[], object], paths: list[Path]) -> None:
         for number, path in enumerate(paths, start=1):
             os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), number)
         sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
+        if module := sys.modules.get("snakemake.shell"):
+            # It keeps the output that there was when it was imported.
+            module.STDOUT = sys.stdout
         run()
         code = 0
     except SystemExit as end:
