@@ -16,9 +16,9 @@ from airgap.wheels import (
     Wheel,
     find_needed_glibc,
     find_wheel,
-    hash_file,
     measure_installed,
 )
+from medvision.runtime.files import hash_file
 
 HERE = Path(__file__).parent
 PROJECT = "medvision"

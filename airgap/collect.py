@@ -19,11 +19,12 @@ from airgap.assemble import (
 )
 from airgap.checkout import export_commit
 from airgap.older import replace_newer
-from airgap.wheels import CollectError, Glibc, find_wheel, hash_file, read_wheels
+from airgap.wheels import CollectError, Glibc, find_wheel, read_wheels
 from medvision.cli._study_files import SNAKEFILE
 from medvision.errors import MedvisionError
 from medvision.learn.registry import find_shelf, get_source
 from medvision.learn.shelf import fetch_source, find_place, verify_placed
+from medvision.runtime.files import hash_file
 
 CHECKOUT = Path(__file__).parents[1]
 CONSTRAINTS = CHECKOUT / "constraints.txt"

@@ -1,6 +1,5 @@
 """What wheels say of themselves by their names: version, and the oldest machine that takes them."""
 
-import hashlib
 import re
 import zipfile
 from collections.abc import Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from medvision.runtime.files import hash_file
+
 Glibc = tuple[int, int]
 """Version of the GNU C library, such as (2, 28)."""
 
@@ -18,7 +19,6 @@ _LEGACY: dict[str, Glibc] = {
     "manylinux2010": (2, 12),
     "manylinux2014": (2, 17),
 }
-_CHUNK = 1 << 20
 
 
 class CollectError(Exception):
@@ -134,12 +134,3 @@ def measure_installed(wheels: Sequence[Wheel]) -> int:
         with zipfile.ZipFile(wheel.path) as held:
             total += sum(member.file_size for member in held.infolist())
     return total
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -1,21 +1,20 @@
 """The gate in the ablation: what a share's generator drew, judged by that share's own network."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from medvision.cli._fitting import Job, Trained
+from medvision.cli._gate_files import GATE_SHUT
 from medvision.cli._gate_judge import judge_drawn
 from medvision.cli._synthetic_mix import Drawn
 from medvision.domain.record import JsonValue
-from medvision.domain.synthesis.criterion import Verdict
 
 if TYPE_CHECKING:
     from medvision.learn.extractor import Extractor
 
 OPEN, SHUT = "open", "shut"
-IS_SHUT = "the gate is shut"
 ALL_REFUSED = "the gate refuses every image"
 
 
@@ -76,10 +75,10 @@ def judge_draw(keeper: Gatekeeper, job: Job, plain: Trained, drawn: Drawn) -> Dr
         return Draw(drawn, 0, "no image is wanted")
     judged = judge_drawn(job, plain, drawn, extractor=keeper.extractor, groups=keeper.groups)
     verdict = judged.verdict
-    rows = _list_accepted(verdict, len(drawn)) if keeper.is_obeyed else range(len(drawn))
-    reason = "" if len(rows) else ALL_REFUSED if verdict.is_open else IS_SHUT
+    rows = verdict.list_accepted(len(drawn)) if keeper.is_obeyed else range(len(drawn))
+    reason = "" if len(rows) else ALL_REFUSED if verdict.is_open else GATE_SHUT
     return Draw(
-        take_rows(drawn, rows),
+        drawn.take(rows),
         len(drawn),
         reason,
         gate=OPEN if verdict.is_open else SHUT,
@@ -88,26 +87,6 @@ def judge_draw(keeper: Gatekeeper, job: Job, plain: Trained, drawn: Drawn) -> Dr
         criteria=tuple(
             {name: _blank(value) for name, value in asdict(own).items()} for own in verdict.criteria
         ),
-    )
-
-
-def _list_accepted(verdict: Verdict, n_images: int) -> list[int]:
-    """Return the positions of the images that an open gate does not refuse; none of a shut one."""
-    refused = {own.image for own in verdict.refused}
-    return [n for n in range(n_images) if n not in refused] if verdict.is_open else []
-
-
-def take_rows(drawn: Drawn, rows: Sequence[int]) -> Drawn:
-    """Return some of the drawn images.
-
-    Args:
-        drawn: All.
-        rows: Positions of those wanted, each in 0 to n - 1.
-    """
-    return Drawn(
-        drawn.images[list(rows)],
-        tuple(drawn.names[row] for row in rows),
-        tuple(drawn.labels[row] for row in rows),
     )
 
 

@@ -66,13 +66,14 @@ def list_images(verdict: Verdict, drawn: Drawn) -> list[dict[str, Cell]]:
         drawn: All drawn images, in the order of their positions in the verdict.
     """
     refused = {own.image: own.reason for own in verdict.refused}
+    accepted = set(verdict.list_accepted(len(drawn)))
     shut = "" if verdict.is_open else GATE_SHUT
     return [
         {
             "image_id": name,
             "row": row,
             "label": label,
-            "accepted": verdict.is_open and row not in refused,
+            "accepted": row in accepted,
             "reason": "; ".join(filter(None, (refused.get(row, ""), shut))),
         }
         for row, (name, label) in enumerate(zip(drawn.names, drawn.labels, strict=True))

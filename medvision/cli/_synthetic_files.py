@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from medvision import __version__
 from medvision.cli._learning import LearningData
 from medvision.cli._run import Step, read_record
+from medvision.config.model import Study
 from medvision.config.synthesise import SynthesiseSection
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
 from medvision.domain.record import JsonValue
@@ -16,7 +17,7 @@ from medvision.domain.synthetic import (
     check_real,
     name_image,
 )
-from medvision.errors import CohortError
+from medvision.errors import CohortError, ConfigError
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file, read_json, write_json, writing
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
     from medvision.synthesis.train import Trained
 
 _DTYPE = "<f4"
+
+
+def check_drawing(study: Study) -> None:
+    """Refuse where no images are drawn.
+
+    Raises:
+        ConfigError: With the field that asks for them.
+    """
+    if not study.synthesise.is_on:
+        raise ConfigError(
+            "synthesise.generator: value must be gan for this step, got none.",
+            "this study draws no images: go on with `medvision train`.",
+        )
 
 
 def write_drawn(

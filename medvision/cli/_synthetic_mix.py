@@ -1,5 +1,6 @@
 """Synthetic images among the train images of one fold, as one more part of the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,18 @@ class Drawn:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def take(self, rows: Sequence[int]) -> "Drawn":
+        """Return some of the images.
+
+        Args:
+            rows: Positions of those wanted, each in 0 to n - 1.
+        """
+        return Drawn(
+            self.images[list(rows)],
+            tuple(self.names[row] for row in rows),
+            tuple(self.labels[row] for row in rows),
+        )
 
 
 def mix_images(data: LearningData, drawn: Drawn, *, fold: int) -> LearningData:

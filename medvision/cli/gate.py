@@ -14,13 +14,13 @@ from medvision.cli._learning import hash_settings, prepare_device, read_groups, 
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._searches import find_search
 from medvision.cli._starting import find_start
+from medvision.cli._synthetic_files import check_drawing
 from medvision.cli._synthetic_mix import Drawn
 from medvision.cli._synthetic_read import read_drawn
 from medvision.cli.train import choose_settings
 from medvision.config.model import Study
 from medvision.domain.synthesis.criterion import Verdict, close_gate
 from medvision.domain.synthetic import name_gate, name_step
-from medvision.errors import ConfigError
 from medvision.layout import Layout
 
 _log = logging.getLogger(__name__)
@@ -39,11 +39,7 @@ _log = logging.getLogger(__name__)
 @click.option("--fold", required=True, type=click.IntRange(min=0))
 def command(study: Study, layout: Layout, *, fold: int) -> None:
     """Judge the drawn images of one fold."""
-    if not study.synthesise.is_on:
-        raise ConfigError(
-            "synthesise.generator: value must be gan for this step, got none.",
-            "this study draws no images: go on with `medvision train`.",
-        )
+    check_drawing(study)
     main = study.arms[0]
     searches = find_search(study, layout, arm=main, fold=fold)
     upstream = (*list_upstream(study, main), *searches, name_step(fold))
@@ -74,17 +70,11 @@ def _judge(step: Step, fold: int, *, searches: tuple[str, ...]) -> None:
 
 def _ask_last(job: Job, plain: Trained, drawn: Drawn, *, verdict: Verdict) -> Verdict:
     """Ask about saliency where all else has passed: it costs trainings."""
-    refused = {own.image for own in verdict.refused}
-    kept = [row for row in range(len(drawn)) if row not in refused]
-    if not verdict.is_open or not kept:
+    accepted = verdict.list_accepted(len(drawn))
+    if not accepted:
         return verdict
-    accepted = Drawn(
-        drawn.images[kept],
-        tuple(drawn.names[row] for row in kept),
-        tuple(drawn.labels[row] for row in kept),
-    )
     rules = describe_rules(job.step.study.gate)
-    criteria = ask_saliency(job, plain, accepted, rules=rules)
+    criteria = ask_saliency(job, plain, drawn.take(accepted), rules=rules)
     return close_gate([*verdict.criteria, *criteria], verdict.refused)
 
 

@@ -16,7 +16,7 @@ from medvision.cli._learning import (
     read_learning_data,
 )
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._synthetic_files import write_drawn
+from medvision.cli._synthetic_files import check_drawing, write_drawn
 from medvision.config.model import Study
 from medvision.domain.geometry import compute_orientation
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
@@ -62,11 +62,7 @@ _BY_THE_COMMAND = {"generator", "ratio", "minimum_subjects", "use", "seed"}
 @click.option("--fold", required=True, type=click.IntRange(min=0))
 def command(study: Study, layout: Layout, *, fold: int) -> None:
     """Train the generator of one fold and draw its images."""
-    if not study.synthesise.is_on:
-        raise ConfigError(
-            "synthesise.generator: value must be gan for this step, got none.",
-            "this study draws no images: go on with `medvision train`.",
-        )
+    check_drawing(study)
     with open_step(name_step(fold), study, upstream=("cohort", "preprocess")) as step:
         _synthesise(step, fold)
         shutil.rmtree(layout.step(step.name) / "resume", ignore_errors=True)

@@ -79,6 +79,15 @@ class Verdict:
     is_open: bool
     reason: str
 
+    def list_accepted(self, n_images: int) -> list[int]:
+        """Return the positions of the images that an open gate does not refuse; none of a shut one.
+
+        Args:
+            n_images: Images that were judged.
+        """
+        refused = {own.image for own in self.refused}
+        return [n for n in range(n_images) if n not in refused] if self.is_open else []
+
 
 def find_ends(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """Return between which values the middle share of all lies; NaN where there is none."""
