@@ -1,5 +1,6 @@
 """`medvision doctor`: what would fail, found in seconds before hours are spent."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from medvision.cli._check_study import check_study
 from medvision.cli._findings import Finding
 from medvision.cli._probe import probe_nodes
 from medvision.cli._refusals import check_accepted
-from medvision.cli._run import CONFIG_HELP, find_config
+from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config
 from medvision.config.model import Study, load_study
 from medvision.errors import ConfigError
 
-_RUN = {None: "snakemake --cores all", "slurm": "medvision cluster run"}
+_RUN = {
+    None: ("snakemake --cores all", "--configfile"),
+    "slurm": ("medvision cluster run", "--config"),
+}
 _OF_THE_MACHINE = ("Cores", "Memory", "GPU")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -74,7 +78,15 @@ def command(
     if n_failed:
         click.echo(f"{n_failed} to mend before a run.")
         context.exit(1)
-    click.echo(f"Ready to run: {_RUN[profile]}")
+    click.echo(f"Ready to run: {_say_run(profile, config)}")
+
+
+def _say_run(profile: str | None, config: str | None) -> str:
+    """Return the command that runs what was checked; a configuration given as text has no name."""
+    command, option = _RUN[profile]
+    is_default = config is None or Path(config) == DEFAULT_CONFIG
+    is_text = config is not None and config.lstrip().startswith("{")
+    return command if is_default or is_text else f"{command} {option} {shlex.quote(str(config))}"
 
 
 def _check_all(

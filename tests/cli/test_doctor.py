@@ -62,7 +62,8 @@ def assert_fails(result, name, *words):
 def test_healthy_study_is_ready(study):
     result = doctor(study)
     assert result.exit_code == 0, result.output
-    assert "Ready to run" in result.output
+    ready = "Ready to run: snakemake --cores all --configfile config.yaml"
+    assert result.output.rstrip().endswith(ready)
     assert find_line(result, "Images") == ("ok", "6 files; of 6 opened, 6 are DICOM")
     assert find_line(result, "Labels") == (
         "ok",

@@ -79,7 +79,8 @@ def assert_found(result: Result, status: str, *words: str) -> None:
 def test_a_healthy_cluster_is_ready(cluster: Path) -> None:
     result = check()
     assert result.exit_code == 0, result.output
-    assert result.output.rstrip().endswith("Ready to run: medvision cluster run")
+    ready = "Ready to run: medvision cluster run --config config.yaml"
+    assert result.output.rstrip().endswith(ready)
     for words in (
         ("Partition", "gpu: 1 nodes, 4 GPUs a node"),
         ("Account", "radiology"),
