@@ -2,8 +2,10 @@
 
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,13 +50,27 @@ def read_last_run(folder: Path, *, is_over: bool = False) -> LastRun:
             nothing is known and a run may go on.
         is_over: The run has just ended, though its lock is still there.
     """
-    locks, logs = folder / "locks", folder / "log"
-    has_locks = locks.is_dir() and any(locks.iterdir())
+    logs = folder / "log"
     newest = max(logs.glob("*.snakemake.log"), default=None) if logs.is_dir() else None
     return LastRun(
-        is_over=is_over or (folder.is_dir() and not has_locks),
+        is_over=is_over or (folder.is_dir() and not _is_locked(folder)),
         failures=dict(_list_failures(read_tail(newest))) if newest else {},
     )
+
+
+def _is_locked(folder: Path) -> bool:
+    """Tell whether a run goes on: its locks are files or, as in the profile slurm, rows."""
+    locks, database = folder / "locks", folder / "metadata.db"
+    if locks.is_dir() and any(locks.iterdir()):
+        return True
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as held:
+            return held.execute("SELECT 1 FROM snakemake_locks LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        # It is being written, or no such table is known: nothing says that the run is over.
+        return True
 
 
 def read_tail(path: Path, *, n_bytes: int = _TAIL_BYTES) -> list[str]:

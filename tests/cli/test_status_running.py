@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline import write_config
+from snakemake.persistence.db import LockORM
+from sqlmodel import Session, create_engine, delete
 from studies import configure, write_study
 
 from medvision.cli._job_state import Standing, judge_job
@@ -41,6 +43,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def lock(folder: Path) -> None:
     """A run goes on."""
     write_text(folder / ".snakemake" / "locks" / "0.input.lock", "")
+
+
+def lock_in_database(folder: Path) -> Session:
+    """A run goes on whose locks are where the profile slurm has Snakemake keep them."""
+    engine = create_engine(f"sqlite:///{folder / '.snakemake' / 'metadata.db'}")
+    LockORM.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(LockORM(namespace="here", file_path="cohort.tsv", lock_type="output"))
+        session.commit()
+    return session
 
 
 def say(folder: Path, *overrides: str, flags: Sequence[str] = ()) -> str:
@@ -73,6 +85,21 @@ def write_benchmark(job: Job, *, seconds: float, end_s: float, cpu_s: object = 1
 
 
 # How far a job is.
+
+
+def test_a_job_is_at_work_while_the_locks_are_rows_of_snakemakes_database(folder: Path) -> None:
+    session = lock_in_database(folder)
+    write_log(folder, "cohort", "cohort: started")
+    assert stand(folder, "cohort").state == "at work"
+    session.exec(delete(LockORM))
+    session.commit()
+    assert stand(folder, "cohort").state == "failed"
+
+
+def test_a_database_that_cannot_be_read_does_not_say_that_the_run_is_over(folder: Path) -> None:
+    write_text(folder / ".snakemake" / "metadata.db", "no database")
+    write_log(folder, "cohort", "cohort: started")
+    assert stand(folder, "cohort").state == "at work"
 
 
 def test_a_job_whose_log_ends_in_an_error_has_failed_and_says_where_to_look(folder: Path) -> None:
