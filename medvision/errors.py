@@ -117,7 +117,7 @@ class ClusterError(MedvisionError):
 
 
 class StoppedError(MedvisionError):
-    """The run was asked to stop (SIGTERM), and kept where it was."""
+    """The run was asked to stop by a signal or its job's time limit, and kept where it was."""
 
     # EX_TEMPFAIL of sysexits.h: not a failure, to be tried again.
     exit_code = 75

@@ -139,7 +139,7 @@ def _train(task: Task, job: Job, *, variant: str, draw: Draw | None) -> Outcome:
 def _fit(task: Task, job: Job, *, variant: str, draw: Draw | None) -> tuple[Job, Trained]:
     """Fit one variant's network, or take up the one that is kept; return its job too."""
     from medvision.learn.epochs import State
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     settings = _choose_settings(job.settings, variant)
     data = job.data if draw is None else mix_images(job.data, draw.added, fold=job.fold)
@@ -148,7 +148,7 @@ def _fit(task: Task, job: Job, *, variant: str, draw: Draw | None) -> tuple[Job,
     passes, n_extra = divmod(_count_shown(task), len(data.select(job.fold, "train")))
     own = replace(job, data=data, settings=settings, passes=passes, n_extra=n_extra)
     what = f"{variant}, fold {job.fold}, {task.subset.fraction:.0%}, seed {task.seed}"
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         watch = Watch(
             f"ablation {what}",
             state=State(task.folder / f"{variant}.pt", _hash(task, variant)),
@@ -266,13 +266,13 @@ def _train_generator(
     task: Task, job: Job, chosen: list[Assignment], *, seed: int
 ) -> "TrainedGenerator":
     """Train the generator of one seed on one share, or go on training it."""
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
     from medvision.synthesis.course import State
     from medvision.synthesis.train import Watch as GanWatch
     from medvision.synthesis.train import train_gan
 
     share = f"{task.subset.fraction:.0%}"
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         return train_gan(
             open_real(job.data, chosen),
             settings=describe_gan(job.step.study),

@@ -182,11 +182,11 @@ def _hash_drawn(drawn: Drawn) -> str:
 def _train(job: Job, seed: int, *, drawn: Drawn | None, folder: Path, digest: str) -> Trained:
     """Train one network as the study trains its own, or go on training it."""
     from medvision.learn.epochs import State
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     data = mix_images(job.data, drawn, fold=job.fold) if drawn else job.data
     said = "with synthetic images" if drawn else "real images alone"
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         watch = Watch(
             f"gate, fold {job.fold}, {said}, seed {seed}",
             state=State(folder / "state.pt", digest),

@@ -143,10 +143,10 @@ def read_kept(path: Path, *, digest: str) -> dict[str, JsonValue] | None:
 def _train(task: Task, job: Job, *, digest: str) -> Outcome:
     """Fit one network, and take from it what is wanted."""
     from medvision.learn.epochs import State
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     what = f"{job.arm}, fold {job.fold}, {task.subset.fraction:.0%}, seed {task.seed}"
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         watch = Watch(
             f"scorecard {what}",
             state=State(task.folder / "state.pt", digest),

@@ -31,7 +31,7 @@ def pretrain_on_archive(step: Step) -> None:
     Raises:
         CohortError: There is nothing to learn from, or a test subject is among it.
         TrainingError: There are fewer images than a step takes, or the loss is not finite.
-        StoppedError: SIGTERM came; the state is kept.
+        StoppedError: The run was told to stop; the state is kept.
     """
     device = prepare_device(step)
     step.seed = step.study.pretrain.seed
@@ -44,10 +44,10 @@ def _learn(step: Step, examples: "Examples", *, device: "torch.device") -> "Self
     from medvision.learn.board import open_board
     from medvision.learn.epochs import State
     from medvision.learn.selfsup import pretrain_unlabelled
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     section, folder = step.study.pretrain, step.layout.step("pretrain")
-    with heed_sigterm() as should_stop, open_board(folder / "tensorboard") as add_row:
+    with heed_stop() as should_stop, open_board(folder / "tensorboard") as add_row:
         return pretrain_unlabelled(
             examples,
             task=cast("SelfTask", section.task),

@@ -141,12 +141,12 @@ def _train(job: Job, name: str) -> tuple[list[dict[str, Cell]], dict[str, JsonVa
     """Fit the network of the first seed, and predict the test images with its best epoch."""
     from medvision.learn.epochs import State
     from medvision.learn.predict import predict_views
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     step, seed = job.step, job.settings.train.seeds[0]
     parts: dict[str, JsonValue] = {"weights": job.start.digest, "form": job.start.describe()}
     path = step.layout.step(step.name) / "resume" / "state.pt"
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         watch = Watch(
             f"control {name}, fold {job.fold}",
             state=State(path, hash_settings(step, parts)),

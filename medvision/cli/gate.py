@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
     "whether a network trained with them explains itself worse. Trains the study's main network on "
     "the fold's real images for that. A gate that stays shut is a result "
     "and no error. Run again after an interruption, it goes on after the last complete epoch; told "
-    "to stop (SIGTERM), it keeps where it is and exits with 75.",
+    "to stop (SIGTERM, SIGUSR1), it keeps where it is and exits with 75.",
     example="medvision gate --set synthesise.generator=gan --fold 0",
 )
 @click.option("--fold", required=True, type=click.IntRange(min=0))
@@ -81,12 +81,12 @@ def _ask_last(job: Job, plain: Trained, drawn: Drawn, *, verdict: Verdict) -> Ve
 def _train(job: Job) -> Trained:
     """Fit the study's main network on the fold's real images, or go on fitting it."""
     from medvision.learn.epochs import State
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     step = job.step
     path = step.layout.step(step.name) / "resume" / "state.pt"
     parts = {"weights": job.start.digest, "form": job.start.describe()}
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         watch = Watch(
             f"gate, fold {job.fold}",
             state=State(path, hash_settings(step, parts)),

@@ -29,7 +29,8 @@ _HISTORY_COLUMNS = ("epoch", "loss", "validation_loss", "validation_accuracy")
     help="Train the study's network on a source task, whose weights the transfer arm starts from: "
     "synthetic images, or the archive's own without labels (pretrain.task). Needs model.weights "
     "pretrain. Run again after an interruption, it goes on after the last complete epoch; told to "
-    "stop (SIGTERM), it ends after the step under way, keeps where it is, and exits with 75.",
+    "stop (SIGTERM, SIGUSR1), it ends after the step under way, keeps where it is, and exits "
+    "with 75.",
     example="medvision pretrain --set pretrain.epochs=4",
 )
 def command(study: Study, layout: Layout) -> None:
@@ -54,7 +55,7 @@ def _pretrain(step: Step) -> None:
     from medvision.learn.epochs import State
     from medvision.learn.pretrain import pretrain_backbone
     from medvision.phantom.source_task import generate_source_images
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     section = step.study.pretrain
     device = prepare_device(step)
@@ -64,7 +65,7 @@ def _pretrain(step: Step) -> None:
         n_images=section.images, size=(i, j, k), seed=section.seed
     )
     state = State(step.layout.step("pretrain") / "resume" / "state.pt", hash_settings(step, {}))
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         result = pretrain_backbone(
             _fit_shape(volumes, shape),
             labels,

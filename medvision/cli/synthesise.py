@@ -55,8 +55,8 @@ _BY_THE_COMMAND = {"generator", "ratio", "minimum_subjects", "use", "seed"}
     "synthesise",
     help="Train a generator on one fold's train subjects, and draw synthetic images of each class "
     "from it. Needs synthesise.generator. Run again after an interruption, it goes on after the "
-    "last kept step; told to stop (SIGTERM), it ends after the step under way, keeps where it is, "
-    "and exits with 75.",
+    "last kept step; told to stop (SIGTERM, SIGUSR1), it ends after the step under way, keeps "
+    "where it is, and exits with 75.",
     example="medvision synthesise --set synthesise.generator=gan --fold 0",
 )
 @click.option("--fold", required=True, type=click.IntRange(min=0))
@@ -138,7 +138,7 @@ def _train(
 ) -> "Trained":
     """Train, or go on training, and show how it goes."""
     from medvision.runtime.seeds import derive_seed
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
     from medvision.synthesis.board import open_board
     from medvision.synthesis.course import State
     from medvision.synthesis.train import train_gan
@@ -146,7 +146,7 @@ def _train(
     folder = step.layout.step(step.name)
     state = State(folder / "resume" / "state.pt", hash_settings(step, {"fold": fold}))
     real = open_real(data, chosen)
-    with heed_sigterm() as should_stop, open_board(folder / "tensorboard") as board:
+    with heed_stop() as should_stop, open_board(folder / "tensorboard") as board:
         return train_gan(
             real,
             settings=describe_gan(step.study),

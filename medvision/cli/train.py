@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 @study_command(
     "train",
     help="Fine-tune one arm on one fold, one network per seed. Run again after an interruption, "
-    "it goes on after the last complete epoch; told to stop (SIGTERM), it "
+    "it goes on after the last complete epoch; told to stop (SIGTERM, SIGUSR1), it "
     "ends after the step under way, keeps where it is, and exits with 75. Started by torchrun, "
     "several processes divide each step's images.",
     example="medvision train --config config/config.yaml --arm transfer --fold 0",
@@ -119,7 +119,7 @@ def choose_settings(step: Step, searches: tuple[str, ...]) -> Study:
 def _train_seed(job: Job, seed: int) -> None:
     """Fit and write one network, or go on where it was interrupted."""
     from medvision.learn.epochs import State
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     def write(report: "WeightsReport") -> None:
         rows = [asdict(row) for row in report.rows]
@@ -135,7 +135,7 @@ def _train_seed(job: Job, seed: int) -> None:
     # The first one's: the machines of a team may name their GPUs differently.
     digest = job.team.gather(hash_settings(job.step, parts))[0]
     with (
-        heed_sigterm(is_patient=is_under_torchrun()) as should_stop,
+        heed_stop(is_patient=is_under_torchrun()) as should_stop,
         open_views(job, seed, digest=digest) as show_row,
     ):
         watch = Watch(

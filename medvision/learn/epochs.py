@@ -204,7 +204,7 @@ def _stop(run: Run, engine: Engine, *, state: State | None) -> NoReturn:
     # The first process that ends makes torchrun end the others: not before all is written.
     engine.team.wait()
     raise StoppedError(
-        f"training: run must be left to end, got SIGTERM in epoch {run.n_epochs + 1}."
+        f"training: run must be left to end, it was asked to stop in epoch {run.n_epochs + 1}."
     )
 
 

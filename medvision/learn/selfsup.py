@@ -247,7 +247,8 @@ def _stop(course: _Course, *, state: State | None) -> NoReturn:
     """Keep the state between two steps, and end."""
     _keep(course, state)
     raise StoppedError(
-        f"pretraining: run must be left to end, got SIGTERM in epoch {len(course.history) + 1}."
+        f"pretraining: run must be left to end, it was asked to stop in epoch "
+        f"{len(course.history) + 1}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM, or a job's time that is nearly over."""
+"""Being asked to stop: SIGTERM, SIGUSR1, or a job's time that is nearly over."""
 
 import logging
 import math
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from medvision.errors import ConfigError
+from medvision.errors import ConfigError, StoppedError
 
 TIME_LIMIT = "MEDVISION_TIME_LIMIT_MIN"
 """Minutes that a batch system gives the job; the workflow sets it from `resources.runtime`."""
@@ -20,17 +20,21 @@ TIME_LIMIT = "MEDVISION_TIME_LIMIT_MIN"
 _BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 _SPARE_SHARE = 0.1
 _SPARE_S = (20.0, 600.0)
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+_OVER = "the job's time is nearly over"
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def heed_sigterm(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGTERM has come, or its time; the process goes on.
+def heed_stop(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether a signal has come, or its time; the process goes on.
 
-    A second SIGTERM does what it did before, which is most often to kill. Outside the main
-    thread, where no handler can be set, SIGTERM kills. A scheduler's signal does not reach every
-    process of a job, so its coming is foretold from the job's time limit.
+    The signals are SIGTERM and SIGUSR1, the usual choice where a scheduler is asked to warn a job
+    (`sbatch --signal`). A second SIGTERM does what it did before, which is most often to kill; a
+    second SIGUSR1 does nothing. Outside the main thread, where no handler can be set, both do what
+    they did before. A scheduler's signal does not reach every process of a job, so its coming is
+    foretold from the job's time limit. A StoppedError that passes says which it was.
 
     Args:
         is_patient: Note further ones too, as where a scheduler and torchrun each send one.
@@ -39,22 +43,38 @@ def heed_sigterm(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
         ConfigError: The time limit in the environment is no number of minutes.
     """
     is_over = _watch_clock(plan_seconds(os.environ, age_s=_measure_age_s()))
+    with _noting(is_patient=is_patient) as came:
+        try:
+            yield lambda: bool(came) or is_over()
+        except StoppedError as error:
+            cause = f"{came[0]} came" if came else _OVER if is_over() else ""
+            # Of several processes one alone may have been asked.
+            if not cause:
+                raise
+            raise StoppedError(f"{error.message.removesuffix('.')}: {cause}.", error.hint) from None
+
+
+@contextmanager
+def _noting(*, is_patient: bool) -> Iterator[list[str]]:
+    """Yield the names of the signals that came, in their order."""
+    came: list[str] = []
     if threading.current_thread() is not threading.main_thread():
-        yield is_over
+        yield came
         return
-    has_come = threading.Event()
-    before = signal.getsignal(signal.SIGTERM)
+    before = {signum: signal.getsignal(signum) for signum in _SIGNALS}
 
     def note(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
-        has_come.set()
-        if not is_patient:
-            signal.signal(signal.SIGTERM, before)
+        came.append(signal.Signals(signum).name)
+        if signum == signal.SIGTERM and not is_patient:
+            signal.signal(signum, before[signal.SIGTERM])
 
-    signal.signal(signal.SIGTERM, note)
+    for signum in _SIGNALS:
+        signal.signal(signum, note)
     try:
-        yield lambda: has_come.is_set() or is_over()
+        yield came
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def plan_seconds(environment: Mapping[str, str], *, age_s: float) -> float:
@@ -106,7 +126,7 @@ def _watch_clock(seconds: float) -> Callable[[], bool]:
             return False
         if not told.is_set():
             told.set()
-            _log.warning("the job's time is nearly over: ending as at SIGTERM, before it is killed")
+            _log.warning("%s: ending as at SIGTERM, before it is killed", _OVER)
         return True
 
     return is_over

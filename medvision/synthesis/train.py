@@ -100,7 +100,8 @@ def train_gan(
             if watch.should_stop():
                 keep_course(course, state)
                 raise StoppedError(
-                    f"synthesise: run must be left to end, got SIGTERM after step {course.n_steps}."
+                    f"synthesise: run must be left to end, it was asked to stop after "
+                    f"step {course.n_steps}."
                 )
             take_step(course, real, scale=scale, settings=settings)
         row = course.close_row()

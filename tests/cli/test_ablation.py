@@ -139,7 +139,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bits(
 
     def stop_at_third(*args, **kwargs):
         if len(done) == 3:
-            raise StoppedError("ablation: run must be left to end, got SIGTERM.")
+            raise StoppedError("ablation: run must be left to end, it was asked to stop.")
         done.append(1)
         return fit(*args, **kwargs)
 

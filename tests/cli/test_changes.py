@@ -104,7 +104,7 @@ def test_table_of_a_stopped_training_is_that_of_an_undisturbed_one(seen, tmp_pat
         yield lambda: next(left, None) is None
 
     with monkeypatch.context() as patch:
-        patch.setattr(stopping, "heed_sigterm", lambda **_: stop_after(3))
+        patch.setattr(stopping, "heed_stop", lambda **_: stop_after(3))
         assert train(tmp_path).exit_code == 75
     assert not changes_path(tmp_path).exists()
     assert train(tmp_path).exit_code == 0

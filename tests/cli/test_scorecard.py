@@ -296,7 +296,7 @@ def test_a_job_told_to_stop_within_a_training_goes_on_from_that_step(
 
         yield should_stop
 
-    monkeypatch.setattr(module, "heed_sigterm", heed)
+    monkeypatch.setattr(module, "heed_stop", heed)
     assert call(study, "scorecard", "--arm", "scratch", "--fold", "0").exit_code == 75
     states = list(folder(study, "scratch").rglob("state.pt"))
     assert len(states) == 3

@@ -32,14 +32,14 @@ def meet(fault: str, *, attempt: int) -> None:
 
 def wait_for_deadline(attempt: int) -> None:
     """Work until the job's time is nearly over, keep where it is, and go on there at the next."""
-    from medvision.runtime.stopping import heed_sigterm
+    from medvision.runtime.stopping import heed_stop
 
     kept = Path("kept/state.txt")
     if attempt > 1:
         if kept.read_text() != "half way":
             raise SystemExit("what was kept is lost")
         return
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         while not should_stop():
             time.sleep(0.1)
     kept.parent.mkdir()

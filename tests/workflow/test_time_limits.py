@@ -13,7 +13,7 @@ def test_every_command_that_heeds_sigterm_is_told_its_time_limit_by_its_rule() -
     heeding = {
         PARTS.get(path.stem, path.stem)
         for path in (CHECKOUT / "medvision" / "cli").glob("*.py")
-        if "heed_sigterm(" in path.read_text()
+        if "heed_stop(" in path.read_text()
     }
     rules = "".join(path.read_text() for path in (CHECKOUT / "workflow").rglob("*.smk"))
     told = re.findall(r"MEDVISION_TIME_LIMIT_MIN=\{resources.runtime\} medvision (\w+)", rules)

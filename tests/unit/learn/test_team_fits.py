@@ -66,7 +66,7 @@ def test_an_image_of_one_process_that_is_no_number_is_named_by_all(team):
 
 def test_sigterm_to_one_process_stops_all_between_the_same_steps_and_they_go_on(team):
     texts = {(team / f"stop-{rank}.txt").read_text() for rank in range(3)}
-    assert texts == {"75 training: run must be left to end, got SIGTERM in epoch 1."}
+    assert texts == {"75 training: run must be left to end, it was asked to stop in epoch 1."}
     assert differ(load(team, "stop")["tensors"], load(team, "whole")["tensors"]) == 0
     assert load(team, "stop")["history"] == load(team, "whole")["history"]
 

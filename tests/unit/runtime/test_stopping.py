@@ -1,4 +1,4 @@
-"""SIGTERM is noted, and the process goes on; the second one is not. A time limit foretells it."""
+"""SIGTERM and SIGUSR1 are noted, and the process goes on; a time limit foretells them."""
 
 import math
 import os
@@ -10,24 +10,62 @@ import time
 
 import pytest
 
-from medvision.errors import ConfigError
-from medvision.runtime.stopping import TIME_LIMIT, heed_sigterm, plan_seconds
+from medvision.errors import ConfigError, StoppedError
+from medvision.runtime.stopping import TIME_LIMIT, heed_stop, plan_seconds
 
 
 def test_sigterm_is_noted_and_the_handler_put_back():
     before = signal.getsignal(signal.SIGTERM)
-    with heed_sigterm() as has_come:
+    with heed_stop() as has_come:
         assert not has_come()
         os.kill(os.getpid(), signal.SIGTERM)
         assert has_come()
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_sigusr1_is_noted_however_often_it_comes_and_a_sigterm_after_it():
+    before = signal.getsignal(signal.SIGUSR1)
+    with heed_stop() as has_come:
+        for signum in (signal.SIGUSR1, signal.SIGUSR1, signal.SIGTERM):
+            os.kill(os.getpid(), signum)
+            assert has_come()
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def stop_by(signum: signal.Signals | None) -> None:
+    """Stop as a training does, by a signal or without one."""
+    with heed_stop():
+        if signum is not None:
+            os.kill(os.getpid(), signum)
+        raise StoppedError("training: run must be left to end, it was asked to stop in epoch 2.")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
+def test_what_is_said_of_a_stop_names_the_signal_that_came(signum: signal.Signals) -> None:
+    with pytest.raises(StoppedError, match="asked to stop in epoch 2: ") as caught:
+        stop_by(signum)
+    assert caught.value.message.endswith(f"epoch 2: {signum.name} came.")
+    assert caught.value.exit_code == 75
+
+
+def test_a_deadline_is_called_a_deadline_and_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv(TIME_LIMIT, "0.000001")
+    with pytest.raises(StoppedError, match="epoch 2: the job's time is nearly over"):
+        stop_by(None)
+
+
+def test_of_one_that_others_stopped_no_cause_is_made_up() -> None:
+    with pytest.raises(StoppedError) as caught:
+        stop_by(None)
+    assert caught.value.message.endswith("asked to stop in epoch 2.")
+
+
 def test_a_second_sigterm_kills():
     code = (
         "import os, signal\n"
-        "from medvision.runtime.stopping import heed_sigterm\n"
-        "with heed_sigterm():\n"
+        "from medvision.runtime.stopping import heed_stop\n"
+        "with heed_stop():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
         "    print('alive', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"
@@ -39,7 +77,7 @@ def test_a_second_sigterm_kills():
 
 
 def test_a_patient_one_notes_them_all():
-    with heed_sigterm(is_patient=True) as has_come:
+    with heed_stop(is_patient=True) as has_come:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         assert has_come()
@@ -50,7 +88,7 @@ def test_outside_the_main_thread_nothing_is_changed():
     said = []
 
     def work():
-        with heed_sigterm() as has_come:
+        with heed_stop() as has_come:
             said.append((has_come(), signal.getsignal(signal.SIGTERM) is before))
 
     thread = threading.Thread(target=work)
@@ -97,8 +135,8 @@ def test_a_limit_that_is_no_number_of_minutes_is_refused(text: str) -> None:
 def test_the_end_of_the_time_is_told_like_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv(TIME_LIMIT, "1000000")
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         assert not should_stop()
     monkeypatch.setenv(TIME_LIMIT, "0.000001")
-    with heed_sigterm() as should_stop:
+    with heed_stop() as should_stop:
         assert should_stop()
