@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS = (
-    *("phantom", "pull", "ingest", "measure", "cohort", "preprocess", "pretrain", "tune"),
-    *("synthesise", "gate", "train", "predict", "evaluate", "plan", "explain", "scorecard"),
-    *("compare", "control", "shortcuts", "ablate", "ablation", "report", "audit"),
+    *("phantom", "pull", "fetch", "ingest", "measure", "cohort", "preprocess", "pretrain"),
+    *("tune", "synthesise", "gate", "train", "predict", "evaluate", "plan", "explain", "scorecard"),
+    *("compare", "control", "shortcuts", "ablate", "ablation", "report", "audit", "publish"),
 )
 
 

@@ -18,6 +18,8 @@ TAKERS = {
         "medvision.io.pacs.pull:pull_cohort",
         "medvision.io.pacs.claim:claim_archive",
     ),
+    "fetch": ("medvision.io.bucket.client:open_bucket",),
+    "publish": ("medvision.io.bucket.client:open_bucket",),
     "ingest": (
         "medvision.io.ingest.settings:IngestSettings",
         "medvision.io.ingest.workshop:ConversionSettings",
@@ -59,6 +61,8 @@ TAKERS = {
 # Fields that the command line itself obeys, or hands over under the name of what they count.
 BY_THE_COMMAND = {
     "pacs": {"protocol", "accept_incomplete"},
+    "fetch": {"source"},
+    "publish": {"target"},
     "ingest": {"accept", "shards", "bids", "reidentification", "blank_regions"},
     "preprocess": {"shards"},
     "pretrain": {"images", "subjects"},

@@ -22,6 +22,7 @@ from medvision.cli._slurm import (
     read_nodes,
     read_settings,
 )
+from medvision.config.bucket import BUCKET_CREDENTIALS
 from medvision.config.model import Study
 from medvision.config.pacs import CREDENTIALS
 from medvision.config.requests import compute_need, list_rules
@@ -62,7 +63,10 @@ def check_cluster(study: Study, site_file: Path | None) -> Iterator[Finding]:
     yield from check_shards(study)
     yield from check_mounts(study, site)
     if study.pacs.protocol != "none":
-        yield from _check_environment()
+        yield from _check_environment(CREDENTIALS, "run `medvision pull` by itself before")
+    if study.fetch.source or study.publish.target:
+        hint = "keep them in ~/.aws, or run `medvision fetch` and `publish` by themselves around"
+        yield from _check_environment(BUCKET_CREDENTIALS, hint)
 
 
 def read_profile() -> dict[str, object]:
@@ -236,9 +240,9 @@ def _check_profile(study: Study) -> Iterator[Finding]:
         yield Finding("Cores", "fail", f"{', '.join(wide)} ask for more than {bound}", hint)
 
 
-def _check_environment() -> Iterator[Finding]:
-    """Yield secrets that a queued pull would lack, since no job is handed them."""
-    held = [name for name in CREDENTIALS if os.environ.get(name)]
+def _check_environment(names: Sequence[str], hint: str) -> Iterator[Finding]:
+    """Yield secrets that a queued job would lack, since none is handed them."""
+    held = [name for name in names if os.environ.get(name)]
     if held:
-        hint = "run `medvision pull` by itself before the cluster's run."
-        yield Finding("Secrets", "warn", f"{', '.join(held)}: no job is handed them", hint)
+        found = f"{', '.join(held)}: no job is handed them"
+        yield Finding("Secrets", "warn", found, f"{hint} the cluster's run.")

@@ -50,6 +50,8 @@ def check_study(study: Study) -> Iterator[Finding]:
         yield Finding("Images", "ok", f"{study.phantom.subjects} subjects are generated")
     elif study.pacs.protocol != "none":
         yield Finding("Images", "ok", f"pulled by {study.pacs.protocol}")
+    elif study.fetch.source:
+        yield Finding("Images", "ok", "fetched from a bucket")
     elif study.data.path is not None:
         files = _list_files(study.data.path)
         yield _check_images(study.data.path, files, kind=study.data.kind)

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medvision.cli._inputs import find_key, find_labels, read_labels
+from medvision.cli._inputs import find_key, find_labels, find_source, read_labels
 from medvision.cli._run import Step
 from medvision.config.model import Study
 from medvision.errors import StaleOutputError
@@ -63,6 +63,8 @@ def find_listing(study: Study, layout: Layout) -> Path | None:
     """Return the table of raw files that an earlier step wrote, None for a user's own folder."""
     if study.data.kind == "phantom":
         return layout.archive_listing
+    if study.fetch.source:
+        return layout.table("fetch", "archive")
     return layout.pulled_listing if study.pacs.protocol != "none" else None
 
 
@@ -77,7 +79,11 @@ def check_archive(step: Step, listing: Path) -> None:
     if step.study.data.kind == "phantom":
         step.read(layout.phantom_labels)
         step.read(layout.phantom_key)
-    if _sum_digests(listing) != _sum_digests(layout.sources):
+    is_same = _sum_digests(listing) == _sum_digests(layout.sources)
+    if not is_same and step.study.fetch.source:
+        # Members of archives stand in the sources, in place of the archives.
+        is_same = _is_as_fetched(step.study, layout, listing)
+    if not is_same:
         name = listing.parent.name
         raise StaleOutputError(
             f"{name}/archive: files must be as the step {name} wrote them, got others.",
@@ -93,3 +99,28 @@ def _sum_digests(table: Path) -> tuple[int, int]:
             number += 1
             total += int(row["digest"] or "0", 16)
     return number, total
+
+
+def _is_as_fetched(study: Study, layout: Layout, listing: Path) -> bool:
+    """Tell whether a folder that holds archives is as it was fetched; archives are read again."""
+    from medvision.io.deidentify import Pseudonymiser, read_key
+    from medvision.io.ingest.walk import walk_files
+    from medvision.io.tables import read_table
+    from medvision.runtime.files import hash_stream
+
+    source = find_source(study, layout)
+    names = Pseudonymiser(read_key(find_key(study, layout)))
+    read = {row["file"]: row["digest"] for row in read_table(layout.sources)}
+    fetched = {row["file"]: row["digest"] for row in read_table(listing)}
+    walked = walk_files(source, without=layout.step("ingest"))
+    held = {names.file_id(item.path): item.path for item in walked}
+    if held.keys() != fetched.keys():
+        return False
+    for file, path in held.items():
+        digest = read.get(file)
+        if not digest:
+            with (source / path).open("rb") as stream:
+                digest = hash_stream(stream.read)[0]
+        if digest != fetched[file]:
+            return False
+    return True

@@ -23,6 +23,8 @@ def find_source(study: Study, layout: Layout) -> Path:
         return layout.archive
     if study.pacs.protocol != "none":
         return layout.step("pull") / "archive"
+    if study.fetch.source:
+        return layout.step("fetch") / "archive"
     if study.data.path is None:
         raise DataError(
             f"data.path: must be given for data.kind {study.data.kind}, got nothing.",

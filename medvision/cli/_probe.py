@@ -8,8 +8,8 @@ from pathlib import Path
 
 from medvision.cli._findings import Finding
 from medvision.cli._slurm import ask
+from medvision.config.bucket import SECRETS
 from medvision.config.model import Study
-from medvision.config.pacs import CREDENTIALS
 from medvision.config.site import Partition, Site, read_site
 from medvision.errors import ConfigError
 from medvision.runtime.access import obeying_umask
@@ -60,7 +60,7 @@ def _probe(partition: Partition | None, site: Site | None, *, marker: Path, word
     )
     options = list(_list_options(partition, site))
     # srun hands its environment to the node.
-    unset = [word for variable in CREDENTIALS for word in ("-u", variable)]
+    unset = [word for variable in SECRETS for word in ("-u", variable)]
     said = ask(["env", *unset, "srun", *options, "sh", "-c", script], timeout_s=_WAIT_S + 30)
     name = partition.name if partition else "default"
     if said is None or "node " not in said:

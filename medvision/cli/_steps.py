@@ -23,6 +23,8 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
     """
     skipped = set() if study.data.kind == "phantom" else {"phantom"}
     skipped |= {"pull"} if study.pacs.protocol == "none" else set()
+    skipped |= set() if study.fetch.source else {"fetch"}
+    skipped |= set() if study.publish.target else {"publish"}
     skipped |= set() if study.needs_pretraining else {"pretrain"}
     skipped |= set() if study.scorecard.sources else {"compare"}
     skipped |= set() if is_ablated(study) else {"ablation"}

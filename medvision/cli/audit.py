@@ -91,7 +91,9 @@ def seal(study: Study, layout: Layout, *, workflow: Path | None) -> None:
         result = seal_bundle(
             layout,
             version=__version__,
-            required=[name for name in list_steps(study, layout) if name != "audit"],
+            required=[
+                name for name in list_steps(study, layout) if name not in ("audit", "publish")
+            ],
             settings=_collect_settings(study),
             signing_key=key.expanduser() if key else None,
             workflow=workflow,

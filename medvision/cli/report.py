@@ -232,7 +232,9 @@ def _read_histories(step: Step, done: tuple[str, ...]) -> list["History"]:
 
 def _read_records(layout: Layout, done: tuple[str, ...]) -> list[dict[str, JsonValue]]:
     """Read the steps' records in the order of the work."""
-    early = [name for name in ("phantom", "pull", "pretrain") if layout.record(name).is_file()]
+    early = [
+        name for name in ("phantom", "pull", "fetch", "pretrain") if layout.record(name).is_file()
+    ]
     ordered = sorted({*done, *early}, key=lambda name: (STEPS.index(name.partition("/")[0]), name))
     return [cast(dict[str, JsonValue], read_json(layout.record(name))) for name in ordered]
 

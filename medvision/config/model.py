@@ -11,6 +11,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from medvision.config.ablation import AblationSection, check_ablation
+from medvision.config.bucket import FetchSection, PublishSection, check_input
 from medvision.config.cluster import ClusterSection
 from medvision.config.cohort import CohortSection
 from medvision.config.compute import ComputeSection
@@ -55,6 +56,7 @@ class Study(Section):
     output: OutputSection = OutputSection()
     phantom: PhantomSection = PhantomSection()
     pacs: PacsSection = PacsSection()
+    fetch: FetchSection = FetchSection()
     ingest: IngestSection = IngestSection()
     cohort: CohortSection = CohortSection()
     quality: QualitySection = QualitySection()
@@ -75,22 +77,14 @@ class Study(Section):
     ablation: AblationSection = AblationSection()
     report: ReportSection = ReportSection()
     audit: AuditSection = AuditSection()
+    publish: PublishSection = PublishSection()
     compute: ComputeSection = ComputeSection()
     cluster: ClusterSection = ClusterSection()
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         """Rules that bind two fields."""
-        if self.data.kind == "phantom" and (self.data.path or self.data.labels):
-            raise ValueError("data.path and data.labels must be empty for kind phantom")
-        is_pulled = self.pacs.protocol != "none"
-        if is_pulled and (self.data.kind != "dicom" or self.data.path):
-            raise ValueError("data.kind must be dicom, data.path empty, where pacs.protocol is set")
-        if is_pulled and not self.data.labels:
-            raise ValueError("data.labels must be given where pacs.protocol is set")
-        has_input = self.data.labels and (self.data.path or is_pulled)
-        if self.data.kind != "phantom" and not has_input:
-            raise ValueError(f"data.path and data.labels must be given for kind {self.data.kind}")
+        check_input(self.data, self.pacs, self.fetch)
         if self.train.schedule == "one_cycle" and self.train.warm_up_epochs:
             raise ValueError("train.warm_up_epochs must be 0 for one_cycle, which has its own")
         if self.train.loss == "focal" and self.train.label_smoothing:

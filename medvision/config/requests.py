@@ -46,6 +46,7 @@ class Request:
 REQUESTS: dict[str, Request] = {
     "phantom": Request(1000, 10),
     "pull": Request(4000, 1440),
+    "fetch": Request(2000, 1440),
     "ingest_index": Request(4000, 240, "ingest.workers"),
     "ingest_shard": Request(4000, 240, "ingest.workers"),
     "ingest": Request(4000, 240, "ingest.workers"),
@@ -72,6 +73,7 @@ REQUESTS: dict[str, Request] = {
     "ablation": Request(4000, 60),
     "report": Request(4000, 30),
     "audit": Request(2000, 30),
+    "publish": Request(2000, 120),
 }
 """Rule to what it asks for."""
 
@@ -124,6 +126,8 @@ def list_rules(study: Study) -> list[str]:
     absent = {
         *(() if study.data.kind == "phantom" else ("phantom",)),
         *(() if study.pacs.protocol != "none" else ("pull",)),
+        *(() if study.fetch.source else ("fetch",)),
+        *(() if study.publish.target else ("publish",)),
         *(() if study.ingest.shards > 1 else ("ingest_index", "ingest_shard", "measure_shard")),
         *(() if study.preprocess.shards > 1 else ("preprocess_shard",)),
         *(() if study.needs_pretraining else ("pretrain",)),

@@ -3,6 +3,7 @@
 STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "phantom": ("phantom",),
     "pull": ("pacs",),
+    "fetch": ("fetch",),
     "ingest": ("data", "ingest"),
     "measure": ("ingest",),
     "cohort": ("data", "cohort", "quality"),
@@ -24,5 +25,6 @@ STEP_SECTIONS: dict[str, tuple[str, ...]] = {
     "ablation": ("ablation", "evaluate"),
     "report": ("report",),
     "audit": ("audit",),
+    "publish": ("publish",),
 }
 """The sections that each step obeys; a change in another section does not concern it."""

@@ -10,6 +10,7 @@ from snakemake.utils import validate
 from medvision import __version__
 from medvision.config.ablation import is_ablated
 from medvision.config.control import CONTROLLED_FOLD
+from medvision.config.bucket import BUCKET_CREDENTIALS, SECRETS
 from medvision.config.model import ConfigError, build_study
 from medvision.config.pacs import CREDENTIALS
 from medvision.config.requests import list_asked
@@ -112,10 +113,10 @@ if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid
 # Open for as long as this process lives: nobody takes its lock away. Its jobs say nothing.
 told = tell_of_run(Path()) if workflow.is_main_process else None
 
-# Credentials are for `command medvision pull` alone, and a scheduler hands the environment to all
-# jobs: `asked_studies` gives them back where jobs run beside this process.
-credentials = {name: os.environ.pop(name) for name in CREDENTIALS if name in os.environ}
-unset = " ".join(f"-u {name}" for name in CREDENTIALS)
+# Credentials are for `command medvision pull`, `fetch` and `publish` alone, and a scheduler hands the
+# environment to all jobs: `hand_over` gives them back where jobs run beside this process.
+credentials = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
+unset = " ".join(f"-u {name}" for name in SECRETS)
 
 # Without an activated environment `medvision` is found beside the running Python.
 shell.prefix(
@@ -412,6 +413,8 @@ def raw_archive():
     """The record of what made or fetched the raw images; a user's folder is a source."""
     if study.pacs.protocol != "none":
         return [layout.record("pull")]
+    if study.fetch.source:
+        return [layout.record("fetch")]
     return [layout.record("phantom")] if study.data.kind == "phantom" else []
 
 
@@ -449,18 +452,43 @@ def plugin_files():
     return sorted(modules.union(*(Path(top).rglob("*.py") for top in tops)))
 
 
+def hand_over(step, names):
+    """Give a step its credentials back, or stop where its job would be queued without them."""
+    held = {name: credentials[name] for name in names if name in credentials}
+    if workflow.local_exec:
+        os.environ.update(held)
+    elif held and not layout.record(step).exists():
+        message = f"{', '.join(held)}: variables must be unset where jobs are queued and step {step} is not done, got values."
+        hint = {
+            "pull": "run `medvision pull` by itself first; the workflow then goes on from what it wrote.",
+            "fetch": "run `medvision fetch` by itself first, or keep them in ~/.aws, where the job finds them.",
+            "publish": "leave publish.target out and run `medvision publish` in the end, or keep them in ~/.aws, where the job finds them.",
+        }[step]
+        stop(ConfigError(message, hint))
+
+
 def asked_studies(wildcards):
     """The table of what is pulled, where there is one.
 
     Asked for once it is known who runs the jobs: a queued pull would lack the credentials.
     """
-    if workflow.local_exec:
-        os.environ.update(credentials)
-    elif credentials and not layout.record("pull").exists():
-        message = f"{', '.join(credentials)}: variables must be unset where jobs are queued and nothing is pulled yet, got values."
-        hint = "run `medvision pull` by itself first; the workflow then goes on from what it wrote."
-        stop(ConfigError(message, hint))
+    hand_over("pull", CREDENTIALS)
     return [study.pacs.studies] if study.pacs.studies else []
+
+
+def bucket_access(step):
+    """No input of a step that speaks to a bucket, but its credentials."""
+
+    def find(wildcards):
+        hand_over(step, BUCKET_CREDENTIALS)
+        return []
+
+    return find
+
+
+def published():
+    """The record of the bundle's publication, where one is asked for."""
+    return [layout.record("publish")] if study.publish.target else []
 
 
 FIGURES = {
