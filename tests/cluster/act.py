@@ -1,16 +1,30 @@
 """One part of the tiny workflow: notes when it starts and ends, and meets its fault at first."""
 
 import argparse
+import fcntl
 import hashlib
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 
 def note(n: str, word: str) -> None:
     """Add a line to what was seen; appended, since two may run at once."""
     with Path("seen.txt").open("a") as stream:
         stream.write(f"{n} {word} {time.time():.2f} {os.environ.get('SLURM_JOB_ID')}\n")
+
+
+def have_alone(n: str) -> IO[str]:
+    """Hold a part until this process ends, however it ends; note where another holds it."""
+    stream = Path(f"{n}.lock").open("a")  # noqa: SIM115 - held to the end
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        note(n, "overlaps")
+    return stream
 
 
 def meet(fault: str, *, attempt: int) -> None:
@@ -28,6 +42,17 @@ def meet(fault: str, *, attempt: int) -> None:
         raise SystemExit(3)
     if fault == "time":
         time.sleep(600)
+    if fault == "scratch":
+        lose_scratch()
+
+
+def lose_scratch() -> None:
+    """Have the node's own disk go away under what is at work there."""
+    with tempfile.TemporaryFile():
+        shutil.rmtree(os.environ["TMPDIR"])
+        # It raises: where temporary files lie is asked once. Another process finds another place.
+        with tempfile.TemporaryFile():
+            pass
 
 
 def wait_for_deadline(attempt: int) -> None:
@@ -47,6 +72,28 @@ def wait_for_deadline(attempt: int) -> None:
     raise SystemExit(75)
 
 
+def write_in_place(asked: argparse.Namespace) -> None:
+    """Leave half of the output under its own name for a while: it must never be used."""
+    asked.output.write_text("half")
+    meet(asked.fault, attempt=asked.attempt)
+    time.sleep(asked.pause)
+    asked.output.write_text(describe(asked.n))
+
+
+def write_as_the_product(asked: argparse.Namespace) -> None:
+    """Give the output its name once it is whole, by what every step of medvision writes with."""
+    from medvision.runtime.files import writing
+
+    with writing(asked.output) as path:
+        path.write_text("half")
+        time.sleep(asked.pause)
+        path.write_text(describe(asked.n))
+
+
+def describe(n: str) -> str:
+    return f"{n} {hashlib.sha256(n.encode()).hexdigest()}\n"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("n")
@@ -56,9 +103,10 @@ if __name__ == "__main__":
     parser.add_argument("--pause", type=float, default=1)
     asked = parser.parse_args()
     note(asked.n, "starts")
-    # What is half written must never be used.
-    asked.output.write_text("half")
-    meet(asked.fault, attempt=asked.attempt)
-    time.sleep(asked.pause)
-    asked.output.write_text(f"{asked.n} {hashlib.sha256(asked.n.encode()).hexdigest()}\n")
+    alone = have_alone(asked.n)
+    write = write_as_the_product if asked.fault == "careful" else write_in_place
+    write(asked)
+    # What a node lacks for temporary files, another folder has.
+    tempfile.TemporaryFile().close()
     note(asked.n, "ends")
+    alone.close()

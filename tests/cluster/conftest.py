@@ -48,7 +48,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that meets no fault."""
-    run = Run(cluster, tmp_path_factory.mktemp("undisturbed"), parts=4).start()
+    run = Run(cluster, tmp_path_factory.mktemp("undisturbed"), parts=5).start()
     assert run.finish() == 0, run.log
     return run
 

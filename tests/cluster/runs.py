@@ -29,6 +29,7 @@ class Run:
         faults: Part to the fault that it meets at its first attempt.
         pause: Seconds that each part takes.
         parts: How many parts.
+        scratch: Folder of temporary files that jobs are told of.
     """
 
     cluster: Cluster
@@ -36,13 +37,19 @@ class Run:
     faults: dict[str, str] = field(default_factory=dict)
     pause: float = 1
     parts: int = 2
+    scratch: Path | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> "Run":
         """Start the run, or start it again."""
         self.folder.mkdir(exist_ok=True)
         (self.folder / "study.yaml").write_text("output: {path: results}\n")
-        settings = {"faults": self.faults, "pause": self.pause, "parts": self.parts}
+        settings = {
+            "faults": self.faults,
+            "pause": self.pause,
+            "parts": self.parts,
+            "scratch": str(self.scratch) if self.scratch else None,
+        }
         (self.folder / "tiny.json").write_text(json.dumps(settings))
         workflow = ["--snakefile", str(HERE / "Snakefile")]
         with (self.folder / "run.log").open("ab") as log:
@@ -118,13 +125,18 @@ class Run:
         return [ended[job] for seen, job in self.list_seen("starts") if seen == part]
 
     def list_overlaps(self) -> list[tuple[str, str]]:
-        """Pairs of jobs that worked at the same part at the same time, by SLURM's own clock."""
+        """Part and job of each process that met another at its part, and pairs of such jobs.
+
+        A process holds its part by a lock, which needs no clock. Of jobs, SLURM's own times tell;
+        those of one number are not compared, since a job that was requeued, or of which a killed
+        controller forgot that it had begun, begins anew under its number.
+        """
         ended = {row["JobId"]: row for row in self.cluster.list_ended()}
         spans = [
             (part, job, *(read_time(ended[job][name]) for name in ("StartTime", "EndTime")))
-            for part, job in self.list_seen("starts")
+            for part, job in dict.fromkeys(self.list_seen("starts"))
         ]
-        return [
+        return self.list_seen("overlaps") + [
             (one[1], other[1])
             for i, one in enumerate(spans)
             for other in spans[i + 1 :]

@@ -25,7 +25,7 @@ NODES = ("n1", "n2", "n3")
 PARTITIONS = """\
 PartitionName=cpu Nodes=n[1-3] Default=YES MaxTime=60 State=UP PriorityTier=10
 PartitionName=gpu Nodes=n1 MaxTime=60 State=UP PriorityTier=10
-PartitionName=spare Nodes=n3 MaxTime=60 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
+PartitionName=spare Nodes=n3 MaxTime=60 State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 PartitionName=urgent Nodes=n3 MaxTime=60 State=UP PriorityTier=20
 """
 
@@ -252,6 +252,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
+SlurmctldParameters=preempt_send_user_signal
 MpiDefault=none
 ReturnToService=2
 SlurmdParameters=config_overrides

@@ -10,14 +10,17 @@ from cluster.slurm import Cluster, wait_for
 
 
 @pytest.fixture(scope="module")
-def four_faults(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose parts fail once, hold too much memory, take too long, or end before; goes on."""
-    faults = {"1": "fail", "2": "memory", "3": "time", "4": "deadline"}
-    return Run(cluster, tmp_path_factory.mktemp("faults"), faults=faults, parts=4).start()
+def five_faults(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose parts fail once, hold too much, take too long, end before, or lose a disk."""
+    faults = {"1": "fail", "2": "memory", "3": "time", "4": "deadline", "5": "scratch"}
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "scratch").mkdir()
+    run = Run(cluster, folder, faults=faults, parts=5, scratch=folder / "scratch")
+    return run.start()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def together(undisturbed: Run, four_faults: Run) -> None:
+def together(undisturbed: Run, five_faults: Run) -> None:
     """Start the run that mostly waits before the tests that do not."""
 
 
@@ -125,16 +128,20 @@ def test_a_leader_that_hangs_with_an_empty_queue_is_started_again(
     assert run.is_equal(undisturbed)
 
 
-def test_failure_memory_time_and_a_deadline_are_met_by_the_next_attempt(
-    undisturbed: Run, four_faults: Run
+def test_failure_memory_time_a_deadline_and_lost_scratch_are_met_by_the_next_attempt(
+    undisturbed: Run, five_faults: Run
 ) -> None:
-    assert four_faults.finish(300) == 0, four_faults.log
-    assert four_faults.is_equal(undisturbed)
-    assert four_faults.list_states("1") == ["FAILED", "COMPLETED"]
+    assert five_faults.finish(300) == 0, five_faults.log
+    assert five_faults.is_equal(undisturbed)
+    assert five_faults.list_states("1") == ["FAILED", "COMPLETED"]
     # Without accounting and cgroups SLURM calls it FAILED; with them OUT_OF_MEMORY.
-    assert four_faults.list_states("2") == ["FAILED", "COMPLETED"]
-    assert four_faults.list_states("3") == ["TIMEOUT", "COMPLETED"]
+    assert five_faults.list_states("2") == ["FAILED", "COMPLETED"]
+    assert five_faults.list_states("3") == ["TIMEOUT", "COMPLETED"]
     # It ended by itself, with 75, and what it kept outlived the failed attempt.
-    assert four_faults.list_states("4") == ["FAILED", "COMPLETED"]
-    logs = (four_faults.folder / ".snakemake" / "slurm_logs").rglob("*.log")
+    assert five_faults.list_states("4") == ["FAILED", "COMPLETED"]
+    # Its folder of temporary files is gone for the second attempt too, which takes another one.
+    assert five_faults.list_states("5") == ["FAILED", "COMPLETED"]
+    assert not (five_faults.folder / "scratch").exists()
+    assert five_faults.list_overlaps() == []
+    logs = (five_faults.folder / ".snakemake" / "slurm_logs").rglob("*.log")
     assert any("exceeded memory limit" in path.read_text() for path in logs)

@@ -1,8 +1,11 @@
 """Nodes and the controller come and go under a run; its results stay equal."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-from cluster.runs import Run
+from cluster.runs import HERE, Run
 from cluster.slurm import NODES, Cluster, wait_for
 
 
@@ -21,6 +24,34 @@ def test_a_job_gets_the_fake_gpu_that_it_asks_for(cluster: Cluster, tmp_path) ->
     assert (tmp_path / f"slurm-{job}.out").read_text() == "gpu 0\n"
 
 
+def test_two_processes_at_one_part_would_be_noticed(cluster: Cluster, tmp_path: Path) -> None:
+    words = [sys.executable, str(HERE / "act.py"), "1", "out.txt", "--pause"]
+    first = subprocess.Popen([*words, "60"], cwd=tmp_path)
+    run = Run(cluster, tmp_path)
+    try:
+        wait_for(lambda: bool(run.list_seen("starts")), seconds=60, what="start")
+        wait_for((tmp_path / "out.txt").exists, seconds=60, what="half a file")
+        subprocess.run([*words, "0"], cwd=tmp_path, check=True)
+    finally:
+        first.kill()
+        first.wait()
+    assert len(run.list_seen("overlaps")) == 1
+    subprocess.run([*words, "0"], cwd=tmp_path, check=True)
+    assert len(run.list_seen("overlaps")) == 1, "a killed process holds nothing"
+
+
+def test_a_job_that_slurm_requeues_is_not_at_work_twice(undisturbed: Run, start: type[Run]) -> None:
+    run = start(pause=6)
+    run.start()
+    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=90, what=f"2 starts\n{run.log}")
+    job = run.list_seen("starts")[0][1]
+    run.cluster.call("scontrol", "requeue", job)
+    assert run.finish(240) == 0, run.log
+    assert [seen for _, seen in run.list_seen("starts")].count(job) == 2
+    assert run.is_equal(undisturbed)
+    assert run.list_overlaps() == []
+
+
 def test_what_ran_on_a_lost_node_runs_elsewhere(undisturbed: Run, start: type[Run]) -> None:
     run = start(pause=8)
     run.start()
@@ -34,6 +65,7 @@ def test_what_ran_on_a_lost_node_runs_elsewhere(undisturbed: Run, start: type[Ru
         run.cluster.start(node)
     assert run.is_equal(undisturbed)
     assert len(run.list_seen("starts")) > 2, "something did run on the node"
+    assert run.list_overlaps() == []
     run.cluster.wait_idle()
 
 
@@ -51,8 +83,9 @@ def test_a_drained_node_ends_its_work_and_gets_no_more(undisturbed: Run, start: 
 
 
 def test_an_outage_of_the_controller_is_outlived(undisturbed: Run, start: type[Run]) -> None:
-    # A round of the plugin's polls that begins in an outage asks sacct, which without accounting
-    # never answers: until the watchdog comes.
+    # One killed within seconds of a job's start may have forgotten that, and starts the job anew
+    # under its number. A round of the plugin's polls that begins in an outage asks sacct, which
+    # without accounting never answers: until the watchdog comes.
     run = start(pause=4)
     run.start("--patience", "0.7", "--max-status-checks-per-second", "0.2")
     wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=60, what=f"2 starts\n{run.log}")
