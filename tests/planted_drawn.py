@@ -73,6 +73,18 @@ def draw_new(n_images: int, *, seed: int, spatial_dims: int = 2) -> Cohort:
     return Cohort(images, labels.astype(np.intp), np.arange(n_images))
 
 
+def draw_generated(study: Study, *, fold: int = 0) -> Cohort:
+    """Train the generator of a fold by `medvision synthesise`, and return what it drew."""
+    arguments = ["synthesise", "--fold", str(fold), "--config", study.model_dump_json()]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, f"{result.output}\n{result.exception}"
+    folder = Layout(study.output.path).step(name_step(fold))
+    labels = [row["label"] == "nodule" for row in read_table(folder / "images.tsv")]
+    return Cohort(
+        np.load(folder / "images.npy"), np.array(labels, dtype=np.intp), np.arange(len(labels))
+    )
+
+
 def gate(study: Study, *, fold: int = 0) -> Result:
     """Run `medvision gate` in this process."""
     arguments = ["gate", "--fold", str(fold), "--config", study.model_dump_json()]

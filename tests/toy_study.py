@@ -61,15 +61,20 @@ def make_study(
     return study
 
 
-def write_images(study: Study, images, *, labels) -> None:
-    """Write cohort and preprocess outputs of given images (N, C, I, J), each of its own subject."""
+def write_images(study: Study, images, *, labels, sides=None) -> None:
+    """Write cohort and preprocess outputs of given images (N, C, I, J), each of its own subject.
+
+    `sides` are those of the images in the one fold; without, there are two, dealt by turns.
+    """
     names = [f"sub-{row:010x}_img-{row:012x}" for row in range(len(images))]
-    _write_cohort(study, names=names, labels=labels, n_inner=1, n_external=0)
+    _write_cohort(study, names=names, labels=labels, n_inner=1, n_external=0, sides=sides)
     _write_arrays(study, names=names, images=images)
 
 
-def _write_cohort(study: Study, *, names, labels, n_inner: int, n_external: int) -> None:
-    layout = Layout(study.output.path)
+def _write_cohort(
+    study: Study, *, names, labels, n_inner: int, n_external: int, sides=None
+) -> None:
+    layout, n_parts = Layout(study.output.path), 1 if sides else 2
     with open_step("cohort", study) as step:
         rows = [
             {
@@ -82,9 +87,11 @@ def _write_cohort(study: Study, *, names, labels, n_inner: int, n_external: int)
                 "label": ["benign", "nodule"][label],
                 "split": "external"
                 if row >= len(names) - n_external
+                else sides[row]
+                if sides
                 else _name_split(row // 2, part, inner=inner),
             }
-            for part in (0, 1)
+            for part in range(n_parts)
             for inner in range(n_inner)
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         ]
@@ -95,7 +102,11 @@ def _write_cohort(study: Study, *, names, labels, n_inner: int, n_external: int)
         ]
         write_table(step.write(layout.cohort), held, columns=("image_id", "subject", "group"))
         write_table(step.write(layout.leakage), [], columns=("image_a", "image_b"))
-        summary = {"classes": ["benign", "nodule"], "positive": "nodule", "n_folds": 2 * n_inner}
+        summary = {
+            "classes": ["benign", "nodule"],
+            "positive": "nodule",
+            "n_folds": n_parts * n_inner,
+        }
         write_json(step.write(layout.cohort_summary), summary)
 
 

@@ -134,7 +134,7 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
         StaleOutputError, CohortError, DataError: As `add_accepted`.
     """
     drawn_by, judged_by = (find_record(step, name) for name in (name_step(fold), name_gate(fold)))
-    drawn = read_rows(step, data, fold=fold)
+    drawn = read_rows(step, data, record=drawn_by, fold=fold)
     check_present(step, judged_by)
     _check_judged(drawn_by, judged_by)
     verdict = read_json(read_written(step, judged_by, VERDICT))
@@ -152,7 +152,7 @@ def read_accepted(step: Step, data: LearningData, *, fold: int) -> Accepted:
         fold=fold,
         classes=data.classes,
     )
-    images = map_drawn(step, data, fold=fold, n_images=chosen.n_drawn)
+    images = map_drawn(step, data, record=drawn_by, n_images=chosen.n_drawn)
     # A copy of those kept only where some are not; else they stay on the disk, mapped.
     kept = images if len(chosen) == chosen.n_drawn else images[list(chosen.rows)]
     return Accepted(

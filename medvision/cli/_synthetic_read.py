@@ -45,26 +45,27 @@ def read_drawn(step: Step, data: LearningData, *, fold: int) -> Drawn:
             seen another cohort or other arrays than lie there.
         DataError: A file cannot be read, or table and array are not of the same images.
     """
-    rows = read_rows(step, data, fold=fold)
+    record = find_record(step, name_step(fold))
+    rows = read_rows(step, data, record=record, fold=fold)
     return Drawn(
-        map_drawn(step, data, fold=fold, n_images=len(rows)),
+        map_drawn(step, data, record=record, n_images=len(rows)),
         tuple(row["image_id"] for row in rows),
         tuple(row["label"] for row in rows),
     )
 
 
-def read_rows(step: Step, data: LearningData, *, fold: int) -> Sequence[Row]:
+def read_rows(step: Step, data: LearningData, *, record: Record, fold: int) -> Sequence[Row]:
     """Read the table of what one fold's generator drew, and hold it and the sidecar to the rules.
 
     Args:
         step: The running step; what is read is registered with it.
         data: Names the classes.
+        record: Of the generator's step.
         fold: Whose train subjects the generator has seen.
 
     Raises:
         CohortError, StaleOutputError, DataError: As `read_drawn`.
     """
-    record = find_record(step, name_step(fold))
     check_present(step, record)
     rows = read_table(read_written(step, record, TABLE), required=SYNTHETIC_COLUMNS)
     check_drawn(rows, fold=fold, classes=data.classes)
@@ -72,19 +73,20 @@ def read_rows(step: Step, data: LearningData, *, fold: int) -> Sequence[Row]:
     return rows
 
 
-def map_drawn(step: Step, data: LearningData, *, fold: int, n_images: int) -> NDArray[np.float32]:
+def map_drawn(
+    step: Step, data: LearningData, *, record: Record, n_images: int
+) -> NDArray[np.float32]:
     """Map the images that one fold's generator drew, (n, C, I, J[, K]) float32.
 
     Args:
         step: The running step; what is read is registered with it.
         data: Has the shape of an image.
-        fold: Whose train subjects the generator has seen.
+        record: Of the generator's step.
         n_images: Rows of their table.
 
     Raises:
         StaleOutputError, DataError: As `read_drawn`.
     """
-    record = find_record(step, name_step(fold))
     path = read_written(step, record, IMAGES)
     where = f"{record.step}/{IMAGES}"
     try:
