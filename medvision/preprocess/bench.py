@@ -3,7 +3,7 @@
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import cast
+from contextlib import closing
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from medvision.preprocess.encoding import (
 from medvision.preprocess.execute import build_executor
 from medvision.preprocess.fused.planes import ArrayPlanes, Planes
 from medvision.preprocess.fused.run import knows_image
+from medvision.preprocess.journal import Journal
 from medvision.preprocess.kept import KeptImages, Origin, split_plan
 from medvision.preprocess.keys import Task
 from medvision.preprocess.recipe import Recipe, find_display, load_image
 from medvision.preprocess.rejection import UnusableImageError
-from medvision.preprocess.rows import Journal, Refused, Row, format_affine
+from medvision.preprocess.rows import Refused, Row, format_affine
 from medvision.preprocess.voi import (
     Display,
     fill_plan,
@@ -54,6 +55,10 @@ class Bench:
             first, rest = split_plan(whole, after=recipe.keep_after)
             self._first = build_executor(cut_early(first)[1])
             self._rest = build_executor(rest)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
 
     def compute(self, task: Task, *, dtype: Dtype | None = None) -> None:
         """Compute one row, or the reason why there is none, into the journal.
@@ -207,10 +212,11 @@ def compute_rows(
         StorageError: The journal cannot be written.
     """
     if workers == 1 or len(tasks) < 2:
-        bench = Bench(recipe) if tasks else None
-        for task in tasks:
-            cast(Bench, bench).compute(task, dtype=dtype)
-            yield task
+        if tasks:
+            with closing(Bench(recipe)) as bench:
+                for task in tasks:
+                    bench.compute(task, dtype=dtype)
+                    yield task
         return
     # Not forked: a forked child of a process with threads may hang.
     context = multiprocessing.get_context("spawn")

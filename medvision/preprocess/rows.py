@@ -1,17 +1,14 @@
 """A row of the store and a refused image, as an unfinished run leaves them for the next."""
 
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from medvision.domain.geometry import Affine
 from medvision.domain.record import JsonValue
 from medvision.errors import DataError
-from medvision.runtime.files import hash_fast, writing
 
 _ROUNDING_MM = 1e-12
 
@@ -74,54 +71,6 @@ def format_affine(affine: Affine) -> str:
     cleared = np.where(np.abs(affine) < _ROUNDING_MM, 0.0, affine)
     # Adding zero turns -0.0, which the same matrix may or may not have, into 0.0.
     return json.dumps([[float(f"{value:.9g}") + 0.0 for value in row] for row in cleared.tolist()])
-
-
-class Journal:
-    """What is computed already, one file per image, until the store is whole.
-
-    An entry appears whole or not at all, and its first line is the digest of all that follows, so
-    that neither a killed run nor a damaged file is ever taken for a result.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing is read or made."""
-        self._folder = folder
-
-    def write(self, outcome: Outcome, content: bytes) -> None:
-        """Put down one outcome, with the bytes of its array or none.
-
-        Raises:
-            StorageError: The folder cannot be written, or its disk is full.
-        """
-        head = json.dumps(asdict(outcome)).encode()
-        body = head + b"\n" + content
-        with writing(self._path(outcome.key)) as temporary, temporary.open("wb") as stream:
-            stream.write(hash_fast(body).encode() + b"\n")
-            stream.write(body)
-
-    def read(self, key: str, *, image_id: str) -> tuple[Outcome, bytes] | None:
-        """Return an outcome and its bytes; a missing or damaged entry is none.
-
-        Args:
-            key: Of the image and the pipeline.
-            image_id: Whose it is: images of equal content share an entry.
-        """
-        try:
-            digest, _, body = self._path(key).read_bytes().partition(b"\n")
-        except OSError:
-            return None
-        if hash_fast(body).encode() != digest:
-            return None
-        head, _, content = body.partition(b"\n")
-        return parse_outcome({**json.loads(head), "image_id": image_id}), content
-
-    def clear(self) -> None:
-        """Remove all entries: the store holds them now."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _path(self, key: str) -> Path:
-        """Return the file of a key."""
-        return self._folder / f"{key}.row"
 
 
 def parse_outcome(values: Mapping[str, JsonValue]) -> Outcome:

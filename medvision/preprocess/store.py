@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,11 +13,12 @@ from medvision.errors import DataError
 from medvision.preprocess.bench import compute_rows
 from medvision.preprocess.earlier import EarlierStore
 from medvision.preprocess.encoding import Dtype, choose_dtype
+from medvision.preprocess.journal import Journal
 from medvision.preprocess.kept import KeptImages
 from medvision.preprocess.keys import Task, choose_shard, group_by_shard
 from medvision.preprocess.recipe import Recipe
 from medvision.preprocess.rejection import Rejection
-from medvision.preprocess.rows import Journal, Outcome, Refused, Row
+from medvision.preprocess.rows import Outcome, Refused, Row
 from medvision.runtime.files import writing
 from medvision.runtime.progress import track
 
@@ -61,8 +63,7 @@ class Workshop:
 
     def read(self, task: Task) -> tuple[Outcome, bytes] | None:
         """Return what is known of an image already."""
-        journal = Journal(self.recipe.journal)
-        return journal.read(task.key, image_id=task.image_id) or self.earlier.read(
+        return self._journal.read(task.key, image_id=task.image_id) or self.earlier.read(
             task.key, image_id=task.image_id
         )
 
@@ -71,6 +72,12 @@ class Workshop:
         rows = compute_rows(tasks, self.recipe, workers=self.workers, dtype=dtype)
         for _ in track(rows, "preprocessing images", total=len(tasks)):
             pass
+        self._journal.refresh()
+
+    @cached_property
+    def _journal(self) -> Journal:
+        """The journal, as it was at the last look."""
+        return Journal(self.recipe.journal)
 
 
 def compute_missing(tasks: Sequence[Task], workshop: Workshop) -> dict[str, Outcome]:

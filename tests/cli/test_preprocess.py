@@ -257,14 +257,16 @@ def test_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(study_root):
     # The process ends itself while the third row is written: no handler, no clean-up.
     code = (
         "import os, signal, sys\n"
-        "from medvision.preprocess import rows\n"
-        "held, count = rows.hash_fast, []\n"
-        "def hash_fast(body):\n"
+        "from medvision.preprocess import journal\n"
+        "held, count = journal._write_all, []\n"
+        "def write_half(stream, piece):\n"
         "    count.append(1)\n"
-        "    if len(count) == 3:\n"
+        "    # Of each row its head and its body.\n"
+        "    if len(count) == 6:\n"
+        "        held(stream, piece[: len(piece) // 2])\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return held(body)\n"
-        "rows.hash_fast = hash_fast\n"
+        "    held(stream, piece)\n"
+        "journal._write_all = write_half\n"
         "from medvision.cli.main import main\n"
         "main(sys.argv[1:])\n"
     )

@@ -19,11 +19,12 @@ from medvision.preprocess.bench import Bench
 from medvision.preprocess.earlier import EarlierStore
 from medvision.preprocess.encoding import Encoded, choose_dtype, decode, encode, measure_rounding
 from medvision.preprocess.execute import build_executor
+from medvision.preprocess.journal import Journal
 from medvision.preprocess.keys import build_tasks, choose_shard, group_by_shard
 from medvision.preprocess.plan import build_plan
 from medvision.preprocess.recipe import Recipe
 from medvision.preprocess.rejection import Rejection
-from medvision.preprocess.rows import Journal, Row
+from medvision.preprocess.rows import Row
 from medvision.preprocess.store import (
     StoredRow,
     StoreResult,
@@ -390,14 +391,14 @@ def test_nothing_is_left_when_no_image_is_usable(study):
 
 
 def test_full_disk_is_told_as_such_and_leaves_no_half_row(study, monkeypatch):
-    def full(body):
+    def full(stream, piece):
+        stream.write(piece[:9])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    # The digest is made with the entry's file open.
-    monkeypatch.setattr("medvision.preprocess.rows.hash_fast", full)
+    monkeypatch.setattr("medvision.preprocess.journal._write_all", full)
     with pytest.raises(StorageError, match="no space left"):
         study.write(["a"])
-    assert list((study.folder / "journal").iterdir()) == []
+    assert [path.read_bytes() for path in (study.folder / "journal").iterdir()] == [b""]
 
 
 def test_loss_of_a_whole_class_stops_with_its_reasons(study):

@@ -1,0 +1,140 @@
+"""What is computed already of a store that is not whole yet, for the next run to go on from."""
+
+import json
+import os
+import shutil
+import struct
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from medvision.preprocess.rows import Outcome, parse_outcome
+from medvision.runtime.files import hash_fast, storage_faults
+
+_HEAD = struct.Struct("<64s64sQ")
+"""Key, digest of the body, and its length."""
+
+_DIGITS = 6
+
+
+class _Place(NamedTuple):
+    """Where an entry's body lies: file, first byte, length, and the digest that it must have."""
+
+    path: Path
+    start: int
+    n_bytes: int
+    digest: str
+
+
+class Journal:
+    """A folder of files, one for each process that has written to it; entries are appended.
+
+    An entry has the length and the digest of what follows, so that neither what a killed run left
+    half-written nor a damaged file is ever taken for a result. Of equal keys the last counts.
+
+    Args:
+        folder: Where they lie; nothing is read or made before it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stream: BinaryIO | None = None
+        self._path = folder
+        self._places: dict[str, _Place] = {}
+        self._scanned: dict[Path, int] | None = None
+
+    def write(self, outcome: Outcome, content: bytes) -> None:
+        """Put down one outcome, with the bytes of its array or none.
+
+        Raises:
+            StorageError: The folder cannot be written, or its disk is full.
+        """
+        body = json.dumps(asdict(outcome)).encode() + b"\n" + content
+        with storage_faults(self._folder / "entry"):
+            stream = self._open()
+            start = stream.seek(0, os.SEEK_END)
+            head = outcome.key.encode(), hash_fast(body).encode(), len(body)
+            try:
+                for piece in (_HEAD.pack(*head), body):
+                    _write_all(stream, piece)
+            except BaseException:
+                # What follows must not come behind half an entry.
+                stream.truncate(start)
+                raise
+
+    def refresh(self) -> None:
+        """Learn what other processes have written since the last look."""
+        scanned = self._scanned = self._scanned or {}
+        paths = sorted(self._folder.glob("*.rows")) if self._folder.is_dir() else []
+        for path in paths:
+            with path.open("rb") as stream:
+                scanned[path] = self._scan(path, stream, start=scanned.get(path, 0))
+
+    def read(self, key: str, *, image_id: str) -> tuple[Outcome, bytes] | None:
+        """Return an outcome and its bytes, as of the last look; one that is damaged is none.
+
+        Args:
+            key: Of the image and the pipeline.
+            image_id: Whose it is: images of equal content share an entry.
+        """
+        if self._scanned is None:
+            self.refresh()
+        place = self._places.get(key)
+        if place is None:
+            return None
+        try:
+            with place.path.open("rb", buffering=0) as stream:
+                stream.seek(place.start)
+                body = stream.read(place.n_bytes)
+        except OSError:
+            return None
+        if hash_fast(body) != place.digest:
+            return None
+        head, _, content = body.partition(b"\n")
+        return parse_outcome({**json.loads(head), "image_id": image_id}), content
+
+    def close(self) -> None:
+        """Let go of this process's own file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def clear(self) -> None:
+        """Remove all entries: the store holds them now."""
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._places, self._scanned = {}, None
+
+    def _scan(self, path: Path, stream: BinaryIO, *, start: int) -> int:
+        """Note the whole entries of a file from a place on; return where they end."""
+        n_bytes = stream.seek(0, os.SEEK_END)
+        while start + _HEAD.size <= n_bytes:
+            stream.seek(start)
+            key, digest, length = _HEAD.unpack(stream.read(_HEAD.size))
+            end = start + _HEAD.size + length
+            if end > n_bytes:
+                break
+            # What is damaged here is no name of anything, and its body has no such digest.
+            name, wanted = (text.decode("ascii", "replace") for text in (key, digest))
+            self._places[name] = _Place(path, start + _HEAD.size, length, wanted)
+            start = end
+        return start
+
+    def _open(self) -> BinaryIO:
+        """Return this process's own file, which comes behind all that are there."""
+        if self._stream is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            names = (path.name[:_DIGITS] for path in self._folder.glob("*.rows"))
+            number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
+            # Another process may take the same number: what both write is of different images.
+            self._path = self._folder / f"{number:0{_DIGITS}}-{os.urandom(6).hex()}.rows"
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            self._stream = cast(BinaryIO, os.fdopen(handle, "wb", buffering=0))
+        return self._stream
+
+
+def _write_all(stream: BinaryIO, piece: bytes) -> None:
+    """Write all of a piece: a disk that is nearly full takes less than it is given."""
+    view = memoryview(piece)
+    while view:
+        view = view[stream.write(view) :]
