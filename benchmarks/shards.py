@@ -17,6 +17,7 @@ from pathlib import Path
 from medvision.io.ingest.database import open_database
 from medvision.io.ingest.entry import Entry
 from medvision.io.ingest.index import _SCHEMA, Index
+from medvision.io.ingest.places import Places
 from medvision.io.ingest.plan import plan_jobs
 from medvision.io.ingest.store import Shard, Store
 
@@ -48,7 +49,8 @@ def plan(index: Index, folder: Path, *, total: int) -> tuple[int, float]:
     (folder / "shards").mkdir(exist_ok=True)
     with closing(Store(folder / "shards", Shard(1, total))) as store:
         start = time.process_time()
-        _, n_series = plan_jobs(index, store, source=folder, settings="", images=folder)
+        places = Places(folder, "files")
+        _, n_series = plan_jobs(index, store, source=folder, settings="", places=places)
         return n_series, time.process_time() - start
 
 

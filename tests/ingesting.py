@@ -67,6 +67,7 @@ def build_settings(
     masks: frozenset[Path] = frozenset(),
     archives: str = "open",
     archive_limit_gb: float = 50,
+    images: str = "files",
     **conversion: Any,
 ) -> IngestSettings:
     """The defaults of the configuration, under the shared key.
@@ -79,6 +80,7 @@ def build_settings(
         masks: Files that are masks.
         archives: open or list.
         archive_limit_gb: Largest unpacked size.
+        images: files or packs.
         **conversion: Fields of ConversionSettings that differ from the defaults.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -99,6 +101,7 @@ def build_settings(
         archives=archives,
         archive_limit_gb=archive_limit_gb,
         conversion=ConversionSettings(**{**defaults, **conversion}),
+        images=images,
         kinds=kinds,
         masks=masks,
     )

@@ -1,14 +1,14 @@
 """What really lies in a bundle's folder: regular files only, links never followed."""
 
 import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medvision.audit.findings import Finding
 from medvision.audit.manifest import Entry, is_safe_path
-from medvision.errors import AuditError
+from medvision.errors import AuditError, StaleOutputError
 from medvision.runtime.files import hash_file
+from medvision.runtime.packs import count_bytes
 
 
 @dataclass
@@ -56,16 +56,17 @@ def take_inventory(root: Path) -> Inventory:
 
 
 def find_entry_faults(root: Path, entry: Entry) -> list[Finding]:
-    """Hold one regular file against its entry: size first, then sha256."""
+    """Hold one regular file, or one in a pack, against its entry: size first, then sha256."""
     file = root / entry.path
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
+        if file.exists() and not file.is_file():
             return [Finding(entry.path, "file", "a regular file", "something else")]
-        n_bytes, digest = file.stat().st_size, hash_file(file)
+        n_bytes, digest = count_bytes(file), hash_file(file)
     except FileNotFoundError:
         return [Finding(entry.path, "file", "present", "no file")]
-    except OSError as error:
-        return [Finding(entry.path, "file", "readable", str(error.strerror))]
+    except (OSError, StaleOutputError) as error:
+        found = error.message if isinstance(error, StaleOutputError) else str(error.strerror)
+        return [Finding(entry.path, "file", "readable", found)]
     if n_bytes != entry.n_bytes:
         return [Finding(entry.path, "size", f"{entry.n_bytes} bytes", f"{n_bytes}")]
     if digest != entry.sha256:

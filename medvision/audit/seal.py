@@ -28,6 +28,7 @@ from medvision.audit.workflow import list_workflow
 from medvision.domain.record import JsonValue, Record
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file, storage_faults, write_bytes
+from medvision.runtime.packs import copy_file, count_bytes, has_file
 from medvision.runtime.progress import track
 
 _HINT = "run the workflow again from the step named; never edit its outputs."
@@ -143,7 +144,7 @@ def _hash_study(root: Path, records: Mapping[str, Record]) -> dict[str, Entry]:
     entries = {f"{step}/{RECORD}": _hash(root, f"{step}/{RECORD}") for step in records}
     findings = []
     for step, path, digest in track(owed, "hashing the study", total=len(owed)):
-        if not (root / path).is_file():
+        if not has_file(root / path):
             findings.append(Finding(f"step {step}", path, "present, as recorded", "no file"))
             continue
         entries[path] = _hash(root, path)
@@ -156,7 +157,7 @@ def _hash_study(root: Path, records: Mapping[str, Record]) -> dict[str, Entry]:
 def _hash(root: Path, path: str) -> Entry:
     """Return the entry of one file below a folder."""
     file = root / path
-    return Entry(path, hash_file(file), file.stat().st_size)
+    return Entry(path, hash_file(file), count_bytes(file))
 
 
 def _fill(
@@ -186,7 +187,7 @@ def _fill(
 def _copy(source: Path, target: Path) -> None:
     """Copy a file's bytes; times, modes and links stay behind."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    copy_file(source, target)
 
 
 def _sign(folder: Path, manifest: Manifest, *, signing_key: Path | None) -> None:

@@ -15,6 +15,7 @@ from medvision.errors import StaleOutputError
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file, read_json
+from medvision.runtime.packs import say_remedy
 
 if TYPE_CHECKING:
     from medvision.io.nifti.planes import NiftiPlanes
@@ -116,7 +117,7 @@ class Images:
             name = path.relative_to(self.layout.root).as_posix()
             raise StaleOutputError(
                 f"{name}: file must be as an earlier step wrote it, got other bytes.",
-                "run the step ingest again.",
+                say_remedy(path, "ingest"),
             )
         return path
 

@@ -12,7 +12,7 @@ import numpy as np
 from medvision.domain.geometry import compute_spacing_mm
 from medvision.domain.likeness.thumbnail import build_thumbnail
 from medvision.domain.volume import NumberGrid
-from medvision.errors import GeometryError
+from medvision.errors import GeometryError, StaleOutputError
 from medvision.io.nifti.read import NiftiImage, read_nifti
 from medvision.io.reasons import RefusalError
 from medvision.preprocess.quality.measure import Measures, measure_image
@@ -22,6 +22,7 @@ from medvision.runtime.files import hash_file
 VERSION = "1"
 """Of what is measured and how: another one makes every image be measured again."""
 
+_OTHER_BYTES = "bytes are not those that ingestion wrote"
 _FAULTS = (OSError, EOFError, ValueError, ArithmeticError, MemoryError, GeometryError)
 
 
@@ -83,10 +84,12 @@ def measure_file(item: Item) -> Measured:
     """
     try:
         if hash_file(item.path) != item.digest:
-            return Measured({}, reason="bytes are not those that ingestion wrote")
+            return Measured({}, reason=_OTHER_BYTES)
         return _measure(read_nifti(item.path), item)
     except RefusalError as error:
         return Measured({}, reason=error.reason)
+    except StaleOutputError:
+        return Measured({}, reason=_OTHER_BYTES)
     except FileNotFoundError:
         return Measured({}, reason="no such file")
     except _FAULTS as error:

@@ -12,6 +12,7 @@ from medvision.domain.tracing import parse_planes, trace_voxel
 from medvision.domain.volume import FloatGrid
 from medvision.io.tables import Cell
 from medvision.runtime.files import read_json
+from medvision.runtime.packs import has_file
 
 COLUMNS = (
     *("image_id", "method", "i", "j", "k", "x_mm", "y_mm", "z_mm", "value"),
@@ -32,7 +33,7 @@ def find_peak(
         affine: (4, 4) of that grid, RAS+ mm.
     """
     path = step.layout.sidecar(image_id)
-    is_needed = path.is_file() and is_marked(grid)
+    is_needed = has_file(path) and is_marked(grid)
     sidecar = cast(Mapping[str, JsonValue], read_json(step.read(path))) if is_needed else {}
     return describe_peak(image_id, method, grid=grid, affine=affine, sidecar=sidecar)
 

@@ -16,6 +16,7 @@ from medvision.errors import MedvisionError
 from medvision.io.nifti.read import read_nifti
 from medvision.io.tables import Cell, Row
 from medvision.runtime.files import read_json
+from medvision.runtime.packs import has_file
 
 _TOLERANCE = 1e-6
 _TOLERANCE_MM = 1e-4
@@ -67,7 +68,7 @@ def _read_sidecar(told: Told, image_id: str) -> Mapping[str, JsonValue] | None:
         path = told.locate(f"ingest/images/{image_id}.json")
     except MedvisionError:
         return None
-    return cast(Mapping[str, JsonValue], read_json(path)) if path.is_file() else None
+    return cast(Mapping[str, JsonValue], read_json(path)) if has_file(path) else None
 
 
 def _compare_extremes(row: Row, grid: FloatGrid) -> list[Finding]:

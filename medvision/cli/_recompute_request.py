@@ -11,6 +11,7 @@ from medvision.audit.verify import Locate
 from medvision.errors import AuditError
 from medvision.io.tables import read_table
 from medvision.runtime.files import hash_file
+from medvision.runtime.packs import has_file
 
 ATTRIBUTIONS = "explain/attributions.tsv"
 IMAGES = "ingest/images/"
@@ -64,7 +65,7 @@ class Request:
         short = path.partition("/")[2]
         names = [path, short, *([short.partition("/")[2]] if path.startswith(IMAGES) else [])]
         places = [self.sources / name for name in names]
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if has_file(place)), None)
         if found is None:
             raise MissingSourceError(
                 f"{path} is not in {self.sources.name}: put it there, as {' or '.join(names)}"

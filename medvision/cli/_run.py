@@ -20,6 +20,7 @@ from medvision.errors import AuditError, StaleOutputError
 from medvision.layout import Layout
 from medvision.runtime.access import obeying_umask
 from medvision.runtime.files import PARTIAL_PREFIX, hash_file, storage_faults, write_json
+from medvision.runtime.packs import say_remedy
 from medvision.runtime.team import check_alone
 
 DEFAULT_CONFIG = Path("config/config.yaml")
@@ -180,7 +181,7 @@ class Step:
             if written.get(path) != digest:
                 raise StaleOutputError(
                     f"{path}: file must be as an earlier step wrote it, got other bytes.",
-                    f"run the step {path.partition('/')[0]} again.",
+                    say_remedy(self.layout.root / path, path.partition("/")[0]),
                 )
 
 

@@ -28,9 +28,10 @@ COLUMNS = ("sop_instance_uid", "file", "frame", "row", "column", "share")
 def command(study: Study, layout: Layout, *, image_id: str, voxel: tuple[int, ...]) -> None:  # noqa: ARG001 - the signature of every command
     """Ask the image's sidecar."""
     from medvision.runtime.files import read_json
+    from medvision.runtime.packs import has_file
 
     path = layout.sidecar(image_id)
-    if not path.is_file():
+    if not has_file(path):
         raise DataError(
             f"trace: image must be one that was ingested, got {image_id}.",
             "images stand in the column image_id of ingest/manifest.tsv.",

@@ -55,6 +55,11 @@ class IngestSection(Section):
     shards: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Jobs among which the workflow divides the series, also to measure them."
     )
+    images: Literal["files", "packs"] = Field(
+        "files",
+        description="How images and sidecars are kept: as files by name, or, where files are "
+        "short, in one uncompressed ZIP a shard.",
+    )
     compression: Literal["none", "fast", "small"] = Field(
         "fast", description="Of the images written; none writes .nii, the others .nii.gz."
     )

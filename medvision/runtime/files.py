@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medvision.domain.record import JsonValue
 from medvision.errors import DataError, StorageError
+from medvision.runtime.packs import open_file, read_file
 
 PARTIAL_PREFIX = ".part-"
 """How the names of unfinished files begin."""
@@ -118,22 +119,23 @@ def write_json(path: Path, value: JsonValue) -> None:
 
 
 def read_json(path: Path) -> JsonValue:
-    """Read a JSON file.
+    """Read a JSON file, by itself or in a pack.
 
     Raises:
         DataError: The file is missing or is no JSON.
+        StaleOutputError: Its pack is not as it was written.
     """
     try:
-        value: JsonValue = json.loads(path.read_text(encoding="utf-8"))
+        value: JsonValue = json.loads(read_file(path).decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path.name}: file must be readable JSON, got {error}.") from error
     return value
 
 
 def hash_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal."""
+    """Return the sha256 of a file's bytes, in hexadecimal; it may lie in a pack."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -29,6 +29,7 @@ from medvision.runtime.files import (
     write_json,
     write_text,
 )
+from medvision.runtime.packs import copy_file
 
 BIDS_VERSION = "1.10.0"
 BIDS_COLUMNS = ("image_id", "path", "reason")
@@ -201,8 +202,8 @@ def _find_gradients(sidecar: Mapping[str, JsonValue]) -> tuple[str, str] | None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where the disk cannot link."""
+    """Link a file, or copy it where the disk cannot link or it lies in a pack."""
     try:
         os.link(source, target)
     except OSError:
-        shutil.copyfile(source, target)
+        copy_file(source, target)

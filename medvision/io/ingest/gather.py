@@ -5,16 +5,18 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from medvision.errors import DataError
 from medvision.io.ingest.codec import decode_outcome, decode_verdict
 from medvision.io.ingest.image import MANIFEST_COLUMNS
 from medvision.io.ingest.index import Index
+from medvision.io.ingest.packed import finish_packs
+from medvision.io.ingest.places import Places
 from medvision.io.ingest.store import Store
 from medvision.io.ingest.verdict import Outcome, Verdict
 from medvision.io.tables import Row, write_table
 from medvision.layout import Layout
+from medvision.runtime.packs import INDEX
 
 REJECTS_COLUMNS = ("file", "reason", "detail", "subject", "image_key")
 SOURCES_COLUMNS = ("file", "digest", "bytes", "verdict", "reason", "image_id")
@@ -24,7 +26,9 @@ CREATE TEMP TABLE results (
     file TEXT PRIMARY KEY, verdict TEXT, reason TEXT, detail TEXT, image_id TEXT, digest TEXT
 ) WITHOUT ROWID;
 CREATE TEMP TABLE images (image_id TEXT PRIMARY KEY, held TEXT) WITHOUT ROWID;
-CREATE TEMP TABLE written (name TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID
+CREATE TEMP TABLE written (
+    name TEXT PRIMARY KEY, digest TEXT, pack TEXT, offset INTEGER, n_bytes INTEGER, crc INTEGER
+) WITHOUT ROWID
 """
 _NO_VERDICT = Verdict("refused", "undecodable", "file must get a verdict, got none")
 
@@ -48,15 +52,18 @@ class Tally:
     n_images: int = 0
 
 
-def gather_outcomes(index: Index, store: Store, *, images: Path) -> None:
+def gather_outcomes(index: Index, store: Store, *, places: Places) -> None:
     """Lay out what came of every job in temporary tables, and remove all images of no job.
+
+    Packs get their directories and their index.
 
     Args:
         index: Its temporary table `planned` names the jobs.
         store: Holds an outcome for each of them; those of others are forgotten.
-        images: Folder of the images.
+        places: Where the images lie.
 
     Raises:
+        StorageError: The packs cannot be finished.
         DataError: Two series claim one name of an image.
     """
     connection = index.connection
@@ -74,8 +81,8 @@ def gather_outcomes(index: Index, store: Store, *, images: Path) -> None:
         try:
             _lay_out(decode_outcome(held.outcome), connection)
             connection.executemany(
-                "INSERT INTO written VALUES (?, ?)",
-                [(item.name, item.digest) for item in held.written],
+                "INSERT INTO written VALUES (?, ?, ?, ?, ?, ?)",
+                [(w.name, w.digest, w.pack, w.offset, w.n_bytes, w.crc) for w in held.written],
             )
         except sqlite3.IntegrityError:
             raise DataError(
@@ -83,7 +90,9 @@ def gather_outcomes(index: Index, store: Store, *, images: Path) -> None:
                 "this is a defect of medvision; leave ingest.key out to have other names.",
             ) from None
     connection.execute("COMMIT")
-    _remove_others(connection, images)
+    if places.kind == "packs":
+        finish_packs(connection, places.images)
+    _remove_others(connection, places)
 
 
 def count_refused(store: Store) -> Counter[str]:
@@ -122,12 +131,16 @@ def _lay_out(outcome: Outcome, connection: sqlite3.Connection) -> None:
     )
 
 
-def _remove_others(connection: sqlite3.Connection, images: Path) -> None:
+def _remove_others(connection: sqlite3.Connection, places: Places) -> None:
     """Remove files that no job has written: those of vanished series, and half-written ones."""
-    for path in images.iterdir() if images.is_dir() else ():
-        query = "SELECT 1 FROM written WHERE name = ?"
-        if connection.execute(query, (path.name,)).fetchone() is None:
-            path.unlink()
+    kept = {row[0] for row in connection.execute("SELECT DISTINCT pack FROM written")}
+    if places.kind == "packs":
+        kept.add(INDEX)
+    for path in places.images.iterdir() if places.images.is_dir() else ():
+        query = "SELECT 1 FROM written WHERE name = ? AND pack = ''"
+        if path.name in kept or connection.execute(query, (path.name,)).fetchone() is not None:
+            continue
+        path.unlink()
 
 
 def write_tables(index: Index, layout: Layout) -> Tally:

@@ -13,6 +13,7 @@ from medvision.io.ingest.verdict import Outcome, Verdict
 from medvision.io.ingest.workshop import Workshop
 from medvision.io.reasons import RefusalError
 from medvision.runtime.files import hash_fast, hash_file, hash_stream
+from medvision.runtime.zipped import Entry
 
 _log = logging.getLogger(__name__)
 
@@ -53,12 +54,30 @@ class Job:
 
 
 class Written(NamedTuple):
-    """A file that a job wrote: its name, size, time and sha256."""
+    """A file that a job wrote.
+
+    Args:
+        name: Of the file.
+        n_bytes: Its size.
+        mtime_ns: Its time; 0 in a pack.
+        digest: Its sha256.
+        pack: Name of the pack that holds it, "" for a file by itself.
+        offset: Byte of the pack at which its header begins.
+        crc: Its CRC-32, where it lies in a pack.
+    """
 
     name: str
     n_bytes: int
     mtime_ns: int
     digest: str
+    pack: str = ""
+    offset: int = 0
+    crc: int = 0
+
+    @property
+    def entry(self) -> Entry:
+        """Where it lies in its pack."""
+        return Entry(self.name, self.offset, self.n_bytes, self.crc)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from medvision.io.bids.facts import list_companions
 from medvision.io.ingest.index import Index, JobStamp
-from medvision.io.ingest.jobs import Job, JobFile, Written
+from medvision.io.ingest.jobs import Job, JobFile
+from medvision.io.ingest.places import Places
 from medvision.io.ingest.store import Shard, Store
 
 _SEVERAL = "~"
@@ -45,7 +46,7 @@ class Planned(NamedTuple):
 
 
 def plan_jobs(
-    index: Index, store: Store, *, source: Path, settings: str, images: Path
+    index: Index, store: Store, *, source: Path, settings: str, places: Places
 ) -> tuple[int, int]:
     """Note all jobs of a shard in the index, and which of them must be done.
 
@@ -54,7 +55,7 @@ def plan_jobs(
         store: What is known of earlier runs of its shard; what other divisions know is put here.
         source: Folder of the input.
         settings: Digest of all settings that decide a result.
-        images: Folder of the images.
+        places: Where images lie; learns what of the packs must stay.
 
     Returns:
         (due, all): how many jobs must be done, and how many there are.
@@ -70,11 +71,12 @@ def plan_jobs(
     connection.execute("BEGIN")
     n_due = n_all = 0
     for planned in _list_planned(index, store.shard, source=source, settings=settings):
-        is_due = _is_due(planned, store, images)
+        is_due = _is_due(planned, store, places)
         connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?, ?)", (*planned, is_due))
         n_due += is_due
         n_all += 1
     connection.execute("COMMIT")
+    places.close()
     store.commit()
     return n_due, n_all
 
@@ -122,24 +124,15 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _is_due(planned: Planned, store: Store, images: Path) -> bool:
+def _is_due(planned: Planned, store: Store, places: Places) -> bool:
     """Say whether a job must be done; where it need not be, its outcome stands in the store."""
     held = store.find(planned.key, planned.fingerprint)
     if held is None or held.fingerprint != planned.fingerprint:
         return True
-    if not all(_is_in_place(item, images) for item in held.written):
+    if not places.are_in_place(held.written):
         return True
     store.put(planned.key, held)
     return False
-
-
-def _is_in_place(item: Written, images: Path) -> bool:
-    """Say whether a file is as it was written."""
-    try:
-        status = (images / item.name).stat()
-    except FileNotFoundError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (item.n_bytes, item.mtime_ns)
 
 
 def has_codec(connection: sqlite3.Connection) -> bool:

@@ -10,6 +10,7 @@ from medvision.errors import DataError
 from medvision.io.bids.entities import is_bids
 from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 from medvision.io.ingest.database import database_faults
+from medvision.io.ingest.dock import clear_docks, open_dock
 from medvision.io.ingest.gather import (
     Tally,
     count_refused,
@@ -19,6 +20,7 @@ from medvision.io.ingest.gather import (
 )
 from medvision.io.ingest.index import Index, open_complete_index, open_index
 from medvision.io.ingest.jobs import do_job, give_up
+from medvision.io.ingest.places import Places
 from medvision.io.ingest.plan import has_codec, list_due, plan_jobs
 from medvision.io.ingest.pool import map_in_order
 from medvision.io.ingest.refresh import refresh_index
@@ -64,7 +66,7 @@ def ingest_folder(source: Path, layout: Layout, *, settings: IngestSettings) -> 
         _clear_partial(layout)
         with _open_store(layout, WHOLE) as store:
             n_done, _ = _convert_due(index, store, scanner, layout=layout, settings=settings)
-            gather_outcomes(index, store, images=layout.images)
+            gather_outcomes(index, store, places=Places(layout.images, settings.images))
             store.drop_others()
         tally = write_tables(index, layout)
         if not tally.n_images:
@@ -201,28 +203,31 @@ def _convert_due(
     """Convert what is not as an earlier run left it; return how many that were, and of how many."""
     what = f"{__version__} {scanner.names.key_id} {settings.conversion!r}"
     digest = hash_bytes(what.encode())
-    n_due, n_all = plan_jobs(
-        index, store, source=scanner.source, settings=digest, images=layout.images
-    )
-    spool = Spool(layout.ingest_spool / str(store.shard), scanner, index)
-    workshop = Workshop(scanner.source, layout, scanner.names, settings.conversion, spool.reader)
-    # A codec is native code, which broken pixels may crash: it then takes only its own process.
-    is_apart = has_codec(index.connection) or (settings.workers > 1 and n_due >= _MANY_JOBS)
-    results = map_in_order(
-        partial(do_job, workshop=workshop),
-        list_due(index, prepare=spool.fill),
-        workers=settings.workers,
-        is_apart=is_apart,
-    )
-    batch = ""
-    try:
-        for job, done in track(results, "converting", total=n_due):
-            if job.batch != batch:
-                spool.drop(batch)
-                batch = job.batch
-            store.put(job.key, hold(done or give_up(job, workshop), job.fingerprint))
-    finally:
-        spool.clear()
+    places = Places(layout.images, settings.images)
+    n_due, n_all = plan_jobs(index, store, source=scanner.source, settings=digest, places=places)
+    with open_dock(places, store, layout=layout) as dock:
+        spool = Spool(layout.ingest_spool / str(store.shard), scanner, index)
+        workshop = Workshop(
+            scanner.source, dock.layout, scanner.names, settings.conversion, spool.reader
+        )
+        # A codec is native code, which broken pixels may crash: it then takes only its process.
+        is_apart = has_codec(index.connection) or (settings.workers > 1 and n_due >= _MANY_JOBS)
+        results = map_in_order(
+            partial(do_job, workshop=workshop),
+            list_due(index, prepare=spool.fill),
+            workers=settings.workers,
+            is_apart=is_apart,
+        )
+        batch = ""
+        try:
+            for job, done in track(results, "converting", total=n_due):
+                if job.batch != batch:
+                    spool.drop(batch)
+                    batch = job.batch
+                taken = dock.take(done or give_up(job, workshop))
+                store.put(job.key, hold(taken, job.fingerprint))
+        finally:
+            spool.clear()
     return n_due, n_all
 
 
@@ -253,6 +258,7 @@ def _clear_partial(layout: Layout) -> None:
     with storage_faults(layout.manifest):
         for path in layout.images.glob(f"{PARTIAL_PREFIX}*"):
             path.unlink(missing_ok=True)
+        clear_docks(layout)
 
 
 def _describe_no_image(tally: Tally) -> DataError:

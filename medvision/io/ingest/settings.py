@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from medvision.io.ingest.kind import DICOM, NIFTI
+from medvision.io.ingest.places import Kind
 from medvision.io.ingest.workshop import ConversionSettings
 
 
@@ -18,6 +19,7 @@ class IngestSettings:
         archives: Open archives, or list them only.
         archive_limit_gb: Bytes to which one archive may unpack, in 10⁹.
         conversion: How images are made.
+        images: A file and a sidecar an image, or both of all images of a shard in its pack.
         kinds: kind.DICOM, kind.NIFTI or both; images of another kind are left out.
         masks: Files that are masks of other images, and so no images.
     """
@@ -27,6 +29,7 @@ class IngestSettings:
     archives: Literal["open", "list"]
     archive_limit_gb: float
     conversion: ConversionSettings
+    images: Kind = "files"
     kinds: frozenset[str] = frozenset({DICOM, NIFTI})
     masks: frozenset[Path] = field(default_factory=frozenset)
 

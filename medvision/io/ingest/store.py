@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +76,8 @@ class Store:
         self._connection = open_database(self.path, _SCHEMA, meta=_META)
         self._others = _open_others(folder, shard)
         self._kept_at = time.monotonic()
+        self.prepare: Callable[[], None] = _do_nothing
+        """Called before outcomes are kept: the images that they name must be on the disk."""
 
     def close(self) -> None:
         """Keep what was put, and let go."""
@@ -107,6 +109,11 @@ class Store:
     def commit(self) -> None:
         """Make what was put survive a kill."""
         if self._connection.in_transaction:
+            try:
+                self.prepare()
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
             self._connection.execute("COMMIT")
         self._kept_at = time.monotonic()
 
@@ -160,6 +167,10 @@ def _find(connection: sqlite3.Connection, job: str) -> Held | None:
     if row is None:
         return None
     return Held(row[0], row[1], tuple(Written(*item) for item in json.loads(row[2])))
+
+
+def _do_nothing() -> None:
+    """Prepare nothing."""
 
 
 def hold(done: Done, fingerprint: str) -> Held:

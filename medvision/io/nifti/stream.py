@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.io.reasons import RefusalError
+from medvision.runtime.packs import open_file
 
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
@@ -154,7 +154,7 @@ def open_stream(source: Path | bytes) -> Iterator[ByteStream]:
     """Open a file, or the bytes of one, for reading from front to back.
 
     Args:
-        source: Path, or the content as it would lie on the disk.
+        source: Path, also of a file in a pack, or the content as it would lie on the disk.
 
     Raises:
         OSError: The file cannot be opened.
@@ -163,9 +163,10 @@ def open_stream(source: Path | bytes) -> Iterator[ByteStream]:
         raw: BinaryIO = io.BytesIO(source)
         n_bytes = len(source)
     else:
-        raw = cast(BinaryIO, source.open("rb", buffering=0))
-        n_bytes = os.fstat(raw.fileno()).st_size
+        raw = open_file(source)
+        n_bytes = raw.seek(0, io.SEEK_END)
     with raw:
+        raw.seek(0)
         is_packed = raw.read(len(_GZIP)) == _GZIP
         raw.seek(0)
         yield ByteStream(_HashedFile(raw), n_file_bytes=n_bytes, is_packed=is_packed)

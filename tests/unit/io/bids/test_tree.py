@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from packing import pack_folder
 
 from medvision.io.bids.participants import gather_people
 from medvision.io.bids.publish import write_bids
@@ -216,6 +217,20 @@ def test_echoes_parts_and_runs_keep_names_apart(archive):
         *("run-1_T1w", "run-2_T1w", "T1w"),
     ]
     assert len(set(listed.values())) == len(names)
+
+
+def test_a_tree_of_packed_images_has_the_same_bytes(archive):
+    archive.add(**T1)
+
+    def read():
+        files = (path for path in sorted(archive.tree.rglob("*")) if path.is_file())
+        return {path.relative_to(archive.tree): path.read_bytes() for path in files}
+
+    archive.write()
+    expected = read()
+    pack_folder(archive.layout.images)
+    archive.write()
+    assert read() == expected
 
 
 def test_images_are_linked_not_copied_and_equal_input_gives_equal_bytes(archive):

@@ -1,0 +1,152 @@
+"""What the jobs of a shard wrote, appended to its pack: what lies there is never written again."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from medvision.io.ingest.jobs import Done, Written
+from medvision.runtime.files import storage_faults
+from medvision.runtime.packs import name_pack
+from medvision.runtime.zipped import Entry, build_header
+
+_CHUNK = 1 << 20
+_HELD = (errno.EACCES, errno.EAGAIN)
+
+
+class Packer:
+    """The pack of a shard, growing; opened when the first image comes.
+
+    Nothing of a killed run is taken for an image: what is kept of a job says where its images lie
+    in the pack, and is kept after them. What lies behind the last of those is cut off.
+
+    Args:
+        images: Folder of the packs.
+        shard: Such as `3-of-16`.
+        ends: Name of a pack to the byte behind what must stay of it; 0 where it is not named.
+    """
+
+    def __init__(self, images: Path, shard: str, ends: Mapping[str, int]) -> None:
+        self._images, self._shard, self._ends = images, shard, ends
+        self._stream: BinaryIO | None = None
+        self._name, self._end = "", 0
+
+    def take(self, done: Done, staged: Path) -> Done:
+        """Move the images of a job into the pack.
+
+        Args:
+            done: What came of it; its files lie by themselves.
+            staged: Their folder.
+
+        Returns:
+            The same, with where they lie now.
+
+        Raises:
+            StorageError: The pack cannot be written, or its disk is full.
+        """
+        if not done.written:
+            return done
+        stream = self._open()
+        with storage_faults(self._images / self._name):
+            return replace(
+                done, written=tuple(self._append(stream, item, staged) for item in done.written)
+            )
+
+    def sync(self) -> None:
+        """Have on the disk what was taken, so that it may be relied on."""
+        # Closed it has nothing new: that was synchronised before.
+        if self._stream is not None:
+            with storage_faults(self._images / self._name):
+                os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Let go of the pack."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self) -> BinaryIO:
+        """Return the pack, at its end: the shard's first that no other process is writing to.
+
+        Two processes may be at one shard, where a cluster has lost sight of the first.
+        """
+        number = 1
+        while self._stream is None:
+            self._name = name_pack(self._shard, number)
+            number += 1
+            with storage_faults(self._images / self._name):
+                self._stream = open_alone(self._images / self._name)
+                if self._stream is not None:
+                    self._end = self._ends.get(self._name, 0)
+                    self._stream.truncate(self._end)
+        return self._stream
+
+    def _append(self, stream: BinaryIO, item: Written, staged: Path) -> Written:
+        """Write one file behind the others, and remove it where it lay."""
+        path = staged / item.name
+        entry = Entry(item.name, self._end, item.n_bytes, 0)
+        stream.seek(entry.start)
+        crc = _copy(path, stream)
+        if stream.tell() != entry.end:
+            raise OSError(errno.EIO, f"{item.name} must have {item.n_bytes} bytes")
+        # Last of all: a member without a header is none.
+        stream.seek(entry.offset)
+        stream.write(build_header(entry._replace(crc=crc)))
+        self._end = entry.end
+        path.unlink()
+        return item._replace(mtime_ns=0, pack=self._name, offset=entry.offset, crc=crc)
+
+
+def open_alone(path: Path) -> BinaryIO | None:
+    """Open a pack for writing, by no two processes at once; None where another may have it.
+
+    Where the file system has no locks, only a pack that was not there is nobody else's.
+
+    Args:
+        path: The pack; made where it is missing.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    try:
+        handle, is_new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+    except FileExistsError:
+        handle, is_new = os.open(path, os.O_RDWR), False
+    # Unbuffered: what was written is in the file when the header is.
+    stream = cast(BinaryIO, os.fdopen(handle, "r+b", buffering=0))
+    is_ours = lock(stream)
+    if is_ours or (is_ours is None and is_new):
+        return stream
+    stream.close()
+    return None
+
+
+def lock(stream: BinaryIO) -> bool | None:
+    """Lock a pack until it is closed; return whether that worked, None where there are no locks."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _HELD else None
+    return True
+
+
+def _copy(path: Path, target: BinaryIO) -> int:
+    """Copy a file's bytes, and return their CRC-32."""
+    from isal import isal_zlib
+
+    crc, buffer = 0, memoryview(bytearray(_CHUNK))
+    with path.open("rb", buffering=0) as source:
+        while n_read := source.readinto(buffer):
+            piece = buffer[:n_read]
+            crc = isal_zlib.crc32(piece, crc)
+            _write_all(target, piece)
+    return crc
+
+
+def _write_all(target: BinaryIO, piece: memoryview) -> None:
+    """Write all of a piece: a disk that is nearly full takes less than it is given."""
+    while piece:
+        piece = piece[target.write(piece) :]

@@ -1,0 +1,96 @@
+"""A study whose images lie in packs: the same results as with a file each, from a few files."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+from click.testing import CliRunner
+from pipeline import TINY, digest_tree, run_all, write_config
+
+from medvision.cli.main import main
+from medvision.runtime.packs import INDEX, is_pack
+
+# What tells the settings, or has digests of files that do.
+_TOLD = ("record.json", "audit/", "report/", "study-record")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny study, all the way through, with packs."""
+    values = {**TINY, "ingest": {**TINY["ingest"], "images": "packs"}}
+    return run_all(write_config(tmp_path_factory.mktemp("packed"), values))
+
+
+def read_record(results: Path, step: str) -> Mapping[str, Mapping[str, str]]:
+    return cast(
+        Mapping[str, Mapping[str, str]], json.loads((results / step / "record.json").read_text())
+    )
+
+
+@pytest.mark.slow
+def test_packs_leave_two_files_in_place_of_two_an_image(packed: Path, tiny_study: Path) -> None:
+    names = sorted(path.name for path in (packed / "ingest/images").iterdir())
+    assert names == ["pack-1-of-1.zip", INDEX]
+    assert is_pack(names[0])
+    assert len(list((tiny_study / "ingest/images").iterdir())) > 20
+
+
+@pytest.mark.slow
+def test_every_result_is_the_same_to_the_bit(packed: Path, tiny_study: Path) -> None:
+    found, expected = (
+        {
+            path: digest
+            for path, digest in digest_tree(root).items()
+            if not path.startswith("ingest/images/") and not any(word in path for word in _TOLD)
+        }
+        for root in (packed, tiny_study)
+    )
+    assert found == expected
+    assert any(path.startswith("preprocess/arrays") for path in found)
+    assert {"predict/predictions.tsv", "cohort/cohort.tsv", "evaluate/metrics.json"} <= set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["ingest", "measure", "cohort", "preprocess", "explain"])
+def test_records_name_images_as_if_each_were_a_file(
+    packed: Path, tiny_study: Path, step: str
+) -> None:
+    own, other = (read_record(root, step) for root in (packed, tiny_study))
+    for side in ("reads", "writes"):
+        assert own[side].keys() == other[side].keys()
+        images = [path for path in own[side] if path.startswith("ingest/images/")]
+        assert {path: own[side][path] for path in images} == {p: other[side][p] for p in images}
+    assert any(path.startswith("ingest/images/") for path in {**own["reads"], **own["writes"]})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [1, 3, 5])
+def test_an_audit_of_packs_passes_at_every_level(packed: Path, tmp_path: Path, level: int) -> None:
+    told = tmp_path / "told.json"
+    words = ["audit", "verify", str(packed / "audit/bundle"), "--study", str(packed)]
+    options = ["--level", str(level), "--sample", "2", "--json", str(told)]
+    done = CliRunner().invoke(main, [*words, *options])
+    assert done.exit_code == 0, done.output
+    checks = json.loads(told.read_text())["checks"]
+    asked = {check["name"]: check["status"] for check in checks if check["level"] <= level}
+    assert "FAIL" not in asked.values()
+    assert asked["study"] == "PASS"
+    assert level < 3 or asked["arrays"] == asked["maps"] == "PASS"
+
+
+@pytest.mark.slow
+def test_a_voxel_of_a_packed_image_is_traced(packed: Path, tiny_study: Path) -> None:
+    image = next(
+        path.name.partition(".")[0]
+        for path in sorted((tiny_study / "ingest/images").glob("*.json"))
+        if "SOPInstanceUIDs" in path.read_text()
+    )
+    config = {root: str(root.parent / "config.yaml") for root in (packed, tiny_study)}
+    told = [
+        CliRunner().invoke(main, ["trace", image, "3", "4", "5", "--config", config[root]])
+        for root in (packed, tiny_study)
+    ]
+    assert [done.exit_code for done in told] == [0, 0]
+    assert told[0].output == told[1].output
