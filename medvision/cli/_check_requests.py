@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from medvision.cli._findings import Finding
-from medvision.cli._slurm import Node, narrow
+from medvision.cli._slurm import Node, limit_nodes, narrow
 from medvision.config.model import Study
 from medvision.config.requests import ATTEMPTS, compute_need, list_rules
 from medvision.config.site import Need, Site, choose_partition, find_excess
 
-_UNITS = {"mem_mb": "MB", "runtime": "minutes", "cpus": "CPUs", "gpus": "GPUs"}
+_UNITS = {
+    "mem_mb": "MB",
+    "runtime": "minutes",
+    "cpus": "CPUs",
+    "gpus": "GPUs",
+    "nodes": "nodes",
+}
 _CUT = ("mem_mb", "runtime")
 """What is cut down to the partition's limit; a job that asks for more of the rest never starts."""
 
@@ -33,7 +39,10 @@ def _check_rule(rule: str, study: Study, site: Site, nodes: Sequence[Node]) -> I
     """Yield the first attempt of a rule's jobs that is not given what it asks for."""
     for attempt in range(1, ATTEMPTS + 1):
         need = compute_need(rule, study, site=site, attempt=attempt)
-        partitions = [narrow(p, nodes) for p in site.list_partitions(needs_gpu=need.gpus > 0)]
+        partitions = [
+            limit_nodes(narrow(p, nodes), nodes, need=need)
+            for p in site.list_partitions(needs_gpu=need.gpus > 0)
+        ]
         partition = choose_partition(partitions, need)
         if partition is None:
             hint = "add a partition with gpus to the site file, or set compute.device to cpu."
@@ -52,7 +61,7 @@ def _tell(
     said = ", ".join(f"{asked} {_UNITS[name]} of {limit}" for name, asked, limit in excess)
     found = f"{rule}, attempt {attempt}: {said} in {partition}"
     if any(name not in _CUT for name, _, _ in excess):
-        hint = "such a job never starts: lower threads or workers."
+        hint = "such a job never starts: lower threads or workers, or processes_per_node or nodes."
         return Finding("Requests", "fail", found, hint)
     if attempt == 1:
         hint = (
@@ -66,4 +75,5 @@ def _tell(
 def _name_most(needs: Sequence[Need]) -> str:
     """Say the most that is asked for of each kind."""
     most = {name: max(getattr(need, name) for need in needs) for name in _UNITS}
-    return ", ".join(f"{number} {_UNITS[name]}" for name, number in most.items() if number)
+    told = {name: number for name, number in most.items() if number > (name == "nodes")}
+    return ", ".join(f"{number} {_UNITS[name]}" for name, number in told.items())

@@ -7,10 +7,10 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from medvision.config.site import Partition
+from medvision.config.site import Need, Partition
 
 _QUERY_S = 30
-_NODE_FORMAT = "%R|%a|%l|%m|%c|%G|%f|%N"
+_NODE_FORMAT = "%R|%a|%l|%m|%c|%G|%f|%s|%N"
 _GPUS = re.compile(r"^gpu:(?:(?P<type>[^:]+):)?(?P<count>\d+)$")
 
 
@@ -21,7 +21,8 @@ class Node:
     Args:
         partition: Name of the partition.
         is_up: Whether the partition takes jobs.
-        limits: Longest job in minutes, memory in MB, CPUs; and all its GPUs, of no type.
+        limits: Longest job in minutes, most nodes of a job, memory in MB, CPUs; and all its GPUs,
+            of no type.
         gpus: Type to number of GPUs; the type is empty where none is said.
         features: What a constraint may name.
     """
@@ -119,7 +120,7 @@ def _parse_nodes(said: str) -> Iterator[Node]:
         fields = [field.strip() for field in line.split("|")]
         if len(fields) != _NODE_FORMAT.count("|") + 1:
             continue
-        name, state, limit, memory, cpus, gres, features, _ = fields
+        name, state, limit, memory, cpus, gres, features, size, _ = fields
         gpus = _parse_gpus(gres)
         # Not checked: another's names are as they are.
         limits = Partition.model_construct(
@@ -128,6 +129,8 @@ def _parse_nodes(said: str) -> Iterator[Node]:
             mem_mb=_parse_number(memory),
             cpus=_parse_number(cpus),
             gpus=sum(gpus.values()),
+            # Least and most, or one number for both.
+            nodes=_parse_number(size.rpartition("-")[2]),
         )
         yield Node(name, state == "up", limits, gpus, frozenset(features.split(",")) - {"(null)"})
 
@@ -159,7 +162,7 @@ def narrow(partition: Partition, nodes: Iterable[Node]) -> Partition:
     if not own:
         return partition
     limits = {}
-    for name in ("runtime", "mem_mb", "cpus"):
+    for name in ("runtime", "nodes", "mem_mb", "cpus"):
         # A job may run on the roomiest node that it is let on.
         real = max((getattr(n.limits, name) or float("inf") for n in own), default=float("inf"))
         said = getattr(partition, name) or float("inf")
@@ -171,6 +174,28 @@ def list_own(partition: Partition, nodes: Iterable[Node]) -> list[Node]:
     """Return the nodes of a partition of the site, whose name may be several."""
     names = partition.name.split(",")
     return [node for node in nodes if node.partition in names]
+
+
+def limit_nodes(partition: Partition, nodes: Iterable[Node], *, need: Need) -> Partition:
+    """Return a partition whose jobs have no more nodes than can hold one node's share of a job.
+
+    Args:
+        partition: As the site file says.
+        nodes: All nodes of the cluster.
+        need: What the job asks for, of each node.
+    """
+    own = list_own(partition, nodes)
+    able = [
+        node
+        for node in own
+        if count_gpus(node, partition.gpu_type) >= need.gpus
+        and (node.limits.cpus or need.cpus) >= need.cpus
+        and (node.limits.mem_mb or need.mem_mb) >= need.mem_mb
+    ]
+    # What not one node holds is told by itself.
+    if need.nodes == 1 or not able:
+        return partition
+    return partition.model_copy(update={"nodes": min(len(able), partition.nodes or len(able))})
 
 
 def count_gpus(node: Node, gpu_type: str | None) -> int:

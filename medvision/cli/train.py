@@ -24,7 +24,7 @@ from medvision.cli._learning import hash_settings, prepare_device, read_learning
 from medvision.cli._run import Step, study_command
 from medvision.cli._searches import chosen_path, find_search, read_chosen
 from medvision.cli._starting import find_start
-from medvision.cli._team import is_under_torchrun, open_shared_step
+from medvision.cli._team import find_stop_mark, is_under_torchrun, open_shared_step, start_team
 from medvision.cli._views import open_views
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
@@ -60,14 +60,17 @@ _log = logging.getLogger(__name__)
     "train",
     help="Fine-tune one arm on one fold, one network per seed. Run again after an interruption, "
     "it goes on after the last complete epoch; told to stop (SIGTERM, SIGUSR1), it "
-    "ends after the step under way, keeps where it is, and exits with 75. Started by torchrun, "
-    "several processes divide each step's images.",
+    "ends after the step under way, keeps where it is, and exits with 75. By "
+    "compute.processes_per_node and compute.nodes several processes divide each step's images: it "
+    "starts them itself, on several nodes in a SLURM job.",
     example="medvision train --config config/config.yaml --arm transfer --fold 0",
 )
 @click.option("--arm", required=True, type=click.Choice(ARMS))
 @click.option("--fold", required=True, type=click.IntRange(min=0))
 def command(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
     """Train all seeds of one arm on one fold."""
+    if start_team(study, ("train", "--arm", arm, "--fold", str(fold))):
+        return
     searches = find_search(study, layout, arm=arm, fold=fold)
     upstream = (*list_upstream(study, arm), *searches, *list_added(study, fold))
     name = layout.fold_step(arm, fold)
@@ -135,7 +138,7 @@ def _train_seed(job: Job, seed: int) -> None:
     # The first one's: the machines of a team may name their GPUs differently.
     digest = job.team.gather(hash_settings(job.step, parts))[0]
     with (
-        heed_stop(is_patient=is_under_torchrun()) as should_stop,
+        heed_stop(is_patient=is_under_torchrun(), mark=find_stop_mark()) as should_stop,
         open_views(job, seed, digest=digest) as show_row,
     ):
         watch = Watch(

@@ -7,7 +7,7 @@ the table times the number of the attempt, up to what its partition offers.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -15,6 +15,7 @@ from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
 from medvision.config.site import Need, Partition, Site, choose_partition
+from medvision.runtime.team import TEAM_COMMANDS
 
 Value = int | str
 Resource = Value | Callable[..., Value | None]
@@ -113,12 +114,21 @@ def compute_need(rule: str, study: Study, *, site: Site | None, attempt: int) ->
     request = REQUESTS[rule]
     section, _, field = request.cpus.partition(".")
     cpus = getattr(getattr(study, section), field) if section else 1
+    nodes, processes = _count_processes(rule, study)
     return Need(
-        cpus=cpus,
-        mem_mb=max(FLOOR_MB, request.mem_mb * attempt),
+        cpus=cpus * processes,
+        mem_mb=max(FLOOR_MB, request.mem_mb * processes * attempt),
         runtime=request.runtime * attempt,
-        gpus=1 if wants_gpu(rule, study, site=site) else 0,
+        gpus=processes if wants_gpu(rule, study, site=site) else 0,
+        nodes=nodes,
     )
+
+
+def _count_processes(rule: str, study: Study) -> tuple[int, int]:
+    """Return on how many nodes a job runs, and how many processes of each share its work."""
+    if rule not in TEAM_COMMANDS:
+        return 1, 1
+    return study.compute.nodes, study.compute.processes_per_node
 
 
 def list_rules(study: Study) -> list[str]:
@@ -177,16 +187,16 @@ def place(
         return need, None
     mem_mb = min(need.mem_mb, partition.mem_mb or need.mem_mb)
     runtime = min(need.runtime, partition.runtime or need.runtime)
-    return Need(need.cpus, mem_mb, runtime, need.gpus), partition
+    return replace(need, mem_mb=mem_mb, runtime=runtime), partition
 
 
 def _ask(rule: str, study: Study, site: Site | None) -> Asked:
     """Return what one rule asks for."""
-    names = ["mem_mb", "runtime"]
-    if wants_gpu(rule, study, site=site):
-        names.append("gpu")
+    first = compute_need(rule, study, site=site, attempt=1)
+    names = ["mem_mb", "runtime", *_list_sharing(first)]
     if site is not None:
-        names += ["slurm_partition", "slurm_account", "constraint", "qos", "gpu_model"]
+        names += ["slurm_partition", "slurm_account", "constraint", "qos"]
+        names += ["gpu_model"] if first.nodes == 1 else []
 
     def find(wildcards: object, attempt: int, *, name: str) -> Value | None:  # noqa: ARG001 - Snakemake's call
         """Return one resource at an attempt."""
@@ -196,20 +206,37 @@ def _ask(rule: str, study: Study, site: Site | None) -> Asked:
     resources: dict[str, Resource] = {name: partial(find, name=name) for name in names}
     if site is not None and site.scratch is not None:
         resources["tmpdir"] = str(site.scratch)
-    return Asked(compute_need(rule, study, site=site, attempt=1).cpus, resources)
+    return Asked(first.cpus, resources)
+
+
+def _list_sharing(need: Need) -> list[str]:
+    """Return the resources that say on how many nodes and GPUs a job's processes share its work.
+
+    By `mpi` the plugin leaves it to the job to start something on each node, which the command
+    does by srun; and `gpu` counts those of all nodes, however they lie, `gres` those of each.
+    """
+    if need.nodes > 1:
+        return ["nodes", "tasks", "mpi", *(["gres", "tasks_per_gpu"] if need.gpus else [])]
+    return [*(["gpu"] if need.gpus else []), *(["nodes"] if need.gpus > 1 else [])]
 
 
 def _read(name: str, need: Need, *, partition: Partition | None, site: Site | None) -> Value | None:
     """Return one resource; none leaves it to the scheduler."""
-    if name == "gpu":
-        return need.gpus
-    if name in ("mem_mb", "runtime"):
-        return cast(int, getattr(need, name))
-    if partition is None:
-        return None
-    if name == "gpu_model":
-        return partition.gpu_type if need.gpus else None
-    if name == "slurm_partition":
-        return partition.name
+    kind = partition.gpu_type if partition is not None else None
+    own: dict[str, Value | None] = {
+        "mem_mb": need.mem_mb,
+        "runtime": need.runtime,
+        "gpu": need.gpus,
+        "gres": f"gpu:{kind}:{need.gpus}" if kind else f"gpu:{need.gpus}",
+        "gpu_model": kind if need.gpus else None,
+        "nodes": need.nodes,
+        "tasks": need.nodes,
+        # The plugin would else ask for as many tasks a GPU as there are nodes.
+        "tasks_per_gpu": 0,
+        "mpi": "srun",
+        "slurm_partition": partition.name if partition is not None else None,
+    }
+    if name in own or partition is None:
+        return own.get(name)
     field = name.removeprefix("slurm_")
     return cast(str | None, getattr(partition, field) or getattr(site, field))

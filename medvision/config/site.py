@@ -29,6 +29,7 @@ class Partition(Section):
     mem_mb: Positive | None = Field(None, description="Memory of one node in MB.")
     cpus: Positive | None = Field(None, description="CPUs of one node.")
     gpus: Annotated[int, Field(ge=0)] = Field(0, description="GPUs of one node.")
+    nodes: Positive | None = Field(None, description="Most nodes of one job.")
     gpu_type: Model | None = Field(None, description="Type, as in Gres=gpu:TYPE:N.")
     constraint: Constraint | None = Field(None, description="Feature that nodes must have.")
     account: Name | None = Field(None, description="Account, where it is not the site's.")
@@ -78,12 +79,14 @@ class Need:
         mem_mb: Memory in MB of each node.
         runtime: Minutes.
         gpus: GPUs of each node.
+        nodes: Nodes.
     """
 
     cpus: int
     mem_mb: int
     runtime: int
     gpus: int = 0
+    nodes: int = 1
 
 
 def choose_partition(partitions: Sequence[Partition], need: Need) -> Partition | None:
@@ -107,9 +110,10 @@ def find_excess(partition: Partition, need: Need) -> list[tuple[str, int, int]]:
     """Return what of a job a partition cannot hold.
 
     Returns:
-        (name, asked, limit) of each: cpus, mem_mb, runtime or gpus.
+        (name, asked, limit) of each: cpus, mem_mb, runtime, gpus or nodes.
     """
     limits = {
+        "nodes": partition.nodes,
         "cpus": partition.cpus,
         "mem_mb": partition.mem_mb,
         "runtime": partition.runtime,

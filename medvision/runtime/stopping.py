@@ -22,12 +22,16 @@ _SPARE_SHARE = 0.1
 _SPARE_S = (20.0, 600.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _OVER = "the job's time is nearly over"
+_TOLD = "a signal came to the process that started this one"
+_LOOK_S = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def heed_stop(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
+def heed_stop(
+    *, is_patient: bool = False, mark: Path | None = None
+) -> Iterator[Callable[[], bool]]:
     """Yield a function that tells whether a signal has come, or its time; the process goes on.
 
     The signals are SIGTERM and SIGUSR1, the usual choice where a scheduler is asked to warn a job
@@ -38,16 +42,19 @@ def heed_stop(*, is_patient: bool = False) -> Iterator[Callable[[], bool]]:
 
     Args:
         is_patient: Note further ones too, as where a scheduler and torchrun each send one.
+        mark: File whose coming is heeded as a signal is, where none would get through.
 
     Raises:
         ConfigError: The time limit in the environment is no number of minutes.
     """
     is_over = _watch_clock(plan_seconds(os.environ, age_s=_measure_age_s()))
+    is_told = _watch_file(mark)
     with _noting(is_patient=is_patient) as came:
         try:
-            yield lambda: bool(came) or is_over()
+            yield lambda: bool(came) or is_told() or is_over()
         except StoppedError as error:
-            cause = f"{came[0]} came" if came else _OVER if is_over() else ""
+            early = f"{came[0]} came" if came else _TOLD if is_told() else ""
+            cause = early or (_OVER if is_over() else "")
             # Of several processes one alone may have been asked.
             if not cause:
                 raise
@@ -130,6 +137,21 @@ def _watch_clock(seconds: float) -> Callable[[], bool]:
         return True
 
     return is_over
+
+
+def _watch_file(path: Path | None) -> Callable[[], bool]:
+    """Return a function that tells whether a file has come; it looks once a second."""
+    due = time.monotonic()
+    found = False
+
+    def has_come() -> bool:
+        nonlocal due, found
+        if path is not None and not found and time.monotonic() >= due:
+            due = time.monotonic() + _LOOK_S
+            found = path.exists()
+        return found
+
+    return has_come
 
 
 def _measure_age_s() -> float:

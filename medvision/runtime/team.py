@@ -1,10 +1,14 @@
 """Several processes that train one network together, as torchrun or a scheduler starts them."""
 
+import ctypes
 import datetime
 import os
+import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from medvision.errors import ConfigError, StoppedError, TrainingError
@@ -20,6 +24,14 @@ NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 TEAM_COMMANDS = ("train",)
 """Commands that divide their work among several processes."""
 
+RENDEZVOUS = "MEDVISION_RENDEZVOUS"
+"""Variable: folder that all machines see, in which the processes of one start find each other."""
+
+STOP, STOPPED, DONE = "stop", "stopped", "done"
+"""Files in that folder: that they should stop, that they did and kept where they are, or that all
+is done. torchrun and srun have signals and exit codes of their own."""
+
+_PR_SET_PDEATHSIG = 1
 _TIMEOUT = datetime.timedelta(minutes=30)
 
 
@@ -214,28 +226,62 @@ def join_team(environment: Mapping[str, str] | None = None) -> Iterator[Team]:
         return
     import torch.distributed
 
-    _join(team)
+    folder = (os.environ if environment is None else environment).get(RENDEZVOUS)
+    if folder is not None:
+        _die_with_parent()
+    _join(team, folder)
     try:
         yield team
     except StoppedError:
+        _tell(STOPPED, folder)
         torch.distributed.destroy_process_group()
         raise
     # After any other error the others may be waiting for this process: its end tells them.
+    if team.is_first:
+        _tell(DONE, folder)
     torch.distributed.destroy_process_group()
 
 
-def _join(team: Team) -> None:
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when torchrun's ends, where it can.
+
+    It has a session of its own, which a scheduler that ends a job by process group does not reach:
+    left over, it would go on writing where the next attempt does.
+
+    Source:
+        prctl(2), PR_SET_PDEATHSIG.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _tell(word: str, folder: str | None) -> None:
+    """Say how it ended to the process that started the others."""
+    if folder is not None:
+        (Path(folder) / word).touch()
+
+
+def _join(team: Team, folder: str | None) -> None:
     """Wait for all processes, and open the ways between them."""
     import torch
 
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    # By a file, where there is a folder: a server would listen on every interface.
+    meeting = Path(folder) / "processes" if folder is not None else None
     try:
+        store = (
+            torch.distributed.FileStore(str(meeting), team.size)  # type: ignore[attr-defined]  # not in __all__
+            if meeting
+            else None
+        )
         torch.distributed.init_process_group(
-            backend, rank=team.rank, world_size=team.size, timeout=_TIMEOUT
+            backend, store=store, rank=team.rank, world_size=team.size, timeout=_TIMEOUT
         )
     except (RuntimeError, ValueError) as error:
+        place = f"in {folder}" if folder else "at MASTER_ADDR and MASTER_PORT"
         raise TrainingError(
-            f"training: all {team.size} processes must find each other, got none at MASTER_ADDR "
-            f"and MASTER_PORT within {_TIMEOUT}.",
-            "check that every process was started, with one address and a free port.",
+            f"training: all {team.size} processes must find each other, got none {place} within "
+            f"{_TIMEOUT}.",
+            "check that every process was started, and that the way between machines is open: one "
+            "address and a free port, or one output folder on a disk that allows locks.",
         ) from error

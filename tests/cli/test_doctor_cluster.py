@@ -13,8 +13,8 @@ from medvision.cli.main import main
 from medvision.runtime.workflow import find_workflow
 
 NODES = """\
-cpu|up|1-00:00:00|128000|32|(null)|intel|n1
-gpu|up|2-00:00:00|256000|64|gpu:a100:4(S:0-1)|big|g1
+cpu|up|1-00:00:00|128000|32|(null)|intel|1-infinite|n1
+gpu|up|2-00:00:00|256000|64|gpu:a100:4(S:0-1)|big|1-infinite|g1
 """
 SITE = {
     "account": "radiology",
@@ -359,3 +359,33 @@ def test_a_partition_that_is_busy_is_told_as_not_asked(cluster: Path) -> None:
     write_answer(cluster, "srun", "", code=1)
     result = check(SITE, "--probe")
     assert_found(result, "warn", "Probe", "cpu: no node answered")
+
+
+def with_team(nodes: int, processes: int) -> dict[str, dict[str, object]]:
+    return {"compute": {"nodes": nodes, "processes_per_node": processes}}
+
+
+def test_a_team_that_the_partition_holds_is_fine(cluster: Path) -> None:
+    write_answer(cluster, "sinfo", NODES + NODES.splitlines()[-1].replace("g1", "g2") + "\n")
+    result = check(config=with_team(2, 4))
+    assert result.exit_code == 0, result.output
+    assert_found(result, "ok", "Requests", "4 GPUs, 2 nodes")
+
+
+def test_a_team_of_more_nodes_than_have_its_gpus_never_starts(cluster: Path) -> None:
+    less = NODES.splitlines()[-1].replace("g1", "g2").replace("a100:4", "a100:2")
+    write_answer(cluster, "sinfo", f"{NODES}{less}\n")
+    found = check(config=with_team(2, 4))
+    assert_found(found, "fail", "Requests", "train, attempt 1: 2 nodes of 1 in gpu")
+    assert check(config=with_team(2, 2)).exit_code == 0
+
+
+def test_a_team_of_more_gpus_than_a_node_has_never_starts(cluster: Path) -> None:
+    found = check(config=with_team(1, 6))
+    assert_found(found, "fail", "Requests", "6 GPUs of 4 in gpu")
+
+
+def test_a_partition_whose_jobs_are_of_one_node_holds_no_team_of_two(cluster: Path) -> None:
+    two = NODES + NODES.splitlines()[-1].replace("g1", "g2") + "\n"
+    write_answer(cluster, "sinfo", two.replace("big|1-infinite", "big|1"))
+    assert_found(check(config=with_team(2, 1)), "fail", "Requests", "2 nodes of 1 in gpu")

@@ -6,9 +6,9 @@ from medvision.cli._slurm import _parse_nodes, count_gpus, narrow, parse_minutes
 from medvision.config.site import Partition
 
 SAID = """\
-cpu|up|1-00:00:00|128000|32|(null)|intel,avx512|n1
-gpu|up|infinite|256000+|64+|gpu:a100:4(S:0-1),tmp:100G|a100|g1
-gpu|drain|infinite|256000|64|gpu:a100:2,gpu:1g.5gb:7|(null)|g2
+cpu|up|1-00:00:00|128000|32|(null)|intel,avx512|1-infinite|n1
+gpu|up|infinite|256000+|64+|gpu:a100:4(S:0-1),tmp:100G|a100|2-16|g1
+gpu|drain|infinite|256000|64|gpu:a100:2,gpu:1g.5gb:7|(null)|1-infinite|g2
 a line of another shape
 """
 
@@ -37,6 +37,7 @@ def test_nodes_are_read_with_their_limits_gpus_and_features() -> None:
     assert (cpu.limits.runtime, cpu.limits.mem_mb, cpu.limits.cpus) == (1440, 128000, 32)
     assert cpu.features == {"intel", "avx512"}
     assert cpu.gpus == {}
+    assert (cpu.limits.nodes, first.limits.nodes) == (None, 16)
     assert first.limits.runtime is None
     assert (first.limits.mem_mb, first.limits.cpus) == (256000, 64)
     assert first.gpus == {"a100": 4}

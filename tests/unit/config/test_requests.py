@@ -142,3 +142,58 @@ def test_no_result_depends_on_the_cluster() -> None:
     from medvision.config.steps import STEP_SECTIONS
 
     assert all("cluster" not in sections for sections in STEP_SECTIONS.values())
+
+
+def with_team(nodes: int, processes: int, device: str = "auto") -> Study:
+    compute = {"nodes": nodes, "processes_per_node": processes, "threads": 2, "device": device}
+    return build_study({"compute": compute})
+
+
+def test_a_team_on_one_node_asks_for_the_cores_memory_and_gpus_of_all_its_processes() -> None:
+    asked = ask("train", with_team(1, 3), Site(partitions=(CPU, GPU.model_copy(update=ROOMY))))
+    assert list_asked(with_team(1, 3), SITE)["train"].threads == 6
+    assert asked == {
+        "mem_mb": 48000,
+        "runtime": 1440,
+        "gpu": 3,
+        "gpu_model": "a100",
+        "nodes": 1,
+        "slurm_partition": "gpu",
+    }
+
+
+ROOMY = {"mem_mb": 400000}
+
+
+def test_a_team_on_two_nodes_asks_for_each_nodes_share_and_starts_its_own_steps() -> None:
+    roomy = GPU.model_copy(update=ROOMY)
+    assert ask("train", with_team(2, 3), Site(partitions=(CPU, roomy))) == {
+        "mem_mb": 48000,
+        "runtime": 1440,
+        "nodes": 2,
+        "tasks": 2,
+        "mpi": "srun",
+        "gres": "gpu:a100:3",
+        "tasks_per_gpu": 0,
+        "slurm_partition": "gpu",
+    }
+    untyped = Site(partitions=(roomy.model_copy(update={"gpu_type": None}),))
+    assert ask("train", with_team(2, 3), untyped)["gres"] == "gpu:3"
+
+
+def test_a_team_without_gpus_asks_for_none() -> None:
+    names = {"gpu", "gpu_model", "gres", "tasks_per_gpu"}
+    assert not names & ask("train", with_team(2, 2, "cpu"), SITE).keys()
+    assert not names & ask("train", with_team(1, 2, "cpu"), SITE).keys()
+
+
+@pytest.mark.parametrize("rule", [rule for rule in REQUESTS if rule != "train"])
+def test_no_other_rule_asks_for_a_team(rule: str) -> None:
+    assert ask(rule, with_team(2, 3), SITE) == ask(rule, with_team(1, 1), SITE)
+
+
+def test_a_team_goes_to_the_partition_that_lets_a_job_have_its_nodes() -> None:
+    small = GPU.model_copy(update={"name": "small", "nodes": 1, **ROOMY})
+    site = Site(partitions=(small, GPU.model_copy(update=ROOMY)))
+    assert ask("train", with_team(1, 4), site)["slurm_partition"] == "small"
+    assert ask("train", with_team(2, 4), site)["slurm_partition"] == "gpu"

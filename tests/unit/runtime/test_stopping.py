@@ -61,6 +61,19 @@ def test_of_one_that_others_stopped_no_cause_is_made_up() -> None:
     assert caught.value.message.endswith("asked to stop in epoch 2.")
 
 
+def test_a_file_is_heeded_as_a_signal_is(tmp_path, monkeypatch):
+    mark = tmp_path / "stop"
+    with heed_stop(mark=mark) as has_come:
+        assert not has_come()
+        mark.touch()
+        monkeypatch.setattr("medvision.runtime.stopping._LOOK_S", 0.0)
+        deadline = time.monotonic() + 5
+        while not has_come() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        mark.unlink()
+        assert has_come()
+
+
 def test_a_second_sigterm_kills():
     code = (
         "import os, signal\n"
