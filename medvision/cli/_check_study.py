@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from medvision.cli._check_costs import cost_ablation, cost_scorecard
@@ -69,6 +70,8 @@ def check_study(study: Study) -> Iterator[Finding]:
     yield from check_generator(study, rows)
     yield from check_gate(study)
     yield from _check_keys(study)
+    if (study.fetch.source or study.publish.target) and find_spec("boto3") is None:
+        yield Finding("Bucket", "fail", "boto3 is not installed", "pip install 'medvision[s3]'.")
     writable = _check_writable(study.output.path)
     yield writable
     if writable.status == "ok":

@@ -47,7 +47,7 @@ class Request:
 REQUESTS: dict[str, Request] = {
     "phantom": Request(1000, 10),
     "pull": Request(4000, 1440),
-    "fetch": Request(2000, 1440),
+    "fetch": Request(4000, 1440),
     "ingest_index": Request(4000, 240, "ingest.workers"),
     "ingest_shard": Request(4000, 240, "ingest.workers"),
     "ingest": Request(4000, 240, "ingest.workers"),

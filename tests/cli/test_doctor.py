@@ -96,6 +96,16 @@ def test_missing_images_fail(study):
     assert_fails(doctor(study), "Images", "elsewhere is no folder")
 
 
+def test_a_bucket_needs_its_client(study, monkeypatch):
+    monkeypatch.setattr(_check_study, "find_spec", lambda _: None)
+    study["data"].pop("path")
+    study["fetch"] = {"source": "s3://hospital/chest-ct"}
+    result = doctor(study)
+    assert result.exit_code != 0
+    assert "boto3 is not installed" in result.output
+    assert "pip install 'medvision[s3]'" in result.output
+
+
 def test_empty_folder_fails(study, tmp_path):
     for path in (tmp_path / "images").iterdir():
         path.unlink()

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +18,7 @@ OBJECT_COLUMNS = ("file", "bytes", "state", "reason")
 ARCHIVE_COLUMNS = ("file", "digest", "bytes")
 
 _ATTEMPTS = 3
+_BLOCK = 2000
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255
 _REASONS = {
@@ -32,7 +33,7 @@ _BROKEN = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ObjectResult:
     """What became of one object.
 
@@ -125,7 +126,9 @@ def fetch_objects(bucket: Bucket, archive: Archive, *, connections: int) -> list
 
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         try:
-            brought = pool.map(bring, items)
+            # In blocks, since what waits in the pool takes more memory than what was done.
+            blocks = (items[k : k + _BLOCK] for k in range(0, len(items), _BLOCK))
+            brought = (result for block in blocks for result in pool.map(bring, block))
             results = list(track(brought, "fetching objects", total=len(items)))
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -154,14 +157,15 @@ def prune_archive(results: Sequence[ObjectResult], archive: Archive) -> list[Obj
     return [result for result in results if result.state != "not-listed"]
 
 
-def write_results(results: Iterable[ObjectResult], *, objects: Path, listing: Path) -> None:
+def write_results(results: Sequence[ObjectResult], *, objects: Path, listing: Path) -> None:
     """Write what became of each object, and the digest of each file that is here."""
-    rows = [vars(result) for result in results]
-    whole = [row for row in rows if row["state"] == "complete"]
-    keep = [{name: row[name] for name in OBJECT_COLUMNS} for row in rows]
-    write_table(objects, keep, columns=OBJECT_COLUMNS)
-    listed = [{name: row[name] for name in ARCHIVE_COLUMNS} for row in whole]
-    write_table(listing, listed, columns=ARCHIVE_COLUMNS)
+    whole = (result for result in results if result.state == "complete")
+    for path, held, columns in (
+        (objects, iter(results), OBJECT_COLUMNS),
+        (listing, whole, ARCHIVE_COLUMNS),
+    ):
+        rows = ({name: getattr(result, name) for name in columns} for result in held)
+        write_table(path, rows, columns=columns)
 
 
 def _bring(bucket: Bucket, archive: Archive, item: Item, *, folders: set[str]) -> ObjectResult:
