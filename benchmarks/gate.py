@@ -13,17 +13,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from planted_drawn import gate, plant_drawn, read_train
+from planted_drawn import draw_generated, gate, plant_drawn, read_train
 from synthetic_generators import Cohort, swap_labels
 from toy_study import write_images
 
-from medvision.cli.main import main as medvision
 from medvision.config.model import Study, build_study
-from medvision.domain.synthetic import name_gate, name_step
+from medvision.domain.synthetic import name_gate
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 
@@ -60,21 +58,14 @@ def collapse(drawn: Cohort) -> Cohort:
     return Cohort(images + noise, drawn.labels, drawn.clusters)
 
 
-def draw(study: Study) -> Cohort:
-    """Train the generator of fold 0 by the real command, and return what it drew."""
-    arguments = ["synthesise", "--fold", "0", "--config", study.model_dump_json()]
-    result = CliRunner().invoke(medvision, arguments)
-    if result.exit_code:
-        sys.exit(result.output)
-    folder = Layout(study.output.path).step(name_step(0))
-    rows = read_table(folder / "images.tsv")
-    labels = np.array([row["label"] == "nodule" for row in rows], dtype=np.intp)
-    return Cohort(np.load(folder / "images.npy"), labels, np.arange(len(labels)))
-
-
 def judge(study: Study, made: Cohort) -> str:
     """Plant images, judge them by the real command, and return a line of the table."""
     plant_drawn(study, made)
+    return judge_drawn(study)
+
+
+def judge_drawn(study: Study) -> str:
+    """Judge what was drawn by the real command, and return a line of the table."""
     result = gate(study)
     if result.exit_code:
         sys.exit(result.output)
@@ -107,8 +98,8 @@ def main() -> None:
         write_images(study, own.images, labels=own.labels)
         print("images | gate | judged | refused one by one | accepted | not passed")
         print("new real images |", judge(study, new), flush=True)
-        drawn = draw(study)
-        print("drawn |", judge(study, drawn))
+        drawn = draw_generated(study)
+        print("drawn |", judge_drawn(study))
         print("drawn, classes swapped |", judge(study, swap_labels(drawn)))
         print("drawn, collapsed |", judge(study, collapse(drawn)))
         train = read_train(study)

@@ -91,16 +91,20 @@ def train(few: Held, *, steps: int, width: int, folder: Path) -> Trained:
     )
 
 
-def measure_nearest(images: Images, others: Images) -> NDArray[np.floating]:
-    """Return how far each image is from the nearest of others: root mean squared difference."""
+def measure_apart(images: Images, others: Images) -> NDArray[np.floating]:
+    """Return how far each image is from each of others: root mean squared difference."""
     flat, other = images.reshape(len(images), -1), others.reshape(len(others), -1)
-    return np.sqrt(np.square(flat[:, None] - other[None]).mean(axis=-1)).min(axis=1)
+    return np.sqrt(np.square(flat[:, None] - other[None]).mean(axis=-1))
+
+
+def measure_nearest(images: Images, others: Images) -> NDArray[np.floating]:
+    """Return how far each image is from the nearest of others."""
+    return measure_apart(images, others).min(axis=1)
 
 
 def measure_spread(images: Images) -> float:
     """Return the median distance of two images."""
-    flat = images.reshape(len(images), -1)
-    apart = np.sqrt(np.square(flat[:, None] - flat[None]).mean(axis=-1))
+    apart = measure_apart(images, images)
     return float(np.median(apart[np.triu_indices(len(images), 1)]))
 
 
