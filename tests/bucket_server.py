@@ -30,7 +30,7 @@ class BucketServer:
     Args:
         url: Its address.
         asked: Method and path of each request.
-        faults: End of a path to `truncate`, or to the code that is answered to a GET or PUT.
+        faults: End of a path to `truncate`, `flip`, or the code that is answered to a GET or PUT.
     """
 
     url: str = ""
@@ -81,6 +81,9 @@ class BucketServer:
             if fault == "truncate":
                 whole = b"".join(inner(environ, start))
                 return [whole[: len(whole) // 2]]
+            if fault == "flip":
+                whole = b"".join(inner(environ, start))
+                return [bytes([whole[0] ^ 1]) + whole[1:]]
             if fault:
                 return _refuse(fault, start)
             return inner(environ, start)

@@ -217,6 +217,7 @@ def test_a_server_that_is_gone_is_told(
         ("AccessDenied", "refused"),
         ("InvalidObjectState", "in-cold-storage"),
         ("truncate", "sent-fewer"),
+        ("flip", "wrong-checksum"),
     ],
 )
 def test_an_object_that_does_not_come_whole_stops_the_run_and_is_made_up_for(
