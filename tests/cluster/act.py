@@ -106,7 +106,6 @@ if __name__ == "__main__":
     alone = have_alone(asked.n)
     write = write_as_the_product if asked.fault == "careful" else write_in_place
     write(asked)
-    # What a node lacks for temporary files, another folder has.
     tempfile.TemporaryFile().close()
     note(asked.n, "ends")
     alone.close()
