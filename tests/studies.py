@@ -33,6 +33,7 @@ from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
 from medvision.cli.plan import command as plan
 from medvision.cli.predict import PREDICTION_COLUMNS, TEMPERATURE_COLUMNS
+from medvision.cli.predict import command as predict
 from medvision.config.model import Study, load_study
 from medvision.domain.attribution import Check
 from medvision.domain.plan import CASE_KEYS, PLAN
@@ -246,23 +247,30 @@ def _list_upstream(study: Study, layout: Layout, *further: str) -> list[str]:
 
 
 def write_predict(study: Study, layout: Layout) -> None:
-    upstream = _list_upstream(study, layout, "cohort", "preprocess")
-    with open_step("predict", study, upstream=upstream) as step:
-        _read_models(step, study, layout)
+    """Write what each arm and fold predicts, and gather it by the real command."""
+    for arm in study.arms:
+        for fold in range(N_FOLDS):
+            _write_predicted(study, layout, arm=arm, fold=fold)
+    predict.main(["--quiet", "--config", study.model_dump_json()], standalone_mode=False)
+
+
+def _write_predicted(study: Study, layout: Layout, *, arm: str, fold: int) -> None:
+    """Write the predictions of one arm and fold."""
+    upstream = ("cohort", "preprocess", layout.fold_step(arm, fold))
+    name = layout.fold_step(arm, fold, stage="predict")
+    with open_step(name, study, upstream=upstream) as step:
+        step.read(layout.model(arm, fold, seed=0))
         step.read(layout.folds)
         rows: Rows = []
-        for arm in study.arms:
-            for row in list_folds():
-                if row["split"] != "train":
-                    given = _predict(str(row["image_id"]), str(row["label"]))
-                    rows.append({**row, "arm": arm, "seed": 0, **given})
+        for row in list_folds():
+            if row["split"] != "train" and row["fold"] == fold:
+                given = _predict(str(row["image_id"]), str(row["label"]))
+                rows.append({**row, "arm": arm, "seed": 0, **given})
         columns = PREDICTION_COLUMNS
         columns += ("logit_negative", "logit_positive")
         columns += ("probability_negative", "probability_positive")
-        write_table(step.write(layout.predictions), rows, columns=columns)
-        write_table(
-            step.write(layout.table("predict", "temperatures")), [], columns=TEMPERATURE_COLUMNS
-        )
+        write_table(step.write(layout.table(name, "predictions")), rows, columns=columns)
+        write_table(step.write(layout.table(name, "temperatures")), [], columns=TEMPERATURE_COLUMNS)
 
 
 def _predict(image: str, label: str) -> dict[str, Cell]:

@@ -12,11 +12,13 @@ from medvision.errors import AuditError
 from medvision.layout import STEPS
 
 RECORD = "record.json"
-_WITHIN = {
-    "tune": "/*/part-*",
-    **dict.fromkeys(("synthesise", "gate"), "/fold-*"),
-    **dict.fromkeys(("train", "scorecard", "control", "ablate"), "/*/fold-*"),
+_WITHIN: dict[str, tuple[str, ...]] = {
+    "tune": ("/*/part-*",),
+    **dict.fromkeys(("synthesise", "gate"), ("/fold-*",)),
+    **dict.fromkeys(("train", "scorecard", "control", "ablate"), ("/*/fold-*",)),
+    "predict": ("/*/fold-*", ""),
 }
+"""Where a stage's records lie below its folder; those that are gathered before the one of all."""
 _KEYS = {field.name for field in dataclasses.fields(Record)}
 
 
@@ -31,8 +33,8 @@ def find_record_paths(root: Path) -> list[str]:
     """
     paths: list[Path] = []
     for step in STEPS[: STEPS.index("audit")]:
-        within = _WITHIN.get(step, "")
-        paths += sorted(root.glob(f"{step}{within}/{RECORD}"))
+        for within in _WITHIN.get(step, ("",)):
+            paths += sorted(root.glob(f"{step}{within}/{RECORD}"))
     return [path.relative_to(root).as_posix() for path in paths]
 
 

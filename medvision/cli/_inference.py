@@ -55,16 +55,20 @@ class Predicted:
     novelty: Mapping[str, Novelty] = field(default_factory=dict)
 
 
-def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> Iterator[Predicted]:
-    """Predict with every checkpoint, and with those of all seeds together where asked.
+def predict_fold(
+    step: Step, data: LearningData, *, arm: str, fold: int, device: "torch.device"
+) -> Iterator[Predicted]:
+    """Predict with every checkpoint of a fold, and with those of all seeds together where asked.
 
     Args:
         step: The running step; checkpoints that are read are registered with it.
         data: Images and folds.
+        arm: Arm.
+        fold: Training; no image of another one's is looked at.
         device: Where to compute.
 
     Returns:
-        Results in order of arm, fold and seed, an ensemble behind its members.
+        Results in order of seed, the ensemble behind its members.
 
     Raises:
         StaleOutputError: A checkpoint has other classes.
@@ -75,11 +79,10 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
     # Nothing is random here: this asks for deterministic kernels.
     seed_everything(0)
     study, views = step.study, list_study_views(step, data)
-    keys = [
-        (arm, fold, seed) for arm in study.arms for fold in data.folds for seed in study.train.seeds
-    ]
+    section, seeds = study.predict, study.train.seeds
     members: list[Mapping[str, Logits]] = []
-    for arm, fold, seed in track(keys, "predicting", total=len(keys)):
+    scale: tuple[float, float] | None = None
+    for seed in track(seeds, f"predicting {arm}, fold {fold}", total=len(seeds)):
         model, meta = _load(step, data, arm=arm, fold=fold, seed=seed)
         seen = predict_splits(
             model,
@@ -87,20 +90,17 @@ def predict_study(step: Step, data: LearningData, *, device: "torch.device") -> 
             fold=fold,
             device=device,
             views=views,
-            head=None if study.predict.novelty == "off" else head_names(meta.backbone)[0],
-            n_reference=study.predict.novelty_images,
+            head=None if section.novelty == "off" else head_names(meta.backbone)[0],
+            n_reference=section.novelty_images,
         )
         members.append(seen.logits)
-        single = finish(data, members[-1:], place=(arm, fold, seed), section=study.predict)
-        yield replace(single, scale=meta.scale, novelty=judge_novelty(seen.features, study.predict))
-        if len(members) < len(study.train.seeds):
-            continue
-        if study.predict.ensemble == "seeds":
-            place = (name_ensemble(arm), fold, ALL_SEEDS)
-            # The networks of all seeds were trained on the same values, in the same scale.
-            pooled = finish(data, members, place=place, section=study.predict)
-            yield replace(pooled, scale=meta.scale)
-        members = []
+        scale = meta.scale
+        single = finish(data, members[-1:], place=(arm, fold, seed), section=section)
+        yield replace(single, scale=scale, novelty=judge_novelty(seen.features, section))
+    if section.ensemble == "seeds":
+        place = (name_ensemble(arm), fold, ALL_SEEDS)
+        # The networks of all seeds were trained on the same values, in the same scale.
+        yield replace(finish(data, members, place=place, section=section), scale=scale)
 
 
 def finish(

@@ -9,6 +9,7 @@ from medvision.cli._cohort_summary import read_classes
 from medvision.cli._compared import METRICS, compare_values
 from medvision.cli._evaluated_external import evaluate
 from medvision.cli._recompute_ablation import find_ablation_faults
+from medvision.cli._recompute_gathered import find_gathered_faults
 from medvision.cli._recompute_novelty import find_novelty_faults
 from medvision.cli._recompute_plan import find_selection_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
@@ -46,6 +47,7 @@ def find_derived_faults(locate: Locate) -> list[Finding]:
     findings = find_statistics_faults(locate) + find_selection_faults(locate)
     # These ask the folds, which whoever asks for the figures alone need not have.
     findings += find_synthetic_faults(locate) + find_saliency_faults(locate)
+    findings += find_gathered_faults(locate)
     return findings + find_study_record_faults(locate)
 
 

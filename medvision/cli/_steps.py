@@ -35,6 +35,10 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
         "synthesise": [name_step(fold) for fold in folds] if study.synthesise.is_on else [],
         "gate": [name_gate(fold) for fold in folds] if study.synthesise.is_on else [],
         "train": [layout.fold_step(arm, fold) for arm in study.arms for fold in folds],
+        "predict": [
+            *(layout.fold_step(arm, fold, stage="predict") for arm in study.arms for fold in folds),
+            "predict",
+        ],
         "scorecard": list_scorecards(study, layout),
         "control": list_controls(study, layout),
         "ablate": list_ablations(study, layout),
@@ -103,6 +107,19 @@ def list_trained(study: Study, layout: Layout) -> tuple[str, ...]:
         DataError: There is no such table.
     """
     return tuple(layout.fold_step(arm, fold) for arm in study.arms for fold in list_folds(layout))
+
+
+def list_predicted(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps that predict with the networks of one arm and fold, as they are trained.
+
+    Raises:
+        DataError: There is no table of the cohort's folds.
+    """
+    return tuple(
+        layout.fold_step(arm, fold, stage="predict")
+        for arm in study.arms
+        for fold in list_folds(layout)
+    )
 
 
 def list_folds(layout: Layout) -> list[int]:

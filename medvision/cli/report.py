@@ -17,7 +17,7 @@ from medvision.cli._report_generators import (
 )
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
-from medvision.cli._steps import list_folds, list_scorecards, list_trained
+from medvision.cli._steps import list_folds, list_predicted, list_scorecards, list_trained
 from medvision.cli._study_record import write_study_record
 from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
@@ -125,6 +125,7 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
     trained = list_trained(study, layout) if has_folds else ()
     trained = (*(list_searches(study, layout) if has_folds else ()), *trained)
     trained += list_generators(study, layout) if has_folds else ()
+    trained += list_predicted(study, layout) if has_folds else ()
     scorecard = (
         *list_scorecards(study, layout),
         *(("compare",) if study.scorecard.sources else ()),
@@ -235,8 +236,14 @@ def _read_records(layout: Layout, done: tuple[str, ...]) -> list[dict[str, JsonV
     early = [
         name for name in ("phantom", "pull", "fetch", "pretrain") if layout.record(name).is_file()
     ]
-    ordered = sorted({*done, *early}, key=lambda name: (STEPS.index(name.partition("/")[0]), name))
+    ordered = sorted({*done, *early}, key=_rank_step)
     return [cast(dict[str, JsonValue], read_json(layout.record(name))) for name in ordered]
+
+
+def _rank_step(name: str) -> tuple[int, bool, str]:
+    """Rank a step by its place in the work, the parts of a stage before the step of all."""
+    stage, _, within = name.partition("/")
+    return STEPS.index(stage), not within, name
 
 
 def _read_pictures(step: Step, facts: "Facts") -> dict[str, "GreyPicture"]:

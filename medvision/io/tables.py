@@ -133,6 +133,59 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Cell]], *, columns: Sequ
         _write_rows(stream, rows, columns=columns)
 
 
+def join_tables(path: Path, parts: Sequence[Path]) -> int:
+    """Write the rows of several tables of one kind, one table after the other.
+
+    Cells stay as they are, to the byte, and rows need not fit in memory.
+
+    Args:
+        path: The TSV to write.
+        parts: TSVs as `write_table` writes them, at least one.
+
+    Returns:
+        How many rows there are.
+
+    Raises:
+        DataError: A table is missing, empty, or has other columns than the first.
+    """
+    n_rows = 0
+    with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        columns = _read_columns(parts[0])
+        writer.writerow(columns)
+        for part in parts:
+            _check_columns(part, columns, like=parts[0])
+            with part.open(encoding="utf-8", newline="") as held:
+                lines = csv.reader(held, delimiter="\t")
+                next(lines)
+                for line in lines:
+                    writer.writerow(line)
+                    n_rows += 1
+    return n_rows
+
+
+def _read_columns(path: Path) -> list[str]:
+    """Return the header of a TSV."""
+    try:
+        with path.open(encoding="utf-8", newline="") as held:
+            return next(csv.reader(held, delimiter="\t"), [])
+    except OSError as error:
+        raise DataError(
+            f"{path.name}: table must be a readable file, got none.", "run its step again."
+        ) from error
+
+
+def _check_columns(path: Path, columns: Sequence[str], *, like: Path) -> None:
+    """Refuse a table without a header, or with another than the first has."""
+    own = _read_columns(path)
+    if not own or own != list(columns):
+        where = f"{path.parent.name}/{path.name}"
+        raise DataError(
+            f"{where}: columns must be those of {like.parent.name}/{like.name}, got others.",
+            "run the steps that wrote them again.",
+        )
+
+
 def write_packed_table(
     path: Path, rows: Iterable[Mapping[str, Cell]], *, columns: Sequence[str]
 ) -> None:

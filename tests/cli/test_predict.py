@@ -10,6 +10,7 @@ from predicted import SETTINGS
 from toy_study import make_study
 
 from medvision.cli._inference import finish
+from medvision.cli._recompute_gathered import find_gathered_faults
 from medvision.cli._recompute_predictions import find_prediction_faults
 from medvision.cli.main import main
 from medvision.config.model import build_study
@@ -21,7 +22,8 @@ from medvision.domain.labels import Classes
 from medvision.domain.temperature import FITTED, fit_temperature
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
-from medvision.runtime.checkpoint import read_tensors
+from medvision.runtime.checkpoint import read_tensors, save_tensors
+from medvision.runtime.files import hash_file, read_json, write_json
 
 
 def run(study, *arguments: str):
@@ -81,12 +83,153 @@ def test_predicting_again_gives_the_same_bytes(predicted):
     assert path.read_bytes() == before
 
 
+def list_parts(layout):
+    return [layout.fold_step("scratch", fold, stage="predict") for fold in (0, 1)]
+
+
+def copy_study(study, folder):
+    shutil.copytree(study.output.path, folder)
+    copy = build_study(study.model_dump() | {"output": {"path": str(folder)}})
+    return copy, Layout(folder)
+
+
+def drop_predictions(layout):
+    shutil.rmtree(layout.step("predict"))
+
+
+def read_tree(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["plain", "ensemble"])
+def test_parts_in_any_order_and_gathered_are_the_bytes_of_the_whole_command(
+    kind, predicted, request, tmp_path
+):
+    whole = predicted if kind == "plain" else request.getfixturevalue("scaled")
+    copy, layout = copy_study(whole, tmp_path / "copy")
+    wanted = read_tree(layout.step("predict"))
+    drop_predictions(layout)
+    for fold in ("1", "0"):
+        assert run(copy, "predict", "--arm", "scratch", "--fold", fold).exit_code == 0
+    assert not layout.predictions.exists()
+    assert run(copy, "predict").exit_code == 0
+    assert read_tree(layout.step("predict")) == wanted
+
+
+def test_gathered_tables_are_the_parts_rows_and_every_record_says_what_it_read(predicted):
+    layout = Layout(predicted.output.path)
+    for name in ("predictions", "temperatures"):
+        rows = [row for part in list_parts(layout) for row in read_table(layout.table(part, name))]
+        assert rows == read_table(layout.table("predict", name))
+    for fold, part in enumerate(list_parts(layout)):
+        reads = read_json(layout.record(part))["reads"]
+        models = {path for path in reads if path.startswith("train/")}
+        assert models == {f"train/scratch/fold-{fold}/seed-{n}/model.safetensors" for n in (0, 3)}
+    gathered = read_json(layout.record("predict"))["reads"]
+    assert sorted(gathered) == sorted(
+        f"{part}/{name}.tsv"
+        for part in list_parts(layout)
+        for name in ("predictions", "temperatures")
+    )
+
+
+def test_nothing_of_another_fold_is_needed_for_a_part(predicted, tmp_path):
+    copy, layout = copy_study(predicted, tmp_path / "copy")
+    wanted = layout.table(list_parts(layout)[0], "predictions").read_bytes()
+    drop_predictions(layout)
+    shutil.rmtree(layout.fold("scratch", 1))
+    assert run(copy, "predict", "--arm", "scratch", "--fold", "0").exit_code == 0
+    assert layout.table(list_parts(layout)[0], "predictions").read_bytes() == wanted
+
+
+def edit_part(copy, layout):
+    path = layout.table(list_parts(layout)[0], "predictions")
+    path.write_text(path.read_text().replace("benign", "nodule"))
+
+
+def lose_part(copy, layout):
+    layout.table(list_parts(layout)[0], "temperatures").unlink()
+
+
+def lose_record(copy, layout):
+    layout.record(list_parts(layout)[0]).unlink()
+
+
+def train_again(copy, layout):
+    model = layout.model("scratch", 0, seed=3)
+    tensors, meta = read_tensors(model)
+    save_tensors(model, {name: 2 * value for name, value in tensors.items()}, metadata=meta)
+    path = layout.record("train/scratch/fold-0")
+    record = read_json(path)
+    record["writes"][model.relative_to(layout.root).as_posix()] = hash_file(model)
+    write_json(path, record)
+
+
+def change_nothing(copy, layout):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "n_again"),
+    [(change_nothing, 0), (edit_part, 1), (lose_part, 1), (lose_record, 1), (train_again, 1)],
+)
+def test_what_is_up_to_date_is_not_computed_again_and_all_else_is(
+    change, n_again, predicted, tmp_path
+):
+    copy, layout = copy_study(predicted, tmp_path / "copy")
+    change(copy, layout)
+    before = {part: layout.record(part) for part in list_parts(layout)}
+    times = {part: path.stat().st_mtime_ns for part, path in before.items() if path.exists()}
+    result = run(copy, "predict")
+    assert result.exit_code == 0, result.output
+    again = [p for p in before if before[p].stat().st_mtime_ns != times.get(p)]
+    assert again == list_parts(layout)[:n_again]
+    is_same = (
+        layout.predictions.read_bytes() == Layout(predicted.output.path).predictions.read_bytes()
+    )
+    assert is_same == (change is not train_again)
+
+
+def find_faults_of_gathered(layout):
+    return find_gathered_faults(lambda name: layout.root / name)
+
+
+def test_an_audit_puts_the_tables_together_again(predicted, scaled, tmp_path):
+    assert find_faults_of_gathered(Layout(predicted.output.path)) == []
+    _, layout = copy_study(scaled, tmp_path / "copy")
+    assert find_faults_of_gathered(layout) == []
+    path = layout.predictions
+    lines = path.read_text().splitlines(keepends=True)
+    for edited, thing in (
+        (lines[:-1], f"row {len(lines) - 1}"),
+        ([*lines, lines[-1]], f"row {len(lines)}"),
+        ([lines[0], *lines[:0:-1]], "row 1"),
+    ):
+        path.write_text("".join(edited))
+        (fault,) = find_faults_of_gathered(layout)
+        assert (fault.where, fault.thing) == ("predict/predictions.tsv", thing)
+
+
+@pytest.mark.parametrize("options", [("--arm", "scratch"), ("--fold", "0")])
+def test_half_a_part_is_refused(options, predicted):
+    result = run(predicted, "predict", *options)
+    assert result.exit_code == 2
+    assert "options must be given together" in result.output
+
+
+def test_fold_that_the_study_has_not_is_named(predicted):
+    result = run(predicted, "predict", "--arm", "scratch", "--fold", "7")
+    assert result.exit_code == 12
+    assert "step train/scratch/fold-7 must be complete" in result.output
+
+
 def test_untrained_fold_is_named(tmp_path):
     study = make_study(tmp_path, train={"epochs": 1})
     assert run(study, "train", "--arm", "scratch", "--fold", "0").exit_code == 0
     result = run(study, "predict")
     assert result.exit_code == 12
     assert "train/scratch/fold-1" in result.output
+    assert not Layout(study.output.path).step("predict").exists()
 
 
 VIEWS = {"views": ["flip", "shift", "zoom"], "ensemble": "seeds"}

@@ -78,6 +78,9 @@ def test_another_workflow_takes_it_twice_as_a_module(tmp_path: Path, checkout: P
     assert {f"{study}_{name}" for study in ("chest", "head") for name in WHOLE} < set(jobs)
     # Three folds of two arms, against two folds of one.
     assert (jobs["chest_train"], jobs["head_train"], jobs["everything"]) == (6, 2, 1)
+    # Each predicts by itself, and one job gathers.
+    assert (jobs["chest_predict_fold"], jobs["head_predict_fold"]) == (6, 2)
+    assert (jobs["chest_predict"], jobs["head_predict"]) == (1, 1)
 
 
 def test_a_module_with_a_wrong_key_is_refused_in_the_words_of_a_study(

@@ -250,6 +250,11 @@ def all_folds(path):
     return [path(arm, fold) for arm in ARMS for fold in FOLDS]
 
 
+def predicted_file(name, arm="{arm}", fold="{fold}"):
+    """A file of what the networks of one arm and fold predict."""
+    return layout.step(layout.fold_step(arm, fold, stage="predict")) / name
+
+
 def search_file(name, arm="{arm}", part="{part}"):
     """A file of the search of one arm and tested part."""
     return layout.step(layout.tune_step(arm, part)) / name

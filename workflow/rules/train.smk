@@ -28,11 +28,42 @@ rule train:
         " --config {params.config:q} > {log} 2>&1"
 
 
+rule predict_fold:
+    input:
+        fold_models("{arm}", "{fold}"),
+        layout.record("train/{arm}/fold-{fold}"),
+        layout.array_meta,
+        layout.folds,
+        layout.record("preprocess"),
+    output:
+        predictions=predicted_file("predictions.tsv"),
+        temperatures=predicted_file("temperatures.tsv"),
+        record=predicted_file("record.json"),
+    log:
+        log_of("predict/{arm}-fold-{fold}"),
+    benchmark:
+        benchmark_of("predict-{arm}-fold-{fold}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: asked["predict_fold"].threads
+    resources:
+        **asked["predict_fold"].resources,
+    params:
+        config=config_of("predict"),
+        version=__version__,
+    message:
+        "Predicting validation and test images with {wildcards.arm}, fold {wildcards.fold}."
+    shell:
+        "medvision predict --arm {wildcards.arm} --fold {wildcards.fold}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
 rule predict:
     input:
-        all_folds(fold_models),
-        all_folds(lambda arm, fold: layout.record(layout.fold_step(arm, fold))),
-        layout.array_meta,
+        [
+            all_folds(lambda arm, fold, name=name: predicted_file(name, arm, fold))
+            for name in ("predictions.tsv", "temperatures.tsv", "record.json")
+        ],
     output:
         predictions=layout.predictions,
         temperatures=layout.table("predict", "temperatures"),
@@ -50,6 +81,6 @@ rule predict:
         config=config_of("predict"),
         version=__version__,
     message:
-        "Predicting validation and test images."
+        "Gathering the predictions of all arms and folds."
     shell:
         "medvision predict --config {params.config:q} > {log} 2>&1"

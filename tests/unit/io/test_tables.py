@@ -8,9 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medvision.errors import DataError
-from medvision.io.tables import format_cell, read_table, write_packed_table, write_table
+from medvision.io.tables import (
+    format_cell,
+    join_tables,
+    read_table,
+    write_packed_table,
+    write_table,
+)
 
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).map(str.strip)
+LINES = st.lists(CELLS, max_size=2).map("\n".join)
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +158,28 @@ def test_packed_table_is_the_plain_one_through_gzip_the_same_at_any_time(tmp_pat
         write_packed_table(later, rows, columns=("a", "b"))
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
     assert packed.read_bytes() == later.read_bytes()
+
+
+@given(rows=st.lists(st.tuples(LINES, LINES), max_size=6), cut=st.integers(0, 6))
+def test_joined_parts_are_the_bytes_of_one_table(
+    rows: list[tuple[str, str]], cut: int, folder: Path
+) -> None:
+    columns = ("first, \n", "second")
+    named = [dict(zip(columns, row, strict=True)) for row in rows]
+    parts = [folder / "a.tsv", folder / "b.tsv"]
+    for path, own in zip(parts, (named[:cut], named[cut:]), strict=True):
+        write_table(path, own, columns=columns)
+    write_table(folder / "whole.tsv", named, columns=columns)
+    assert join_tables(folder / "joined.tsv", parts) == len(rows)
+    assert (folder / "joined.tsv").read_bytes() == (folder / "whole.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["first\tother\n", "", None])
+def test_a_part_of_another_kind_leaves_the_old_table(text: str | None, tmp_path: Path) -> None:
+    write_table(tmp_path / "a.tsv", [{"first": 1, "second": 2}], columns=("first", "second"))
+    if text is not None:
+        (tmp_path / "b.tsv").write_text(text)
+    (tmp_path / "joined.tsv").write_text("old")
+    with pytest.raises(DataError):
+        join_tables(tmp_path / "joined.tsv", [tmp_path / "a.tsv", tmp_path / "b.tsv"])
+    assert (tmp_path / "joined.tsv").read_text() == "old"
