@@ -97,7 +97,8 @@ def read_reads(root: Path, step: str) -> list[str]:
 
 def test_whoever_reads_train_images_otherwise_reads_the_real_ones_alone(taking: Path) -> None:
     """Control, prediction (novelty), explanation (influence) and shortcuts see nothing drawn."""
-    for step in ("predict", "evaluate", "plan", "explain", "control/permuted/fold-0"):
+    predicted = ("predict/scratch/fold-0", "predict/scratch/fold-1", "predict")
+    for step in (*predicted, "evaluate", "plan", "explain", "control/permuted/fold-0"):
         drawn = [n for n in read_reads(taking, step) if n.startswith(("synthesise/", "gate/"))]
         assert drawn == [], step
     layout = Layout(taking)
