@@ -8,12 +8,12 @@ import time
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from medvision.domain.bootstrap import compute_interval, draw_weights
-from medvision.domain.estimate import build_estimates, resample
-from medvision.domain.metrics import Flags, Scalars, compute_auc
+from medvision.domain.evaluation.estimate import build_estimates, resample
+from medvision.domain.metrics.statistic import ArmTest
+from medvision.domain.metrics.weighted import Flags, Scalars, compute_auc
 from medvision.domain.prediction import Indices, Predictions
-from medvision.domain.settings import Interval, Settings
-from medvision.domain.statistic import ArmTest
+from medvision.domain.resampling.bootstrap import compute_interval, draw_weights
+from medvision.domain.resampling.settings import Interval, Settings
 
 N_IMAGES, N_SUBJECTS, N_RESAMPLES, N_PLAIN = 10_000, 4_000, 2_000, 50
 

@@ -10,12 +10,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import Drawn, draw_statistics, find_ends, join_drawn
-from medvision.domain.metrics import Replicates, compute_auc, compute_mean
-from medvision.domain.miscalibration import compute_calibration_intercept
-from medvision.domain.outcomes import compute_predictive_values
-from medvision.domain.settings import Settings
+from medvision.domain.metrics.miscalibration import compute_calibration_intercept
+from medvision.domain.metrics.outcomes import compute_predictive_values
+from medvision.domain.metrics.weighted import Replicates, compute_auc, compute_mean
+from medvision.domain.resampling.bootstrap import Weights
+from medvision.domain.resampling.draws import Drawn, draw_statistics, find_ends, join_drawn
+from medvision.domain.resampling.settings import Settings
 
 AUC, SHARE, WITHIN, CONFIDENCE = 0.90, 0.3, 0.5, 0.95
 DISTANCE = 1.812388

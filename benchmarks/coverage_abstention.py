@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 from coverage import CONFIDENCE, SETTINGS, Sample, draw_sample
 
-from medvision.domain.abstention_ends import judge_order
-from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import draw_statistics, find_ends
-from medvision.domain.metrics import Replicates, Scalars
-from medvision.domain.selective import COVERAGES, compute_risk_curve, sort_images
+from medvision.domain.evaluation.abstention_ends import judge_order
+from medvision.domain.metrics.selective import COVERAGES, compute_risk_curve, sort_images
+from medvision.domain.metrics.weighted import Replicates, Scalars
+from medvision.domain.resampling.bootstrap import Weights
+from medvision.domain.resampling.draws import draw_statistics, find_ends
 
 GAIN, PAIRS, HALF = "gain", "right above wrong", COVERAGES.index(0.5)
 BETTER, WORSE = (0.6, 0.7), (0.3, 0.4)

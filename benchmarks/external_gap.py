@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from coverage import CONFIDENCE, SETTINGS, draw, draw_sample
 
-from medvision.domain.draws import Drawn
-from medvision.domain.estimate import Estimate
-from medvision.domain.external_test import Figures, build_gaps
+from medvision.domain.evaluation.estimate import Estimate
+from medvision.domain.evaluation.external import Figures, build_gaps
+from medvision.domain.resampling.draws import Drawn
 
 
 def describe(drawn: Drawn) -> Figures:

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from medvision.domain.dealing import Group, Key, deal
+from medvision.domain.splits.dealing import Group, Key, deal
 
 N_DRAWS = 60
 PREVALENCE = 0.3

@@ -21,7 +21,7 @@ from synthetic_generators import Cohort, swap_labels
 from toy_study import write_images
 
 from medvision.config.model import Study, build_study
-from medvision.domain.synthetic import name_gate
+from medvision.domain.synthesis.synthetic import name_gate
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 

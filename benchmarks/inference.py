@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from medvision.augment.batch import apply_parameters, draw_parameters
 from medvision.augment.fixed_views import FixedView, list_views
-from medvision.domain.pooling import Logits, pool_logits
-from medvision.domain.temperature import compute_nll, fit_temperature
+from medvision.domain.metrics.pooling import Logits, pool_logits
+from medvision.domain.metrics.temperature import compute_nll, fit_temperature
 from medvision.learn.backbones import build_backbone
 from medvision.learn.dataset import Examples
 from medvision.learn.freezing import Freezing

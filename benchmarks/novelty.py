@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medvision.domain.novelty import (
+from medvision.domain.novelty.distance import (
     Novelty,
     build_reference,
     compute_distances,

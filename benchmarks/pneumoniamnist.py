@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from medvision.augment.batch import apply_parameters, draw_parameters
 from medvision.augment.fixed_views import list_views
-from medvision.domain.pooling import Logits, pool_logits
+from medvision.domain.metrics.pooling import Logits, pool_logits
 from medvision.learn.backbones import blocks, build_backbone
 from medvision.learn.dataset import Examples
 from medvision.learn.freezing import Freezing

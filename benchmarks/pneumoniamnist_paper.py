@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn import functional
 
-from medvision.domain.pooling import Logits
+from medvision.domain.metrics.pooling import Logits
 from medvision.learn.dataset import Examples
 from medvision.runtime.seeds import seed_everything
 

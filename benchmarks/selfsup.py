@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medvision.cli._self_supervised import build_view
+from medvision.cli._training.self_supervised import build_view
 from medvision.config.pretrain import PretrainSection
 from medvision.learn.backbones import build_backbone, head_names
 from medvision.learn.dataset import Examples

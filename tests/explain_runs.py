@@ -7,7 +7,7 @@ import torch
 from explain_nets import SIDE, Detector, make_lesion_image
 
 from medvision.config.explain import ExplainSection
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.study import explain_predictions
 

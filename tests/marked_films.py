@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import toy_study
 
-from medvision.cli._fitting import Job
-from medvision.cli._learning import prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step
-from medvision.cli._starting import find_start
-from medvision.cli._synthetic_mix import Drawn
+from medvision.cli._synthetic.mix import Drawn
+from medvision.cli._training.fitting import Job
+from medvision.cli._training.learning import prepare_device, read_learning_data
+from medvision.cli._training.starting import find_start
 from medvision.config.model import Study
-from medvision.domain.synthetic import name_gate, name_image
+from medvision.domain.synthesis.synthetic import name_gate, name_image
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from medvision.domain.findings import name_findings
-from medvision.domain.labels import Classes
-from medvision.domain.sharing import StudyTest
+from medvision.domain.evaluation.sharing import StudyTest
+from medvision.domain.labels.findings import name_findings
+from medvision.domain.labels.rows import Classes
 
 N = 60
 NAMES = ("Effusion", "Nodule")

@@ -7,12 +7,12 @@ from click.testing import CliRunner, Result
 from synthetic_generators import Cohort
 from toy_study import make_images, make_study
 
-from medvision.cli._learning import read_learning_data
 from medvision.cli._run import open_step
+from medvision.cli._training.learning import read_learning_data
 from medvision.cli.main import main
 from medvision.config.model import Study
 from medvision.domain.split import FOLD_COLUMNS
-from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_image, name_step
+from medvision.domain.synthesis.synthetic import SYNTHETIC_COLUMNS, name_image, name_step
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from medvision.cli._learning import read_learning_data
 from medvision.cli._run import open_step
 from medvision.cli._steps import list_folds
+from medvision.cli._training.learning import read_learning_data
 from medvision.config.model import Study
 from medvision.domain.synthesis.criterion import COLUMNS, PASSED, REFUSED, Criterion, close_gate
-from medvision.domain.synthetic import SYNTHETIC_COLUMNS, name_gate, name_image, name_step
+from medvision.domain.synthesis.synthetic import SYNTHETIC_COLUMNS, name_gate, name_image, name_step
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json

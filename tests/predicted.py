@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medvision.domain.settings import Settings
+from medvision.domain.resampling.settings import Settings
 
 Row = dict[str, str]
 

@@ -11,8 +11,8 @@ import numpy as np
 from medvision.audit.crosscheck import list_digests
 from medvision.audit.findings import Check
 from medvision.audit.manifest import parse_manifest
-from medvision.cli._recompute_request import Request
-from medvision.cli._recompute_scene import Scene, open_scene
+from medvision.cli._recompute.request import Request
+from medvision.cli._recompute.scene import Scene, open_scene
 from medvision.io.nifti.read import read_nifti
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from medvision.cli.compare import _describe
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.prediction import Predictions, Round
 from medvision.domain.scorecard.cells import Cell
 from medvision.domain.scorecard.compare import compute_scorecard

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 
 from medvision.domain.cohort import CohortImage
-from medvision.domain.folds import build_folds
 from medvision.domain.split import Assignment
+from medvision.domain.splits.folds import build_folds
 
 
 def make_image(name: str, subject: str, label: str, **fields: object) -> CohortImage:

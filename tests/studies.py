@@ -9,13 +9,13 @@ from typing import cast
 import numpy as np
 
 from medvision.audit.canonical import write_rfc8785
-from medvision.cli._cohort_summary import read_classes
-from medvision.cli._influence import COLUMNS as INFLUENCE_COLUMNS
-from medvision.cli._influence import Influences
-from medvision.cli._peaks import COLUMNS as PEAK_COLUMNS
-from medvision.cli._peaks import describe_peak
-from medvision.cli._recompute_summary import compute_summary
-from medvision.cli._recompute_told import (
+from medvision.cli._cohort.summary import read_classes
+from medvision.cli._explained.influence import COLUMNS as INFLUENCE_COLUMNS
+from medvision.cli._explained.influence import Influences
+from medvision.cli._explained.peaks import COLUMNS as PEAK_COLUMNS
+from medvision.cli._explained.peaks import describe_peak
+from medvision.cli._recompute.summary import compute_summary
+from medvision.cli._recompute.told import (
     ATTRIBUTIONS,
     CASCADE,
     CHECKS,
@@ -27,8 +27,8 @@ from medvision.cli._recompute_told import (
     Told,
     build_case,
 )
+from medvision.cli._report.study_record import gather_record
 from medvision.cli._run import Step, open_step
-from medvision.cli._study_record import gather_record
 from medvision.cli.audit import seal
 from medvision.cli.evaluate import command as evaluate
 from medvision.cli.plan import command as plan
@@ -36,7 +36,7 @@ from medvision.cli.predict import PREDICTION_COLUMNS, TEMPERATURE_COLUMNS
 from medvision.cli.predict import command as predict
 from medvision.config.model import Study, load_study
 from medvision.domain.attribution import Check
-from medvision.domain.plan import CASE_KEYS, PLAN
+from medvision.domain.explanation.plan import CASE_KEYS, PLAN
 from medvision.domain.record import JsonValue
 from medvision.domain.split import FOLD_COLUMNS
 from medvision.explain.checks import SOURCES, About

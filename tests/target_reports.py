@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 from reports import IMAGES, N_SUBJECTS, SUBJECTS, make_sources
 
-from medvision.cli._evaluated_external import evaluate
+from medvision.cli._evaluated.external import evaluate
 from medvision.config.evaluate import EvaluateSection
-from medvision.domain.findings import name_findings
-from medvision.domain.labels import Classes
+from medvision.domain.labels.findings import name_findings
+from medvision.domain.labels.rows import Classes
 from medvision.report.sources import Row, Sources
 
 CLASSES = {

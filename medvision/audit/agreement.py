@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from medvision.audit.findings import Finding
-from medvision.domain.labels import EXTERNAL
+from medvision.domain.labels.rows import EXTERNAL
 
 Row = Mapping[str, str]
 Rows = Sequence[Row]

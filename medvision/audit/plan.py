@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from medvision.audit.canonical import read_rfc8785
 from medvision.audit.findings import Finding
 from medvision.audit.signing import compute_fingerprint, is_signed_by, parse_signature
-from medvision.domain.plan import CASE_KEYS, FORMAT, KEYS, PLAN, PLAN_SIGNATURE
+from medvision.domain.explanation.plan import CASE_KEYS, FORMAT, KEYS, PLAN, PLAN_SIGNATURE
 from medvision.domain.record import JsonValue, Record
 from medvision.errors import AuditError
 

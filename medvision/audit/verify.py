@@ -17,7 +17,7 @@ from medvision.audit.signing import (
     parse_signature,
     read_public_key,
 )
-from medvision.domain.plan import PLAN, PLAN_SIGNATURE
+from medvision.domain.explanation.plan import PLAN, PLAN_SIGNATURE
 from medvision.errors import AuditError, MedvisionError
 from medvision.runtime.progress import track
 

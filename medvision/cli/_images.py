@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from medvision.cli._run import read_record
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
-from medvision.domain.labels import EXTERNAL
+from medvision.domain.labels.rows import EXTERNAL
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatVolume, parse_shape
 from medvision.errors import StaleOutputError

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medvision.cli._learning import LearningData
 from medvision.cli._novelty import judge_novelty, predict_splits
 from medvision.cli._run import Step
+from medvision.cli._training.learning import LearningData
 from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS, name_ensemble
-from medvision.domain.novelty import Novelty
-from medvision.domain.pooling import LINKS, Logits, pool_logits
-from medvision.domain.temperature import (
+from medvision.domain.metrics.pooling import LINKS, Logits, pool_logits
+from medvision.domain.metrics.temperature import (
     Temperature,
     fit_temperatures,
     list_divisors,
     part_questions,
 )
+from medvision.domain.novelty.distance import Novelty
 from medvision.errors import StaleOutputError
 from medvision.runtime.progress import track
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from medvision.config.model import Study
 from medvision.config.sections import DataSection
-from medvision.domain.findings import build_findings, join_findings
-from medvision.domain.label_columns import rename_columns
-from medvision.domain.labels import Classes, build_classes
-from medvision.domain.values import build_value, check_values
+from medvision.domain.labels.columns import rename_columns
+from medvision.domain.labels.findings import build_findings, join_findings
+from medvision.domain.labels.rows import Classes, build_classes
+from medvision.domain.labels.values import build_value, check_values
 from medvision.errors import ConfigError, DataError, LabelError
 from medvision.layout import Layout
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.cli._learning import LearningData
+from medvision.cli._training.learning import LearningData
 from medvision.config.predict import PredictSection
-from medvision.domain.labels import EXTERNAL
-from medvision.domain.novelty import (
+from medvision.domain.labels.rows import EXTERNAL
+from medvision.domain.metrics.pooling import LINKS, Logits, pool_logits
+from medvision.domain.novelty.distance import (
     Distances,
     Novelty,
     build_reference,
@@ -18,7 +19,6 @@ from medvision.domain.novelty import (
     compute_distances,
     judge_distances,
 )
-from medvision.domain.pooling import LINKS, Logits, pool_logits
 
 if TYPE_CHECKING:
     import torch

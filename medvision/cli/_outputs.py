@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.cli._learning import LearningData
-from medvision.domain.findings import name_findings, parse_findings
+from medvision.cli._training.learning import LearningData
+from medvision.domain.labels.findings import name_findings, parse_findings
 from medvision.domain.split import Assignment
 from medvision.io.tables import Cell
 

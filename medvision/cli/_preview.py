@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvision.cli._images import Images
-from medvision.domain.examples import Candidate, choose_examples
+from medvision.domain.explanation.examples import Candidate, choose_examples
 from medvision.domain.record import JsonValue
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout

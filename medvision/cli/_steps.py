@@ -5,7 +5,7 @@ from medvision.config.ablation import is_ablated, name_share
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
-from medvision.domain.synthetic import name_gate, name_step
+from medvision.domain.synthesis.synthetic import name_gate, name_step
 from medvision.errors import DataError
 from medvision.layout import STEPS, Layout
 from medvision.runtime.files import read_json

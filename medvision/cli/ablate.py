@@ -6,21 +6,26 @@ from typing import cast
 
 import click
 
-from medvision.cli._ablation_fit import Outcome, Task, run_task
-from medvision.cli._ablation_gate import OPEN, Gatekeeper
-from medvision.cli._ablation_tables import GATE_COLUMNS, TRAINING_COLUMNS
-from medvision.cli._ablation_tally import OBEY
-from medvision.cli._fitting import Job, list_upstream
-from medvision.cli._gate_extractor import open_extractor
-from medvision.cli._learning import LearningData, prepare_device, read_groups, read_learning_data
+from medvision.cli._ablation.fit import Outcome, Task, run_task
+from medvision.cli._ablation.gate import OPEN, Gatekeeper
+from medvision.cli._ablation.tables import GATE_COLUMNS, TRAINING_COLUMNS
+from medvision.cli._ablation.tally import OBEY
+from medvision.cli._gate.extractor import open_extractor
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._scorecard_fit import Table
-from medvision.cli._scorecard_tables import SUBSET_COLUMNS, list_prediction_columns
-from medvision.cli._starting import find_start
+from medvision.cli._scorecard.fit import Table
+from medvision.cli._scorecard.tables import SUBSET_COLUMNS, list_prediction_columns
+from medvision.cli._training.fitting import Job, list_upstream
+from medvision.cli._training.learning import (
+    LearningData,
+    prepare_device,
+    read_groups,
+    read_learning_data,
+)
+from medvision.cli._training.starting import find_start
 from medvision.config.ablation import is_ablated, name_share
 from medvision.config.model import Study
-from medvision.domain.ablation import SYNTHETIC
-from medvision.domain.subsets import Subset, check_train_only, choose_subsets
+from medvision.domain.scorecard.subsets import Subset, check_train_only, choose_subsets
+from medvision.domain.synthesis.ablation import SYNTHETIC
 from medvision.errors import ConfigError
 from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout

@@ -5,19 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from medvision.cli._ablation_tables import build_cells
-from medvision.cli._ablation_tally import Tally, tally_images
-from medvision.cli._ablation_text import build_sentences
-from medvision.cli._cohort_summary import read_classes
+from medvision.cli._ablation.tables import build_cells
+from medvision.cli._ablation.tally import Tally, tally_images
+from medvision.cli._ablation.text import build_sentences
+from medvision.cli._cohort.summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_ablations
 from medvision.cli.ablate import check_asked
 from medvision.config.model import Study
-from medvision.domain.ablation import Ablation, Effect, compute_ablation
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
+from medvision.domain.scorecard.subsets import check_nested, check_train_only
 from medvision.domain.split import build_assignments
-from medvision.domain.subsets import check_nested, check_train_only
+from medvision.domain.synthesis.ablation import Ablation, Effect, compute_ablation
 from medvision.errors import CohortError
 from medvision.io.tables import Cell, Row, read_table, write_table
 from medvision.layout import Layout

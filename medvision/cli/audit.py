@@ -17,16 +17,16 @@ from medvision.audit.timestamp import check_timestamp, leave_timestamp
 from medvision.audit.verify import verify_bundle
 from medvision.audit.workflow import list_workflow
 from medvision.cli._plugin_check import check_plugins_unchanged
-from medvision.cli._recompute import find_derived_faults
-from medvision.cli._recompute_explained import check_explained
-from medvision.cli._recompute_geometry import find_geometry_faults
-from medvision.cli._recompute_levels import check_recomputed
-from medvision.cli._recompute_pictures import check_pictures
+from medvision.cli._recompute.explained import check_explained
+from medvision.cli._recompute.geometry import find_geometry_faults
+from medvision.cli._recompute.levels import check_recomputed
+from medvision.cli._recompute.pictures import check_pictures
+from medvision.cli._recompute.statistics import find_derived_faults
+from medvision.cli._report.study_record import find_stale_record
 from medvision.cli._review import review
 from medvision.cli._run import StudyBody, open_step, read_record, study_command
 from medvision.cli._steps import list_steps
-from medvision.cli._study_record import find_stale_record
-from medvision.cli._synthetic_files import check_sources_real
+from medvision.cli._synthetic.files import check_sources_real
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study
 from medvision.config.steps import STEP_SECTIONS

@@ -4,30 +4,30 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from medvision.cli._cohort_headers import write_headers
-from medvision.cli._cohort_labels import match_images, read_cohort_labels
-from medvision.cli._cohort_masks import write_masks
-from medvision.cli._cohort_quality import judge_quality
-from medvision.cli._cohort_summary import Parts, find_mixed, summarise_cohort
-from medvision.cli._cohort_tables import write_cohort, write_folds, write_unmatched
+from medvision.cli._cohort.headers import write_headers
+from medvision.cli._cohort.labels import match_images, read_cohort_labels
+from medvision.cli._cohort.leakage import find_near_pairs, write_leakage
+from medvision.cli._cohort.masks import write_masks
+from medvision.cli._cohort.quality import judge_quality
+from medvision.cli._cohort.summary import Parts, find_mixed, summarise_cohort
+from medvision.cli._cohort.tables import write_cohort, write_folds, write_unmatched
 from medvision.cli._inputs import choose_classes
-from medvision.cli._leakage import find_near_pairs, write_leakage
 from medvision.cli._refusals import check_refusals
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
-from medvision.domain.candidates import Unmatched
 from medvision.domain.cohort import count_unmatched
-from medvision.domain.external import add_external, check_external, part_cohort
-from medvision.domain.folds import build_folds
-from medvision.domain.labels import EXTERNAL
-from medvision.domain.leakage import (
+from medvision.domain.labels.candidates import Unmatched
+from medvision.domain.labels.rows import EXTERNAL
+from medvision.domain.splits.external import add_external, check_external, part_cohort
+from medvision.domain.splits.folds import build_folds
+from medvision.domain.splits.leakage import (
     LeakagePair,
     check_group_sizes,
     check_leakage,
     find_leakage,
     join_groups,
 )
-from medvision.domain.mixed import say_mixed
+from medvision.domain.splits.mixed import say_mixed
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
 

@@ -5,19 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from medvision.cli._cohort_summary import read_classes
+from medvision.cli._cohort.summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._scorecard_tables import SIMILARITY_COLUMNS, build_cells
-from medvision.cli._scorecard_text import brief_saving, build_sentences, say_saving
+from medvision.cli._scorecard.tables import SIMILARITY_COLUMNS, build_cells
+from medvision.cli._scorecard.text import brief_saving, build_sentences, say_saving
 from medvision.cli._steps import list_scorecards
 from medvision.cli.scorecard import find_arm
 from medvision.config.model import Study
 from medvision.config.scorecard import SCRATCH
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
 from medvision.domain.scorecard.compare import Scorecard, compute_scorecard
+from medvision.domain.scorecard.subsets import check_nested, check_train_only
 from medvision.domain.split import build_assignments
-from medvision.domain.subsets import check_nested, check_train_only
 from medvision.errors import CohortError
 from medvision.io.tables import Cell, Row, read_table, write_table
 from medvision.layout import Layout

@@ -8,26 +8,25 @@ from dataclasses import dataclass, replace
 
 import click
 
-from medvision.cli._fitting import Job, Watch, fit_seed, list_upstream
 from medvision.cli._inference import list_study_views
-from medvision.cli._learning import (
+from medvision.cli._outputs import describe_outputs, list_output_columns
+from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._searches import find_search
+from medvision.cli._training.fitting import Job, Watch, fit_seed, list_upstream
+from medvision.cli._training.learning import (
     LearningData,
     hash_settings,
     prepare_device,
     read_learning_data,
 )
-from medvision.cli._outputs import describe_outputs, list_output_columns
-from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._searches import find_search
-from medvision.cli._starting import find_start
+from medvision.cli._training.starting import find_start
 from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.cli.train import choose_settings
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import Study
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.domain.kinds import name_kinds
-from medvision.domain.labels import EXTERNAL, Classes
-from medvision.domain.pooling import LINKS, pool_logits
+from medvision.domain.labels.rows import EXTERNAL, Classes
+from medvision.domain.metrics.pooling import LINKS, pool_logits
 from medvision.domain.record import JsonValue
 from medvision.domain.shortcut.dealt import (
     Dealt,
@@ -40,6 +39,7 @@ from medvision.domain.shortcut.dealt import (
     permute_labels,
 )
 from medvision.domain.split import Assignment
+from medvision.domain.splits.kinds import name_kinds
 from medvision.errors import ConfigError
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout

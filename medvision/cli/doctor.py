@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from medvision.cli._check_cluster import check_cluster
-from medvision.cli._check_machine import check_machine
-from medvision.cli._check_study import check_study
-from medvision.cli._findings import Finding
-from medvision.cli._probe import probe_nodes
+from medvision.cli._doctor.cluster import check_cluster
+from medvision.cli._doctor.findings import Finding
+from medvision.cli._doctor.machine import check_machine
+from medvision.cli._doctor.probe import probe_nodes
+from medvision.cli._doctor.study import check_study
 from medvision.cli._refusals import check_accepted
 from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config
 from medvision.config.model import Study, load_study

@@ -2,11 +2,11 @@
 
 import logging
 
-from medvision.cli._cohort_summary import read_classes
-from medvision.cli._evaluated_external import evaluate, list_sentences, list_warnings
+from medvision.cli._cohort.summary import read_classes
+from medvision.cli._evaluated.external import evaluate, list_sentences, list_warnings
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
-from medvision.domain.synthetic import check_real
+from medvision.domain.synthesis.synthetic import check_real
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json

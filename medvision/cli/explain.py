@@ -4,19 +4,19 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from medvision.cli._case_images import load_case_image
-from medvision.cli._cohort_summary import read_classes
-from medvision.cli._influence import COLUMNS, Influences, find_influences
-from medvision.cli._learning import LearningData, prepare_device, read_learning_data
-from medvision.cli._peaks import COLUMNS as PEAK_COLUMNS
-from medvision.cli._peaks import find_peak
-from medvision.cli._planning import check_plan
+from medvision.cli._cohort.summary import read_classes
+from medvision.cli._explained.case_images import load_case_image
+from medvision.cli._explained.influence import COLUMNS, Influences, find_influences
+from medvision.cli._explained.peaks import COLUMNS as PEAK_COLUMNS
+from medvision.cli._explained.peaks import find_peak
+from medvision.cli._explained.planning import check_plan
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._steps import list_trained
+from medvision.cli._training.learning import LearningData, prepare_device, read_learning_data
 from medvision.cli.predict import PREDICTION_COLUMNS
 from medvision.config.model import Study
 from medvision.domain.geometry import Affine
-from medvision.domain.synthetic import check_real
+from medvision.domain.synthesis.synthetic import check_real
 from medvision.domain.volume import FloatGrid
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout

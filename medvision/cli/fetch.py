@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medvision.cli._findings import format_bytes
+from medvision.cli._doctor.findings import format_bytes
 from medvision.cli._inputs import find_key
 from medvision.cli._run import open_step, study_command
 from medvision.config.bucket import split_address

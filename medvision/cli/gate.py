@@ -5,22 +5,27 @@ import shutil
 
 import click
 
-from medvision.cli._fitting import Job, Trained, Watch, fit_seed, list_upstream
-from medvision.cli._gate_extractor import open_extractor
-from medvision.cli._gate_files import write_verdict
-from medvision.cli._gate_judge import describe_rules, judge_drawn
-from medvision.cli._gate_saliency import ask_saliency
-from medvision.cli._learning import hash_settings, prepare_device, read_groups, read_learning_data
+from medvision.cli._gate.extractor import open_extractor
+from medvision.cli._gate.files import write_verdict
+from medvision.cli._gate.judge import describe_rules, judge_drawn
+from medvision.cli._gate.saliency import ask_saliency
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._searches import find_search
-from medvision.cli._starting import find_start
-from medvision.cli._synthetic_files import check_drawing
-from medvision.cli._synthetic_mix import Drawn
-from medvision.cli._synthetic_read import read_drawn
+from medvision.cli._synthetic.files import check_drawing
+from medvision.cli._synthetic.mix import Drawn
+from medvision.cli._synthetic.read import read_drawn
+from medvision.cli._training.fitting import Job, Trained, Watch, fit_seed, list_upstream
+from medvision.cli._training.learning import (
+    hash_settings,
+    prepare_device,
+    read_groups,
+    read_learning_data,
+)
+from medvision.cli._training.starting import find_start
 from medvision.cli.train import choose_settings
 from medvision.config.model import Study
 from medvision.domain.synthesis.criterion import Verdict, close_gate
-from medvision.domain.synthetic import name_gate, name_step
+from medvision.domain.synthesis.synthetic import name_gate, name_step
 from medvision.layout import Layout
 
 _log = logging.getLogger(__name__)

@@ -3,11 +3,11 @@
 import click
 
 from medvision.audit.signing import sign_manifest
-from medvision.cli._planning import describe_plan
+from medvision.cli._explained.planning import describe_plan
 from medvision.cli._run import open_step, study_command
 from medvision.cli._steps import list_trained
 from medvision.config.model import Study
-from medvision.domain.plan import PLAN, PLAN_SIGNATURE
+from medvision.domain.explanation.plan import PLAN, PLAN_SIGNATURE
 from medvision.layout import Layout
 from medvision.runtime.files import hash_bytes, write_bytes
 

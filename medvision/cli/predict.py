@@ -6,16 +6,16 @@ from dataclasses import asdict
 import click
 
 from medvision.cli._inference import Predicted, predict_fold
-from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._novelty import SPLITS
 from medvision.cli._outputs import describe_outputs, list_output_columns
 from medvision.cli._run import check_upstream, open_step, study_command
 from medvision.cli._steps import list_folds, list_predicted, list_trained
+from medvision.cli._training.learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._up_to_date import is_up_to_date
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS, write_seed
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.domain.novelty import COLUMNS
+from medvision.domain.novelty.distance import COLUMNS
 from medvision.errors import ConfigError
 from medvision.io.tables import Cell, join_tables, write_table
 from medvision.layout import Layout

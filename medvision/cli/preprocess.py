@@ -22,8 +22,8 @@ from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._store_tables import write_tables
 from medvision.config.model import Study
 from medvision.config.preprocess import PreprocessSection
-from medvision.domain.kinds import list_present
 from medvision.domain.record import JsonValue
+from medvision.domain.splits.kinds import list_present
 from medvision.io.tables import Row
 from medvision.layout import Layout
 from medvision.runtime.files import write_json

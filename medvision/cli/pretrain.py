@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from medvision import __version__
-from medvision.cli._learning import hash_settings, open_store, prepare_device
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._self_supervised import pretrain_on_archive
+from medvision.cli._training.learning import hash_settings, open_store, prepare_device
+from medvision.cli._training.self_supervised import pretrain_on_archive
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError

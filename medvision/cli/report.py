@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from medvision import __version__
-from medvision.cli._report_cases import build_views, write_layers
-from medvision.cli._report_compare import compare
-from medvision.cli._report_generators import (
+from medvision.cli._report.cases import build_views, write_layers
+from medvision.cli._report.compare import compare
+from medvision.cli._report.generators import (
     list_generators,
     read_generator_histories,
     read_generator_sheets,
 )
+from medvision.cli._report.study_record import write_study_record
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
 from medvision.cli._steps import list_folds, list_predicted, list_scorecards, list_trained
-from medvision.cli._study_record import write_study_record
 from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited

@@ -8,21 +8,21 @@ from typing import cast
 
 import click
 
-from medvision.cli._fitting import Job
-from medvision.cli._learning import LearningData, prepare_device, read_learning_data
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._scorecard_fit import Outcome, Table, Task, run_task
-from medvision.cli._scorecard_tables import (
+from medvision.cli._scorecard.fit import Outcome, Table, Task, run_task
+from medvision.cli._scorecard.tables import (
     SIMILARITY_COLUMNS,
     SUBSET_COLUMNS,
     TRAINING_COLUMNS,
     list_prediction_columns,
 )
-from medvision.cli._starting import find_start
+from medvision.cli._training.fitting import Job
+from medvision.cli._training.learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._training.starting import find_start
 from medvision.config.model import Study
 from medvision.config.scorecard import ScorecardArm
 from medvision.domain.record import JsonValue
-from medvision.domain.subsets import Subset, check_train_only, choose_subsets
+from medvision.domain.scorecard.subsets import Subset, check_train_only, choose_subsets
 from medvision.errors import ConfigError
 from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout

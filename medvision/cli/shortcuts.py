@@ -6,21 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from medvision.cli._cohort_summary import read_classes
-from medvision.cli._control_judged import CONTROL_COLUMNS
-from medvision.cli._learning import LearningData, read_learning_data
+from medvision.cli._cohort.summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._shortcut_judged import (
+from medvision.cli._shortcut.control_judged import CONTROL_COLUMNS
+from medvision.cli._shortcut.judged import (
     PROBE_COLUMNS,
     compute_facts,
     list_answer_columns,
     list_answers,
 )
-from medvision.cli._shortcut_views import SHOWN_COLUMNS, View, build_views
+from medvision.cli._shortcut.views import SHOWN_COLUMNS, View, build_views
 from medvision.cli._steps import list_controls
+from medvision.cli._training.learning import LearningData, read_learning_data
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
-from medvision.domain.labels import EXTERNAL
+from medvision.domain.labels.rows import EXTERNAL
 from medvision.domain.shortcut.answers import ask_probe
 from medvision.errors import ConfigError
 from medvision.io.tables import write_table

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medvision.cli._job_state import STALE, Standing, judge_job, read_held
-from medvision.cli._jobs import list_jobs
-from medvision.cli._last_run import read_last_run
-from medvision.cli._pace import estimate_left, sum_spent
 from medvision.cli._run import study_command
+from medvision.cli._status.job_state import STALE, Standing, judge_job, read_held
+from medvision.cli._status.jobs import list_jobs
+from medvision.cli._status.last_run import read_last_run
+from medvision.cli._status.pace import estimate_left, sum_spent
 from medvision.config.model import Study
 from medvision.layout import Layout
 from medvision.runtime.progress import say_duration

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision import __version__
-from medvision.cli._learning import (
+from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._synthetic.files import check_drawing, write_drawn
+from medvision.cli._training.learning import (
     LearningData,
     hash_settings,
     prepare_device,
     read_learning_data,
 )
-from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._synthetic_files import check_drawing, write_drawn
 from medvision.config.model import Study
 from medvision.domain.geometry import compute_orientation
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
 from medvision.domain.split import Assignment
-from medvision.domain.synthetic import (
+from medvision.domain.synthesis.synthetic import (
     check_enough_subjects,
     check_learnt_from,
     count_wanted,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision import __version__
-from medvision.cli._accepted import add_accepted, list_added
-from medvision.cli._changes import write_changes
-from medvision.cli._checkpoints import choose_kept, write_checkpoints
-from medvision.cli._fitting import (
+from medvision.cli._run import Step, study_command
+from medvision.cli._searches import chosen_path, find_search, read_chosen
+from medvision.cli._synthetic.accepted import add_accepted, list_added
+from medvision.cli._training.changes import write_changes
+from medvision.cli._training.checkpoints import choose_kept, write_checkpoints
+from medvision.cli._training.fitting import (
     Job,
     Trained,
     Watch,
@@ -20,16 +22,19 @@ from medvision.cli._fitting import (
     fit_seed,
     list_upstream,
 )
-from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
-from medvision.cli._run import Step, study_command
-from medvision.cli._searches import chosen_path, find_search, read_chosen
-from medvision.cli._starting import find_start
-from medvision.cli._team import find_stop_mark, is_under_torchrun, open_shared_step, start_team
-from medvision.cli._views import open_views
+from medvision.cli._training.learning import hash_settings, prepare_device, read_learning_data
+from medvision.cli._training.starting import find_start
+from medvision.cli._training.team import (
+    find_stop_mark,
+    is_under_torchrun,
+    open_shared_step,
+    start_team,
+)
+from medvision.cli._training.views import open_views
 from medvision.config.model import Study
 from medvision.domain.arms import ARMS
 from medvision.domain.record import JsonValue
-from medvision.domain.synthetic import is_synthetic
+from medvision.domain.synthesis.synthetic import is_synthetic
 from medvision.errors import ConfigError
 from medvision.io.tables import write_table
 from medvision.layout import Layout

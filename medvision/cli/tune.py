@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from medvision.cli._fitting import Job, Watch, fit_seed, list_upstream
-from medvision.cli._learning import hash_settings, prepare_device, read_learning_data
 from medvision.cli._run import Step, check_upstream, open_step, study_command
 from medvision.cli._searches import (
     chosen_path,
@@ -17,7 +15,9 @@ from medvision.cli._searches import (
     mark_path,
     place_folds,
 )
-from medvision.cli._starting import find_start
+from medvision.cli._training.fitting import Job, Watch, fit_seed, list_upstream
+from medvision.cli._training.learning import hash_settings, prepare_device, read_learning_data
+from medvision.cli._training.starting import find_start
 from medvision.config.model import Study
 from medvision.config.tune import Searched, is_whole
 from medvision.domain.arms import ARMS

@@ -7,7 +7,7 @@ from medvision.config.predict import PredictSection
 from medvision.config.scorecard import ScorecardSection
 from medvision.config.sections import DataSection, TrainSection
 from medvision.config.tune import TuneSection
-from medvision.domain.labels import Task
+from medvision.domain.labels.rows import Task
 
 _LOSSES: dict[Task, tuple[str, ...]] = {
     "classification": ("cross_entropy", "focal"),

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from medvision.domain.candidates import ArchiveImage, Choice, Unmatched, judge_image
-from medvision.domain.labels import EXTERNAL, LabelRow
+from medvision.domain.labels.candidates import ArchiveImage, Choice, Unmatched, judge_image
+from medvision.domain.labels.rows import EXTERNAL, LabelRow
 from medvision.errors import LabelError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.arms import is_ensemble, parse_seed
-from medvision.domain.novelty import Novelty, parse_novelty
-from medvision.domain.numbers import AGAIN, read_numbers
+from medvision.domain.metrics.numbers import AGAIN, read_numbers
+from medvision.domain.novelty.distance import Novelty, parse_novelty
 from medvision.errors import DataError
 
 Indices = NDArray[np.intp]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from medvision.domain.labels import EXTERNAL, SPLITS
+from medvision.domain.labels.rows import EXTERNAL, SPLITS
 from medvision.errors import CohortError
 
 FOLD_COLUMNS = ("fold", "repeat", "part", "inner", "image_id", "subject", "label", "split")

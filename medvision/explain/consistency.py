@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from medvision.domain.attribution import is_empty
-from medvision.domain.labels import Task
-from medvision.domain.map_statistics import compute_entropy
+from medvision.domain.explanation.map_statistics import compute_entropy
+from medvision.domain.labels.rows import Task
 from medvision.domain.volume import FloatGrid
 from medvision.explain.agreement import compare_controls, compare_images, compare_methods
 from medvision.explain.bench import Hands

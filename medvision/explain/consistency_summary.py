@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from medvision.domain.bootstrap import compute_interval, draw_weights
 from medvision.domain.record import JsonValue
+from medvision.domain.resampling.bootstrap import compute_interval, draw_weights
 from medvision.explain.consistency_rows import CascadePoint, Consistency
 from medvision.explain.likeness import Likeness
 from medvision.explain.names import EDGE

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medvision.domain.attribution import compute_similarity, is_empty
-from medvision.domain.map_statistics import compute_rank_correlation
+from medvision.domain.explanation.map_statistics import compute_rank_correlation
 from medvision.domain.volume import FloatGrid
 
 Comparison = Literal[

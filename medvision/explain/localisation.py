@@ -12,8 +12,8 @@ from medvision.domain.attribution import (
     compute_relevance_mass,
     find_peak,
 )
+from medvision.domain.explanation.localisation import compute_placement_masses
 from medvision.domain.geometry import Affine, compute_spacing_mm
-from medvision.domain.localisation import compute_placement_masses
 from medvision.domain.volume import FloatGrid
 from medvision.explain.case import Case, CaseImage
 from medvision.explain.checks.row import About, judge

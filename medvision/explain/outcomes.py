@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medvision.domain.findings import parse_findings
-from medvision.domain.labels import Classes, Task
-from medvision.domain.values import parse_values
+from medvision.domain.labels.findings import parse_findings
+from medvision.domain.labels.rows import Classes, Task
+from medvision.domain.labels.values import parse_values
 from medvision.errors import ExplanationError
 
 Prediction = Mapping[str, str]

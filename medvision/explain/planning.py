@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from medvision.domain.explanation.plan import CASE_KEYS, FORMAT
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.domain.plan import CASE_KEYS, FORMAT
 from medvision.domain.record import JsonValue
 from medvision.explain.checks import DELETION_PASS, SOURCES
 from medvision.explain.outcomes import say_explained

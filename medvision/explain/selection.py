@@ -7,7 +7,7 @@ from itertools import zip_longest
 import numpy as np
 
 from medvision.domain.arms import rank_arm
-from medvision.domain.labels import Classes, Task
+from medvision.domain.labels.rows import Classes, Task
 from medvision.domain.record import JsonValue
 from medvision.errors import ExplanationError
 from medvision.explain.case import Case

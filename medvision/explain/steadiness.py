@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from medvision.domain.attribution import Attribution
-from medvision.domain.labels import Task
+from medvision.domain.labels.rows import Task
 from medvision.domain.volume import FloatGrid
 from medvision.explain.likeness import Comparison, Likeness, measure_likeness
 from medvision.explain.methods import attribute

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.agreement import list_rings
 from medvision.explain.baseline import Baseline, BlurVoxels

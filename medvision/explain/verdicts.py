@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medvision.domain.attribution import Attribution, Check, Verdict, is_empty
-from medvision.domain.calibration import compute_wilson
+from medvision.domain.metrics.calibration import compute_wilson
 from medvision.domain.record import JsonValue
 from medvision.explain.checks import DEPTHS
 

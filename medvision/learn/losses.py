@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medvision.domain.labels import Task
+from medvision.domain.labels.rows import Task
 
 LossName = Literal["cross_entropy", "focal", "mse", "huber"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch.nn import functional
 
-from medvision.domain.labels import Task
+from medvision.domain.labels.rows import Task
 from medvision.learn.dataset import Labels
 from medvision.learn.losses import Loss, compute_losses, weigh_images
 

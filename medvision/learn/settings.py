@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from medvision.domain.labels import Task
+from medvision.domain.labels.rows import Task
 from medvision.learn.dataset import Imbalance
 from medvision.learn.losses import LossName
 from medvision.learn.optimizers import OptimizerName

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.abstention_ends import judge_order
+from medvision.domain.evaluation.abstention_ends import judge_order
 from medvision.report.sources import Row, Sources, parse_count, parse_number
 from medvision.report.words import ARMS, say
 

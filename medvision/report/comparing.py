@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from medvision.domain.estimate import Difference, Estimate
-from medvision.domain.labels import Classes, Task
-from medvision.domain.pairing import Pairing, StudyComparison
-from medvision.domain.sharing import Overlap
+from medvision.domain.evaluation.estimate import Difference, Estimate
+from medvision.domain.evaluation.pairing import Pairing, StudyComparison
+from medvision.domain.evaluation.sharing import Overlap
+from medvision.domain.labels.rows import Classes, Task
 from medvision.report.metric import choose_digits, find_direction, has_unit
 from medvision.report.pair_tests import PairTestFacts, build_test
 from medvision.report.targets import is_of_all

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from medvision.domain.arms import is_ensemble, rank_arm
-from medvision.domain.labels import EXTERNAL
+from medvision.domain.labels.rows import EXTERNAL
 from medvision.report.abstention import AbstentionFacts, build_abstention
 from medvision.report.decision import DecisionRow, build_decision
 from medvision.report.metric import has_unit

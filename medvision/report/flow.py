@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.labels import EXTERNAL
+from medvision.domain.labels.rows import EXTERNAL
 from medvision.report.folds import FoldsFacts, build_folds, count_labels
 from medvision.report.sources import Row, Sources, list_unique, parse_number
 from medvision.report.words import (

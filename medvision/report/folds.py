@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.findings import SEPARATOR
-from medvision.domain.labels import SPLITS
+from medvision.domain.labels.findings import SEPARATOR
+from medvision.domain.labels.rows import SPLITS
 from medvision.report.sources import Row, Sources, list_unique, parse_count, parse_number
 
 _OPEN_FOLDS = 5

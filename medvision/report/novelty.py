@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.abstention_ends import judge_order
 from medvision.domain.arms import is_ensemble, rank_arm
-from medvision.domain.labels import EXTERNAL
-from medvision.domain.novelty import parse_novelty
+from medvision.domain.evaluation.abstention_ends import judge_order
+from medvision.domain.labels.rows import EXTERNAL
+from medvision.domain.novelty.distance import parse_novelty
 from medvision.report.sources import Row, Sources, list_unique, parse_number
 from medvision.report.words import ARMS, say
 

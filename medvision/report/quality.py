@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.mixed import count_mixed, say_mixed
+from medvision.domain.splits.mixed import count_mixed, say_mixed
 from medvision.report.sources import Row, Sources, parse_number
 from medvision.report.words import QUALITY_RULES, say
 

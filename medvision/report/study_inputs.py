@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.plan import PLAN
+from medvision.domain.explanation.plan import PLAN
 from medvision.domain.record import JsonValue
 from medvision.report.sources import Row
 

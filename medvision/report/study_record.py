@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from medvision.domain.explanation.plan import PLAN, PLAN_SIGNATURE
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.domain.plan import PLAN, PLAN_SIGNATURE
 from medvision.domain.record import JsonValue
 from medvision.report.sources import Row, parse_count, parse_number
 from medvision.report.study_inputs import StudyInputs, know

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.findings import parse_findings
-from medvision.domain.metrics import Flags
-from medvision.domain.values import Values
+from medvision.domain.labels.findings import parse_findings
+from medvision.domain.labels.values import Values
+from medvision.domain.metrics.weighted import Flags
 from medvision.report.sources import Row, parse_number
 
 MAX_FINDINGS = 16

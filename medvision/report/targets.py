@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medvision.domain.findings import SEPARATOR
-from medvision.domain.macro import MACRO
+from medvision.domain.evaluation.macro import MACRO
+from medvision.domain.labels.findings import SEPARATOR
 from medvision.report.metric import Metric
 from medvision.report.reliability import CalibrationBin, build_bins
 from medvision.report.sources import Row, Sources, parse_number

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.calibration import compute_wilson
+from medvision.domain.metrics.calibration import compute_wilson
 from medvision.report.headings import CheckGroup
 from medvision.report.sources import Row, list_unique
 from medvision.report.words import CHECKS, METHODS, is_control, say

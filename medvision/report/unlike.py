@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medvision.domain.kinds import list_present
-from medvision.domain.labels import Task
+from medvision.domain.evaluation.sharing import Overlap
+from medvision.domain.labels.rows import Task
 from medvision.domain.record import JsonValue
-from medvision.domain.sharing import Overlap
+from medvision.domain.splits.kinds import list_present
 from medvision.report.sources import Row
 
 _ABSENT = "–"

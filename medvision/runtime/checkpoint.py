@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from medvision.domain.intended_use import INTENDED_USE, RESEARCH_USE
-from medvision.domain.labels import Task
+from medvision.domain.labels.rows import Task
 from medvision.domain.network_form import PLAIN, NetworkForm
 from medvision.errors import WeightsError
 from medvision.runtime.files import writing

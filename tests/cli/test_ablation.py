@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 from ablations import SEEDS, SHARES, ablate, folder, make, read, run_all
 
-from medvision.cli import _ablation_fit, _ablation_gate
-from medvision.cli._fitting import list_shown
-from medvision.cli._gate_judge import Judged
-from medvision.domain.ablation import VARIANTS
+from medvision.cli._ablation import fit as _ablation_fit
+from medvision.cli._ablation import gate as _ablation_gate
+from medvision.cli._gate.judge import Judged
+from medvision.cli._training.fitting import list_shown
+from medvision.domain.synthesis.ablation import VARIANTS
 from medvision.domain.synthesis.criterion import Refusal, Verdict
 from medvision.io.tables import read_table
 from medvision.layout import Layout

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from ablations import ablate, call, make, read
 
-from medvision.cli import _ablation_fit, _ablation_gate
-from medvision.cli._ablation_tally import tally_images
-from medvision.cli._gate_judge import Judged
-from medvision.cli._recompute_ablation import find_ablation_faults
-from medvision.cli._synthetic_mix import Drawn
+from medvision.cli._ablation import fit as _ablation_fit
+from medvision.cli._ablation import gate as _ablation_gate
+from medvision.cli._ablation.tally import tally_images
+from medvision.cli._gate.judge import Judged
+from medvision.cli._recompute.ablation import find_ablation_faults
+from medvision.cli._synthetic.mix import Drawn
 from medvision.domain.synthesis.criterion import Criterion, Refusal, Verdict
-from medvision.domain.synthetic import name_image
+from medvision.domain.synthesis.synthetic import name_image
 from medvision.errors import CohortError
 
 FEW = {"shares": (1.0,), "seeds": (0,), "folds": "first"}

@@ -11,9 +11,9 @@ import torch
 from recomputing import ALL, Audited, copy_bundle, find, say
 from scipy.ndimage import gaussian_filter
 
-from medvision.cli._recompute_attributions import check_attributions
-from medvision.cli._recompute_request import draw_pairs
-from medvision.domain.recomputed import compute_relative_distance
+from medvision.cli._recompute.attributions import check_attributions
+from medvision.cli._recompute.request import draw_pairs
+from medvision.domain.explanation.recomputed import compute_relative_distance
 from medvision.explain.again import attribute_again, return_to_source
 
 

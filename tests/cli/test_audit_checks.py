@@ -13,12 +13,12 @@ import torch
 from click.testing import CliRunner
 from recomputing import Audited, copy_bundle, find, say
 
-from medvision.cli._recompute_checks import check_checks
-from medvision.cli._recompute_independent import check_independently
-from medvision.cli._recompute_influence import check_influence
-from medvision.cli._recompute_summary import compute_summary
-from medvision.cli._recompute_told import parse_check, read_told
-from medvision.cli._recompute_verdicts import find_verdict_faults
+from medvision.cli._recompute.checks import check_checks
+from medvision.cli._recompute.independent import check_independently
+from medvision.cli._recompute.influence import check_influence
+from medvision.cli._recompute.summary import compute_summary
+from medvision.cli._recompute.told import parse_check, read_told
+from medvision.cli._recompute.verdicts import find_verdict_faults
 from medvision.cli.main import main
 from medvision.errors import AuditError
 from medvision.explain.tables import VERDICT_COLUMNS, list_verdicts
@@ -79,7 +79,7 @@ def test_an_edited_randomisation_statistic_is_found_in_a_sample_of_one_case(audi
 
 
 def _draw(audited):
-    from medvision.cli._recompute_request import draw_pairs
+    from medvision.cli._recompute.request import draw_pairs
 
     return draw_pairs(audited.request(sample=1))
 

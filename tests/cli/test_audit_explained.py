@@ -8,8 +8,8 @@ import pytest
 from forgeries import refit
 from recomputing import Audited, copy_bundle, find, say
 
-from medvision.cli._recompute_explained import check_explained
-from medvision.cli._recompute_rows import RULES
+from medvision.cli._recompute.explained import check_explained
+from medvision.cli._recompute.rows import RULES
 from medvision.explain.checks import SOURCES
 from medvision.io.tables import read_table, write_table
 

@@ -15,7 +15,7 @@ from forgeries import refit, swap
 from PIL import Image
 from recomputing import Audited, copy_bundle, say
 
-from medvision.cli._recompute_pictures import check_pictures
+from medvision.cli._recompute.pictures import check_pictures
 from medvision.cli.main import main
 from medvision.io.nifti.read import read_nifti
 from medvision.io.nifti.write import write_nifti

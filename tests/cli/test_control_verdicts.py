@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from predicted import SETTINGS
 
-from medvision.cli._control_judged import Judged, judge_controls
-from medvision.cli._control_text import say_nothing_to_compare
-from medvision.cli._recompute_shortcuts import find_dealt_faults
+from medvision.cli._recompute.shortcuts import find_dealt_faults
+from medvision.cli._shortcut.control_judged import Judged, judge_controls
+from medvision.cli._shortcut.control_text import say_nothing_to_compare
 from medvision.cli.control import DEALT_COLUMNS
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.io.tables import write_table
 
 TWO = Classes(("no", "yes"), "yes")

@@ -8,7 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from medvision.cli import _check_disk, _check_machine, _check_study
+from medvision.cli._doctor import disk as _check_disk
+from medvision.cli._doctor import machine as _check_machine
+from medvision.cli._doctor import study as _check_study
 from medvision.cli.main import main
 from medvision.config.model import build_study
 

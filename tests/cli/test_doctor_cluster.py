@@ -8,7 +8,8 @@ import yaml
 from click.testing import CliRunner, Result
 from fake_slurm import write_answer, write_command
 
-from medvision.cli import _check_cluster, _check_mounts
+from medvision.cli._doctor import cluster as _check_cluster
+from medvision.cli._doctor import mounts as _check_mounts
 from medvision.cli.main import main
 from medvision.runtime.workflow import find_workflow
 

@@ -7,14 +7,14 @@ import pytest
 from predicted import SETTINGS, Row, draw_binary, make_rows
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from medvision.cli._evaluated_external import evaluate
+from medvision.cli._evaluated.external import evaluate
 from medvision.config.evaluate import EvaluateSection
-from medvision.domain.draws import Draws
-from medvision.domain.external_test import part_rows, subtract_unpaired
-from medvision.domain.findings import name_findings
-from medvision.domain.labels import Classes
-from medvision.domain.pairing import compare_studies
-from medvision.domain.sharing import StudyTest
+from medvision.domain.evaluation.external import part_rows, subtract_unpaired
+from medvision.domain.evaluation.pairing import compare_studies
+from medvision.domain.evaluation.sharing import StudyTest
+from medvision.domain.labels.findings import name_findings
+from medvision.domain.labels.rows import Classes
+from medvision.domain.resampling.draws import Draws
 
 BINARY = Classes(("no", "yes"), "yes")
 N_FOLDS, N_EXTERNAL = 3, 40

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from toy_study import make_study
 
-from medvision.cli._recompute import find_statistics_faults
+from medvision.cli._recompute.statistics import find_statistics_faults
 from medvision.cli.main import main
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout

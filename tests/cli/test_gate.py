@@ -11,9 +11,9 @@ from planted_drawn import draw_new, gate, make_judged, plant_drawn, read_train
 from synthetic_generators import Cohort, collapse, copy_train, swap_labels
 
 from medvision.cli import gate as step
-from medvision.cli._recompute_saliency import find_saliency_faults
+from medvision.cli._recompute.saliency import find_saliency_faults
 from medvision.cli._run import read_record
-from medvision.cli._synthetic_mix import Drawn
+from medvision.cli._synthetic.mix import Drawn
 from medvision.config.model import Study
 from medvision.domain.synthesis.criterion import Criterion, Refusal, close_gate
 from medvision.errors import DataError
@@ -329,7 +329,7 @@ def test_images_of_a_generator_that_saw_other_folds_are_not_judged(tmp_path, mon
 def test_an_interrupted_gate_goes_on_and_ends_with_the_same_bytes(
     honest, tmp_path, monkeypatch
 ) -> None:
-    from medvision.cli import _gate_judge
+    from medvision.cli._gate import judge as _gate_judge
 
     study = make_judged(tmp_path)
     plant_drawn(study, draw_new(48, seed=77))

@@ -9,7 +9,7 @@ from planted_drawn import draw_new, gate, make_judged, plant_drawn, read_train
 from synthetic_generators import copy_train
 
 from medvision.audit.findings import Finding
-from medvision.cli._recompute_gate import find_verdict_faults
+from medvision.cli._recompute.gate import find_verdict_faults
 from medvision.io.tables import read_table, write_table
 
 STEP = "gate/fold-0"

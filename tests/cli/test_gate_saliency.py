@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marked_films import draw_films, make_films, name_drawn, open_gate, open_job
 
-from medvision.cli import _gate_saliency
-from medvision.cli._fitting import Watch, fit_seed
-from medvision.cli._gate_judge import describe_rules
-from medvision.cli._gate_saliency import ask_saliency, choose_explained, list_seeds
-from medvision.cli._recompute_saliency import find_saliency_faults
-from medvision.cli._saliency_table import COLUMNS, read_gauge, write_gauge
+from medvision.cli._gate import saliency as _gate_saliency
+from medvision.cli._gate.judge import describe_rules
+from medvision.cli._gate.saliency import ask_saliency, choose_explained, list_seeds
+from medvision.cli._gate.saliency_table import COLUMNS, read_gauge, write_gauge
+from medvision.cli._recompute.saliency import find_saliency_faults
+from medvision.cli._training.fitting import Watch, fit_seed
 from medvision.config.model import build_study
 from medvision.domain.split import Assignment
 from medvision.domain.synthesis.criterion import COLUMNS as CRITERIA

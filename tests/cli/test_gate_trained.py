@@ -11,7 +11,7 @@ from synthetic_generators import Cohort, draw_cohort, swap_labels
 from toy_study import make_images, write_images
 
 from medvision.config.model import Study, build_study
-from medvision.domain.synthetic import name_gate
+from medvision.domain.synthesis.synthetic import name_gate
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 from medvision.runtime.files import read_json

@@ -6,10 +6,10 @@ import torch
 from click.testing import CliRunner
 from toy_study import make_study
 
-from medvision.cli._influence import find_influences
-from medvision.cli._learning import read_learning_data
-from medvision.cli._pupil import read_head
+from medvision.cli._explained.influence import find_influences
 from medvision.cli._run import open_step
+from medvision.cli._training.learning import read_learning_data
+from medvision.cli._training.pupil import read_head
 from medvision.cli.main import main
 from medvision.config.model import build_study
 from medvision.io.tables import read_table

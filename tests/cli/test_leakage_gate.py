@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from toy_study import make_study
 
-from medvision.cli._learning import read_learning_data
 from medvision.cli._run import open_step
+from medvision.cli._training.learning import read_learning_data
 from medvision.config.model import Study
 from medvision.errors import CohortError
 from medvision.io.tables import read_table, write_table

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from medvision.cli._learning import read_groups
+from medvision.cli._training.learning import read_groups
 from medvision.errors import DataError
 from medvision.io.tables import write_table
 

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 from toy_study import _write_arrays, make_images, make_study
 
-from medvision.cli._cohort_headers import write_headers
-from medvision.cli._recompute_novelty import find_novelty_faults
+from medvision.cli._cohort.headers import write_headers
+from medvision.cli._recompute.novelty import find_novelty_faults
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.config.model import build_study

@@ -11,7 +11,7 @@ from studies import EXPLAINED, configure, write_study
 from medvision.audit.canonical import write_canonical, write_rfc8785
 from medvision.audit.signing import write_key_pair
 from medvision.cli.main import main
-from medvision.domain.plan import PLAN, PLAN_SIGNATURE
+from medvision.domain.explanation.plan import PLAN, PLAN_SIGNATURE
 from medvision.layout import Layout
 from medvision.runtime.files import read_json
 

@@ -10,16 +10,16 @@ from predicted import SETTINGS
 from toy_study import make_study
 
 from medvision.cli._inference import finish
-from medvision.cli._recompute_gathered import find_gathered_faults
-from medvision.cli._recompute_predictions import find_prediction_faults
+from medvision.cli._recompute.gathered import find_gathered_faults
+from medvision.cli._recompute.predictions import find_prediction_faults
 from medvision.cli.main import main
 from medvision.config.model import build_study
 from medvision.config.predict import PredictSection
 from medvision.domain.arms import ALL_SEEDS
-from medvision.domain.evaluation import evaluate_predictions
+from medvision.domain.evaluation.classes import evaluate_predictions
 from medvision.domain.intended_use import RESEARCH_USE
-from medvision.domain.labels import Classes
-from medvision.domain.temperature import FITTED, fit_temperature
+from medvision.domain.labels.rows import Classes
+from medvision.domain.metrics.temperature import FITTED, fit_temperature
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.checkpoint import read_tensors, save_tensors

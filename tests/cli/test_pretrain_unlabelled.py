@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 from real_data import write_labels
 
-from medvision.cli import _unlabelled
+from medvision.cli._training import unlabelled as _unlabelled
 from medvision.cli.main import main
 from medvision.config.model import load_study
-from medvision.domain.untested import find_tested
+from medvision.domain.splits.untested import find_tested
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout

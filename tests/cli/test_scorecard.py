@@ -259,7 +259,7 @@ def test_each_record_names_what_it_read_and_the_closure_holds_them(finished):
 
 def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(finished, tmp_path, monkeypatch):
     """It dies in its third training; the first two are not trained again."""
-    import medvision.cli._scorecard_fit as module
+    import medvision.cli._scorecard.fit as module
 
     study = make(tmp_path)
     fit, seen = module.fit_seed, []
@@ -306,7 +306,7 @@ def test_a_job_told_to_stop_within_a_training_goes_on_from_that_step(
 
 
 def test_what_was_trained_under_other_settings_is_trained_again(tmp_path, monkeypatch):
-    import medvision.cli._scorecard_fit as module
+    import medvision.cli._scorecard.fit as module
 
     study = make(tmp_path, scorecard={"seeds": [0]})
     fit, seen = module.fit_seed, []
@@ -415,7 +415,7 @@ def test_a_path_is_no_part_of_any_name(finished):
 
 def test_an_audit_computes_the_scorecard_again(finished, facts):
     """A figure that was edited, or a prediction, no longer follows from the rest."""
-    from medvision.cli._recompute import _find_scorecard_faults
+    from medvision.cli._recompute.statistics import _find_scorecard_faults
 
     root = finished.output.path
     assert _find_scorecard_faults(lambda path: root / path) == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from scorecards import compute_card
 
-from medvision.cli._scorecard_text import brief_saving, build_sentences, say_saving
+from medvision.cli._scorecard.text import brief_saving, build_sentences, say_saving
 
 
 @pytest.fixture(scope="module")

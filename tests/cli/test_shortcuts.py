@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from toy_study import make_images, make_study
 
-from medvision.cli._recompute_shortcuts import find_shortcut_faults
+from medvision.cli._recompute.shortcuts import find_shortcut_faults
 from medvision.cli._run import open_step
 from medvision.cli.main import main
 from medvision.io.tables import read_table, write_table

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from studies import configure, write_study
 
-from medvision.cli._job_state import judge_step
+from medvision.cli._status.job_state import judge_step
 from medvision.cli._steps import list_steps
 from medvision.cli.main import main
 from medvision.layout import Layout

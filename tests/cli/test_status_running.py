@@ -19,10 +19,10 @@ from snakemake.persistence.db import LockORM
 from sqlmodel import Session, create_engine, delete
 from studies import configure, write_study
 
-from medvision.cli._job_state import Standing, judge_job
-from medvision.cli._jobs import Job, list_jobs
-from medvision.cli._last_run import read_last_run
-from medvision.cli._pace import Took, count_beside, estimate_left, sum_spent
+from medvision.cli._status.job_state import Standing, judge_job
+from medvision.cli._status.jobs import Job, list_jobs
+from medvision.cli._status.last_run import read_last_run
+from medvision.cli._status.pace import Took, count_beside, estimate_left, sum_spent
 from medvision.cli.main import main
 from medvision.config.model import Study, build_study
 from medvision.layout import Layout

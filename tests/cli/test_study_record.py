@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from studies import BASELINE, EXPLAINED, MACHINE, seal_study, write_study
 
 from medvision.audit.canonical import write_rfc8785
-from medvision.cli._study_record import (
+from medvision.cli._report.study_record import (
     find_schema_faults,
     find_study_record_faults,
     gather_record,

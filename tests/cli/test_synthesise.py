@@ -13,7 +13,7 @@ from studies import write_study
 from toy_study import make_study
 
 from medvision.cli.main import main
-from medvision.domain.synthetic import name_image
+from medvision.domain.synthesis.synthetic import name_image
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 
@@ -283,7 +283,7 @@ def test_a_prediction_of_a_synthetic_image_is_neither_evaluated_nor_planned_to_b
 
 
 def test_images_that_have_lost_their_mark_are_not_sealed(undisturbed, tmp_path):
-    from medvision.cli._synthetic_files import check_sources_real
+    from medvision.cli._synthetic.files import check_sources_real
     from medvision.errors import CohortError
 
     layout, folder = Layout(tmp_path), folder_of(tmp_path)
@@ -323,7 +323,7 @@ def test_a_missing_generator_is_named_with_the_command_that_trains_it():
 
 
 def test_the_report_reads_history_and_pictures_of_every_generator(undisturbed):
-    from medvision.cli._report_generators import (
+    from medvision.cli._report.generators import (
         list_generators,
         read_generator_histories,
         read_generator_sheets,

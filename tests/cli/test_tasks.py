@@ -8,8 +8,8 @@ import pytest
 from pipeline import TINY, call, run_all, write_config
 from safetensors import safe_open
 
-from medvision.cli._recompute import find_statistics_faults
-from medvision.domain.plan import PLAN
+from medvision.cli._recompute.statistics import find_statistics_faults
+from medvision.domain.explanation.plan import PLAN
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 from medvision.phantom.subject import draw_chest, draw_subjects

@@ -17,7 +17,7 @@ from planted_gates import OPEN, SHUT, plant_all, plant_drawn, plant_gate
 from toy_study import make_study
 
 from medvision.cli.main import main
-from medvision.domain.synthetic import name_image
+from medvision.domain.synthesis.synthetic import name_image
 from medvision.io.tables import read_table, write_table
 from medvision.layout import Layout
 

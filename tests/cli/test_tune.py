@@ -9,7 +9,7 @@ from children import interrupt, start, wait
 from click.testing import CliRunner
 from toy_study import make_study
 
-from medvision.cli._learning import LearningData
+from medvision.cli._training.learning import LearningData
 from medvision.cli.main import main
 from medvision.io.tables import read_table
 from medvision.layout import Layout

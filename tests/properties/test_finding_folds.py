@@ -4,11 +4,11 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from medvision.domain.cohort import CohortImage
-from medvision.domain.findings import name_findings
-from medvision.domain.folds import build_folds
-from medvision.domain.kinds import name_kinds
-from medvision.domain.labels import Classes
+from medvision.domain.labels.findings import name_findings
+from medvision.domain.labels.rows import Classes
 from medvision.domain.split import check_no_leakage, find_missing_class
+from medvision.domain.splits.folds import build_folds
+from medvision.domain.splits.kinds import name_kinds
 from medvision.errors import CohortError
 
 NAMES = ("a", "b", "c")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from strategies import cohorts, leaking_cohorts, make_image, split_cohort
 
 from medvision.domain.cohort import CohortImage
-from medvision.domain.leakage import find_leakage, join_groups
 from medvision.domain.split import Assignment, check_no_leakage, find_missing_class
+from medvision.domain.splits.leakage import find_leakage, join_groups
 from medvision.errors import CohortError
 
 FOLDS = st.integers(2, 5)

@@ -10,8 +10,8 @@ from predicted import SETTINGS as STATISTICS
 from real_data import QUICK, choose_ingest, read_jpeg, write_dicom, write_labels
 from sklearn.metrics import roc_auc_score
 
-from medvision.domain.labels import Classes
-from medvision.domain.multilabel import evaluate_findings
+from medvision.domain.evaluation.multilabel import evaluate_findings
+from medvision.domain.labels.rows import Classes
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import Weights, draw_weights
-from medvision.domain.labels import Classes
-from medvision.domain.metrics import Replicates, compute_auc
+from medvision.domain.labels.rows import Classes
+from medvision.domain.metrics.weighted import Replicates, compute_auc
 from medvision.domain.prediction import (
     Predictions,
     Round,
     check_same_folds,
     check_same_images,
 )
+from medvision.domain.resampling.bootstrap import Weights, draw_weights
 from medvision.errors import DataError
 
 SCRATCH = "scratch"

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.curve import compute_ends, invert_curve
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.scorecard.cells import (
     SCRATCH,
     Areas,
@@ -18,6 +17,7 @@ from medvision.domain.scorecard.cells import (
     name_clusters,
     resample_cells,
 )
+from medvision.domain.scorecard.curve import compute_ends, invert_curve
 from medvision.domain.scorecard.differences import compare_cells, deviate, find_interval
 from medvision.errors import DataError
 

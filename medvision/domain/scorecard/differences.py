@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import compute_interval, is_moving
-from medvision.domain.metrics import Replicates
-from medvision.domain.multiplicity import adjust_holm, compute_p_value
+from medvision.domain.metrics.weighted import Replicates
+from medvision.domain.resampling.bootstrap import compute_interval, is_moving
+from medvision.domain.resampling.multiplicity import adjust_holm, compute_p_value
 from medvision.domain.scorecard.cells import Areas, Key
 
 Verdict = Literal["ahead", "behind", "not-shown"]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.findings import parse_findings
-from medvision.domain.labels import Classes
+from medvision.domain.labels.findings import parse_findings
+from medvision.domain.labels.rows import Classes
+from medvision.domain.labels.values import parse_values
 from medvision.domain.shortcut.encode import Probe, encode_probe
 from medvision.domain.shortcut.ridge import fit_probe
 from medvision.domain.split import Assignment
-from medvision.domain.values import parse_values
 
 Targets = NDArray[np.float64]
 """(N, T) float64: what is to be told of each image, NaN where it is not known."""

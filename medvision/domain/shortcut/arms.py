@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from medvision.domain.findings import parse_findings
-from medvision.domain.labels import Classes
+from medvision.domain.evaluation.regression import ValuePredictions
+from medvision.domain.labels.findings import parse_findings
+from medvision.domain.labels.rows import Classes
+from medvision.domain.labels.values import parse_values
+from medvision.domain.metrics.statistic import ArmTest
 from medvision.domain.prediction import Indices, Predictions, Round, Scores, number_clusters
-from medvision.domain.regression import ValuePredictions
 from medvision.domain.shortcut.answers import Answer
-from medvision.domain.statistic import ArmTest
-from medvision.domain.values import parse_values
 
 ONLY_SEED = 0
 """Seed under which a probe is listed, which has no chance in it."""

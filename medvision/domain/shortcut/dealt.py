@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from medvision.domain.kinds import list_present
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
+from medvision.domain.labels.values import name_bins
 from medvision.domain.split import Assignment, find_missing_class
-from medvision.domain.values import name_bins
+from medvision.domain.splits.kinds import list_present
 
 _MOST_DRAWS = 50
 _COMMON = 10

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.metrics import Flags
+from medvision.domain.metrics.weighted import Flags
 
 Features = NDArray[np.float64]
 """(N, P) float64: one row per image, one column per feature."""

@@ -8,30 +8,30 @@ from typing import Literal
 
 import numpy as np
 
-from medvision.domain.bootstrap import Weights
-from medvision.domain.draws import Drawn, Draws, draw_statistics
-from medvision.domain.estimate import (
+from medvision.domain.evaluation.estimate import (
     Difference,
     Estimate,
     Resampled,
     build_differences,
     build_estimates,
 )
-from medvision.domain.figures import compute_areas
-from medvision.domain.metrics import Replicates
-from medvision.domain.multiplicity import adjust_holm
+from medvision.domain.evaluation.regression import ValuePredictions
+from medvision.domain.metrics.figures import compute_areas
+from medvision.domain.metrics.statistic import ArmTest
+from medvision.domain.metrics.value_statistics import METHODS, compute_value_statistics
+from medvision.domain.metrics.weighted import Replicates
 from medvision.domain.prediction import Indices, check_same_images, number_clusters
-from medvision.domain.regression import ValuePredictions
-from medvision.domain.resampled import Counts, Joined, list_differences, list_estimates
-from medvision.domain.settings import Settings
+from medvision.domain.resampling.bootstrap import Weights
+from medvision.domain.resampling.draws import Drawn, Draws, draw_statistics
+from medvision.domain.resampling.multiplicity import adjust_holm
+from medvision.domain.resampling.resampled import Counts, Joined, list_differences, list_estimates
+from medvision.domain.resampling.settings import Settings
 from medvision.domain.shortcut.null import (
     Null,
     compute_null,
     compute_permuted_areas,
     draw_permutations,
 )
-from medvision.domain.statistic import ArmTest
-from medvision.domain.value_statistics import METHODS, compute_value_statistics
 
 Verdict = Literal["found", "hint", "none", "not-judged", "undefined"]
 """found: above chance, also after correction for the number of looks; hint: the interval alone lies

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.draws import Draws, find_ends
-from medvision.domain.estimate import Estimate
-from medvision.domain.external_test import combine_ends, subtract_unpaired
+from medvision.domain.evaluation.estimate import Estimate
+from medvision.domain.evaluation.external import combine_ends, subtract_unpaired
+from medvision.domain.resampling.draws import Draws, find_ends
 from medvision.domain.shortcut.judge import Question
 from medvision.domain.shortcut.null import Null, compute_null
 

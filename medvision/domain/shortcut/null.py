@@ -6,9 +6,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.metrics import Replicates, Scalars, divide
+from medvision.domain.metrics.statistic import ArmTest
+from medvision.domain.metrics.weighted import Replicates, Scalars, divide
 from medvision.domain.prediction import Indices
-from medvision.domain.statistic import ArmTest
 
 N_PERMUTATIONS = 200
 """Permutations: they give a mean and a deviation, not a tail, so that few serve."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.metrics import Flags, Scalars
+from medvision.domain.metrics.weighted import Flags, Scalars
 from medvision.domain.shortcut.encode import Features
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)

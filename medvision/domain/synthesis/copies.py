@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.calibration import compute_wilson
 from medvision.domain.likeness.search import find_look_alikes
+from medvision.domain.metrics.calibration import compute_wilson
 from medvision.domain.prediction import Indices
 from medvision.domain.synthesis.criterion import (
     DESCRIBED,

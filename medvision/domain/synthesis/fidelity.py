@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medvision.domain.calibration import compute_wilson
-from medvision.domain.metrics import Flags
+from medvision.domain.metrics.calibration import compute_wilson
+from medvision.domain.metrics.weighted import Flags
 from medvision.domain.prediction import Indices
 from medvision.domain.synthesis.criterion import DESCRIBED, PASSED, REFUSED, UNDECIDED, Criterion
 from medvision.domain.synthesis.sample import Rules

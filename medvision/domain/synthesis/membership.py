@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.bootstrap import compute_interval, draw_weights
-from medvision.domain.metrics import compute_auc
+from medvision.domain.metrics.weighted import compute_auc
 from medvision.domain.prediction import Indices
+from medvision.domain.resampling.bootstrap import compute_interval, draw_weights
 from medvision.domain.synthesis.criterion import PASSED, REFUSED, UNDECIDED, Criterion
 from medvision.domain.synthesis.sample import Rules
 

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from medvision.domain.bootstrap import draw_weights
+from medvision.domain.resampling.bootstrap import draw_weights
 from medvision.domain.synthesis.criterion import (
     DESCRIBED,
     PASSED,

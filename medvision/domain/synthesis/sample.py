@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.novelty import build_reference
+from medvision.domain.novelty.distance import build_reference
 from medvision.domain.prediction import Indices
 from medvision.errors import DataError
 

@@ -3,7 +3,7 @@
 import math
 
 from medvision.domain.attribution import Check, is_empty
-from medvision.domain.map_statistics import compute_rank_correlation
+from medvision.domain.explanation.map_statistics import compute_rank_correlation
 from medvision.domain.volume import FloatGrid
 from medvision.explain.checks.row import About, judge
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from medvision.domain.attribution import Check, MaskGrid
-from medvision.domain.localisation import (
+from medvision.domain.explanation.localisation import (
     compute_iou,
     compute_placement_sums,
     compute_rank_accuracy,

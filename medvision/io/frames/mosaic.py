@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from medvision.domain.novelty.vendors import find_vendor
 from medvision.domain.study import Frame, Orientation, PositionMm
-from medvision.domain.vendors import find_vendor
 from medvision.io.dicom.elements import (
     find_bytes,
     find_items,

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from medvision.domain.novelty.vendors import find_vendor
 from medvision.domain.study import Value
-from medvision.domain.vendors import find_vendor
 from medvision.io.dicom.elements import (
     find_bytes,
     find_first_private,

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from medvision.domain.novelty.vendors import find_vendor
 from medvision.domain.study import Instance, PixelLayout, Role
-from medvision.domain.vendors import find_vendor
 from medvision.io.deidentify import Pseudonymiser
 from medvision.io.dicom.attributes import ATTRIBUTES
 from medvision.io.dicom.file import Header, read_header

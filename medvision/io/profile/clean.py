@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medvision.domain.vendors import find_vendor
+from medvision.domain.novelty.vendors import find_vendor
 from medvision.io.deidentify import Pseudonymiser, cap_age, parse_age
 from medvision.io.dicom.objects import MODALITIES
 from medvision.io.dicom.terms import RESCALE_TYPES, is_nucleus, is_stack, is_term

@@ -11,9 +11,9 @@ from studies import seal_study, write_study
 from medvision.audit.findings import Verification
 from medvision.audit.signing import write_key_pair
 from medvision.audit.verify import verify_bundle
-from medvision.cli._recompute import find_derived_faults
-from medvision.cli._recompute_explained import check_explained
-from medvision.cli._recompute_geometry import find_geometry_faults
+from medvision.cli._recompute.explained import check_explained
+from medvision.cli._recompute.geometry import find_geometry_faults
+from medvision.cli._recompute.statistics import find_derived_faults
 from medvision.io.tables import read_table
 
 CHECKOUT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medvision.cli._check_shards import (
+from medvision.cli._doctor.shards import (
     MOST_STARTUP,
     STARTUP_S,
     check_shards,

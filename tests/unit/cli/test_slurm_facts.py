@@ -2,7 +2,7 @@
 
 import pytest
 
-from medvision.cli._slurm import _parse_nodes, count_gpus, narrow, parse_minutes
+from medvision.cli._doctor.slurm import _parse_nodes, count_gpus, narrow, parse_minutes
 from medvision.config.site import Partition
 
 SAID = """\

@@ -12,7 +12,7 @@ from medvision.domain.attribution import (
     find_peak,
     is_empty,
 )
-from medvision.domain.localisation import compute_placement_masses
+from medvision.domain.explanation.localisation import compute_placement_masses
 
 
 def noise(seed, shape=(9, 8, 10)):

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from medvision.domain.candidates import ArchiveImage, build_archive_images
 from medvision.domain.cohort import Matching, count_unmatched
 from medvision.domain.cohort import match_labels as match_with_roles
-from medvision.domain.labels import LabelRow
+from medvision.domain.labels.candidates import ArchiveImage, build_archive_images
+from medvision.domain.labels.rows import LabelRow
 from medvision.errors import LabelError
 
 

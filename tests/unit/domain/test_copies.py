@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from predicted import SETTINGS, make_multiclass_rows, make_rows
 
-from medvision.domain.evaluation import evaluate_predictions
-from medvision.domain.labels import Classes
-from medvision.domain.multilabel import evaluate_findings
-from medvision.domain.regression import evaluate_values
+from medvision.domain.evaluation.classes import evaluate_predictions
+from medvision.domain.evaluation.multilabel import evaluate_findings
+from medvision.domain.evaluation.regression import evaluate_values
+from medvision.domain.labels.rows import Classes
 
 N_SUBJECTS = 50
 SAME = 0.97

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from predicted import SETTINGS
 
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.shortcut.answers import Answer
 from medvision.domain.shortcut.arms import build_class_arm
 from medvision.domain.shortcut.dealt import (

@@ -7,9 +7,9 @@ import pytest
 from predicted import SETTINGS, Row, draw_binary, make_rows
 
 from medvision.domain.arms import ALL_SEEDS
-from medvision.domain.evaluation import evaluate_predictions
-from medvision.domain.labels import Classes
-from medvision.domain.threshold import fit_threshold
+from medvision.domain.evaluation.classes import evaluate_predictions
+from medvision.domain.labels.rows import Classes
+from medvision.domain.metrics.threshold import fit_threshold
 from medvision.errors import DataError
 
 N_IMAGES, SEEDS = 60, (0, 1, 2)

@@ -22,11 +22,11 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from medvision.domain.delong import compute_placements, compute_variance
-from medvision.domain.evaluation import evaluate_predictions
-from medvision.domain.labels import Classes
-from medvision.domain.macro import MACRO
-from medvision.domain.multilabel import evaluate_findings
+from medvision.domain.evaluation.classes import evaluate_predictions
+from medvision.domain.evaluation.macro import MACRO
+from medvision.domain.evaluation.multilabel import evaluate_findings
+from medvision.domain.labels.rows import Classes
+from medvision.domain.metrics.delong import compute_placements, compute_variance
 
 N_IMAGES = 90
 

@@ -8,8 +8,8 @@ from paired_studies import NAMES, N, copy_images, make_findings, make_values
 from predicted import SETTINGS
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
-from medvision.domain.labels import Classes
-from medvision.domain.pairing import compare_studies
+from medvision.domain.evaluation.pairing import compare_studies
+from medvision.domain.labels.rows import Classes
 from medvision.errors import DataError
 
 

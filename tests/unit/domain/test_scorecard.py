@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medvision.domain.bootstrap import draw_weights
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.prediction import Predictions, Round
+from medvision.domain.resampling.bootstrap import draw_weights
 from medvision.domain.scorecard.cells import Cell
 from medvision.domain.scorecard.compare import compute_scorecard
 from medvision.errors import DataError

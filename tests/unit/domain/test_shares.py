@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from predicted import SETTINGS, make_multiclass_rows, make_rows
 
-from medvision.domain.draws import draw_statistics, find_ends
-from medvision.domain.evaluation import build_test, evaluate_predictions
-from medvision.domain.figures import compute_statistics
-from medvision.domain.labels import Classes
-from medvision.domain.threshold import BY_YOUDEN
+from medvision.domain.evaluation.classes import build_test, evaluate_predictions
+from medvision.domain.labels.rows import Classes
+from medvision.domain.metrics.figures import compute_statistics
+from medvision.domain.metrics.threshold import BY_YOUDEN
+from medvision.domain.resampling.draws import draw_statistics, find_ends
 
 BINARY = Classes(("no", "yes"), "yes")
 N_IMAGES = 300

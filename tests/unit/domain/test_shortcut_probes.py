@@ -10,8 +10,8 @@ from predicted import SETTINGS
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score, roc_auc_score
 
-from medvision.domain.figures import compute_areas
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
+from medvision.domain.metrics.figures import compute_areas
 from medvision.domain.prediction import number_clusters
 from medvision.domain.shortcut.answers import Answer, ask_probe, list_targets
 from medvision.domain.shortcut.arms import (

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from predicted import SETTINGS, Row, make_rows
 
-from medvision.cli._evaluated_external import evaluate
+from medvision.cli._evaluated.external import evaluate
 from medvision.config.evaluate import EvaluateSection
-from medvision.domain.draws import Draws
-from medvision.domain.estimate import Estimate
-from medvision.domain.evaluation import evaluate_predictions
-from medvision.domain.external_test import CohortGap, combine_ends, subtract_unpaired
-from medvision.domain.labels import Classes
+from medvision.domain.evaluation.classes import evaluate_predictions
+from medvision.domain.evaluation.estimate import Estimate
+from medvision.domain.evaluation.external import CohortGap, combine_ends, subtract_unpaired
+from medvision.domain.labels.rows import Classes
+from medvision.domain.resampling.draws import Draws
 
 BINARY = Classes(("no", "yes"), "yes")
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from medvision.domain.balance import count_balance
 from medvision.domain.cohort import CohortImage
-from medvision.domain.findings import name_findings
-from medvision.domain.folds import build_folds
-from medvision.domain.kinds import count_names
-from medvision.domain.labels import Classes
+from medvision.domain.labels.findings import name_findings
+from medvision.domain.labels.rows import Classes
+from medvision.domain.splits.balance import count_balance
+from medvision.domain.splits.folds import build_folds
+from medvision.domain.splits.kinds import count_names
 from medvision.errors import CohortError
 
 NAMES = ("a", "b", "c")

@@ -7,7 +7,7 @@ from explain_runs import SETTINGS
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.explain import one
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.names import EDGE, RANDOM, name_other_class, name_randomised

@@ -9,7 +9,7 @@ from explain_nets import Detector, Linear, Tiny, make_lesion_image, make_setting
 from torch import nn
 
 from medvision.domain.attribution import Attribution, compute_similarity
-from medvision.domain.map_statistics import compute_entropy, compute_rank_correlation
+from medvision.domain.explanation.map_statistics import compute_entropy, compute_rank_correlation
 from medvision.explain import sight as sight_module
 from medvision.explain.cascade import MAX_STAGES, cascade, list_stages
 from medvision.explain.case import Case

@@ -12,7 +12,7 @@ from torch import nn
 
 from medvision.domain.arms import name_ensemble
 from medvision.domain.attribution import Attribution, compute_similarity
-from medvision.domain.map_statistics import compute_rank_correlation
+from medvision.domain.explanation.map_statistics import compute_rank_correlation
 from medvision.explain import sight
 from medvision.explain.case import Case, CaseImage
 from medvision.explain.consistency_summary import compute_mean

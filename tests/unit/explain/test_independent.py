@@ -7,7 +7,7 @@ import pytest
 import torch
 from explain_nets import Tiny, make_lesion_image, make_settings
 
-from medvision.domain.recomputed import compute_relative_distance
+from medvision.domain.explanation.recomputed import compute_relative_distance
 from medvision.explain.independent import (
     INDEPENDENT,
     Question,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.errors import ExplanationError
 from medvision.explain.selection import select_cases
 

@@ -7,7 +7,7 @@ from fits import examples
 from torch import nn
 from toy_study import make_images
 
-from medvision.domain.similarity import compute_similarity
+from medvision.domain.scorecard.similarity import compute_similarity
 from medvision.learn.activations import compute_activations
 from medvision.learn.backbones import BACKBONES, blocks, build_backbone
 from medvision.runtime.seeds import seed_everything

@@ -103,7 +103,7 @@ def test_densenet_121_is_the_published_one_on_even_grids():
 def test_configuration_and_doctor_know_every_network():
     from typing import get_args
 
-    from medvision.cli._check_disk import _WEIGHT_BYTES
+    from medvision.cli._doctor.disk import _WEIGHT_BYTES
     from medvision.config.sections import ModelSection
 
     named = get_args(ModelSection.model_fields["backbone"].annotation)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medvision.cli._check_study import SMALLEST_SIDE
+from medvision.cli._doctor.study import SMALLEST_SIDE
 from medvision.errors import ConfigError
 from medvision.learn.backbones import BACKBONES, build_backbone
 from medvision.learn.depth import check_depth

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from reports import make_sources
 
-from medvision.cli._ablation_tally import tally_images
+from medvision.cli._ablation.tally import tally_images
 from medvision.cli.ablation import _describe
-from medvision.domain.ablation import VARIANTS, compute_ablation
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.domain.prediction import Predictions, Round
 from medvision.domain.scorecard.cells import Cell
+from medvision.domain.synthesis.ablation import VARIANTS, compute_ablation
 from medvision.report.facts import build_facts
 from medvision.report.page import build_report
 

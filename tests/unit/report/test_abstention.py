@@ -8,9 +8,9 @@ from predicted import draw_binary, make_rows
 from reports import make_sources
 from target_reports import make_target_sources
 
-from medvision.cli._evaluated_external import evaluate
+from medvision.cli._evaluated.external import evaluate
 from medvision.config.evaluate import EvaluateSection
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.report.abstention import build_abstention
 from medvision.report.facts import build_facts
 from medvision.report.page import build_report

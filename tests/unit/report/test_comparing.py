@@ -4,8 +4,8 @@ import pytest
 from paired_studies import copy_images, make_findings, make_values
 from predicted import SETTINGS
 
-from medvision.domain.pairing import compare_studies
-from medvision.domain.sharing import StudyTest
+from medvision.domain.evaluation.pairing import compare_studies
+from medvision.domain.evaluation.sharing import StudyTest
 from medvision.report.comparing import ComparisonFacts, build_comparison
 from medvision.report.render import render_comparison
 from medvision.report.unlike import StudyFacts

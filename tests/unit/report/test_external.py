@@ -10,9 +10,9 @@ from predicted import Row, draw_binary, make_rows
 from reports import CLASSES, make_sources
 from target_reports import make_target_sources
 
-from medvision.cli._evaluated_external import evaluate
+from medvision.cli._evaluated.external import evaluate
 from medvision.config.evaluate import EvaluateSection
-from medvision.domain.labels import Classes
+from medvision.domain.labels.rows import Classes
 from medvision.report.checklist import fill_checklists
 from medvision.report.external import say_external
 from medvision.report.facts import Facts, build_facts

@@ -12,7 +12,7 @@ import pytest
 from browser import find_chromium, open_browser
 from reports import IMAGES, make_measured, make_sources
 
-from medvision.domain.quality import RULES
+from medvision.domain.quality.findings import RULES
 from medvision.report.facts import Facts, build_facts
 from medvision.report.page import build_report
 from medvision.report.quality import MAX_ROWS, MAX_TILES, build_quality

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from target_reports import make_target_sources
 
-from medvision.domain.findings import name_findings
+from medvision.domain.labels.findings import name_findings
 from medvision.report.facts import build_facts
 from medvision.report.page import build_report
 from medvision.report.sources import Row

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medvision.domain.bootstrap import draw_weights
+from medvision.domain.resampling.bootstrap import draw_weights
 from medvision.domain.synthesis.gauges import MIXED, PLAIN, SIGNS
 from medvision.domain.synthesis.saliency import MARGIN, judge_saliency
 from tests.saliency_draws import BLIND, RULES, draw_gauges

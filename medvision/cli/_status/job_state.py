@@ -1,0 +1,126 @@
+"""How far a job is, from its record, its log and what Snakemake wrote down of the run."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from medvision import __version__
+from medvision.cli._status.jobs import Job
+from medvision.cli._status.last_run import LastRun, read_tail
+from medvision.config.model import Study
+from medvision.domain.record import JsonValue
+from medvision.errors import DataError
+from medvision.layout import Layout
+from medvision.runtime.files import read_json
+
+STALE = ("unreadable", "other version", "other settings")
+"""States of a job that is done and must be done again."""
+
+_LOG_BYTES = 1 << 16
+_LAST_LINES = 20
+_CLOCK_S = 1.0  # Snakemake writes its times in whole seconds.
+_TRACEBACK = "Traceback (most recent call last)"
+_SILENT = "ended without a word: killed, or out of memory or time"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a job is.
+
+    Args:
+        job: Which.
+        state: done, unreadable, other version, other settings, failed, at work or left.
+        error: Why it failed, in one line; "" where it did not.
+        at_s: When its log was last written to, seconds since 1970; 0 where there is none.
+    """
+
+    job: Job
+    state: str
+    error: str = ""
+    at_s: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """It has yet to be done, or done again."""
+        return self.state != "done"
+
+
+def judge_job(job: Job, study: Study, layout: Layout, *, last_run: LastRun) -> Standing:
+    """Say how far a job is.
+
+    Args:
+        job: Which.
+        study: The configuration in force.
+        layout: Its output folder.
+        last_run: What Snakemake wrote down.
+    """
+    if job.is_part:
+        state = "done" if job.mark.is_file() else "missing"
+    else:
+        state = judge_step(study, layout, step=job.step)
+    if state != "missing":
+        return Standing(job, state)
+    at_s = _read_time(job.log)
+    # One that ended well once, and whose outputs are gone, has yet to begin.
+    if not at_s or _read_time(job.benchmark) >= at_s:
+        return Standing(job, "left")
+    error = _find_error(job, last_run, at_s=at_s)
+    return Standing(job, "failed" if error else "at work", error, at_s)
+
+
+def judge_step(study: Study, layout: Layout, *, step: str) -> str:
+    """Return a step's state: done, missing, unreadable, other version or other settings.
+
+    Args:
+        study: The configuration in force.
+        layout: Its output folder.
+        step: Step name.
+
+    Returns:
+        The state; files are not hashed here, `medvision audit verify` does that.
+    """
+    path = layout.record(step)
+    if not path.is_file():
+        return "missing"
+    record = read_held(path)
+    if not record:
+        return "unreadable"
+    if record.get("version") != __version__:
+        return "other version"
+    return "done" if record.get("parameters") == study.settings(step) else "other settings"
+
+
+def read_held(path: Path) -> dict[str, JsonValue]:
+    """Return what a record or a mark holds; nothing where it is missing or spoilt."""
+    try:
+        held = read_json(path)
+    except DataError:
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _read_time(path: Path) -> float:
+    """Return when a file was last written to, 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _find_error(job: Job, last_run: LastRun, *, at_s: float) -> str:
+    """Return why a job failed, "" for one that is at work.
+
+    Of an error that is none of this project's own the kind alone is told: its text may name a file
+    as the hospital does.
+    """
+    lines = read_tail(job.log, n_bytes=_LOG_BYTES)
+    said = [line for line in lines[-_LAST_LINES:] if line.startswith("error: ")]
+    if said:
+        return said[-1]
+    if _TRACEBACK in lines:
+        kinds = [found[1] for line in lines if (found := re.match(r"([A-Za-z_.]+):( |$)", line))]
+        return f"error: {kinds[-1] if kinds else 'unknown'}, which is told in full in the log"
+    failure = last_run.failures.get(str(job.log))
+    if failure is not None and failure.at_s + _CLOCK_S >= at_s:
+        return failure.reason or _SILENT
+    return _SILENT if last_run.is_over else ""
