@@ -31,13 +31,16 @@ class Dock:
 
 
 @contextmanager
-def open_dock(places: Places, store: Store, *, layout: Layout) -> Iterator[Dock]:
+def open_dock(
+    places: Places, store: Store, *, layout: Layout, look_again: Callable[[], None]
+) -> Iterator[Dock]:
     """Make ready for the jobs of a shard; nothing is left of it but what is in place.
 
     Args:
         places: Where images shall lie, and what of the packs must stay.
         store: Outcomes; none is kept before its images are on the disk.
         layout: Of the study.
+        look_again: Has `places` learn what another process at this shard has done since.
 
     Raises:
         StorageError: The output cannot be written.
@@ -50,14 +53,23 @@ def open_dock(places: Places, store: Store, *, layout: Layout) -> Iterator[Dock]
         # Of its own: two processes may be at one shard.
         staging = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=layout.ingest_spool))
     own = replace(layout, root=staging)
-    packer = Packer(places.images, str(store.shard), places.ends)
+
+    def find_end(pack: str) -> int:
+        look_again()
+        return places.ends.get(pack, 0)
+
+    packer = Packer(places.images, str(store.shard), find_end)
     store.prepare = packer.sync
     try:
         yield Dock(own, lambda done: packer.take(done, own.images))
-        store.commit()
     finally:
-        packer.close()
-        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            # Also of a run that fails: while the pack can be brought to the disk, and before
+            # another process may have it.
+            store.commit()
+        finally:
+            packer.close()
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def clear_docks(layout: Layout) -> None:

@@ -3,7 +3,7 @@
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -26,11 +26,12 @@ class Packer:
     Args:
         images: Folder of the packs.
         shard: Such as `3-of-16`.
-        ends: Name of a pack to the byte behind what must stay of it; 0 where it is not named.
+        find_end: Name of a pack to the byte behind what must stay of it, 0 where nothing must;
+            asked once the pack is locked, when no other process can put anything into it.
     """
 
-    def __init__(self, images: Path, shard: str, ends: Mapping[str, int]) -> None:
-        self._images, self._shard, self._ends = images, shard, ends
+    def __init__(self, images: Path, shard: str, find_end: Callable[[str], int]) -> None:
+        self._images, self._shard, self._find_end = images, shard, find_end
         self._stream: BinaryIO | None = None
         self._name, self._end = "", 0
 
@@ -80,7 +81,7 @@ class Packer:
             with storage_faults(self._images / self._name):
                 self._stream = open_alone(self._images / self._name)
                 if self._stream is not None:
-                    self._end = self._ends.get(self._name, 0)
+                    self._end = self._find_end(self._name)
                     self._stream.truncate(self._end)
         return self._stream
 

@@ -135,6 +135,22 @@ def _is_due(planned: Planned, store: Store, places: Places) -> bool:
     return False
 
 
+def look_again(index: Index, store: Store, *, places: Places) -> None:
+    """Learn what of the packs must stay by now: another process at this shard may have done jobs.
+
+    Args:
+        index: Planned by `plan_jobs`.
+        store: Of the same shard; what the other process has kept stands there.
+        places: Where images lie; what was learnt of them stays learnt.
+    """
+    query = "SELECT job, fingerprint FROM planned WHERE is_due"
+    for job, fingerprint in index.connection.execute(query):
+        held = store.find(job, fingerprint)
+        if held is not None and held.fingerprint == fingerprint:
+            places.are_in_place(held.written)
+    places.close()
+
+
 def has_codec(connection: sqlite3.Connection) -> bool:
     """Say whether a job that is due runs native code."""
     query = (

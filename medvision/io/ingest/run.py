@@ -21,7 +21,7 @@ from medvision.io.ingest.gather import (
 from medvision.io.ingest.index import Index, open_complete_index, open_index
 from medvision.io.ingest.jobs import do_job, give_up
 from medvision.io.ingest.places import Places
-from medvision.io.ingest.plan import has_codec, list_due, plan_jobs
+from medvision.io.ingest.plan import has_codec, list_due, look_again, plan_jobs
 from medvision.io.ingest.pool import map_in_order
 from medvision.io.ingest.refresh import refresh_index
 from medvision.io.ingest.scanner import Scanner
@@ -205,7 +205,8 @@ def _convert_due(
     digest = hash_bytes(what.encode())
     places = Places(layout.images, settings.images)
     n_due, n_all = plan_jobs(index, store, source=scanner.source, settings=digest, places=places)
-    with open_dock(places, store, layout=layout) as dock:
+    look = partial(look_again, index, store, places=places)
+    with open_dock(places, store, layout=layout, look_again=look) as dock:
         spool = Spool(layout.ingest_spool / str(store.shard), scanner, index)
         workshop = Workshop(
             scanner.source, dock.layout, scanner.names, settings.conversion, spool.reader

@@ -16,6 +16,7 @@ from ingesting import Ingested, build_settings, ingest, snapshot
 from medvision.errors import StorageError
 from medvision.io.ingest import packer, store
 from medvision.io.ingest import run as run_module
+from medvision.io.ingest.jobs import Done
 from medvision.io.ingest.packer import Packer, open_alone
 from medvision.io.ingest.run import convert_shard, index_folder, ingest_folder
 from medvision.io.ingest.store import Shard, Store
@@ -262,6 +263,37 @@ def test_what_cannot_be_brought_to_the_disk_is_not_kept(
     kept.close()
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_run_that_fails_keeps_only_what_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: bool
+) -> None:
+    source = write_archive(tmp_path / "in")
+    synced: list[int] = []
+    take, n_taken = Packer.take, [0]
+
+    def sync(_: int) -> None:
+        if breaks:
+            raise OSError(errno.ENOSPC, "no")
+        synced.append(n_taken[0])
+
+    def fail_at_third(self: Packer, job: Done, staged: Path) -> Done:
+        if n_taken[0] == 2:
+            raise RuntimeError
+        n_taken[0] += 1
+        return take(self, job, staged)
+
+    monkeypatch.setattr(packer.os, "fsync", sync)
+    monkeypatch.setattr(Packer, "take", fail_at_third)
+    monkeypatch.setattr(store, "_COMMIT_S", 1e9)
+    with pytest.raises(StorageError if breaks else RuntimeError):
+        pack(source, tmp_path / "out")
+    monkeypatch.undo()
+    kept = Store(tmp_path / "out/ingest/shards", Shard(1, 1))
+    assert len(list(kept.list_jobs())) == (0 if breaks else 2)
+    assert synced == ([] if breaks else [2])
+    kept.close()
+
+
 # Killed, and two at once.
 
 
@@ -358,6 +390,39 @@ def test_a_pack_that_another_process_writes_to_is_left_to_it(tmp_path: Path) -> 
     # Nothing refers to it: it was removed, and who writes to it writes to nothing.
     assert "pack-1-of-2.zip" not in list_files(result)
     other.close()
+
+
+def test_what_another_process_did_after_the_plan_is_not_cut_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first plans, a second does the whole shard, and only then the first takes anything."""
+    source, layout = write_archive(tmp_path / "in"), Layout(tmp_path / "out")
+    settings = build_settings(tmp_path / "out", images="packs")
+    index_folder(source, layout, settings=settings)
+    path, shard, take = layout.images / "pack-1-of-2.zip", Shard(1, 2), Packer.take
+    other: list[bytes] = []
+
+    def come_late(self: Packer, job: Done, staged: Path) -> Done:
+        if not other:
+            other.append(b"")
+            convert_shard(source, layout, settings=settings, shard=shard)
+            other[0] = path.read_bytes()
+            taken = take(self, job, staged)
+            assert path.read_bytes()[: len(other[0])] == other[0]
+            return taken
+        return take(self, job, staged)
+
+    monkeypatch.setattr(Packer, "take", come_late)
+    convert_shard(source, layout, settings=settings, shard=shard)
+    monkeypatch.undo()
+    assert other[0]
+    convert_shard(source, layout, settings=settings, shard=Shard(2, 2))
+    summary = ingest_folder(source, layout, settings=settings)
+    assert summary.n_done == 0
+    result = Ingested(layout, summary)
+    whole = pack(source, tmp_path / "whole")
+    assert look(result) == look(whole)
+    assert read_zips(result) == read_zips(whole)
 
 
 def test_where_a_disk_has_no_locks_only_a_new_pack_is_written_to(
