@@ -21,6 +21,7 @@ INDEX = "packs.sqlite"
 
 _PACK = re.compile(r"pack-[0-9]+-of-[0-9]+(\.[0-9]+)?\.zip")
 _CHUNK = 1 << 20
+_MOST_BYTES, _MOST_CRC = (1 << 63) - 1, (1 << 32) - 1
 _SCHEMA = """
 CREATE TABLE members (
     name TEXT PRIMARY KEY, pack TEXT NOT NULL, offset INTEGER NOT NULL, n_bytes INTEGER NOT NULL,
@@ -119,15 +120,32 @@ def find_member(path: Path) -> Member | None:
             if row is None:
                 return None
             *entry, pack = row
-            if not is_pack(pack):
-                raise ValueError("pack must have the name of one.")
-            return Member(path.with_name(pack), Entry(*entry))
+            return Member(path.with_name(_check_pack(pack)), _check_entry(Entry(*entry)))
     except (sqlite3.Error, TypeError, ValueError) as error:
         raise StaleOutputError(
             f"{path.parent.name}/{INDEX}: file must be a whole index of packs, "
             f"got {type(error).__name__}.",
             "run the step ingest again: it is made anew.",
         ) from error
+
+
+def _check_pack(pack: object) -> str:
+    """Return the name of a pack as it stands in an index; raises ValueError where it is none."""
+    if not isinstance(pack, str) or not is_pack(pack):
+        raise ValueError("pack must have the name of one.")
+    return pack
+
+
+def _check_entry(entry: Entry) -> Entry:
+    """Return a member as it stands in an index; raises ValueError where it can be none."""
+    # SQLite keeps what it was given, whatever the type of the column.
+    limits = ((entry.offset, _MOST_BYTES), (entry.n_bytes, _MOST_BYTES), (entry.crc, _MOST_CRC))
+    for value, most in limits:
+        if not isinstance(value, int) or not 0 <= value <= most:
+            raise ValueError("place of a member must be whole numbers that a file can have.")
+    if not entry.name.isascii():
+        raise ValueError("name of a member must be ASCII.")
+    return entry
 
 
 def say_remedy(path: Path, step: str) -> str:
@@ -168,9 +186,12 @@ def holds(stream: BinaryIO, entry: Entry) -> bool:
         stream: The pack.
         entry: The member.
     """
+    # First of all: no file system lets one go to a place beyond its largest file.
+    if stream.seek(0, io.SEEK_END) < entry.end:
+        return False
     header = build_header(entry)
     stream.seek(entry.offset)
-    return stream.read(len(header)) == header and stream.seek(0, io.SEEK_END) >= entry.end
+    return stream.read(len(header)) == header
 
 
 class _MemberStream(io.RawIOBase):

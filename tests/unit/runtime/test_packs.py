@@ -193,6 +193,45 @@ def test_an_index_that_points_elsewhere_is_refused(tmp_path: Path) -> None:
         read_file(tmp_path / "images" / "a.json")
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        (-1, 8, 0),
+        (1 << 62, 8, 0),
+        ((1 << 63) - 1, (1 << 63) - 1, 0),
+        ("far", 8, 0),
+        (1.5, 8, 0),
+        (b"0", 8, 0),
+        (0, -1, 0),
+        (0, "many", 0),
+        (0, 8, -1),
+        (0, 8, 1 << 32),
+        (0, 8, "none"),
+    ],
+)
+def test_an_index_with_an_impossible_place_is_refused(
+    tmp_path: Path, place: tuple[int, int, int]
+) -> None:
+    write_pack(tmp_path, CONTENTS)
+    (tmp_path / INDEX).unlink()
+    write_index(tmp_path / INDEX, [("a.json", name_pack("1-of-2"), *place)])
+    with pytest.raises(StaleOutputError) as caught:
+        read_file(tmp_path / "a.json")
+    assert "run the step ingest again" in caught.value.hint
+
+
+def test_an_index_may_name_nothing_that_is_no_text(tmp_path: Path) -> None:
+    write_pack(tmp_path, CONTENTS)
+    (tmp_path / INDEX).unlink()
+    write_index(tmp_path / INDEX, [("a.json", b"pack-1-of-2.zip", 0, 8, 0)])  # type: ignore[list-item]
+    write_index(tmp_path / "other", [("\u00e4.json", name_pack("1-of-2"), 0, 8, 0)])
+    with pytest.raises(StaleOutputError, match="whole index"):
+        read_file(tmp_path / "a.json")
+    (tmp_path / "other").replace(tmp_path / INDEX)
+    with pytest.raises(StaleOutputError, match="whole index"):
+        read_file(tmp_path / "\u00e4.json")
+
+
 @pytest.mark.parametrize("damage", ["cut", "header", "other"])
 def test_a_pack_without_the_member_in_its_place_is_refused(tmp_path: Path, damage: str) -> None:
     pack = write_pack(tmp_path, CONTENTS)
