@@ -20,7 +20,7 @@ _RUN = {
     None: ("snakemake --cores all", "--configfile"),
     "slurm": ("medvision cluster run", "--config"),
 }
-_OF_THE_MACHINE = ("Cores", "Memory", "GPU")
+_OF_THE_MACHINE = ("Cores", "Memory", "GPU", "Processes")
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 

@@ -102,8 +102,15 @@ def choose_partition(partitions: Sequence[Partition], need: Need) -> Partition |
     fitting = [partition for partition in partitions if not find_excess(partition, need)]
     if fitting:
         return fitting[0]
-    # A retry that no partition holds goes where the most is to be had, and asks for all of that.
-    return max(partitions, key=_rank_room, default=None)
+    # A retry that no partition holds goes where the most is to be had, and asks for all of that;
+    # but time and memory alone can be cut, and with fewer nodes, cores or GPUs it never starts.
+    able = [partition for partition in partitions if _is_cut_enough(partition, need)]
+    return max(able or partitions, key=_rank_room, default=None)
+
+
+def _is_cut_enough(partition: Partition, need: Need) -> bool:
+    """Tell whether a partition holds a job that is given less time or memory than it asks for."""
+    return {name for name, _, _ in find_excess(partition, need)} <= {"mem_mb", "runtime"}
 
 
 def find_excess(partition: Partition, need: Need) -> list[tuple[str, int, int]]:

@@ -4,50 +4,34 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 from medvision.errors import ConfigError, StoppedError, TrainingError
 from medvision.runtime.files import storage_faults
 from medvision.runtime.team import DONE, RENDEZVOUS, STOP, STOPPED
+from medvision.runtime.team_commands import (
+    Shape,
+    build_environment,
+    build_srun,
+    build_torchrun,
+)
 
 FOLDER_PREFIX = ".team-"
 """Of the folder in the output folder in which the processes of one start find each other."""
 
-_INTERFACE = "GLOO_SOCKET_IFNAME"
-# Each machine says this often that it is there; all of it is added to one file.
-_KEEP_ALIVE_S = 60
+# A terminal's Ctrl-C and its loss ask for an end as well.
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+# Of what is asked to end, before it is killed.
+_GRACE_S = 60
 
 Handler = Callable[[int, FrameType | None], object]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How many processes train one network together.
-
-    Args:
-        nodes: Machines.
-        processes_per_node: Processes of each machine.
-        threads: CPU threads of each process.
-    """
-
-    nodes: int
-    processes_per_node: int
-    threads: int
-
-    @property
-    def size(self) -> int:
-        """Number of all processes."""
-        return self.nodes * self.processes_per_node
 
 
 def is_launcher(shape: Shape, environment: Mapping[str, str]) -> bool:
@@ -91,96 +75,28 @@ def launch(words: Sequence[str], *, shape: Shape, root: Path) -> int:
         the process that failed first.
 
     Raises:
-        ConfigError: There are no several machines, or no way between them.
+        ConfigError: There are no several machines, or no way between them; or the command itself
+            was started several times over.
         TrainingError: srun ended well, and the processes did not.
         StorageError: The output folder cannot be written.
     """
     held = os.environ.get(RENDEZVOUS)
     if held is not None:
         return _run_torchrun(words, shape=shape, folder=Path(held))
+    _check_single(os.environ)
     with _open_rendezvous(root) as folder:
         _log.info("training by %d processes on %d nodes", shape.size, shape.nodes)
         start = _run_torchrun if shape.nodes == 1 else _run_srun
         return _judge(start(words, shape=shape, folder=folder), folder)
 
 
-def build_torchrun(words: Sequence[str], *, shape: Shape, folder: Path) -> list[str]:
-    """Return torchrun's own arguments on one machine.
-
-    The processes meet by a file: torchrun's server listens on every interface of its machine.
-
-    Args:
-        words: The command's name and options.
-        shape: How many processes.
-        folder: Where they meet.
-    """
-    return [
-        *(f"--nnodes={shape.nodes}", f"--nproc-per-node={shape.processes_per_node}"),
-        *("--max-restarts=0", "--rdzv-backend=c10d", f"--rdzv-id={folder.name}"),
-        f"--rdzv-endpoint={folder / 'machines'}",
-        f"--rdzv-conf=store_type=file,keep_alive_interval={_KEEP_ALIVE_S}",
-        *(f"--log-dir={folder / 'logs'}", "-m", "medvision", *words),
-    ]
-
-
-def build_srun(words: Sequence[str], *, shape: Shape) -> list[str]:
-    """Return the command line that starts a command once on each machine of a SLURM job.
-
-    Args:
-        words: The command's name and options.
-        shape: How many machines, and what of each.
-    """
-    return [
-        *("srun", f"--nodes={shape.nodes}", f"--ntasks={shape.nodes}", "--ntasks-per-node=1"),
-        f"--cpus-per-task={shape.threads * shape.processes_per_node}",
-        # Another step of the job may hold the CPUs; and where one machine fails, no other waits.
-        *("--overlap", "--kill-on-bad-exit=1", "--mpi=none"),
-        *(sys.executable, "-m", "medvision", *words),
-    ]
-
-
-def build_environment(
-    environment: Mapping[str, str], *, shape: Shape, folder: Path
-) -> dict[str, str]:
-    """Return the variables of the processes of one machine.
-
-    Args:
-        environment: Variables of the process that starts them.
-        shape: How many processes.
-        folder: Where they meet.
-
-    Raises:
-        ConfigError: There are several machines, and none of their addresses is known.
-    """
-    defaults = {"OMP_NUM_THREADS": str(shape.threads)}
-    if shape.nodes == 1:
-        defaults[_INTERFACE] = _find_loopback()
-    elif _INTERFACE not in environment:
-        _check_address()
-    own = {RENDEZVOUS: str(folder), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-    return {**defaults, **environment, **own}
-
-
-def _find_loopback() -> str:
-    """Return the name of the interface that no other machine reaches."""
-    names = [name for _, name in socket.if_nameindex()]
-    return next((name for name in names if name.startswith("lo")), "lo")
-
-
-def _check_address() -> None:
-    """Refuse a machine whose own name leads nowhere else: gloo would listen there in vain."""
-    name = socket.gethostname()
-    try:
-        found = {info[4][0] for info in socket.getaddrinfo(name, None)}
-    except OSError:
-        found = set()
-    if all(str(address).startswith("127.") or address == "::1" for address in found):
-        told = ", ".join(sorted(map(str, found))) or "no address"
+def _check_single(environment: Mapping[str, str]) -> None:
+    """Refuse a command that srun started more than once: each would start processes of its own."""
+    n = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if n != "1":
         raise ConfigError(
-            f"environment: host name of a node must lead to an address that the others reach, got "
-            f"{told}.",
-            f"export {_INTERFACE}=NAME before the run: the interface between nodes, as `ip address`"
-            " shows it.",
+            f"environment: command must be started once, got a step of SLURM with {n} tasks.",
+            "start it without srun: it starts its processes on all nodes by itself.",
         )
 
 
@@ -217,17 +133,35 @@ def _run_srun(words: Sequence[str], *, shape: Shape, folder: Path) -> int:
             "run the workflow with the profile slurm, or set compute.nodes to 1.",
         )
     environment = {**os.environ, RENDEZVOUS: str(folder)}
+    words = build_srun(words, shape=shape, environment=environment)
     started: list[subprocess.Popen[bytes]] = []
 
     def hand_on(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
         # srun itself would end all processes within seconds, whatever they have to write.
         for process in started if (folder / STOP).exists() else ():
-            process.send_signal(signum)
-        (folder / STOP).touch()
+            process.send_signal(signal.SIGTERM)
+        # On a full disk the processes go on to their end, or to that of the job's time.
+        with suppress(OSError):
+            (folder / STOP).touch()
 
-    with _handling(hand_on, signal.SIGTERM, signal.SIGUSR1):
-        started.append(subprocess.Popen(build_srun(words, shape=shape), env=environment))
-        return _read_code(started[0].wait())
+    with _handling(hand_on, *_SIGNALS), _ending(subprocess.Popen(words, env=environment)) as srun:
+        started.append(srun)
+        return _read_code(srun.wait())
+
+
+@contextmanager
+def _ending(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    """Leave no process behind, however the wait for it ends."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @contextmanager

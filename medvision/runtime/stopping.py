@@ -16,8 +16,8 @@ from medvision.errors import ConfigError, StoppedError
 TIME_LIMIT = "MEDVISION_TIME_LIMIT_MIN"
 """Minutes that a batch system gives the job; the workflow sets it from `resources.runtime`."""
 
-# Elsewhere nobody kills a job whose time is over.
-_BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
+# Elsewhere nobody kills a job whose time is over. The last is set by the profile kubernetes.
+_BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "MEDVISION_JOB")
 _SPARE_SHARE = 0.1
 _SPARE_S = (20.0, 600.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)

@@ -361,6 +361,17 @@ def test_more_threads_than_cores_warns(study):
     assert find_line(doctor({**study, "compute": {"threads": 4096}}), "Cores")[0] == "warn"
 
 
+def test_more_processes_than_this_machine_holds_are_told_before_hours_are_spent(study, monkeypatch):
+    assert_fails(doctor({**study, "compute": {"nodes": 2}}), "Processes", "nodes is 2, here is 1")
+    many = {**study, "compute": {"processes_per_node": 4096}}
+    status, found = find_line(doctor(many), "Processes")
+    assert (status, found.startswith("4096 of 1 threads on ")) == ("warn", True)
+    monkeypatch.setattr(_check_machine, "_list_gpus", lambda: ["one", "two"])
+    monkeypatch.setattr(_check_machine, "_parse_local_build", lambda: "cu128")
+    asked = {**study, "compute": {"processes_per_node": 3}}
+    assert_fails(doctor(asked), "Processes", "processes_per_node is 3, GPUs are 2")
+
+
 def test_missing_or_old_package_fails(study, monkeypatch):
     needed = ["numpy>=999.0", "no-such-package>=1", "pytest>=1; extra == 'test'", "click>=8.1"]
     monkeypatch.setattr(_check_machine.importlib.metadata, "requires", lambda _: needed)

@@ -30,6 +30,8 @@ def check_machine(study: Study | None) -> Iterator[Finding]:
     yield _check_cores(study)
     yield _check_memory()
     yield _check_gpu(study)
+    if study is not None:
+        yield from _check_team(study)
 
 
 def _check_python() -> Finding:
@@ -122,6 +124,22 @@ def _check_gpu(study: Study | None) -> Finding:
         status: Status = "fail" if wanted == "cuda" else "warn"
         return Finding("GPU", status, f"{names[0]}, but torch is the CPU build", hint)
     return Finding("GPU", "ok", ", ".join(names))
+
+
+def _check_team(study: Study) -> Iterator[Finding]:
+    """Compare the processes that divide a training with what this machine has for each."""
+    compute = study.compute
+    n, n_cores = compute.processes_per_node, _count_cores()
+    n_gpus = 0 if compute.device == "cpu" or _parse_local_build() == "cpu" else len(_list_gpus())
+    if compute.nodes > 1:
+        hint = "ask `medvision doctor --profile slurm`, or set compute.nodes to 1."
+        yield Finding("Processes", "fail", f"compute.nodes is {compute.nodes}, here is 1", hint)
+    if n_gpus and n > n_gpus:
+        found = f"compute.processes_per_node is {n}, GPUs are {n_gpus}"
+        yield Finding("Processes", "fail", found, "each takes a GPU of its own: ask for as many.")
+    elif n > 1 and n * compute.threads > n_cores:
+        found = f"{n} of {compute.threads} threads on {n_cores} cores"
+        yield Finding("Processes", "warn", found, "lower compute.threads or processes_per_node.")
 
 
 def _judge_cpu_only(study: Study | None) -> Finding:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from medvision.cli._run import Step, find_layout, open_step
 from medvision.config.model import Study
-from medvision.runtime.launch import Shape, is_launcher, launch
+from medvision.runtime.launch import is_launcher, launch
 from medvision.runtime.team import RENDEZVOUS, STOP, Team
+from medvision.runtime.team_commands import Shape
 
 
 def start_team(study: Study, words: Sequence[str]) -> bool:

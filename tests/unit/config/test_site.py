@@ -118,3 +118,12 @@ def test_the_first_partition_that_holds_a_job_is_taken(held: list[Partition], ne
 def test_a_job_too_large_for_all_goes_where_the_longest_may_run() -> None:
     short, long = Partition(name="a", runtime=60, mem_mb=900), Partition(name="b", runtime=90)
     assert choose_partition([short, long], Need(1, 10, 100)) is long
+
+
+def test_what_cannot_be_cut_decides_before_room_does() -> None:
+    long = Partition(name="long", runtime=10080, mem_mb=64000, gpus=1, nodes=1)
+    big = Partition(name="big", runtime=1440, mem_mb=500000, gpus=4, nodes=4)
+    # A retry asks for more time than big has; with one GPU of four it would never start on long.
+    assert choose_partition([long, big], Need(4, 32000, 2880, 4)) is big
+    assert choose_partition([long, big], Need(4, 32000, 2880, 1, nodes=4)) is big
+    assert choose_partition([long, big], Need(4, 32000, 20000, 1)) is long

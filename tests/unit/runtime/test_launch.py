@@ -1,8 +1,10 @@
 """Who starts whom: torchrun on one machine, srun and torchrun on several; and how it is told."""
 
 import os
+import signal
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,16 +12,9 @@ import pytest
 
 from medvision.errors import ConfigError, TrainingError
 from medvision.runtime import launch as module
-from medvision.runtime.launch import (
-    FOLDER_PREFIX,
-    Shape,
-    build_environment,
-    build_srun,
-    build_torchrun,
-    is_launcher,
-    launch,
-)
+from medvision.runtime.launch import FOLDER_PREFIX, is_launcher, launch
 from medvision.runtime.team import DONE, RENDEZVOUS, STOPPED
+from medvision.runtime.team_commands import Shape, build_environment, build_srun, build_torchrun
 
 ALONE = Shape(nodes=1, processes_per_node=1, threads=2)
 ONE = Shape(nodes=1, processes_per_node=4, threads=2)
@@ -63,11 +58,17 @@ def test_torchrun_itself_understands_the_arguments():
 
 
 def test_srun_starts_the_command_once_on_each_node_with_the_cores_of_its_processes():
-    assert build_srun(WORDS, shape=TWO) == [
+    assert build_srun(WORDS, shape=TWO, environment={}) == [
         *("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=12"),
-        *("--overlap", "--kill-on-bad-exit=1", "--mpi=none"),
+        *("--export=ALL", "--overlap", "--kill-on-bad-exit=1", "--mpi=none"),
         *(sys.executable, "-m", "medvision", *WORDS),
     ]
+
+
+@pytest.mark.parametrize(("given", "asked"), [("4", 4), ("12", 12), ("32", 12)])
+def test_srun_asks_for_no_more_cores_than_the_job_was_given(given, asked):
+    words = build_srun(WORDS, shape=TWO, environment={"SLURM_CPUS_PER_TASK": given})
+    assert f"--cpus-per-task={asked}" in words
 
 
 def test_processes_of_one_machine_listen_where_no_other_machine_reaches():
@@ -75,14 +76,20 @@ def test_processes_of_one_machine_listen_where_no_other_machine_reaches():
     assert made["GLOO_SOCKET_IFNAME"].startswith("lo")
     assert made["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] == "1"
     assert made[RENDEZVOUS] == "/shared/.team-x"
-    assert (made["HOME"], made["OMP_NUM_THREADS"]) == ("/h", "2")
+    assert made["HOME"] == "/h"
 
 
-def test_the_interface_and_threads_that_a_user_names_are_kept():
-    held = {"GLOO_SOCKET_IFNAME": "ib0", "OMP_NUM_THREADS": "7"}
+def test_the_interface_that_a_user_names_is_kept():
     for shape in (ONE, TWO):
-        made = build_environment(held, shape=shape, folder=Path("/x"))
-        assert (made["GLOO_SOCKET_IFNAME"], made["OMP_NUM_THREADS"]) == ("ib0", "7")
+        made = build_environment({"GLOO_SOCKET_IFNAME": "ib0"}, shape=shape, folder=Path("/x"))
+        assert made["GLOO_SOCKET_IFNAME"] == "ib0"
+
+
+def test_each_process_has_its_own_threads_and_not_those_of_the_whole_job():
+    held = {"OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "8"}
+    made = build_environment(held, shape=ONE, folder=Path("/x"))
+    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+    assert {made[f"{name}_NUM_THREADS"] for name in names} == {"2"}
 
 
 def answer(*addresses: str):
@@ -101,6 +108,13 @@ def test_a_node_whose_name_leads_to_itself_alone_is_refused(monkeypatch):
 def test_several_nodes_need_a_job_of_slurm(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(ConfigError, match=r"compute.nodes: value must be 1 outside .*, got 2"):
+        launch(WORDS, shape=TWO, root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_srun_started_on_each_node_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    with pytest.raises(ConfigError, match="must be started once, got a step of SLURM with 2 tasks"):
         launch(WORDS, shape=TWO, root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,7 +157,7 @@ def test_an_end_of_srun_that_the_processes_know_nothing_of_is_no_success(srun, t
         launch(WORDS, shape=TWO, root=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["TERM", "USR1"])
+@pytest.mark.parametrize("name", ["TERM", "USR1", "INT", "HUP"])
 def test_a_signal_reaches_the_processes_by_a_file_since_srun_would_end_them_at_once(
     srun, tmp_path, name
 ):
@@ -160,3 +174,10 @@ def test_each_start_meets_in_a_folder_of_its_own_that_only_its_user_reads(tmp_pa
         assert one.name.startswith(FOLDER_PREFIX)
         assert stat.S_IMODE(one.stat().st_mode) == 0o700
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wait_that_is_cut_off_leaves_no_process_behind(tmp_path):
+    process = subprocess.Popen(["sleep", "600"])
+    with pytest.raises(OSError, match="full"), module._ending(process):
+        raise OSError("full")
+    assert process.returncode == -signal.SIGTERM

@@ -131,6 +131,12 @@ def test_a_job_ends_itself_before_its_time_limit(minutes: str, seconds: float) -
 def test_no_limit_is_obeyed_where_no_batch_system_would_kill() -> None:
     assert plan_seconds({TIME_LIMIT: "1"}, age_s=0) == math.inf
     assert plan_seconds({"SLURM_JOB_ID": "1"}, age_s=0) == math.inf
+    assert plan_seconds({TIME_LIMIT: "60"}, age_s=0) == math.inf
+
+
+def test_a_pod_of_the_profile_kubernetes_has_an_end_too():
+    pod = {"MEDVISION_JOB": "kubernetes", TIME_LIMIT: "60"}
+    assert plan_seconds(pod, age_s=0) == 3600 - 360
 
 
 def test_what_slurm_says_of_the_jobs_end_holds_where_it_is_earlier() -> None:
