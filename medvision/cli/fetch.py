@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 )
 def command(study: Study, layout: Layout, *, prune: bool) -> None:
     """Fetch the cohort and write its tables."""
+    from medvision.io.bucket.archive import Archive
     from medvision.io.bucket.client import open_bucket
-    from medvision.io.bucket.fetch import Archive, fetch_objects, prune_archive, write_results
+    from medvision.io.bucket.fetch import fetch_objects, write_results
     from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 
     if not study.fetch.source:
@@ -52,9 +53,8 @@ def command(study: Study, layout: Layout, *, prune: bool) -> None:
     with open_step("fetch", study) as step:
         names = Pseudonymiser(read_or_create_key(find_key(study, layout)))
         archive = Archive(root / "archive", root / "ledger.tsv", names)
-        results = fetch_objects(bucket, archive, connections=study.fetch.connections)
-        if prune:
-            results = prune_archive(results, archive)
+        connections = study.fetch.connections
+        results = fetch_objects(bucket, archive, connections=connections, prune=prune)
         tables = (layout.table("fetch", "objects"), layout.table("fetch", "archive"))
         write_results(results, objects=tables[0], listing=tables[1])
         whole = [result for result in results if result.state == "complete"]
@@ -73,23 +73,25 @@ def _check(results: "Sequence[ObjectResult]", layout: Layout) -> None:
     """Refuse to go on with less, or with more, than the bucket holds."""
     states = Counter(result.state for result in results)
     table = layout.table("fetch", "objects")
+    if not states.keys() - {"not-listed"}:
+        raise DataError(
+            "fetch.source: at least one object must lie below the prefix, got none.",
+            "correct the prefix, which names a folder: s3://bucket/folder.",
+        )
     if states["missing"]:
         reasons = Counter(result.reason for result in results if result.state == "missing")
         found = ", ".join(f"{name} {n}" for name, n in sorted(reasons.items()))
+        again = "run the same command again, which lists the bucket anew"
+        if reasons["blocked"]:
+            again = "run `medvision fetch --prune`, which deletes the files that stand in the way"
         raise DataError(
             f"fetch.source: every object must come whole, got {states['missing']} that did not "
             f"({found}).",
-            f"read {table}; run the same command again, which lists the bucket anew and fetches "
-            "what is missing alone.",
+            f"read {table}; {again} and fetches what is missing alone.",
         )
     if states["not-listed"]:
         raise DataError(
             f"fetch: the archive must hold what the bucket holds alone, got {states['not-listed']} "
             "other files.",
             f"delete them with `medvision fetch --prune`; {table} names them (not-listed).",
-        )
-    if not results:
-        raise DataError(
-            "fetch.source: at least one object must lie below the prefix, got none.",
-            "correct the prefix, which names a folder: s3://bucket/folder.",
         )

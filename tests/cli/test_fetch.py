@@ -1,7 +1,11 @@
 """`medvision fetch` against a server of S3 on loopback, and what ingestion makes of it."""
 
+import errno
 import io
+import os
 import shutil
+import tempfile
+import traceback
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +89,65 @@ def test_all_objects_below_the_prefix_are_fetched_byte_for_byte(
     assert list_states(tmp_path) == [("complete", "")] * 5
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("step", ["mkstemp", "unlink"])
+def test_a_fault_of_the_disk_tells_no_key(
+    code: int, step: str, tmp_path: Path, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.stock({**build_series(tmp_path), f"chest/{SUBJECT}/gone": b"x"})
+    assert step == "mkstemp" or fetch(tmp_path, server).exit_code == 0
+    server.open_client().delete_object(Bucket=BUCKET, Key=f"chest/{SUBJECT}/gone")  # type: ignore[attr-defined]
+    path = tmp_path / "out" / "fetch" / "archive" / SUBJECT / "gone"
+
+    place = tempfile if step == "mkstemp" else Path
+    kept = getattr(place, step)
+
+    def fail(*words: object, **more: object) -> object:
+        if SUBJECT in str(more.get("dir", words)):
+            raise OSError(code, os.strerror(code), str(path))
+        return kept(*words, **more)
+
+    monkeypatch.setattr(place, step, fail)
+    result = fetch(tmp_path, server, "--prune")
+    monkeypatch.undo()
+    assert result.exit_code == 11, result.output
+    assert result.exc_info is not None
+    for text in (result.output, "".join(traceback.format_exception(*result.exc_info))):
+        assert SUBJECT not in text
+
+
+@pytest.mark.parametrize(("before", "after"), [("x/1", "x"), ("x", "x/1"), ("x/y/1", "x")])
+@pytest.mark.parametrize("has_pruned", [False, True])
+def test_a_key_that_turns_from_file_to_folder_blocks_itself_alone(
+    *, before: str, after: str, has_pruned: bool, tmp_path: Path, server: BucketServer
+) -> None:
+    server.stock({f"chest/{before}": b"old", "chest/z": b"z"})
+    fetch(tmp_path, server)
+    client = server.open_client()
+    client.delete_object(Bucket=BUCKET, Key=f"chest/{before}")  # type: ignore[attr-defined]
+    if has_pruned:
+        assert fetch(tmp_path, server, "--prune").exit_code == 0
+    for key in (after, "other"):
+        client.put_object(Bucket=BUCKET, Key=f"chest/{key}", Body=b"new")  # type: ignore[attr-defined]
+    result = fetch(tmp_path, server)
+    if not has_pruned:
+        assert result.exit_code == 3
+        assert "(blocked 1)" in result.output
+        assert "medvision fetch --prune" in result.output
+        assert list_fetched(tmp_path) == {before: b"old", "other": b"new", "z": b"z"}
+        result = fetch(tmp_path, server, "--prune")
+    assert result.exit_code == 0, result.output
+    assert list_fetched(tmp_path) == {after: b"new", "other": b"new", "z": b"z"}
+
+
+def test_an_empty_listing_prunes_nothing(tmp_path: Path, server: BucketServer) -> None:
+    server.stock({"chest/a": b"one"})
+    fetch(tmp_path, server)
+    result = fetch(tmp_path, server, "--prune", source="head")
+    assert "at least one object must lie below the prefix" in result.output
+    assert list_fetched(tmp_path) == {"a": b"one"}
+
+
 @pytest.mark.slow
 def test_more_objects_than_a_page_of_a_listing_holds_are_fetched(
     tmp_path: Path, server: BucketServer
@@ -147,6 +210,9 @@ def test_what_was_fetched_is_ingested_and_its_digests_are_held_against_it(
     (one, *_) = (tmp_path / "out" / "fetch" / "archive").rglob("*-000")
     one.write_bytes(one.read_bytes()[:-2] + b"\1\1")
     assert "files must be as the step fetch wrote them" in call(["ingest", *settings]).output
+    # What the message says to do mends it.
+    assert "1 of them new" in fetch(tmp_path, server).output
+    assert call(["ingest", *settings]).exit_code == 0
 
 
 def test_an_archive_in_a_bucket_is_read_as_it_is(tmp_path: Path, server: BucketServer) -> None:
@@ -239,8 +305,10 @@ def test_an_object_that_does_not_come_whole_stops_the_run_and_is_made_up_for(
 def test_keys_that_are_no_path_are_refused(tmp_path: Path, server: BucketServer) -> None:
     long = f"chest/{'long' * 70}"
     server.stock({"chest/a": b"1", "chest/a/b": b"2", "chest/c\\d": b"3", long: b"4"})
+    # A marker of a folder has no bytes; this is an object.
+    server.stock({"chest/e/": b"5", "chest/f/": b""})
     result = fetch(tmp_path, server)
-    assert "(bad-name 3)" in result.output
+    assert "(bad-name 4)" in result.output
     assert list_fetched(tmp_path) == {"a/b": b"2"}
 
 

@@ -111,7 +111,8 @@ class Bucket:
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.name, Prefix=prefix):
                 for held in page.get("Contents", []):
-                    if not held["Key"].endswith("/"):
+                    # With bytes of its own it is no marker.
+                    if held["Size"] or not held["Key"].endswith("/"):
                         name = held["Key"].removeprefix(self.prefix)
                         yield Item(name, held["Size"], held["ETag"])
 

@@ -2,16 +2,15 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from threading import Lock
 
+from medvision.io.bucket.archive import Archive
 from medvision.io.bucket.client import Bucket, Item, read_code
-from medvision.io.deidentify import Pseudonymiser
 from medvision.io.tables import write_table
-from medvision.runtime.files import PARTIAL_PREFIX, hash_stream, storage_faults
+from medvision.runtime.files import PARTIAL_PREFIX, hash_stream
 from medvision.runtime.progress import track
 
 OBJECT_COLUMNS = ("file", "bytes", "state", "reason")
@@ -54,61 +53,21 @@ class ObjectResult:
     is_new: bool = False
 
 
-@dataclass
-class Archive:
-    """The folder that is filled; its files bear the objects' own names, open to the owner alone.
-
-    Args:
-        root: Where the files go.
-        ledger: File in which digests are noted as files come, under pseudonyms.
-        names: Makes the pseudonyms.
-    """
-
-    root: Path
-    ledger: Path
-    names: Pseudonymiser
-    known: dict[str, tuple[str, str]] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
-
-    def __post_init__(self) -> None:
-        with storage_faults(self.root):
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lines = self.ledger.read_text("ascii").splitlines() if self.ledger.is_file() else []
-        for line in lines:
-            # A kill may have torn a line.
-            parts = line.split("\t")
-            if len(parts) == 4 and parts[3] == "end":
-                self.known[parts[0]] = (parts[1], parts[2])
-
-    def find_digest(self, item: Item) -> str:
-        """Return the digest of an object that is here already, whole; "" where it is not."""
-        path = self.root / item.name
-        etag, digest = self.known.get(self.names.file_id(item.name), ("", ""))
-        is_here = etag == _print(item.etag) and path.is_file() and path.stat().st_size == item.size
-        return digest if is_here else ""
-
-    def note(self, item: Item, digest: str) -> None:
-        """Note a file that came whole, in one write."""
-        line = f"\n{self.names.file_id(item.name)}\t{_print(item.etag)}\t{digest}\tend"
-        with self._lock:
-            handle = os.open(self.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(handle, line.encode("ascii"))
-            finally:
-                os.close(handle)
-
-
 class _BrokenError(Exception):
     """An object did not come whole; the text is the reason."""
 
 
-def fetch_objects(bucket: Bucket, archive: Archive, *, connections: int) -> list[ObjectResult]:
+def fetch_objects(
+    bucket: Bucket, archive: Archive, *, connections: int, prune: bool = False
+) -> list[ObjectResult]:
     """Fetch what is not here yet, and say what became of each object.
 
     Args:
         bucket: Where from: all objects below its prefix.
         archive: Where to.
         connections: Objects at a time.
+        prune: Delete files that the bucket does not list, before anything is fetched: one of them
+            may stand where an object's folder must be. A listing of nothing deletes nothing.
 
     Returns:
         One result per object, and one (`not-listed`) per file of an earlier fetch that the bucket
@@ -119,10 +78,12 @@ def fetch_objects(bucket: Bucket, archive: Archive, *, connections: int) -> list
         StorageError: The disk is full or closed.
     """
     items = list(bucket.list_items())
-    folders = {str(parent) for item in items for parent in PurePosixPath(item.name).parents}
+    listed = {item.name for item in items}
+    held = archive.tidy(listed=listed if prune and items else None)
+    refused = _find_refused(listed, held)
 
     def bring(item: Item) -> ObjectResult:
-        return _bring(bucket, archive, item, folders=folders)
+        return _bring(bucket, archive, item, reason=refused.get(item.name, ""))
 
     with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
         try:
@@ -133,28 +94,40 @@ def fetch_objects(bucket: Bucket, archive: Archive, *, connections: int) -> list
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    listed = {item.name for item in items}
-    others = [_tell_other(archive, name) for name in list_files(archive) if name not in listed]
+    others = [
+        ObjectResult(archive.names.file_id(name), size, "not-listed", "not-listed")
+        for name, size in held.items()
+        if name not in listed
+    ]
     return sorted([*results, *others], key=lambda result: result.file)
 
 
-def list_files(archive: Archive) -> Iterator[str]:
-    """Yield the names of the files in the folder, without what a killed fetch left half-written."""
-    for path in archive.root.rglob("*"):
-        if path.name.startswith(PARTIAL_PREFIX):
-            path.unlink(missing_ok=True)
-        elif not path.is_dir():
-            yield path.relative_to(archive.root).as_posix()
+def _find_refused(listed: Iterable[str], held: Iterable[str]) -> dict[str, str]:
+    """Return the keys that can have no file here, each with its reason.
+
+    Args:
+        listed: Keys of all objects.
+        held: Names of the files that are here.
+    """
+    names = {name for name in listed if _is_name(name)}
+    folders = _list_folders(names)
+    files = names - folders
+    others = set(held) - files
+    other_folders = _list_folders(others)
+    blocked = {
+        name
+        for name in files
+        if name in other_folders or not others.isdisjoint(_list_folders([name]))
+    }
+    return {
+        **dict.fromkeys(set(listed) - files, "bad-name"),
+        **dict.fromkeys(blocked, "blocked"),
+    }
 
 
-def prune_archive(results: Sequence[ObjectResult], archive: Archive) -> list[ObjectResult]:
-    """Delete the files that the bucket does not list; return the other results."""
-    unasked = {result.file for result in results if result.state == "not-listed"}
-    for name in list(list_files(archive)):
-        if archive.names.file_id(name) in unasked:
-            with storage_faults(archive.root / name):
-                (archive.root / name).unlink()
-    return [result for result in results if result.state != "not-listed"]
+def _list_folders(names: Iterable[str]) -> set[str]:
+    """Return the folders, and theirs, that files lie in."""
+    return {str(parent) for name in names for parent in PurePosixPath(name).parents}
 
 
 def write_results(results: Sequence[ObjectResult], *, objects: Path, listing: Path) -> None:
@@ -168,14 +141,13 @@ def write_results(results: Sequence[ObjectResult], *, objects: Path, listing: Pa
         write_table(path, rows, columns=columns)
 
 
-def _bring(bucket: Bucket, archive: Archive, item: Item, *, folders: set[str]) -> ObjectResult:
-    """Fetch one object, unless it is here."""
+def _bring(bucket: Bucket, archive: Archive, item: Item, *, reason: str) -> ObjectResult:
+    """Fetch one object, unless it is here or there is a reason against it."""
     file = archive.names.file_id(item.name)
-    if not _is_name(item.name) or item.name in folders:
-        return ObjectResult(file, item.size, "missing", "bad-name")
+    if reason:
+        return ObjectResult(file, item.size, "missing", reason)
     if digest := archive.find_digest(item):
         return ObjectResult(file, item.size, "complete", digest=digest)
-    reason = ""
     for _ in range(_ATTEMPTS):
         try:
             digest = _download(bucket, archive, item)
@@ -191,7 +163,7 @@ def _bring(bucket: Bucket, archive: Archive, item: Item, *, folders: set[str]) -
 def _download(bucket: Bucket, archive: Archive, item: Item) -> str:
     """Fetch one object into its place, and return its digest."""
     target = archive.root / item.name
-    with storage_faults(target):
+    with archive.faults(item.name):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # mkstemp makes the file with mode 0600.
         handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=target.parent)
@@ -233,12 +205,6 @@ def _read(bucket: Bucket, item: Item) -> Iterator[bytes]:
             raise
 
 
-def _tell_other(archive: Archive, name: str) -> ObjectResult:
-    """Return the result of a file that the bucket does not list."""
-    size = (archive.root / name).lstat().st_size
-    return ObjectResult(archive.names.file_id(name), size, "not-listed", "not-listed")
-
-
 def _is_name(name: str) -> bool:
     """Tell whether a key is the path of a file below a folder, and of none outside it."""
     parts = name.split("/")
@@ -249,8 +215,3 @@ def _is_name(name: str) -> bool:
         and not any(part.startswith(PARTIAL_PREFIX) for part in parts)
         and all(len(part.encode()) <= _LONGEST_NAME for part in parts)
     )
-
-
-def _print(etag: str) -> str:
-    """Return an ETag without what could break a line of the ledger."""
-    return "".join(letter for letter in etag if letter.isalnum() or letter == "-")
