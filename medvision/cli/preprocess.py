@@ -90,13 +90,12 @@ def _show(study: Study, layout: Layout, *, n_wanted: int) -> None:
 
 def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> None:
     """Compute the rows of one shard into the journal, and leave a mark."""
-    from medvision.preprocess.store import compute_missing, select_shard
+    from medvision.preprocess.store import compute_shard
 
     number, total = part
     images = choose_images(study, layout, rows=read_cohort(layout))
     workshop, tasks, _ = prepare_store(study, layout, images=images)
-    chosen = select_shard(tasks, shard=number, n_shards=total)
-    compute_missing(chosen, workshop)
+    chosen = compute_shard(tasks, workshop, shard=number, n_shards=total)
     write_json(layout.array_folder("shards") / f"{number}-of-{total}.json", {"images": len(chosen)})
 
 

@@ -49,7 +49,7 @@ class Bench:
         whole = fill_plan_plainly(recipe.plan)
         self._early, self._plain = cut_early(whole)
         self._whole = build_executor(self._plain)
-        self._journal = Journal(recipe.journal)
+        self._journal = Journal(recipe.journal, recipe.part)
         self._kept = KeptImages(recipe.kept)
         if recipe.keep_after is not None:
             first, rest = split_plan(whole, after=recipe.keep_after)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 from dataclasses import asdict
@@ -15,6 +16,8 @@ _HEAD = struct.Struct("<64s64sQ")
 """Key, digest of the body, and its length."""
 
 _DIGITS = 6
+_NAME = re.compile(r"[0-9]+-(?:([0-9]+)-of-([0-9]+)-)?[0-9a-f]+\.rows")
+"""Of a file: its number, the shard that it was written for, if any, and what makes it unique."""
 
 
 class _Place(NamedTuple):
@@ -34,10 +37,12 @@ class Journal:
 
     Args:
         folder: Where they lie; nothing is read or made before it is needed.
+        part: Number of a shard, from 1, and how many there are; its files say so in their names,
+            and those of the other shards of this division are left alone. None knows all.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, part: tuple[int, int] | None = None) -> None:
+        self._folder, self._part = folder, part
         self._stream: BinaryIO | None = None
         self._path = folder
         self._places: dict[str, _Place] = {}
@@ -67,7 +72,10 @@ class Journal:
         scanned = self._scanned = self._scanned or {}
         paths = sorted(self._folder.glob("*.rows")) if self._folder.is_dir() else []
         for path in paths:
-            with path.open("rb") as stream:
+            if not self._concerns(path):
+                continue
+            # Unbuffered: only heads are looked at, and on a network a buffer may be 1 MiB.
+            with path.open("rb", buffering=0) as stream:
                 scanned[path] = self._scan(path, stream, start=scanned.get(path, 0))
 
     def read(self, key: str, *, image_id: str) -> tuple[Outcome, bytes] | None:
@@ -105,6 +113,14 @@ class Journal:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._places, self._scanned = {}, None
 
+    def _concerns(self, path: Path) -> bool:
+        """Tell whether a file may hold what is sought: it is no other shard's of this division."""
+        match = _NAME.fullmatch(path.name)
+        if self._part is None or match is None or match[1] is None:
+            return True
+        number, total = int(match[1]), int(match[2])
+        return total != self._part[1] or number == self._part[0]
+
     def _scan(self, path: Path, stream: BinaryIO, *, start: int) -> int:
         """Note the whole entries of a file from a place on; return where they end."""
         n_bytes = stream.seek(0, os.SEEK_END)
@@ -127,7 +143,9 @@ class Journal:
             names = (path.name[:_DIGITS] for path in self._folder.glob("*.rows"))
             number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
             # Another process may take the same number: what both write is of different images.
-            self._path = self._folder / f"{number:0{_DIGITS}}-{os.urandom(6).hex()}.rows"
+            part = "" if self._part is None else "{}-of-{}-".format(*self._part)
+            name = f"{number:0{_DIGITS}}-{part}{os.urandom(6).hex()}.rows"
+            self._path = self._folder / name
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             self._stream = cast(BinaryIO, os.fdopen(handle, "wb", buffering=0))
         return self._stream

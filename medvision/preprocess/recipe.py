@@ -39,6 +39,7 @@ class Recipe:
         open_planes: Opens an image that can be read plane by plane; None where it cannot.
         find_display: What the header of an image asks for, where the plan goes by that.
         passed_by: Name of a step to the images that it passes by.
+        part: The shard that rows are computed for, and how many there are; None computes for all.
     """
 
     load: Load
@@ -51,6 +52,7 @@ class Recipe:
     open_planes: Callable[[str], Planes | None] | None = None
     find_display: Callable[[str], Display | None] | None = None
     passed_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    part: tuple[int, int] | None = None
 
     def passes_by(self, image_id: str) -> set[str]:
         """Return the names of the steps that pass an image by."""

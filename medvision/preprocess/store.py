@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -77,7 +77,7 @@ class Workshop:
     @cached_property
     def _journal(self) -> Journal:
         """The journal, as it was at the last look."""
-        return Journal(self.recipe.journal)
+        return Journal(self.recipe.journal, self.recipe.part)
 
 
 def compute_missing(tasks: Sequence[Task], workshop: Workshop) -> dict[str, Outcome]:
@@ -102,6 +102,29 @@ def compute_missing(tasks: Sequence[Task], workshop: Workshop) -> dict[str, Outc
     _log.info("preprocess: %d images kept, %d to compute", len(outcomes), len(missing))
     workshop.compute(missing)
     return outcomes | {task.image_id: _read_surely(workshop, task)[0] for task in missing}
+
+
+def compute_shard(
+    tasks: Sequence[Task], workshop: Workshop, *, shard: int, n_shards: int
+) -> list[Task]:
+    """Bring the journal up to date for one shard; what others compute meanwhile is not read.
+
+    Args:
+        tasks: All images that shall be rows.
+        workshop: Where rows come from.
+        shard: Which, from 1.
+        n_shards: How many there are.
+
+    Returns:
+        The images of the shard.
+
+    Raises:
+        StorageError: The journal cannot be written.
+    """
+    chosen = select_shard(tasks, shard=shard, n_shards=n_shards)
+    recipe = replace(workshop.recipe, part=(shard, n_shards))
+    compute_missing(chosen, replace(workshop, recipe=recipe))
+    return chosen
 
 
 def write_store(

@@ -72,6 +72,46 @@ def test_many_processes_write_side_by_side(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 8
 
 
+def test_a_shard_reads_nothing_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 9):
+        Journal(tmp_path, (number, 8)).write(*build_entry(number))
+    Journal(tmp_path, (2, 3)).write(*build_entry(20))
+    Journal(tmp_path).write(*build_entry(30))
+    scanned: list[Path] = []
+    scan = Journal._scan
+
+    def note(self, path, stream, *, start):
+        scanned.append(path)
+        return scan(self, path, stream, start=start)
+
+    monkeypatch.setattr(Journal, "_scan", note)
+    journal = Journal(tmp_path, (3, 8))
+    # Its own, what was cut in another number of shards, and what was written for all.
+    assert [n for n in range(31) if read(journal, n)] == [3, 20, 30]
+    assert len(scanned) == 3
+    assert list_known(tmp_path, 31) == [*range(1, 9), 20, 30]
+
+
+def test_only_the_heads_of_entries_are_read(tmp_path: Path) -> None:
+    """Counted by the system: a buffer would bring the bodies as well."""
+    entry, _ = build_entry(1)
+    journal = Journal(tmp_path)
+    for n in range(20):
+        journal.write(build_entry(n)[0], bytes(1 << 20))
+
+    def count() -> int:
+        words = Path("/proc/self/io").read_text(encoding="ascii").split()
+        return int(words[words.index("rchar:") + 1])
+
+    reader = Journal(tmp_path)
+    before = count()
+    reader.refresh()
+    assert count() - before < 20 * 1024
+    assert reader.read(entry.key, image_id=entry.image_id) == (entry, bytes(1 << 20))
+
+
 @given(cut=st.integers(0, 2000), flipped=st.none() | st.integers(0, 2000))
 def test_whatever_is_damaged_no_entry_is_ever_another(
     tmp_path_factory: pytest.TempPathFactory, cut: int, flipped: int | None

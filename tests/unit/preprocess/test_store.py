@@ -32,6 +32,7 @@ from medvision.preprocess.store import (
     check_classes_left,
     clear_needless,
     compute_missing,
+    compute_shard,
     select_shard,
     write_store,
 )
@@ -172,11 +173,26 @@ def test_workers_and_parts_computed_apart_change_no_byte(tmp_path):
     apart = Study(tmp_path / "apart")
     for number in (3, 1, 2):
         workshop, tasks = apart.prepare(image_ids)
-        compute_missing(select_shard(tasks, shard=number, n_shards=3), workshop)
+        compute_shard(tasks, workshop, shard=number, n_shards=3)
     notes = tmp_path / "notes"
     apart.write(image_ids, n_shards=3, loader=partial(load_and_note, notes))
     assert read_bytes(alone, 3) == read_bytes(together, 3) == read_bytes(apart, 3)
     assert not notes.exists()
+
+
+def test_rows_computed_for_another_number_of_shards_are_found(tmp_path):
+    image_ids = [f"img-{n}" for n in range(7)]
+    notes = tmp_path / "notes"
+    study = Study(tmp_path / "study")
+    for total in (3, 2, 3):
+        for number in range(1, total + 1):
+            workshop, tasks = study.prepare(image_ids, loader=partial(load_and_note, notes))
+            compute_shard(tasks, workshop, shard=number, n_shards=total)
+    study.write(image_ids, n_shards=2, loader=partial(load_and_note, notes))
+    assert sorted(notes.read_text().split()) == image_ids
+    alone = Study(tmp_path / "alone")
+    alone.write(image_ids, n_shards=2)
+    assert read_bytes(study, 2) == read_bytes(alone, 2)
 
 
 def test_shard_of_an_image_depends_on_no_other():
