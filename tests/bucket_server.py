@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from medvision.config.bucket import BUCKET_CREDENTIALS
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -135,7 +137,7 @@ def give_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hide_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no credentials anywhere."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+    for name in (*BUCKET_CREDENTIALS, "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere/config")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere/credentials")

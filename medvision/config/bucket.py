@@ -9,7 +9,11 @@ from pydantic import Field, model_validator
 from medvision.config.pacs import CREDENTIALS, PacsSection
 from medvision.config.sections import DataSection, Section
 
-BUCKET_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+BUCKET_CREDENTIALS = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    # The older name of the last, which botocore still reads.
+    "AWS_SECURITY_TOKEN",
+)
 """Variables that only `medvision fetch` and `medvision publish` read."""
 
 SECRETS = (*CREDENTIALS, *BUCKET_CREDENTIALS)

@@ -24,6 +24,7 @@ from fake_slurm import read_calls, with_path, write_command, write_refusing_clus
 from pipeline import TINY, write_config
 
 from medvision.config.bucket import BUCKET_CREDENTIALS
+from medvision.config.pacs import CREDENTIALS
 
 CHECKOUT = Path(__file__).parents[2]
 Done = subprocess.CompletedProcess[str]
@@ -82,6 +83,47 @@ def test_credentials_reach_the_fetch_and_no_other_command(tmp_path: Path) -> Non
     assert seen[0] == f"fetch {SECRET}"
     assert "ingest none" in seen
     assert [line for line in seen if SECRET in line] == seen[:1]
+
+
+def test_no_step_gets_the_credentials_of_the_other_kind(tmp_path: Path) -> None:
+    """One process hands both on, where a study pulls and publishes."""
+    pacs = {"protocol": "dicomweb", "url": "https://pacs.invalid", "since": "2020-01-01"}
+    data = {"kind": "dicom", "labels": "labels.csv"}
+    publish = {"target": f"s3://{BUCKET}/results"}
+    (tmp_path / "labels.csv").write_text("subject,label\n")
+    config = {**TINY, "data": data, "phantom": {}, "pacs": pacs, "publish": publish}
+    write_config(tmp_path, config)  # type: ignore[arg-type]
+    results = tmp_path / "results"
+    for path in ("audit/bundle/manifest.json", "audit/record.json"):
+        (results / path).parent.mkdir(parents=True, exist_ok=True)
+        (results / path).touch()
+    write_command(
+        tmp_path / "bin",
+        "medvision",
+        f"""\
+        echo "$1 $(env | grep -cE '^({"|".join(CREDENTIALS)})=')" \\
+          "$(env | grep -cE '^({"|".join(BUCKET_CREDENTIALS)})=')" >> {tmp_path}/seen
+        mkdir -p results/$1 && touch results/$1/archive.tsv results/$1/record.json
+        """,
+    )
+    environment = {**with_credentials(tmp_path), **dict.fromkeys(CREDENTIALS, SECRET)}
+    targets = [str(results / step / "record.json") for step in ("pull", "publish")]
+    options = ("--cores", "1", *targets, "--allowed-rules", "pull", "publish")
+    done = snakemake(tmp_path, *options, environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert {"pull 3 0", "publish 0 4"} <= set(seen)
+
+
+def test_the_table_of_objects_outlasts_a_fetch_that_failed(tmp_path: Path) -> None:
+    """The message says to read it."""
+    write_study(tmp_path)
+    command = "mkdir -p results/fetch && touch results/fetch/objects.tsv && exit 3"
+    write_command(tmp_path / "bin", "medvision", command)
+    options = ("--cores", "1", "--until", "fetch", "--retries", "0")
+    done = snakemake(tmp_path, *options, environment=with_credentials(tmp_path))
+    assert done.returncode != 0
+    assert (tmp_path / "results" / "fetch" / "objects.tsv").is_file()
 
 
 @pytest.mark.parametrize("step", ["fetch", "publish"])

@@ -113,16 +113,21 @@ if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid
 # Open for as long as this process lives: nobody takes its lock away. Its jobs say nothing.
 told = tell_of_run(Path()) if workflow.is_main_process else None
 
-# Credentials are for `command medvision pull`, `fetch` and `publish` alone, and a scheduler hands the
-# environment to all jobs: `hand_over` gives them back where jobs run beside this process.
+# Credentials of a PACS are for `pull` alone, those of AWS for `fetch` and `publish`, and a scheduler hands
+# the environment to all jobs: `hand_over` gives them back where jobs run beside this process, where every
+# command but `pacs_medvision` and `bucket_medvision` is started without them, and each of these without
+# the other's.
 credentials = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
-unset = " ".join(f"-u {name}" for name in SECRETS)
+unset_pacs = " ".join(f"-u {name}" for name in CREDENTIALS)
+unset_bucket = " ".join(f"-u {name}" for name in BUCKET_CREDENTIALS)
 
 # Without an activated environment `medvision` is found beside the running Python.
 shell.prefix(
     f'PATH="$PATH:{Path(sys.executable).parent}"; '
     # Snakemake itself takes one pair of each braces away.
-    f'medvision() {{{{ env {unset} medvision "$@"; }}}}; '
+    f'pacs_medvision() {{{{ env {unset_bucket} medvision "$@"; }}}}; '
+    f'bucket_medvision() {{{{ env {unset_pacs} medvision "$@"; }}}}; '
+    f'medvision() {{{{ env {unset_pacs} {unset_bucket} medvision "$@"; }}}}; '
 )
 
 

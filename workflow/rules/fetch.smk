@@ -1,10 +1,9 @@
-# The archive is no output here: Snakemake would delete it when an object is missing, and with it what
-# a resumed fetch goes on from.
+# The archive and the table of objects are no outputs here: Snakemake would delete them when an object
+# is missing, and with them what a resumed fetch goes on from and the reasons.
 rule fetch:
     input:
         bucket_access("fetch"),
     output:
-        objects=layout.table("fetch", "objects"),
         listing=layout.table("fetch", "archive"),
         record=layout.record("fetch"),
     log:
@@ -22,4 +21,4 @@ rule fetch:
     message:
         "Fetching the images from the bucket."
     shell:
-        "command medvision fetch --config {params.config:q} > {log} 2>&1"
+        "bucket_medvision fetch --config {params.config:q} > {log} 2>&1"

@@ -20,4 +20,4 @@ rule publish:
     message:
         "Putting the sealed bundle into the bucket."
     shell:
-        "command medvision publish --config {params.config:q} > {log} 2>&1"
+        "bucket_medvision publish --config {params.config:q} > {log} 2>&1"
