@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvision.cli._inputs import find_key, find_labels, find_source, read_labels
-from medvision.cli._run import Step
+from medvision.cli._run import Step, read_record
 from medvision.config.model import Study
 from medvision.errors import StaleOutputError
 from medvision.layout import Layout
@@ -73,10 +73,13 @@ def check_archive(step: Step, listing: Path) -> None:
     """Refuse raw files that are not what the earlier step wrote.
 
     Raises:
-        StaleOutputError: A file is missing, was added, or has other bytes.
+        StaleOutputError: A file is missing, was added, or has other bytes; or it was fetched under
+            another key, so that its pseudonyms are others.
     """
     layout = step.layout
     step.read(listing)
+    if step.study.fetch.source:
+        _check_key(step.study, layout)
     if step.study.data.kind == "phantom":
         step.read(layout.phantom_labels)
         step.read(layout.phantom_key)
@@ -89,6 +92,19 @@ def check_archive(step: Step, listing: Path) -> None:
         raise StaleOutputError(
             f"{name}/archive: files must be as the step {name} wrote them, got others.",
             f"run `medvision {name}` again.",
+        )
+
+
+def _check_key(study: Study, layout: Layout) -> None:
+    """Refuse a fetch whose tables bear the pseudonyms of another key."""
+    from medvision.io.deidentify import Pseudonymiser, read_key
+
+    record = read_record(layout, "fetch")
+    names = Pseudonymiser(read_key(find_key(study, layout)))
+    if record is None or record.facts.get("key_id") != names.key_id:
+        raise StaleOutputError(
+            "ingest.key: key must be the one of the step fetch, got another.",
+            "run `medvision fetch` again.",
         )
 
 

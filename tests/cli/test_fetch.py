@@ -215,6 +215,21 @@ def test_what_was_fetched_is_ingested_and_its_digests_are_held_against_it(
     assert call(["ingest", *settings]).exit_code == 0
 
 
+def test_another_key_asks_for_another_fetch(tmp_path: Path, server: BucketServer) -> None:
+    server.stock(build_series(tmp_path))
+    fetch(tmp_path, server)
+    key = tmp_path / "other.key"
+    key.write_text("0f" * 32)
+    key.chmod(0o600)
+    other = ["--set", f"ingest.key={key}"]
+    settings = [*list_settings(tmp_path, server), *other]
+    result = call(["ingest", *settings])
+    assert result.exit_code == 12, result.output
+    assert "key must be the one of the step fetch" in result.output
+    assert fetch(tmp_path, server, *other).exit_code == 0
+    assert call(["ingest", *settings]).exit_code == 0
+
+
 def test_an_archive_in_a_bucket_is_read_as_it_is(tmp_path: Path, server: BucketServer) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

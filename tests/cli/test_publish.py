@@ -106,6 +106,19 @@ def test_nothing_is_overwritten(results: Path, server: BucketServer) -> None:
     assert server.count("PUT", "/manifest.json") == 0
 
 
+def test_what_came_since_the_listing_is_not_overwritten(
+    results: Path, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"results/{read_root(results)}/config.json"
+    server.open_client().put_object(Bucket=BUCKET, Key=key, Body=b"theirs")  # type: ignore[attr-defined]
+    monkeypatch.setattr("medvision.io.bucket.publish._list_held", lambda *_: {})
+    result = publish(results, server)
+    assert result.exit_code == 11
+    assert "must be free or hold this bundle, got another file" in result.output
+    got = server.open_client().get_object(Bucket=BUCKET, Key=key)  # type: ignore[attr-defined]
+    assert got["Body"].read() == b"theirs"
+
+
 def test_a_place_with_other_files_is_refused(results: Path, server: BucketServer) -> None:
     key = f"results/{read_root(results)}/notes.txt"
     server.open_client().put_object(Bucket=BUCKET, Key=key, Body=b"theirs")  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ _REFUSALS = {
     *("403", "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
     *("ExpiredToken", "InvalidToken", "UnauthorizedAccess"),
 }
+_TAKEN = {"PreconditionFailed", "412"}
 
 
 class _Listed(TypedDict):
@@ -133,26 +134,40 @@ class Bucket:
             head = self.client.head_object(Bucket=self.name, Key=self.prefix + name)
         return head["Metadata"].get(_SHA256, "")
 
-    def put_file(self, name: str, path: Path, *, digest: str) -> None:
+    def put_file(self, name: str, path: Path, *, digest: str) -> bool:
         """Send a file; the server refuses bytes that do not have its digest.
+
+        It is asked to refuse too where an object has the name by now.
 
         Args:
             name: Key below the prefix.
             path: The file.
             digest: Its sha256, in hexadecimal.
 
+        Returns:
+            Whether the name was free.
+
         Raises:
             MedvisionError: As `faults`.
         """
+        from botocore.exceptions import ClientError
+
         checksum = base64.b64encode(bytes.fromhex(digest)).decode("ascii")
         with self.faults(), path.open("rb") as stream:
-            self.client.put_object(
-                Bucket=self.name,
-                Key=self.prefix + name,
-                Body=stream,
-                ChecksumSHA256=checksum,
-                Metadata={_SHA256: digest},
-            )
+            try:
+                self.client.put_object(
+                    Bucket=self.name,
+                    Key=self.prefix + name,
+                    Body=stream,
+                    ChecksumSHA256=checksum,
+                    Metadata={_SHA256: digest},
+                    IfNoneMatch="*",
+                )
+            except ClientError as error:
+                if read_code(error) not in _TAKEN:
+                    raise
+                return False
+        return True
 
     @contextmanager
     def faults(self) -> Iterator[None]:

@@ -60,7 +60,10 @@ def publish_folder(
             raise _refuse(bucket, "another file")
 
     def send(path: str) -> None:
-        bucket.put_file(within + path, root / path, digest=digests[path])
+        is_free = bucket.put_file(within + path, root / path, digest=digests[path])
+        # Where an answer was lost, it is what we sent ourselves.
+        if not is_free and bucket.read_digest(within + path) != digests[path]:
+            raise _refuse(bucket, "another file")
 
     with ThreadPoolExecutor(connections, thread_name_prefix="publish") as pool:
         early = [path for path in missing if path != last]
