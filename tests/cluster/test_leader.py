@@ -134,8 +134,9 @@ def test_failure_memory_time_a_deadline_and_lost_scratch_are_met_by_the_next_att
     assert five_faults.finish(300) == 0, five_faults.log
     assert five_faults.is_equal(undisturbed)
     assert five_faults.list_states("1") == ["FAILED", "COMPLETED"]
-    # Without accounting and cgroups SLURM calls it FAILED; with them OUT_OF_MEMORY.
-    assert five_faults.list_states("2") == ["FAILED", "COMPLETED"]
+    # Without accounting and cgroups SLURM calls it FAILED; with them OUT_OF_MEMORY. Once it said
+    # COMPLETED, since srun may end with 0 where its step was killed; then the output is missing.
+    assert five_faults.list_states("2") in (["FAILED", "COMPLETED"], ["COMPLETED"] * 2)
     assert five_faults.list_states("3") == ["TIMEOUT", "COMPLETED"]
     # It ended by itself, with 75, and what it kept outlived the failed attempt.
     assert five_faults.list_states("4") == ["FAILED", "COMPLETED"]
