@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medvision.cli._doctor.findings import format_bytes
 from medvision.cli._inputs import find_key
 from medvision.cli._run import open_step, study_command
 from medvision.config.bucket import split_address
@@ -14,6 +13,7 @@ from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError, DataError
 from medvision.layout import Layout
+from medvision.runtime.progress import say_size
 
 if TYPE_CHECKING:
     from medvision.io.bucket.fetch import ObjectResult
@@ -60,7 +60,7 @@ def command(study: Study, layout: Layout, *, prune: bool) -> None:
         whole = [result for result in results if result.state == "complete"]
         n_bytes, n_new = sum(result.bytes for result in whole), sum(r.is_new for r in whole)
         click.echo(
-            f"fetch: {len(whole)} files ({format_bytes(n_bytes)}), {n_new} of them new", err=True
+            f"fetch: {len(whole)} files ({say_size(n_bytes)}), {n_new} of them new", err=True
         )
         _check(results, layout)
         for path in tables:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from medvision.cli._doctor.findings import format_bytes
 from medvision.cli._pacs import open_archive, open_server
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError, DataError
 from medvision.layout import Layout
+from medvision.runtime.progress import say_size
 
 if TYPE_CHECKING:
     from medvision.io.pacs.archive import Archive
@@ -48,7 +48,7 @@ def command(study: Study, layout: Layout, *, prune: bool) -> None:
         n_files, n_bytes = write_results(results, archive, series=tables[0], listing=tables[1])
         states = Counter[str](result.state for result in results)
         click.echo(
-            f"pull: {n_files} files ({format_bytes(n_bytes)}) of {len(results)} series: "
+            f"pull: {n_files} files ({say_size(n_bytes)}) of {len(results)} series: "
             f"{_describe(states)}; now {_describe(archive.counts)}",
             err=True,
         )

@@ -74,3 +74,12 @@ def _show_bar(
             yield item
             if tell is not None:
                 bar.update(task, description=f"{description}: {tell()}")
+
+
+def say_size(n_bytes: float) -> str:
+    """Return a size in GB, or in MB below one.
+
+    Args:
+        n_bytes: The size in bytes, >= 0.
+    """
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

@@ -9,8 +9,8 @@ from snakemake.utils import validate
 
 from medvision import __version__
 from medvision.config.ablation import is_ablated
-from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.bucket import BUCKET_CREDENTIALS, SECRETS
+from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import ConfigError, build_study
 from medvision.config.pacs import CREDENTIALS
 from medvision.config.requests import list_asked

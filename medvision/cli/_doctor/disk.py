@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from medvision.cli._doctor.findings import Finding, format_bytes
+from medvision.cli._doctor.findings import Finding
 from medvision.config.model import Study
+from medvision.runtime.progress import say_size
 
 _WEIGHT_BYTES = {
     "small": 4e6,
@@ -43,9 +44,9 @@ def check_disk(study: Study, files: Sequence[Path], *, folder: Path, n_images: i
     """
     free = shutil.disk_usage(folder).free
     least, most = estimate_bytes(study, files, n_images=n_images)
-    needed = format_bytes(least)
-    needed = needed if format_bytes(most) == needed else f"{needed} to {format_bytes(most)}"
-    found = f"{format_bytes(free)} free, about {needed} needed"
+    needed = say_size(least)
+    needed = needed if say_size(most) == needed else f"{needed} to {say_size(most)}"
+    found = f"{say_size(free)} free, about {needed} needed"
     if free < least:
         return Finding("Disk", "fail", found, "free space, or choose another output.path.")
     if free < max(2 * least, most):

@@ -21,8 +21,3 @@ class Finding:
     status: Status
     found: str
     hint: str = ""
-
-
-def format_bytes(n_bytes: float) -> str:
-    """Return a size in GB, or in MB below one."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

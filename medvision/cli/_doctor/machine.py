@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from medvision.cli._doctor.findings import Finding, Status, format_bytes
+from medvision.cli._doctor.findings import Finding, Status
 from medvision.config.model import Study
+from medvision.runtime.progress import say_size
 
 _PYTHON = ((3, 11), (3, 14))
 _REQUIREMENT = re.compile(r"^(?P<name>[\w.-]+)\s*(?:>=\s*(?P<lowest>[\d.]+))?")
@@ -104,8 +105,8 @@ def _check_memory() -> Finding:
         return Finding("Memory", "warn", "unknown on this system", "4 GB or more are needed.")
     if n_bytes < _ENOUGH_MEMORY:
         hint = "4 GB or more are needed for volumes; lower preprocess.size and train.batch_size."
-        return Finding("Memory", "warn", format_bytes(n_bytes), hint)
-    return Finding("Memory", "ok", format_bytes(n_bytes))
+        return Finding("Memory", "warn", say_size(n_bytes), hint)
+    return Finding("Memory", "ok", say_size(n_bytes))
 
 
 def _check_gpu(study: Study | None) -> Finding:
