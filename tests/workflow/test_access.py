@@ -92,10 +92,10 @@ def test_the_workflow_knows_the_variables_that_hold_credentials() -> None:
     assert CREDENTIALS == (access.USER, access.PASSWORD, access.TOKEN)
 
 
-def pulling(folder: Path) -> None:
+def pulling(folder: Path, *, since: str = "2020-01-01") -> None:
     """Configure a study that is pulled from a PACS."""
     (folder / "labels.csv").write_text("subject,label\n")
-    pacs = {"protocol": "dicomweb", "url": "https://pacs.invalid", "since": "2020-01-01"}
+    pacs = {"protocol": "dicomweb", "url": "https://pacs.invalid", "since": since}
     data = {"kind": "dicom", "labels": "labels.csv"}
     write_config(folder, {**TINY, "data": data, "phantom": {}, "pacs": pacs})
 
@@ -119,13 +119,13 @@ def test_credentials_reach_the_pull_and_no_other_command(tmp_path: Path) -> None
     assert [line for line in seen if TOKEN in line] == seen[:1]
 
 
-def on_cluster(folder: Path, target: str) -> subprocess.CompletedProcess[str]:
+def on_cluster(folder: Path, target: str, *more: str) -> subprocess.CompletedProcess[str]:
     """Run on a cluster that refuses every job, with credentials in the environment."""
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `cluster` is missing")
     write_refusing_cluster(folder / "bin")
     environment = {**with_path(folder / "bin"), **dict.fromkeys(CREDENTIALS, TOKEN)}
     options = ("--workflow-profile", str(CHECKOUT / "workflow/profiles/slurm"), "--retries", "0")
-    return snakemake(folder, *options, "--until", target, environment=environment)
+    return snakemake(folder, *options, *more, "--until", target, environment=environment)
 
 
 def assert_nothing_handed(folder: Path) -> None:
@@ -168,6 +168,30 @@ def test_a_pull_with_credentials_is_not_queued_on_a_cluster(tmp_path: Path) -> N
     assert "run `medvision pull` by itself first" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     assert read_calls(tmp_path / "bin") == []
+
+
+def test_an_old_pull_that_is_due_again_is_not_queued_with_credentials_set(tmp_path: Path) -> None:
+    pulling(tmp_path)
+    write_command(
+        tmp_path / "local",
+        "medvision",
+        "mkdir -p results/pull && touch results/pull/archive.tsv results/pull/record.json",
+    )
+    local = with_path(tmp_path / "local")
+    options = ("--persistence-backend", "db")  # As the profile has it.
+    snakemake(tmp_path, "--cores", "1", "--until", "pull", *options, environment=local)
+    pulling(tmp_path, since="2021-01-01")
+    done = on_cluster(tmp_path, "ingest")
+    assert done.returncode != 0
+    assert "step pull is due again" in done.stderr
+    assert TOKEN not in done.stdout + done.stderr
+    assert read_calls(tmp_path / "bin") == []
+    # What the hint says, after a pull by hand.
+    record = str(tmp_path / "results/pull/record.json")
+    assert f"medvision cluster run --touch {record}" in done.stderr
+    assert on_cluster(tmp_path, "pull", "--touch", record).returncode == 0
+    on_cluster(tmp_path, "ingest")
+    assert_nothing_handed(tmp_path)
 
 
 def test_a_run_that_nobody_leads_is_seen_by_a_leader(tmp_path: Path) -> None:

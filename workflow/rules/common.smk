@@ -462,19 +462,48 @@ def plugin_files():
     return sorted(modules.union(*(Path(top).rglob("*.py") for top in tops)))
 
 
-def hand_over(step, names):
+BY_HAND = {
+    "pull": "run `medvision pull` by itself first; the workflow then goes on from what it wrote.",
+    "fetch": "run `medvision fetch` by itself first, or keep them in ~/.aws, where the job finds them.",
+    "publish": "leave publish.target out and run `medvision publish` in the end, or keep them in ~/.aws, where the job finds them.",
+}
+
+
+def credentials_of(step):
+    """The variables that a step is given, as far as they are set."""
+    names = CREDENTIALS if step == "pull" else BUCKET_CREDENTIALS
+    return {name: credentials[name] for name in names if name in credentials}
+
+
+def refuse_queued(step, *, is_old=False):
+    """Stop where a step's job would be queued without the credentials that are set."""
+    state = "due again" if is_old else "not done"
+    message = f"{', '.join(credentials_of(step))}: variables must be unset where jobs are queued and step {step} is {state}, got values."
+    hint = BY_HAND[step]
+    if is_old and step != "publish":
+        hint += f" Where it is still called due, say that it is done: medvision cluster run --touch {layout.record(step)}"
+    stop(ConfigError(message, hint))
+
+
+def hand_over(step):
     """Give a step its credentials back, or stop where its job would be queued without them."""
-    held = {name: credentials[name] for name in names if name in credentials}
+    held = credentials_of(step)
     if workflow.local_exec:
         os.environ.update(held)
     elif held and not layout.record(step).exists():
-        message = f"{', '.join(held)}: variables must be unset where jobs are queued and step {step} is not done, got values."
-        hint = {
-            "pull": "run `medvision pull` by itself first; the workflow then goes on from what it wrote.",
-            "fetch": "run `medvision fetch` by itself first, or keep them in ~/.aws, where the job finds them.",
-            "publish": "leave publish.target out and run `medvision publish` in the end, or keep them in ~/.aws, where the job finds them.",
-        }[step]
-        stop(ConfigError(message, hint))
+        refuse_queued(step)
+
+
+def check_queued():
+    """Stop before any job where a step whose record is old would be queued without credentials.
+
+    Which steps are due is known once the jobs are planned, so for this there is no earlier place.
+    """
+    if not workflow.local_exec:
+        due = {job.rule.name for job in workflow.dag.needrun_jobs()}
+        for step in BY_HAND:
+            if step in due and credentials_of(step):
+                refuse_queued(step, is_old=True)
 
 
 def asked_studies(wildcards):
@@ -482,7 +511,7 @@ def asked_studies(wildcards):
 
     Asked for once it is known who runs the jobs: a queued pull would lack the credentials.
     """
-    hand_over("pull", CREDENTIALS)
+    hand_over("pull")
     return [study.pacs.studies] if study.pacs.studies else []
 
 
@@ -490,7 +519,7 @@ def bucket_access(step):
     """No input of a step that speaks to a bucket, but its credentials."""
 
     def find(wildcards):
-        hand_over(step, BUCKET_CREDENTIALS)
+        hand_over(step)
         return []
 
     return find
