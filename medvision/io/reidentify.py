@@ -1,6 +1,6 @@
 """The table that undoes the pseudonyms: made on request alone, and for its owner's eyes alone."""
 
-import csv
+import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +13,7 @@ from medvision.io.ingest.kind import DICOM, HEAD_BYTES, classify_head
 from medvision.io.profile.anonymise import read_identity
 from medvision.io.quiet import silence_readers
 from medvision.io.reasons import RefusalError
+from medvision.io.tables import write_lines
 from medvision.runtime.files import PARTIAL_PREFIX, storage_faults
 
 COLUMNS = ("kind", "pseudonym", "original")
@@ -116,10 +117,10 @@ def write_reidentification(path: Path, rows: Iterable[Identity]) -> None:
         # mkstemp makes the file with mode 0600.
         handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-                writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-                writer.writerow(COLUMNS)
-                writer.writerows(rows)
+            with os.fdopen(
+                handle, "w", encoding="utf-8", errors="backslashreplace", newline=""
+            ) as stream:
+                write_lines(stream, itertools.chain([COLUMNS], rows))
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)

@@ -4,7 +4,9 @@ import csv
 import difflib
 import gzip
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +17,8 @@ Row = dict[str, str]
 Cell = str | int | float | bool | None
 
 _FIRST_LINE = 2
+_QUOTED_END = "\r\n"
+_LINE_END = re.compile(r"[\r\n]")
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """How .xlsx, .ods and .xls files begin."""
 
@@ -51,7 +55,9 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
 def _read_text(path: Path) -> str:
     """Return a table's text, or say in plain words why there is none."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # Line ends as they are: one in a cell is a part of it.
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return stream.read()
     except UnicodeDecodeError as error:
         is_spreadsheet = error.object.startswith(_SPREADSHEETS)
         found = "a spreadsheet" if is_spreadsheet else f"another encoding at byte {error.start}"
@@ -85,7 +91,7 @@ def _choose_delimiter(path: Path, text: str) -> str:
     """Tabs by suffix; else a comma, or what spreadsheets write where the header has no comma."""
     if path.suffix.lower() in {".tsv", ".tab"}:
         return "\t"
-    header = text.partition("\n")[0]
+    header = _LINE_END.split(text, maxsplit=1)[0]
     return next((mark for mark in ",;\t" if mark in header), ",")
 
 
@@ -148,37 +154,41 @@ def join_tables(path: Path, parts: Sequence[Path]) -> int:
     Raises:
         DataError: A table is missing, empty, or has other columns than the first.
     """
-    n_rows = 0
+    count = itertools.count()
     with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        columns = _read_columns(parts[0])
-        writer.writerow(columns)
-        for part in parts:
-            _check_columns(part, columns, like=parts[0])
-            with part.open(encoding="utf-8", newline="") as held:
-                lines = csv.reader(held, delimiter="\t")
-                next(lines)
-                for line in lines:
-                    writer.writerow(line)
-                    n_rows += 1
-    return n_rows
+        write_lines(stream, _chain_lines(parts, count))
+    return next(count)
 
 
-def _read_columns(path: Path) -> list[str]:
-    """Return the header of a TSV."""
+def _chain_lines(parts: Sequence[Path], count: Iterator[int]) -> Iterator[list[str]]:
+    """Yield the header that all parts must have, then their rows, counting these."""
+    columns: list[str] | None = None
+    for part in parts:
+        with _open_table(part) as held:
+            lines = csv.reader(held, delimiter="\t")
+            own = next(lines, [])
+            if columns is None:
+                columns = own
+                yield columns
+            _check_columns(part, own, columns=columns, like=parts[0])
+            for line in lines:
+                next(count)
+                yield line
+
+
+def _open_table(path: Path) -> TextIO:
+    """Open a TSV for reading, line ends as they are."""
     try:
-        with path.open(encoding="utf-8", newline="") as held:
-            return next(csv.reader(held, delimiter="\t"), [])
+        return path.open(encoding="utf-8", newline="")
     except OSError as error:
         raise DataError(
             f"{path.name}: table must be a readable file, got none.", "run its step again."
         ) from error
 
 
-def _check_columns(path: Path, columns: Sequence[str], *, like: Path) -> None:
+def _check_columns(path: Path, own: Sequence[str], *, columns: Sequence[str], like: Path) -> None:
     """Refuse a table without a header, or with another than the first has."""
-    own = _read_columns(path)
-    if not own or own != list(columns):
+    if not own or own != columns:
         where = f"{path.parent.name}/{path.name}"
         raise DataError(
             f"{where}: columns must be those of {like.parent.name}/{like.name}, got others.",
@@ -206,10 +216,28 @@ def _write_rows(
     stream: TextIO, rows: Iterable[Mapping[str, Cell]], *, columns: Sequence[str]
 ) -> None:
     """Write header and rows."""
-    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([format_cell(row.get(name)) for name in columns])
+    cells = ([format_cell(row.get(name)) for name in columns] for row in rows)
+    write_lines(stream, itertools.chain([columns], cells))
+
+
+def write_lines(stream: TextIO, lines: Iterable[Sequence[str]]) -> None:
+    """Write lines of cells as a TSV; a cell is quoted where it would not be read back else.
+
+    Args:
+        stream: Text that is written without any change of line ends.
+        lines: Cells of each line; they are written as they come.
+    """
+    csv.writer(_OwnLineEnds(stream), delimiter="\t", lineterminator=_QUOTED_END).writerows(lines)
+
+
+class _OwnLineEnds:
+    """Ends lines in LF alone, though `csv` was told CR LF: it quotes what its line end holds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> int:
+        return self._stream.write(line.removesuffix(_QUOTED_END) + "\n")
 
 
 def format_cell(value: Cell) -> str:

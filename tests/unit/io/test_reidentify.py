@@ -5,7 +5,7 @@ import stat
 from dicoms import Plan, make_volume, write_series
 
 from medvision.io.deidentify import Pseudonymiser
-from medvision.io.reidentify import list_identities, write_reidentification
+from medvision.io.reidentify import Identity, list_identities, write_reidentification
 from medvision.io.tables import read_table
 
 NAMES = Pseudonymiser(bytes(16))
@@ -52,3 +52,9 @@ def test_name_that_is_no_unicode_does_not_stop_the_table(tmp_path):
     path = tmp_path / "secret" / "table.tsv"
     write_reidentification(path, rows)
     assert "a\\udcff" in path.read_text()
+
+
+def test_line_end_in_a_name_is_a_part_of_it(tmp_path):
+    path = tmp_path / "secret" / "reidentification.tsv"
+    write_reidentification(path, [Identity("file", "f", "a\rb"), Identity("file", "g", "a\nb")])
+    assert [row["original"] for row in read_table(path)] == ["a\rb", "a\nb"]
