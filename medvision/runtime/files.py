@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,11 @@ _STORAGE_FAULTS = {
     errno.ENOTDIR: "has a file where a folder must be",
     errno.EEXIST: "has a file where a folder must be",
 }
+_DISK_FAULTS = _STORAGE_FAULTS | {
+    errno.EIO: "fails to be read or written",
+    errno.ESTALE: "is no longer what was mounted",
+}
+"""Also what a disk says of its own failure."""
 
 
 @contextmanager
@@ -62,10 +67,31 @@ def storage_faults(path: Path) -> Iterator[None]:
     Raises:
         StorageError: The folder cannot be written, or its disk is full.
     """
+    with _say_faults(path, _STORAGE_FAULTS):
+        yield
+
+
+@contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """Do as `storage_faults`, and take a failing disk in too: no other than the output's is used.
+
+    Args:
+        path: What is written; the message names its folder.
+
+    Raises:
+        StorageError: The folder cannot be written, its disk is full, or fails.
+    """
+    with _say_faults(path, _DISK_FAULTS):
+        yield
+
+
+@contextmanager
+def _say_faults(path: Path, faults: Mapping[int, str]) -> Iterator[None]:
+    """Turn errors of the operating system into a StorageError in words, where there are some."""
     try:
         yield
     except OSError as error:
-        fault = _STORAGE_FAULTS.get(error.errno or 0)
+        fault = faults.get(error.errno or 0)
         if fault is None:
             raise
         raise StorageError(

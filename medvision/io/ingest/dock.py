@@ -68,8 +68,8 @@ def open_dock(
             # another process may have it.
             store.commit()
         finally:
-            packer.close()
             shutil.rmtree(staging, ignore_errors=True)
+            packer.close()
 
 
 def clear_docks(layout: Layout) -> None:

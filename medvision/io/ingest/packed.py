@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from medvision.io.ingest.packer import lock
-from medvision.runtime.files import storage_faults, writing
+from medvision.runtime.files import disk_faults, writing
 from medvision.runtime.packs import INDEX, write_index
 from medvision.runtime.zipped import Entry, build_directory
 
@@ -19,12 +19,12 @@ def finish_packs(connection: sqlite3.Connection, images: Path) -> None:
         images: Folder of the packs.
 
     Raises:
-        StorageError: The folder cannot be written, or its disk is full.
+        StorageError: The folder cannot be written, its disk is full, or fails.
     """
     packs = connection.execute("SELECT DISTINCT pack FROM written WHERE pack != '' ORDER BY pack")
     for (name,) in packs.fetchall():
         path = images / name
-        with storage_faults(path), path.open("r+b", buffering=0) as raw:
+        with disk_faults(path), path.open("r+b", buffering=0) as raw:
             stream = cast(BinaryIO, raw)
             # Where another process adds to it, it may: no reader of ours needs the directory.
             if lock(stream) is not False:

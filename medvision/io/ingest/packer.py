@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from medvision.io.ingest.jobs import Done, Written
-from medvision.runtime.files import storage_faults
+from medvision.runtime.files import disk_faults
 from medvision.runtime.packs import name_pack
 from medvision.runtime.zipped import Entry, build_header
 
@@ -46,28 +46,33 @@ class Packer:
             The same, with where they lie now.
 
         Raises:
-            StorageError: The pack cannot be written, or its disk is full.
+            StorageError: The pack cannot be written, its disk is full, or fails.
         """
         if not done.written:
             return done
         stream = self._open()
-        with storage_faults(self._images / self._name):
+        with disk_faults(self._images / self._name):
             return replace(
                 done, written=tuple(self._append(stream, item, staged) for item in done.written)
             )
 
     def sync(self) -> None:
-        """Have on the disk what was taken, so that it may be relied on."""
+        """Have on the disk what was taken, so that it may be relied on; raises as `take`."""
         # Closed it has nothing new: that was synchronised before.
         if self._stream is not None:
-            with storage_faults(self._images / self._name):
+            with disk_faults(self._images / self._name):
                 os.fsync(self._stream.fileno())
 
     def close(self) -> None:
-        """Let go of the pack."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        """Let go of the pack.
+
+        Raises:
+            StorageError: Its disk says only now that it could not hold what was written.
+        """
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with disk_faults(self._images / self._name):
+                stream.close()
 
     def _open(self) -> BinaryIO:
         """Return the pack, at its end: the shard's first that no other process is writing to.
@@ -78,7 +83,7 @@ class Packer:
         while self._stream is None:
             self._name = name_pack(self._shard, number)
             number += 1
-            with storage_faults(self._images / self._name):
+            with disk_faults(self._images / self._name):
                 self._stream = open_alone(self._images / self._name)
                 if self._stream is not None:
                     self._end = self._find_end(self._name)

@@ -17,6 +17,7 @@ from medvision.errors import DataError, StorageError
 from medvision.runtime import files
 from medvision.runtime.files import (
     PARTIAL_PREFIX,
+    disk_faults,
     hash_bytes,
     hash_file,
     read_json,
@@ -154,6 +155,16 @@ def test_each_fault_of_a_disk_has_its_words(code: int, words: str, tmp_path: Pat
     with pytest.raises(StorageError, match=words) as caught, storage_faults(tmp_path / "a"):
         raise OSError(code, os.strerror(code))
     assert str(tmp_path) in caught.value.message
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.ESTALE])
+def test_a_failing_disk_is_a_storage_error_where_no_other_is_used(
+    code: int, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError, match="must be writable"), disk_faults(tmp_path / "a"):
+        raise OSError(code, os.strerror(code))
+    with pytest.raises(FileNotFoundError), disk_faults(tmp_path / "a"):
+        (tmp_path / "none").read_bytes()
 
 
 def test_other_faults_of_the_system_are_not_called_storage(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import io
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from dicoms import Plan, make_volume, write_series
 from ingesting import Ingested, build_settings, ingest, snapshot
 
 from medvision.errors import StorageError
-from medvision.io.ingest import packer, store
+from medvision.io.ingest import packed, packer, store
 from medvision.io.ingest import run as run_module
 from medvision.io.ingest.jobs import Done
 from medvision.io.ingest.packer import Packer, open_alone
@@ -221,7 +222,10 @@ def test_an_index_that_is_lost_or_broken_is_made_anew(tmp_path: Path, done: list
     assert len(done) == 4
 
 
-@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS])
+DISK_FAULTS = [errno.ENOSPC, errno.EROFS, errno.EIO, errno.ESTALE]
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
 def test_a_full_disk_is_said_and_what_was_kept_stays(
     tmp_path: Path, done: list[str], monkeypatch: pytest.MonkeyPatch, fault: int
 ) -> None:
@@ -246,13 +250,14 @@ def test_a_full_disk_is_said_and_what_was_kept_stays(
     assert look(again) == look(pack(source, tmp_path / "fresh"))
 
 
+@pytest.mark.parametrize("fault", DISK_FAULTS)
 def test_what_cannot_be_brought_to_the_disk_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
 ) -> None:
     source = write_archive(tmp_path / "in")
 
     def fail(_: int) -> None:
-        raise OSError(errno.ENOSPC, "no")
+        raise OSError(fault, "no")
 
     monkeypatch.setattr(packer.os, "fsync", fail)
     with pytest.raises(StorageError):
@@ -261,6 +266,44 @@ def test_what_cannot_be_brought_to_the_disk_is_not_kept(
     kept = Store(tmp_path / "out/ingest/shards", Shard(1, 1))
     assert list(kept.list_jobs()) == []
     kept.close()
+
+
+class Torn(io.FileIO):
+    """A file whose disk says at the very end that it could not hold it."""
+
+    fault = 0
+
+    def close(self) -> None:
+        was_open = not self.closed
+        super().close()
+        if was_open:
+            raise OSError(self.fault, "no")
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_a_pack_that_cannot_be_closed_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    source = write_archive(tmp_path / "in")
+    monkeypatch.setattr(Torn, "fault", fault)
+    monkeypatch.setattr(packer, "open_alone", lambda path: Torn(path, "w+b"))
+    with pytest.raises(StorageError, match="must be writable"):
+        pack(source, tmp_path / "out")
+    monkeypatch.undo()
+    assert not list((tmp_path / "out").rglob("*.nii.gz"))
+    assert look(pack(source, tmp_path / "out")) == look(pack(source, tmp_path / "fresh"))
+
+
+@pytest.mark.parametrize("fault", DISK_FAULTS)
+def test_a_pack_that_cannot_be_finished_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(fault, "no")
+
+    monkeypatch.setattr(packed, "_finish", fail)
+    with pytest.raises(StorageError, match="must be writable"):
+        pack(write_archive(tmp_path / "in"), tmp_path / "out")
 
 
 @pytest.mark.parametrize("breaks", [False, True])
