@@ -11,6 +11,7 @@ from medvision.errors import StaleOutputError
 from medvision.layout import Layout
 
 if TYPE_CHECKING:
+    from medvision.io.deidentify import Pseudonymiser
     from medvision.io.ingest.settings import IngestSettings
 
 _KINDS = {"dicom": ("dicom",), "nifti": ("nifti",), "phantom": ("dicom", "nifti")}
@@ -78,15 +79,14 @@ def check_archive(step: Step, listing: Path) -> None:
     """
     layout = step.layout
     step.read(listing)
-    if step.study.fetch.source:
-        _check_key(step.study, layout)
+    names = _check_key(step.study, layout) if step.study.fetch.source else None
     if step.study.data.kind == "phantom":
         step.read(layout.phantom_labels)
         step.read(layout.phantom_key)
     is_same = _sum_digests(listing) == _sum_digests(layout.sources)
-    if not is_same and step.study.fetch.source:
+    if not is_same and names is not None:
         # Members of archives stand in the sources, in place of the archives.
-        is_same = _is_as_fetched(step.study, layout, listing)
+        is_same = _is_as_fetched(step.study, layout, listing, names=names)
     if not is_same:
         name = listing.parent.name
         raise StaleOutputError(
@@ -95,8 +95,8 @@ def check_archive(step: Step, listing: Path) -> None:
         )
 
 
-def _check_key(study: Study, layout: Layout) -> None:
-    """Refuse a fetch whose tables bear the pseudonyms of another key."""
+def _check_key(study: Study, layout: Layout) -> "Pseudonymiser":
+    """Return who names files, having refused a fetch whose tables bear another key's pseudonyms."""
     from medvision.io.deidentify import Pseudonymiser, read_key
 
     record = read_record(layout, "fetch")
@@ -106,6 +106,7 @@ def _check_key(study: Study, layout: Layout) -> None:
             "ingest.key: key must be the one of the step fetch, got another.",
             "run `medvision fetch` again.",
         )
+    return names
 
 
 def _sum_digests(table: Path) -> tuple[int, int]:
@@ -118,15 +119,13 @@ def _sum_digests(table: Path) -> tuple[int, int]:
     return number, total
 
 
-def _is_as_fetched(study: Study, layout: Layout, listing: Path) -> bool:
+def _is_as_fetched(study: Study, layout: Layout, listing: Path, *, names: "Pseudonymiser") -> bool:
     """Tell whether a folder that holds archives is as it was fetched; archives are read again."""
-    from medvision.io.deidentify import Pseudonymiser, read_key
     from medvision.io.ingest.walk import walk_files
     from medvision.io.tables import read_table
     from medvision.runtime.files import hash_stream
 
     source = find_source(study, layout)
-    names = Pseudonymiser(read_key(find_key(study, layout)))
     read = {row["file"]: row["digest"] for row in read_table(layout.sources)}
     fetched = {row["file"]: row["digest"] for row in read_table(listing)}
     walked = walk_files(source, without=layout.step("ingest"))
