@@ -1,7 +1,7 @@
 """The sections of buckets: where input is fetched from, and where the sealed bundle is put."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -23,42 +23,50 @@ _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 _SERVICE = "of S3; AWS's own, or what AWS_ENDPOINT_URL_S3 says, when omitted."
 
 Connections = Annotated[int, Field(ge=1, le=64)]
+Endpoint = Annotated[str, Field(description=f"Address of a server {_SERVICE}")]
 
 
-class FetchSection(Section):
+class BucketSection(Section):
+    """What the sections of buckets have alike: a checked address, at a checked server."""
+
+    address: ClassVar[str]
+    """`section.field` of the bucket's address."""
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        """Refuse addresses that are none."""
+        held = dict(self)
+        field = self.address.partition(".")[-1]
+        check_addresses(self.address, held[field], endpoint=held["endpoint"])
+        return self
+
+
+class FetchSection(BucketSection):
     """Images fetched from a bucket of S3 before ingestion; then data.path stays empty."""
+
+    address = "fetch.source"
 
     source: str = Field(
         "",
         description="Bucket and prefix, such as s3://hospital/chest-ct: all objects below it are "
         "fetched. Credentials come from the environment or the files of AWS's own tools.",
     )
-    endpoint: str = Field("", description=f"Address of a server {_SERVICE}")
+    endpoint: Endpoint = ""
     connections: Connections = Field(8, description="Objects fetched at a time.")
 
-    @model_validator(mode="after")
-    def _check_addresses(self) -> Self:
-        """Refuse addresses that are none."""
-        check_addresses("fetch.source", self.source, endpoint=self.endpoint)
-        return self
 
-
-class PublishSection(Section):
+class PublishSection(BucketSection):
     """The sealed bundle put into a bucket of S3, as the last step."""
+
+    address = "publish.target"
 
     target: str = Field(
         "",
         description="Bucket and prefix, such as s3://hospital/results: the bundle goes into a "
         "folder there that bears its root digest, and nothing is ever overwritten.",
     )
-    endpoint: str = Field("", description=f"Address of a server {_SERVICE}")
+    endpoint: Endpoint = ""
     connections: Connections = Field(8, description="Files sent at a time.")
-
-    @model_validator(mode="after")
-    def _check_addresses(self) -> Self:
-        """Refuse addresses that are none."""
-        check_addresses("publish.target", self.target, endpoint=self.endpoint)
-        return self
 
 
 def check_addresses(field: str, address: str, *, endpoint: str) -> None:
