@@ -101,6 +101,11 @@ def count_bytes(path: Path) -> int:
         return stream.seek(0, io.SEEK_END)
 
 
+def has_packs(folder: Path) -> bool:
+    """Tell whether files of a folder lie in packs."""
+    return (folder / INDEX).is_file()
+
+
 def find_member(path: Path) -> Member | None:
     """Return where a file lies in a pack; None where the index beside it does not name it.
 
@@ -108,7 +113,7 @@ def find_member(path: Path) -> Member | None:
         StaleOutputError: The index cannot be read.
     """
     index = path.parent / INDEX
-    if not index.is_file():
+    if not has_packs(path.parent):
         return None
     # Opened anew each time, 0.1 ms: no handle is shared by processes and threads, and an index
     # that was replaced is seen. Never written, so that it needs no locks.
@@ -125,8 +130,13 @@ def find_member(path: Path) -> Member | None:
         raise StaleOutputError(
             f"{path.parent.name}/{INDEX}: file must be a whole index of packs, "
             f"got {type(error).__name__}.",
-            "run the step ingest again: it is made anew.",
+            f"run the step {_name_step(path)} again: it is made anew.",
         ) from error
+
+
+def _name_step(path: Path) -> str:
+    """Return the step that wrote a pack, or its index: masks are of the cohort."""
+    return "cohort" if path.parent.name == "masks" else "ingest"
 
 
 def _check_pack(pack: object) -> str:
@@ -151,14 +161,14 @@ def _check_entry(entry: Entry) -> Entry:
 def say_remedy(path: Path, step: str) -> str:
     """Return how a file with other bytes than its step wrote is made anew, as a hint.
 
-    A step sees by size and time that a file by itself was changed; of a pack it looks at the
+    Ingestion sees by size and time that a file by itself was changed; of a pack it looks at the
     headers alone.
 
     Args:
         path: The file.
         step: Name of the step.
     """
-    member = None if path.is_file() else find_member(path)
+    member = find_member(path) if step == "ingest" and not path.is_file() else None
     first = "" if member is None else f"remove {member.pack.name}, then "
     return f"{first}run the step {step} again."
 
@@ -206,7 +216,7 @@ class _MemberStream(io.RawIOBase):
             raise StaleOutputError(
                 f"{member.pack.name}: pack must hold {member.entry.name} where its index says, "
                 "got other bytes.",
-                "run the step ingest again: what is damaged is converted anew.",
+                f"run the step {_name_step(member.pack)} again: what is damaged is made anew.",
             )
         self._pack.seek(self._start)
 

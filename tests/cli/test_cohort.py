@@ -14,6 +14,7 @@ from medvision.cli.main import main
 from medvision.io.nifti.write import write_nifti
 from medvision.io.tables import read_table
 from medvision.layout import Layout
+from medvision.runtime.packs import INDEX, read_file
 
 N_SUBJECTS = 12
 COPY = "Doe11"
@@ -336,6 +337,60 @@ def test_masks_are_aligned_or_refused_with_the_reason(cohort: Cohort, folder: Pa
     np.testing.assert_array_equal(np.asarray(written.dataobj), inside > 0)
     cohort(list_labels())
     assert not layout.mask(marked["image_id"]).exists()
+
+
+def write_masks(folder: Path) -> Rows:
+    """Write three masks, the last of them empty; returns the labels that name them."""
+    rng = np.random.default_rng(0)
+    affine = np.diag([2.0, 2.0, 5.0, 1.0])
+    for n in range(3):
+        grid = (rng.random((6, 5, 4)) > 0.5).astype(np.uint8) * (n < 2)
+        write_nifti(folder / f"mask-{n}.nii.gz", grid, affine=affine, is_placed=True)
+    return [{**r, "mask": f"mask-{n}.nii.gz" if n < 3 else ""} for n, r in enumerate(list_labels())]
+
+
+def test_masks_of_packed_images_lie_in_one_pack_with_the_bytes_of_files(
+    cohort: Cohort, folder: Path
+) -> None:
+    key = f"ingest.key={folder / 'results/secret/pseudonym.key'}"
+    packed = (f"output.path={folder / 'packed'}", key, "ingest.images=packs")
+    for command in ("ingest", "measure"):
+        assert call(command, folder, *packed).exit_code == 0
+    rows = write_masks(folder)
+    for options in (packed, ()):
+        result = cohort(rows, *options)
+        assert result.exit_code == 0, result.output
+    files, packs = Layout(folder / "results"), Layout(folder / "packed")
+    names = sorted(path.name for path in files.masks.iterdir())
+    assert len(names) == 2
+    assert sorted(path.name for path in packs.masks.iterdir()) == ["pack-1-of-1.zip", INDEX]
+    for name in names:
+        assert read_file(packs.masks / name) == (files.masks / name).read_bytes()
+    assert packs.cohort.read_bytes() == files.cohort.read_bytes()
+    own, other = (json.loads(one.record("cohort").read_text()) for one in (packs, files))
+    assert own["writes"] == other["writes"]
+    assert {f"cohort/masks/{name}" for name in names} <= own["writes"].keys()
+    # Another run makes the same again, and none where none is named any more.
+    before = {path: path.read_bytes() for path in packs.masks.iterdir()}
+    assert cohort(rows, *packed).exit_code == 0
+    assert {path: path.read_bytes() for path in packs.masks.iterdir()} == before
+    assert cohort(list_labels(), *packed).exit_code == 0
+    assert not packs.masks.exists() or not list(packs.masks.iterdir())
+
+
+def test_masks_follow_the_images_from_files_to_a_pack_and_back(
+    cohort: Cohort, folder: Path
+) -> None:
+    rows, found = write_masks(folder), []
+    turned = f"output.path={folder / 'turned'}"
+    for kind in ("files", "packs", "files"):
+        for command in ("ingest", "measure"):
+            assert call(command, folder, turned, f"ingest.images={kind}").exit_code == 0
+        result = cohort(rows, turned, f"ingest.images={kind}")
+        assert result.exit_code == 0, result.output
+        found.append(sorted(path.name for path in Layout(folder / "turned").masks.iterdir()))
+    assert found[0] == found[2]
+    assert found[1] == ["pack-1-of-1.zip", INDEX]
 
 
 def test_the_command_wants_ingestion_first(tmp_path: Path) -> None:

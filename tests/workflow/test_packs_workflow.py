@@ -13,6 +13,7 @@ from medvision.cli.main import main
 from medvision.runtime.packs import INDEX, is_pack
 
 # What tells the settings, or has digests of files that do.
+_PACKED = ("ingest/images/", "cohort/masks/")
 _TOLD = ("record.json", "audit/", "report/", "study-record")
 
 
@@ -35,6 +36,8 @@ def test_packs_leave_two_files_in_place_of_two_an_image(packed: Path, tiny_study
     assert names == ["pack-1-of-1.zip", INDEX]
     assert is_pack(names[0])
     assert len(list((tiny_study / "ingest/images").iterdir())) > 20
+    assert sorted(path.name for path in (packed / "cohort/masks").iterdir()) == names
+    assert len(list((tiny_study / "cohort/masks").iterdir())) > 3
 
 
 @pytest.mark.slow
@@ -43,7 +46,7 @@ def test_every_result_is_the_same_to_the_bit(packed: Path, tiny_study: Path) -> 
         {
             path: digest
             for path, digest in digest_tree(root).items()
-            if not path.startswith("ingest/images/") and not any(word in path for word in _TOLD)
+            if not path.startswith(_PACKED) and not any(word in path for word in _TOLD)
         }
         for root in (packed, tiny_study)
     )
@@ -60,9 +63,12 @@ def test_records_name_images_as_if_each_were_a_file(
     own, other = (read_record(root, step) for root in (packed, tiny_study))
     for side in ("reads", "writes"):
         assert own[side].keys() == other[side].keys()
-        images = [path for path in own[side] if path.startswith("ingest/images/")]
+        images = [path for path in own[side] if path.startswith(_PACKED)]
         assert {path: own[side][path] for path in images} == {p: other[side][p] for p in images}
-    assert any(path.startswith("ingest/images/") for path in {**own["reads"], **own["writes"]})
+    named = {**own["reads"], **own["writes"]}
+    assert any(path.startswith("ingest/images/") for path in named)
+    is_masked = any(path.startswith("cohort/masks/") for path in named)
+    assert is_masked == (step in ("cohort", "explain"))
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from medvision.domain.record import JsonValue
 from medvision.io.tables import Row, read_table
 from medvision.layout import Layout
 from medvision.runtime.files import read_json, write_bytes, write_json
+from medvision.runtime.packs import has_file
 
 if TYPE_CHECKING:
     from medvision.domain.volume import FloatGrid
@@ -95,7 +96,7 @@ def _read_grids(step: Step, row: Row, *, case: "Case") -> "CaseGrids":
             held.method: read_grid(layout.attribution(image_id, held.method))
             for held in case.methods
         },
-        mask=read_grid(mask) if mask.is_file() else None,
+        mask=read_grid(mask) if has_file(mask) else None,
         has_geometry=row["geometry"] == "full",
         window=_read_window(layout),
         units="" if row["units"] == "none" else row["units"],

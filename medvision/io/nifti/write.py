@@ -124,14 +124,37 @@ def write_nifti(
     Source:
         NIfTI-1 and NIfTI-2 standards; gzip without name or time: RFC 1952.
     """
-    header = _build_header(array, affine, is_placed=is_placed, step_s=step_s)
-    voxels = array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array.T)
     digest = hashlib.sha256()
+    pieces = encode_nifti(
+        array, affine=affine, is_placed=is_placed, compression=compression, step_s=step_s
+    )
     with writing(path) as temporary, temporary.open("wb") as stream:
-        for piece in _compress(header, voxels.view(np.uint8).reshape(-1).data, compression):
+        for piece in pieces:
             digest.update(piece)
             stream.write(piece)
     return digest.hexdigest()
+
+
+def encode_nifti(
+    array: NumberGrid | ColourGrid,
+    *,
+    affine: Affine,
+    is_placed: bool,
+    compression: Compression = "fast",
+    step_s: float | None = None,
+) -> Iterator[Piece]:
+    """Yield the bytes of an image as `write_nifti` writes them, piece by piece.
+
+    Args:
+        array: As there, and so are the others.
+        affine: (4, 4), voxel index to RAS+ mm.
+        is_placed: The affine is the scanner's; otherwise it only gives the spacing.
+        compression: none, fast or small.
+        step_s: Seconds between the volumes of a time series; None elsewhere.
+    """
+    header = _build_header(array, affine, is_placed=is_placed, step_s=step_s)
+    voxels = array.T if array.T.flags.c_contiguous else np.ascontiguousarray(array.T)
+    return _compress(header, voxels.view(np.uint8).reshape(-1).data, compression)
 
 
 def as_colour(array: NDArray[np.uint8]) -> ColourGrid:
