@@ -24,7 +24,7 @@ BLOCKS = ("features.norm0", "features.transition1", "features.norm5")
 def compute_card(*, n_seeds: int = 5, n_subjects: int = 72, arms=tuple(STRENGTHS), n_resamples=300):
     """Return the statistics of drawn predictions."""
     cells = [
-        Cell(arm, fraction, size, _draw(strength, place, n_seeds=n_seeds, n=n_subjects))
+        Cell(arm, fraction, size, draw(strength, place, n_seeds=n_seeds, n=n_subjects))
         for place, arm in enumerate(arms)
         for fraction, size, strength in zip(FRACTIONS, SIZES, STRENGTHS[arm], strict=True)
     ]
@@ -51,13 +51,22 @@ def make_scorecard(*, n_seeds: int = 5, arms=tuple(STRENGTHS)):
     return json.loads(json.dumps(facts))
 
 
-def _draw(strength: float, place: int, *, n_seeds: int, n: int):
+def draw(strength: float, place: int, *, n_seeds: int = 5, n: int = 72, noise: float = 0.6):
+    """Return what networks of one kind said of the same subjects.
+
+    Args:
+        strength: How much of the label they saw.
+        place: Number of their kind: others draw otherwise.
+        n_seeds: Networks.
+        n: Subjects.
+        noise: How much each differs from the others.
+    """
     labels = np.arange(n) % 2
     common = np.random.default_rng(9).normal(size=n)
     rounds = {}
     for seed in range(n_seeds):
         own = np.random.default_rng([place, seed, int(100 * strength)]).normal(size=n)
-        score = strength * labels + 0.8 * common + 0.6 * own
+        score = strength * labels + 0.8 * common + noise * own
         rounds[Round(0, 0, seed)] = Predictions(
             image_ids=tuple(f"img-{k:03d}" for k in range(n)),
             subjects=tuple(f"sub-{k:03d}" for k in range(n)),

@@ -4,20 +4,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from reports import make_sources
+from scorecards import CLASSES, draw
 
 from medvision.cli._ablation.tally import tally_images
 from medvision.cli.ablation import _describe
-from medvision.domain.labels.rows import Classes
-from medvision.domain.prediction import Predictions, Round
 from medvision.domain.scorecard.cells import Cell
 from medvision.domain.synthesis.ablation import VARIANTS, compute_ablation
 from medvision.report.facts import build_facts
 from medvision.report.page import build_report
 
-CLASSES = Classes(("healthy", "nodule"), "nodule")
 SIZES = {0.1: 5.0, 0.25: 12.0, 1.0: 48.3}
 STRENGTHS = {
     "plain": (0.2, 0.5, 1.6),
@@ -27,29 +24,10 @@ STRENGTHS = {
 }
 
 
-def draw(strength: float, place: int, *, n_seeds=5, n=72):
-    labels = np.arange(n) % 2
-    common = np.random.default_rng(9).normal(size=n)
-    rounds = {}
-    for seed in range(n_seeds):
-        own = np.random.default_rng([place, seed, int(100 * strength)]).normal(size=n)
-        score = strength * labels + 0.8 * common + 0.5 * own
-        rounds[Round(0, 0, seed)] = Predictions(
-            image_ids=tuple(f"img-{k:03d}" for k in range(n)),
-            subjects=tuple(f"sub-{k:03d}" for k in range(n)),
-            trainings=(np.arange(n) // 2 % 3).astype(np.intp),
-            folds=(np.arange(n) // 2 % 3).astype(np.intp),
-            labels=labels.astype(np.intp),
-            probabilities=np.full((n, 2), 0.5),
-            scores=np.column_stack([-score, score]),
-        )
-    return rounds
-
-
 def make_ablation(gate="obey"):
     """Return the content of `ablation/ablation.json`, of drawn predictions."""
     cells = [
-        Cell(name, fraction, size, draw(STRENGTHS[name][n], place))
+        Cell(name, fraction, size, draw(STRENGTHS[name][n], place, noise=0.5))
         for n, (fraction, size) in enumerate(SIZES.items())
         for place, name in enumerate(VARIANTS)
     ]
