@@ -14,8 +14,8 @@ from recomputing import Audited, copy_bundle, find, say
 
 from medvision.audit.findings import Check
 from medvision.audit.inventory import take_inventory
+from medvision.cli._recompute.answers import find_in
 from medvision.cli._recompute.drawn import check_drawn
-from medvision.cli._recompute.explained import find_in
 from medvision.cli._recompute.synthetic import find_synthetic_faults
 from medvision.config.model import load_study
 from medvision.io.tables import read_table

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medvision.audit.findings import Check, Finding
-from medvision.audit.inventory import Inventory, take_inventory
-from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
+from medvision.audit.inventory import take_inventory
+from medvision.audit.manifest import MANIFEST, parse_manifest
+from medvision.cli._recompute.answers import FAULTS, fail, find_in, skip
 from medvision.cli._recompute.beside import find_beside_faults
 from medvision.cli._recompute.peaks import find_peak_faults
-from medvision.cli._recompute.request import skip
 from medvision.cli._recompute.told import ATTRIBUTIONS, INFLUENCE, Told, read_told
 from medvision.cli._recompute.verdicts import find_verdict_faults
-from medvision.errors import AuditError, MedvisionError
+from medvision.errors import AuditError
 
 FIRST_LEVEL = 1
 QUESTIONS = {
@@ -56,46 +56,20 @@ def check_explained(bundle: Path, *, level: int) -> tuple[Check, ...]:
         return ()
     try:
         told = read_told(find_in(inventory))
-    except _FAULTS as error:
-        return tuple(_fail(name, error) for name in QUESTIONS)
+    except FAULTS as error:
+        return tuple(fail(name, text, error) for name, text in QUESTIONS.items())
     return tuple(_ask(name, told) for name in QUESTIONS)
-
-
-_FAULTS = (MedvisionError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
-"""What reading and computing may raise because of what a bundle holds."""
-
-
-def find_in(inventory: Inventory) -> Callable[[str], Path]:
-    """Return what tells where a file of the study lies.
-
-    Args:
-        inventory: Of the bundle.
-    """
-
-    def locate(path: str) -> Path:
-        if STUDY + path not in inventory.sizes:
-            raise AuditError(f"{path}: file must be in the bundle, got none.")
-        return inventory.root / STUDY / path
-
-    return locate
 
 
 def _ask(name: str, told: Told) -> Check:
     """Answer one question."""
     try:
         findings = tuple(_FIND[name](told))
-    except _FAULTS as error:
-        return _fail(name, error)
+    except FAULTS as error:
+        return fail(name, QUESTIONS[name], error)
     notes = {
         "verdicts": f"{len(told.checks)} rows of checks",
         "beside": f"{len(told.tables[INFLUENCE])} train images",
         "peaks": f"{len(told.tables[ATTRIBUTIONS])} maps",
     }
     return Check(name, QUESTIONS[name], "FAIL" if findings else "PASS", findings, notes[name])
-
-
-def _fail(name: str, error: Exception) -> Check:
-    """Return the answer to a question that could not be asked because of what the bundle holds."""
-    found = error.message if isinstance(error, MedvisionError) else f"{error!r}"
-    fault = Finding(name, "content", "complete and readable", found)
-    return Check(name, QUESTIONS[name], "FAIL", (fault,))

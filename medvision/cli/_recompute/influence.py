@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from medvision.audit.findings import Check as Answered
 from medvision.audit.findings import Finding
+from medvision.cli._recompute.answers import skip
 from medvision.cli._recompute.attributions import describe_software
 from medvision.cli._recompute.compared import compare_values
 from medvision.cli._recompute.images import PluginError
-from medvision.cli._recompute.request import Answer, MissingSourceError, draw_pairs, skip
+from medvision.cli._recompute.request import Answer, MissingSourceError, draw_pairs
 from medvision.cli._recompute.scene import Scene, name_model
 from medvision.cli._recompute.told import INDEX, INFLUENCE, SUMMARY
 from medvision.domain.labels.rows import Task

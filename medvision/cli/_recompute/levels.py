@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medvision.audit.crosscheck import list_digests
-from medvision.audit.findings import Check, Finding
+from medvision.audit.findings import Check
 from medvision.audit.inventory import take_inventory
-from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
-from medvision.errors import AuditError, MedvisionError
+from medvision.audit.manifest import MANIFEST, parse_manifest
+from medvision.cli._recompute.answers import FAULTS, fail, find_in
 
 if TYPE_CHECKING:
     from medvision.cli._recompute.scene import Scene
@@ -17,9 +17,9 @@ FIRST_LEVEL = 3
 """From here on torch is needed, and the source images."""
 
 _QUESTIONS = {
-    3: "Can arrays and maps be computed again?",
-    4: "Can checks and verdicts be computed again?",
-    5: "Can maps be computed another way?",
+    3: ("level 3", "Can arrays and maps be computed again?"),
+    4: ("level 4", "Can checks and verdicts be computed again?"),
+    5: ("level 5", "Can maps be computed another way?"),
 }
 
 
@@ -47,8 +47,8 @@ def check_recomputed(
     numbers = range(FIRST_LEVEL, level + 1)
     try:
         scene = _open(bundle, sources=sources, sample=sample, seed=seed)
-    except (MedvisionError, LookupError, ValueError, TypeError) as error:
-        return tuple(_fail(number, error) for number in numbers)
+    except FAULTS as error:
+        return tuple(fail(*_QUESTIONS[number], error) for number in numbers)
     return tuple(check for number in numbers for check in _try(number, scene))
 
 
@@ -60,12 +60,7 @@ def _open(bundle: Path, *, sources: Path | None, sample: int, seed: int) -> "Sce
     inventory = take_inventory(bundle)
     manifest = parse_manifest(inventory.read(MANIFEST))
 
-    def locate(path: str) -> Path:
-        if STUDY + path not in inventory.sizes:
-            raise AuditError(f"{path}: file must be in the bundle, got none.")
-        return bundle / STUDY / path
-
-    request = Request(locate, list_digests(manifest), sources, sample, seed)
+    request = Request(find_in(inventory), list_digests(manifest), sources, sample, seed)
     return open_scene(request)
 
 
@@ -73,11 +68,8 @@ def _try(number: int, scene: "Scene") -> list[Check]:
     """Ask one level; what cannot even be read is a fault too."""
     try:
         return _find_level(number)(scene)
-    except (
-        *(MedvisionError, LookupError, ValueError, TypeError),
-        *(AttributeError, ArithmeticError, RuntimeError),
-    ) as error:
-        return [_fail(number, error)]
+    except (*FAULTS, RuntimeError) as error:
+        return [fail(*_QUESTIONS[number], error)]
 
 
 def _find_level(number: int) -> "Callable[[Scene], list[Check]]":
@@ -94,10 +86,3 @@ def _find_level(number: int) -> "Callable[[Scene], list[Check]]":
     from medvision.cli._recompute.independent import check_independently
 
     return check_independently
-
-
-def _fail(number: int, error: Exception) -> Check:
-    """Return the answer of a level that could not be asked because of what the bundle holds."""
-    found = error.message if isinstance(error, MedvisionError) else f"{error!r}"
-    fault = Finding(f"level {number}", "content", "complete and readable", found)
-    return Check(f"level {number}", _QUESTIONS[number], "FAIL", (fault,))

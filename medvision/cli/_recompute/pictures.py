@@ -11,9 +11,8 @@ import numpy as np
 from medvision.audit.findings import Check, Finding
 from medvision.audit.inventory import take_inventory
 from medvision.audit.manifest import MANIFEST, STUDY, parse_manifest
-from medvision.cli._recompute.explained import find_in
+from medvision.cli._recompute.answers import FAULTS, find_in, skip
 from medvision.cli._recompute.page_pictures import CasePictures, read_case_pictures
-from medvision.cli._recompute.request import skip
 from medvision.domain.record import JsonValue
 from medvision.errors import MedvisionError
 from medvision.io.nifti.read import read_nifti
@@ -31,8 +30,6 @@ QUESTION = "Do the explained cases' pictures, in their files and on the page, fo
 FIGURES, LAYERS = "report/figures/", "report/layers/"
 PAGE, FACTS = "report/report.html", "report/report.json"
 
-_FAULTS = (MedvisionError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
-"""What reading and drawing may raise because of what a bundle holds; OSError too, of a PNG."""
 _TOLD = ("plane", "shown", "key_slice", "has_mask", "window", "units", "reduction", "scales")
 """What report.json says of a case's pictures, and what was kept must say as well."""
 
@@ -79,14 +76,15 @@ def check_pictures(bundle: Path, *, level: int) -> Check:
         return skip(NAME, QUESTION, "asked from --level 2 on")
     try:
         told = _read(bundle)
-    except _FAULTS as error:
+    except FAULTS as error:
         return _fail((_name_fault(NAME, error),), "")
     findings, is_exact = [*_list_strays(told)], True
     for case in told.cases:
         where = f"{FIGURES}case-{case.number:02d}.png"
         try:
             found, same = _check_case(told, case)
-        except (*_FAULTS, OSError) as error:
+        # OSError: of a PNG that is none.
+        except (*FAULTS, OSError) as error:
             found, same = [_name_fault(where, error)], True
         findings += found
         is_exact &= same

@@ -128,11 +128,6 @@ class Answer:
         return Check(name, question, status, tuple(self.findings), note)
 
 
-def skip(name: str, question: str, reason: str) -> Check:
-    """Leave a question open, and say why."""
-    return Check(name, question, "NOT CHECKED", note=reason)
-
-
 def name_pairs(pairs: Sequence[Pair]) -> str:
     """Return how many maps of how many images, in words."""
     n_images = len({image_id for image_id, _ in pairs})

@@ -5,8 +5,7 @@ from typing import cast
 
 from medvision.audit.findings import Finding
 from medvision.audit.verify import Locate
-from medvision.cli._cohort.summary import read_classes
-from medvision.cli._evaluated.external import evaluate
+from medvision.cli._evaluated.external import evaluate, read_known
 from medvision.cli._recompute.ablation import find_ablation_faults
 from medvision.cli._recompute.compared import METRICS, compare_values
 from medvision.cli._recompute.gathered import find_gathered_faults
@@ -65,15 +64,8 @@ def find_statistics_faults(locate: Locate) -> list[Finding]:
         ValueError: The recorded settings are not those of an evaluation.
     """
     settings = EvaluateSection.model_validate(read_parameters(locate, "evaluate")["evaluate"])
-    cohort = {row["image_id"]: row for row in read_table(locate("cohort/cohort.tsv"))}
-    result = evaluate(
-        read_table(locate("predict/predictions.tsv")),
-        {name: row["group"] for name, row in cohort.items()},
-        classes=read_classes(locate("cohort/summary.json")),
-        section=settings,
-        variables=cohort,
-        temperatures=read_table(locate("predict/temperatures.tsv")),
-    )
+    predictions = read_table(locate("predict/predictions.tsv"))
+    result = evaluate(predictions, read_known(locate), section=settings)
     findings = compare_values("", wanted=result.facts, held=read_json(locate(METRICS)))
     findings += find_prediction_faults(locate) + _find_scorecard_faults(locate)
     findings += find_ablation_faults(locate)
