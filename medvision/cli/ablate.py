@@ -1,7 +1,7 @@
 """`medvision ablate`: one fold on one share, without and with synthetic images, every seed."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import click
@@ -13,21 +13,15 @@ from medvision.cli._ablation.tally import OBEY
 from medvision.cli._gate.extractor import open_extractor
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._scorecard.fit import Table
-from medvision.cli._scorecard.tables import SUBSET_COLUMNS, list_prediction_columns
+from medvision.cli._scorecard.shares import Subsets, check_fold, choose_shares, write_trainings
+from medvision.cli._scorecard.tables import list_prediction_columns
 from medvision.cli._training.fitting import Job, list_upstream
-from medvision.cli._training.learning import (
-    LearningData,
-    prepare_device,
-    read_groups,
-    read_learning_data,
-)
+from medvision.cli._training.learning import prepare_device, read_groups, read_learning_data
 from medvision.cli._training.starting import find_start
 from medvision.config.ablation import is_ablated, name_share
 from medvision.config.model import Study
-from medvision.domain.scorecard.subsets import Subset, check_train_only, choose_subsets
 from medvision.domain.synthesis.ablation import SYNTHETIC
 from medvision.errors import ConfigError
-from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
 
 
@@ -80,16 +74,19 @@ def _train_share(step: Step, share: float, *, fold: int) -> None:
     study, section = step.study, step.study.ablation
     device = prepare_device(step)
     data = read_learning_data(step)
-    if fold not in section.list_folds(len(data.folds)):
-        raise ConfigError(
-            f"--fold: fold must be one of the ablation's, got {fold}.",
-            "folds count from 0; with ablation.folds first there is fold 0 alone.",
-        )
+    check_fold(fold, section.list_folds(len(data.folds)), section="ablation")
     step.seed = section.seed
     arm = study.arms[0]
     job = Job(step, study, data, arm, fold, device, find_start(step, data, arm=arm))
     groups = read_groups(step)
-    subsets = _choose_subsets(step, data, groups, share=share, fold=fold)
+    subsets = choose_shares(
+        data,
+        groups,
+        fold=fold,
+        fractions=(share,),
+        seeds=section.seeds,
+        purpose=f"ablation/{section.seed}",
+    )
     keeper = Gatekeeper(
         open_extractor(step, data),
         {item.subject: groups[item.image_id] for item in data.assignments},
@@ -97,40 +94,15 @@ def _train_share(step: Step, share: float, *, fold: int) -> None:
     )
     outcomes = [
         outcome
-        for seed, subset in subsets.items()
+        for seed, (subset,) in subsets.items()
         for outcome in run_task(Task(job, subset, seed, keeper))
     ]
     _write(step, outcomes, subsets=subsets, job=job)
     shutil.rmtree(step.layout.step(step.name) / "resume", ignore_errors=True)
 
 
-def _choose_subsets(
-    step: Step, data: LearningData, groups: Mapping[str, str], *, share: float, fold: int
-) -> dict[int, Subset]:
-    """Choose the share's subjects for each seed, within every larger share's."""
-    section = step.study.ablation
-    own = [item for item in data.assignments if item.fold == fold]
-    result = {}
-    for seed in section.seeds:
-        (result[seed],) = choose_subsets(
-            data.select(fold, "train"),
-            groups,
-            fractions=(share,),
-            purpose=f"ablation/{section.seed}/{fold}/{seed}",
-        )
-        check_train_only(result[seed].subjects, own)
-    return result
-
-
-def _write(
-    step: Step, outcomes: Sequence[Outcome], *, subsets: dict[int, Subset], job: Job
-) -> None:
+def _write(step: Step, outcomes: Sequence[Outcome], *, subsets: Subsets, job: Job) -> None:
     """Write the job's tables."""
-    members: Table = [
-        {"fold": job.fold, "seed": seed, "fraction": subset.fraction, "subject": name}
-        for seed, subset in subsets.items()
-        for name in subset.subjects
-    ]
     tables: dict[str, tuple[Table, Sequence[str]]] = {
         "predictions": (
             [row for each in outcomes for row in each.predictions],
@@ -138,11 +110,8 @@ def _write(
         ),
         "trainings": ([each.training for each in outcomes], TRAINING_COLUMNS),
         "gates": ([row for each in outcomes for row in each.gates], GATE_COLUMNS),
-        "subsets": (members, SUBSET_COLUMNS),
     }
-    for name, (rows, columns) in tables.items():
-        path = step.write(step.layout.table(step.name, name))
-        write_table(path, cast(list[dict[str, Cell]], rows), columns=columns)
+    write_trainings(step, tables, subsets=subsets, fold=job.fold)
     step.facts |= {
         "n_trainings": len(outcomes),
         "n_added": sum(cast(int, each.training["n_added"]) for each in outcomes),

@@ -2,29 +2,27 @@
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import click
 
 from medvision.cli._run import Step, open_step, study_command
 from medvision.cli._scorecard.fit import Outcome, Table, Task, run_task
+from medvision.cli._scorecard.shares import Subsets, check_fold, choose_shares, write_trainings
 from medvision.cli._scorecard.tables import (
     SIMILARITY_COLUMNS,
-    SUBSET_COLUMNS,
     TRAINING_COLUMNS,
     list_prediction_columns,
 )
 from medvision.cli._training.fitting import Job
-from medvision.cli._training.learning import LearningData, prepare_device, read_learning_data
+from medvision.cli._training.learning import prepare_device, read_groups, read_learning_data
 from medvision.cli._training.starting import find_start
 from medvision.config.model import Study
 from medvision.config.scorecard import ScorecardArm
 from medvision.domain.record import JsonValue
-from medvision.domain.scorecard.subsets import Subset, check_train_only, choose_subsets
+from medvision.domain.scorecard.subsets import Subset
 from medvision.errors import ConfigError
-from medvision.io.tables import Cell, read_table, write_table
 from medvision.layout import Layout
 from medvision.runtime.files import write_json
 
@@ -81,11 +79,7 @@ def _train_fold(step: Step, arm: ScorecardArm, *, fold: int) -> None:
     study, section = step.study, step.study.scorecard
     device = prepare_device(step)
     data = read_learning_data(step)
-    if fold not in section.list_folds(len(data.folds)):
-        raise ConfigError(
-            f"--fold: fold must be one of the scorecard's, got {fold}.",
-            "folds count from 0; with scorecard.folds first there is fold 0 alone.",
-        )
+    check_fold(fold, section.list_folds(len(data.folds)), section="scorecard")
     # The study as it would be with these weights and this policy.
     model = study.model.model_copy(update={"weights": arm.weights, "policy": arm.policy})
     settings = study.model_copy(update={"model": model})
@@ -93,7 +87,14 @@ def _train_fold(step: Step, arm: ScorecardArm, *, fold: int) -> None:
     # What it reads is registered with the step: the copy shares its tables.
     start = find_start(replace(step, study=settings), data, arm=kind)
     job = Job(step, settings, data, arm.name, fold, device, start)
-    subsets = _choose_subsets(step, data, fold=fold)
+    subsets = choose_shares(
+        data,
+        read_groups(step),
+        fold=fold,
+        fractions=section.fractions,
+        seeds=section.seeds,
+        purpose=f"scorecard/{section.seed}",
+    )
     _log.info(_announce(study, arm, subsets=subsets[section.seeds[0]], n_folds=len(data.folds)))
     largest = max(section.fractions)
     outcomes = [
@@ -103,25 +104,6 @@ def _train_fold(step: Step, arm: ScorecardArm, *, fold: int) -> None:
     ]
     _write(step, outcomes, subsets=subsets, job=job)
     shutil.rmtree(step.layout.step(step.name) / "resume", ignore_errors=True)
-
-
-def _choose_subsets(step: Step, data: LearningData, *, fold: int) -> dict[int, tuple[Subset, ...]]:
-    """Choose the shares of the fold's train subjects for each seed, and check whose they are."""
-    section = step.study.scorecard
-    rows = read_table(step.read(step.layout.cohort), required=("image_id", "group"))
-    groups = {row["image_id"]: row["group"] for row in rows}
-    own = [item for item in data.assignments if item.fold == fold]
-    result = {}
-    for seed in section.seeds:
-        result[seed] = choose_subsets(
-            data.select(fold, "train"),
-            groups,
-            fractions=section.fractions,
-            purpose=f"scorecard/{section.seed}/{fold}/{seed}",
-        )
-        for subset in result[seed]:
-            check_train_only(subset.subjects, own)
-    return result
 
 
 def _announce(study: Study, arm: ScorecardArm, *, subsets: Sequence[Subset], n_folds: int) -> str:
@@ -140,33 +122,17 @@ def _announce(study: Study, arm: ScorecardArm, *, subsets: Sequence[Subset], n_f
     )
 
 
-def _write(
-    step: Step,
-    outcomes: Sequence[Outcome],
-    *,
-    subsets: Mapping[int, Sequence[Subset]],
-    job: Job,
-) -> None:
+def _write(step: Step, outcomes: Sequence[Outcome], *, subsets: Subsets, job: Job) -> None:
     """Write the job's tables, and what it started from."""
-    layout = step.layout
-    members: Table = [
-        {"fold": job.fold, "seed": seed, "fraction": subset.fraction, "subject": name}
-        for seed, shares in subsets.items()
-        for subset in shares
-        for name in subset.subjects
-    ]
     tables: dict[str, tuple[Table, Sequence[str]]] = {
         "predictions": (
             [row for each in outcomes for row in each.predictions],
             list_prediction_columns(job.data.classes),
         ),
         "trainings": ([each.training for each in outcomes], TRAINING_COLUMNS),
-        "subsets": (members, SUBSET_COLUMNS),
         "cka": ([row for each in outcomes for row in each.similarity], SIMILARITY_COLUMNS),
     }
-    for name, (rows, columns) in tables.items():
-        path = step.write(layout.table(step.name, name))
-        write_table(path, cast(list[dict[str, Cell]], rows), columns=columns)
+    write_trainings(step, tables, subsets=subsets, fold=job.fold)
     summary: dict[str, JsonValue] = {
         "arm": job.arm,
         "policy": job.settings.model.policy,
@@ -174,5 +140,5 @@ def _write(
         "weights_digest": job.start.digest,
         "network_form": job.start.describe(),
     }
-    write_json(step.write(layout.step(step.name) / "summary.json"), summary)
+    write_json(step.write(step.layout.step(step.name) / "summary.json"), summary)
     step.facts |= {"n_trainings": len(outcomes), **summary}

@@ -327,7 +327,7 @@ def test_what_was_trained_under_other_settings_is_trained_again(tmp_path, monkey
 
 
 def test_a_planted_test_subject_in_a_train_subset_is_refused(tmp_path, monkeypatch):
-    import medvision.cli.scorecard as module
+    import medvision.cli._scorecard.shares as module
 
     choose = module.choose_subsets
     study = make(tmp_path)
@@ -346,7 +346,7 @@ def test_a_planted_test_subject_in_a_train_subset_is_refused(tmp_path, monkeypat
 
 def test_arms_trained_on_other_subjects_are_not_compared(tmp_path, monkeypatch):
     """One arm's job is made to draw with another seed: its record is right, the pairing is not."""
-    import medvision.cli.scorecard as module
+    import medvision.cli._scorecard.shares as module
 
     study = make(tmp_path, scorecard={"policies": ["full"], "seeds": [0], "folds": "first"})
     train(study, "scratch")
