@@ -6,6 +6,7 @@ import numpy as np
 from reports import IMAGES, N_SUBJECTS, SUBJECTS, make_sources
 
 from medvision.cli._evaluated.external import evaluate
+from medvision.cli._evaluated.figures import Known
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.labels.findings import name_findings
 from medvision.domain.labels.rows import Classes
@@ -30,7 +31,7 @@ def make_target_sources(
     predictions = _predict(labels, classes, arms=arms)
     section = EvaluateSection(n_resamples=100, calibration_bins=3)
     outside = _predict_outside(labels, classes, arms=arms) if external else []
-    found = evaluate([*predictions, *outside], {}, classes=classes, section=section, variables={})
+    found = evaluate([*predictions, *outside], Known({}, classes, {}), section=section)
     own = {
         name: [_as_text(row, columns) for row in rows]
         for name, (rows, columns) in found.tables.items()

@@ -2,8 +2,12 @@
 
 import logging
 
-from medvision.cli._cohort.summary import read_classes
-from medvision.cli._evaluated.external import evaluate, list_sentences, list_warnings
+from medvision.cli._evaluated.external import (
+    evaluate,
+    list_sentences,
+    list_warnings,
+    read_known,
+)
 from medvision.cli._run import open_step, study_command
 from medvision.config.model import Study
 from medvision.domain.synthesis.synthetic import check_real
@@ -24,17 +28,10 @@ def command(study: Study, layout: Layout) -> None:
     """Evaluate every arm and compare them."""
     with open_step("evaluate", study, upstream=("cohort", "predict")) as step:
         step.seed = study.evaluate.seed
-        cohort = {row["image_id"]: row for row in read_table(step.read(layout.cohort))}
         predictions = read_table(step.read(layout.predictions))
         check_real(predictions, where="predict/predictions.tsv")
-        result = evaluate(
-            predictions,
-            {name: row["group"] for name, row in cohort.items()},
-            classes=read_classes(step.read(layout.cohort_summary)),
-            section=study.evaluate,
-            variables=cohort,
-            temperatures=read_table(step.read(layout.table("predict", "temperatures"))),
-        )
+        known = read_known(lambda path: step.read(layout.root / path))
+        result = evaluate(predictions, known, section=study.evaluate)
         for name, (rows, columns) in result.tables.items():
             write_table(step.write(layout.table("evaluate", name)), rows, columns=columns)
         write_json(step.write(layout.metrics), result.facts)

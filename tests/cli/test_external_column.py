@@ -8,6 +8,7 @@ from predicted import SETTINGS, Row, draw_binary, make_rows
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from medvision.cli._evaluated.external import evaluate
+from medvision.cli._evaluated.figures import Known
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.evaluation.external import part_rows, subtract_unpaired
 from medvision.domain.evaluation.pairing import compare_studies
@@ -60,7 +61,7 @@ INTERNAL, EXTERNAL = draw_internal(), draw_external()
 
 def run(rows: list[Row], classes: Classes = BINARY, **settings: Any):
     section = EvaluateSection(**{"n_resamples": 200, **settings})
-    return evaluate(rows, {}, classes=classes, section=section, variables={})
+    return evaluate(rows, Known({}, classes, {}), section=section)
 
 
 BOTH = run([*INTERNAL, *EXTERNAL])

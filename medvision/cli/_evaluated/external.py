@@ -1,20 +1,20 @@
 """An evaluation of both cohorts from predictions: what `evaluate` writes and an audit repeats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from pathlib import Path
 from typing import cast
 
+from medvision.cli._cohort.summary import read_classes
 from medvision.cli._evaluated.abstention import Table
-from medvision.cli._evaluated.figures import Evaluated, evaluate_cohort
+from medvision.cli._evaluated.figures import Evaluated, Known, evaluate_cohort
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.evaluation.caveats import list_caveats
 from medvision.domain.evaluation.external import CohortGap, build_gaps, part_rows
-from medvision.domain.evaluation.subgroups import Variables
 from medvision.domain.labels.rows import EXTERNAL, Classes
 from medvision.domain.record import JsonValue
 from medvision.domain.resampling.settings import Settings
-from medvision.io.tables import Cell
+from medvision.io.tables import Cell, read_table
 from medvision.runtime.seeds import derive_seed
 
 COHORTS_COLUMNS = (
@@ -41,24 +41,33 @@ _WORDS = {
 """What the internal column calls the sets of a fold, and what that is where there are no folds."""
 
 
+def read_known(locate: Callable[[str], Path]) -> Known:
+    """Read what an evaluation must know besides the predictions.
+
+    Args:
+        locate: Returns where a file of the study lies.
+
+    Raises:
+        DataError: A file is missing or cannot be read.
+    """
+    cohort = {row["image_id"]: row for row in read_table(locate("cohort/cohort.tsv"))}
+    return Known(
+        {name: row["group"] for name, row in cohort.items()},
+        read_classes(locate("cohort/summary.json")),
+        variables=cohort,
+        temperatures=read_table(locate("predict/temperatures.tsv")),
+    )
+
+
 def evaluate(
-    rows: Sequence[Mapping[str, str]],
-    groups: Mapping[str, str],
-    *,
-    classes: Classes,
-    section: EvaluateSection,
-    variables: Variables,
-    temperatures: Sequence[Mapping[str, str]] = (),
+    rows: Sequence[Mapping[str, str]], known: Known, *, section: EvaluateSection
 ) -> Evaluated:
     """Evaluate predictions by the study's task, those for an external cohort apart.
 
     Args:
         rows: Rows of `predict/predictions.tsv`.
-        groups: image_id to the group of subjects that is resampled as one.
-        classes: Classes, findings, or the value's name.
+        known: Of their images.
         section: Settings of the statistics.
-        variables: image_id to the cohort's columns, for subgroups.
-        temperatures: Rows of `predict/temperatures.tsv`; none where none were fitted.
 
     Returns:
         The internal column, in which nothing external has a part; where there is an external
@@ -70,19 +79,12 @@ def evaluate(
     """
     internal, external = part_rows(rows)
     settings = Settings(**dict(section))
-    compute = partial(
-        evaluate_cohort,
-        groups=groups,
-        classes=classes,
-        variables=variables,
-        temperatures=temperatures,
-    )
-    own = _warn(compute(internal, settings=settings), internal, classes)
+    own = _warn(evaluate_cohort(internal, known, settings=settings), internal, known.classes)
     if not external:
         return own
     # The same resamples for both would bind two cohorts that have nothing to do with each other.
     apart = replace(settings, seed=derive_seed(EXTERNAL, settings.seed))
-    other = _warn(compute(external, settings=apart), external, classes)
+    other = _warn(evaluate_cohort(external, known, settings=apart), external, known.classes)
     return _join(own, other)
 
 

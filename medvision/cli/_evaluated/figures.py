@@ -35,6 +35,23 @@ _OF_FINDING = (
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of the predicted images, and of the networks, besides the predictions.
+
+    Args:
+        groups: image_id to the group of subjects that is resampled as one.
+        classes: Classes, findings, or the value's name.
+        variables: image_id to the cohort's columns, for subgroups.
+        temperatures: Rows of `predict/temperatures.tsv`; none where none were fitted.
+    """
+
+    groups: Mapping[str, str]
+    classes: Classes
+    variables: Variables
+    temperatures: Sequence[Mapping[str, str]] = ()
+
+
+@dataclass(frozen=True)
 class Evaluated:
     """The content of metrics.json, the tables beside it by name, and the figures behind them."""
 
@@ -44,48 +61,40 @@ class Evaluated:
 
 
 def evaluate_cohort(
-    rows: Sequence[Mapping[str, str]],
-    groups: Mapping[str, str],
-    *,
-    classes: Classes,
-    settings: Settings,
-    variables: Variables,
-    temperatures: Sequence[Mapping[str, str]] = (),
+    rows: Sequence[Mapping[str, str]], known: Known, *, settings: Settings
 ) -> Evaluated:
     """Evaluate the predictions of one cohort's test set by the study's task.
 
     Args:
         rows: Rows of `predict/predictions.tsv`.
-        groups: image_id to the group of subjects that is resampled as one.
-        classes: Classes, findings, or the value's name.
+        known: Of their images.
         settings: Settings of the statistics.
-        variables: image_id to the cohort's columns, for subgroups.
-        temperatures: Rows of `predict/temperatures.tsv`; none where none were fitted.
 
     Raises:
         DataError: Predictions are missing, not numbers, or not of the same images.
         ConfigError: A setting does not fit the task.
     """
-    drawn, scales = (settings.confidence, settings.n_resamples), read_temperatures(temperatures)
+    drawn = (settings.confidence, settings.n_resamples)
+    classes, scales = known.classes, read_temperatures(known.temperatures)
     if classes.task == "multilabel":
         found = evaluate_findings(
             rows,
-            groups,
+            known.groups,
             classes=classes,
             settings=settings,
-            variables=variables,
+            variables=known.variables,
             temperatures=scales,
         )
         return _join_findings(found, *drawn)
     if classes.task == "regression":
-        values = evaluate_values(rows, groups, classes=classes, settings=settings)
+        values = evaluate_values(rows, known.groups, classes=classes, settings=settings)
         return _join_values(values, *drawn)
     result = evaluate_predictions(
         rows,
-        groups,
+        known.groups,
         classes=classes,
         settings=settings,
-        variables=variables,
+        variables=known.variables,
         temperatures=scales.get("", {}),
     )
     facts = describe_evaluation(

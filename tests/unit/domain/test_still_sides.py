@@ -9,6 +9,7 @@ import pytest
 from predicted import SETTINGS, Row, make_rows
 
 from medvision.cli._evaluated.external import evaluate
+from medvision.cli._evaluated.figures import Known
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.evaluation.classes import evaluate_predictions
 from medvision.domain.evaluation.estimate import Estimate
@@ -67,7 +68,7 @@ def find_gaps(
     rows = [*make_study(internal, split="test"), *make_study(internal, split="validation")]
     rows += make_study(external, split="external", n_negative=n_negative, subject=subject)
     section = cast(EvaluateSection, asdict(SETTINGS))
-    found = evaluate(rows, {}, classes=BINARY, section=section, variables={})
+    found = evaluate(rows, Known({}, BINARY, {}), section=section)
     table, _ = found.tables["cohorts"]
     return {str(row["metric"]): CohortGap(**row) for row in table}  # type: ignore[arg-type]  # cells
 

@@ -9,6 +9,7 @@ from reports import make_sources
 from target_reports import make_target_sources
 
 from medvision.cli._evaluated.external import evaluate
+from medvision.cli._evaluated.figures import Known
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.labels.rows import Classes
 from medvision.report.abstention import build_abstention
@@ -29,10 +30,8 @@ def make_tables(scores, labels, *, seeds=1):
         rows += make_rows(odds, labels, seed=seed, split="validation")
     found = evaluate(
         rows,
-        {},
-        classes=Classes(("no", "yes"), "yes"),
+        Known({}, Classes(("no", "yes"), "yes"), {}),
         section=EvaluateSection(n_resamples=100),
-        variables={},
     )
     return {
         name: [

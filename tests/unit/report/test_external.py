@@ -11,6 +11,7 @@ from reports import CLASSES, make_sources
 from target_reports import make_target_sources
 
 from medvision.cli._evaluated.external import evaluate
+from medvision.cli._evaluated.figures import Known
 from medvision.config.evaluate import EvaluateSection
 from medvision.domain.labels.rows import Classes
 from medvision.report.checklist import fill_checklists
@@ -40,7 +41,7 @@ def make_external(arms: tuple[str, ...] = ("transfer", "scratch")) -> Sources:
             )
     rows = [_rename(row) for row in rows]
     section = EvaluateSection(n_resamples=100)
-    found = evaluate(rows, {}, classes=Classes(CLASSES, "nodule"), section=section, variables={})
+    found = evaluate(rows, Known({}, Classes(CLASSES, "nodule"), {}), section=section)
     tables = {
         name: [
             {column: "" if row.get(column) is None else str(row[column]) for column in columns}
