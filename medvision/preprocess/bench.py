@@ -53,12 +53,14 @@ class Bench:
         self._kept = KeptImages(recipe.kept)
         if recipe.keep_after is not None:
             first, rest = split_plan(whole, after=recipe.keep_after)
+            self._kept = KeptImages(recipe.kept, plan=first.digest, part=recipe.part)
             self._first = build_executor(cut_early(first)[1])
             self._rest = build_executor(rest)
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal, and of what is kept."""
         self._journal.close()
+        self._kept.close()
 
     def compute(self, task: Task, *, dtype: Dtype | None = None) -> None:
         """Compute one row, or the reason why there is none, into the journal.

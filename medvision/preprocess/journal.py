@@ -4,29 +4,17 @@ import json
 import os
 import re
 import shutil
-import struct
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
+from medvision.preprocess.entries import Place, append_entry, list_entries, read_entry
 from medvision.preprocess.rows import Outcome, parse_outcome
-from medvision.runtime.files import hash_fast, storage_faults
-
-_HEAD = struct.Struct("<64s64sQ")
-"""Key, digest of the body, and its length."""
+from medvision.runtime.files import storage_faults
 
 _DIGITS = 6
 _NAME = re.compile(r"[0-9]+-(?:([0-9]+)-of-([0-9]+)-)?[0-9a-f]+\.rows")
 """Of a file: its number, the shard that it was written for, if any, and what makes it unique."""
-
-
-class _Place(NamedTuple):
-    """Where an entry's body lies: file, first byte, length, and the digest that it must have."""
-
-    path: Path
-    start: int
-    n_bytes: int
-    digest: str
 
 
 class Journal:
@@ -45,7 +33,7 @@ class Journal:
         self._folder, self._part = folder, part
         self._stream: BinaryIO | None = None
         self._path = folder
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
         self._scanned: dict[Path, int] | None = None
 
     def write(self, outcome: Outcome, content: bytes) -> None:
@@ -57,15 +45,7 @@ class Journal:
         body = json.dumps(asdict(outcome)).encode() + b"\n" + content
         with storage_faults(self._folder / "entry"):
             stream = self._open()
-            start = stream.seek(0, os.SEEK_END)
-            head = outcome.key.encode(), hash_fast(body).encode(), len(body)
-            try:
-                for piece in (_HEAD.pack(*head), body):
-                    _write_all(stream, piece)
-            except BaseException:
-                # What follows must not come behind half an entry.
-                stream.truncate(start)
-                raise
+            append_entry(self._path, stream, key=outcome.key, body=body)
 
     def refresh(self) -> None:
         """Learn what other processes have written since the last look."""
@@ -76,7 +56,9 @@ class Journal:
                 continue
             # Unbuffered: only heads are looked at, and on a network a buffer may be 1 MiB.
             with path.open("rb", buffering=0) as stream:
-                scanned[path] = self._scan(path, stream, start=scanned.get(path, 0))
+                for key, place in list_entries(path, stream, start=scanned.get(path, 0)):
+                    self._places[key] = place
+                    scanned[path] = place.end
 
     def read(self, key: str, *, image_id: str) -> tuple[Outcome, bytes] | None:
         """Return an outcome and its bytes, as of the last look; one that is damaged is none.
@@ -90,13 +72,8 @@ class Journal:
         place = self._places.get(key)
         if place is None:
             return None
-        try:
-            with place.path.open("rb", buffering=0) as stream:
-                stream.seek(place.start)
-                body = stream.read(place.n_bytes)
-        except OSError:
-            return None
-        if hash_fast(body) != place.digest:
+        body = read_entry(place)
+        if body is None:
             return None
         head, _, content = body.partition(b"\n")
         return parse_outcome({**json.loads(head), "image_id": image_id}), content
@@ -121,21 +98,6 @@ class Journal:
         number, total = int(match[1]), int(match[2])
         return total != self._part[1] or number == self._part[0]
 
-    def _scan(self, path: Path, stream: BinaryIO, *, start: int) -> int:
-        """Note the whole entries of a file from a place on; return where they end."""
-        n_bytes = stream.seek(0, os.SEEK_END)
-        while start + _HEAD.size <= n_bytes:
-            stream.seek(start)
-            key, digest, length = _HEAD.unpack(stream.read(_HEAD.size))
-            end = start + _HEAD.size + length
-            if end > n_bytes:
-                break
-            # What is damaged here is no name of anything, and its body has no such digest.
-            name, wanted = (text.decode("ascii", "replace") for text in (key, digest))
-            self._places[name] = _Place(path, start + _HEAD.size, length, wanted)
-            start = end
-        return start
-
     def _open(self) -> BinaryIO:
         """Return this process's own file, which comes behind all that are there."""
         if self._stream is None:
@@ -149,10 +111,3 @@ class Journal:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             self._stream = cast(BinaryIO, os.fdopen(handle, "wb", buffering=0))
         return self._stream
-
-
-def _write_all(stream: BinaryIO, piece: bytes) -> None:
-    """Write all of a piece: a disk that is nearly full takes less than it is given."""
-    view = memoryview(piece)
-    while view:
-        view = view[stream.write(view) :]

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from keeping import list_kept
 from upstream import SIZE, make_image, preprocess, read_store, write_upstream
 
 from medvision.cli.main import main
@@ -200,17 +201,17 @@ def test_images_kept_for_another_spacing_go_when_the_store_is_whole(study_root):
     kept = Layout(study_root).array_folder("kept")
     keeping = "preprocess.keep_after=Spacing"
     assert preprocess(study_root, keeping).exit_code == 0
-    first = {path.name for path in kept.iterdir()}
+    first = list_kept(kept)
     assert preprocess(study_root, keeping, "preprocess.window=[-900, 100]").exit_code == 0
-    assert {path.name for path in kept.iterdir()} == first
+    assert list_kept(kept) == first
     # A run that fails clears nothing.
     broken = ("preprocess.spacing_mm=[2, 2, 4]", "preprocess.dtype=float16")
     result = preprocess(study_root, keeping, *broken, "preprocess.max_rounding=1e-9")
     assert result.exit_code != 0
-    assert first < {path.name for path in kept.iterdir()}
+    assert first < list_kept(kept)
     assert preprocess(study_root, keeping, "preprocess.spacing_mm=[2, 2, 4]").exit_code == 0
-    assert len(list(kept.iterdir())) == len(first)
-    assert not first & {path.name for path in kept.iterdir()}
+    assert len(list_kept(kept)) == len(first)
+    assert not first & list_kept(kept)
     assert preprocess(study_root).exit_code == 0
     assert not kept.exists()
 
@@ -228,7 +229,7 @@ def test_images_are_kept_while_they_are_unpacked_and_change_no_byte(
     result = preprocess(study_root, *settings, "preprocess.keep_after=Spacing")
     assert result.exit_code == 0, result.output
     assert Layout(study_root).array_shard("1-of-1").read_bytes() == plain
-    assert len(list(Layout(study_root).array_folder("kept").iterdir())) == 5
+    assert len(list_kept(Layout(study_root).array_folder("kept"))) == 5
 
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "a", "1/"])
@@ -257,8 +258,8 @@ def test_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(study_root):
     # The process ends itself while the third row is written: no handler, no clean-up.
     code = (
         "import os, signal, sys\n"
-        "from medvision.preprocess import journal\n"
-        "held, count = journal._write_all, []\n"
+        "from medvision.preprocess import entries\n"
+        "held, count = entries.write_all, []\n"
         "def write_half(stream, piece):\n"
         "    count.append(1)\n"
         "    # Of each row its head and its body.\n"
@@ -266,7 +267,7 @@ def test_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(study_root):
         "        held(stream, piece[: len(piece) // 2])\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    held(stream, piece)\n"
-        "journal._write_all = write_half\n"
+        "entries.write_all = write_half\n"
         "from medvision.cli.main import main\n"
         "main(sys.argv[1:])\n"
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from medvision.io.ingest.packer import lock
+from medvision.runtime.alone import lock
 from medvision.runtime.files import disk_faults, writing
 from medvision.runtime.packs import INDEX, write_index
 from medvision.runtime.zipped import Entry, build_directory

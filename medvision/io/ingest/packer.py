@@ -1,20 +1,19 @@
 """What the jobs of a shard wrote, appended to its pack: what lies there is never written again."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from medvision.io.ingest.jobs import Done, Written
+from medvision.runtime.alone import open_alone, write_all
 from medvision.runtime.files import disk_faults
 from medvision.runtime.packs import name_pack
 from medvision.runtime.zipped import Entry, build_header
 
 _CHUNK = 1 << 20
-_HELD = (errno.EACCES, errno.EAGAIN)
 
 
 class Packer:
@@ -106,39 +105,6 @@ class Packer:
         return item._replace(mtime_ns=0, pack=self._name, offset=entry.offset, crc=crc)
 
 
-def open_alone(path: Path) -> BinaryIO | None:
-    """Open a pack for writing, by no two processes at once; None where another may have it.
-
-    Where the file system has no locks, only a pack that was not there is nobody else's.
-
-    Args:
-        path: The pack; made where it is missing.
-
-    Raises:
-        OSError: It cannot be opened.
-    """
-    try:
-        handle, is_new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
-    except FileExistsError:
-        handle, is_new = os.open(path, os.O_RDWR), False
-    # Unbuffered: what was written is in the file when the header is.
-    stream = cast(BinaryIO, os.fdopen(handle, "r+b", buffering=0))
-    is_ours = lock(stream)
-    if is_ours or (is_ours is None and is_new):
-        return stream
-    stream.close()
-    return None
-
-
-def lock(stream: BinaryIO) -> bool | None:
-    """Lock a pack until it is closed; return whether that worked, None where there are no locks."""
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return False if error.errno in _HELD else None
-    return True
-
-
 def _copy(path: Path, target: BinaryIO) -> int:
     """Copy a file's bytes, and return their CRC-32."""
     from isal import isal_zlib
@@ -148,11 +114,5 @@ def _copy(path: Path, target: BinaryIO) -> int:
         while n_read := source.readinto(buffer):
             piece = buffer[:n_read]
             crc = isal_zlib.crc32(piece, crc)
-            _write_all(target, piece)
+            write_all(target, piece)
     return crc
-
-
-def _write_all(target: BinaryIO, piece: memoryview) -> None:
-    """Write all of a piece: a disk that is nearly full takes less than it is given."""
-    while piece:
-        piece = piece[target.write(piece) :]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medvision.preprocess import journal as journal_module
 from medvision.preprocess.journal import Journal
 from medvision.preprocess.rows import Refused
 from medvision.runtime.files import hash_bytes
@@ -80,13 +81,13 @@ def test_a_shard_reads_nothing_of_the_others(
     Journal(tmp_path, (2, 3)).write(*build_entry(20))
     Journal(tmp_path).write(*build_entry(30))
     scanned: list[Path] = []
-    scan = Journal._scan
+    scan = journal_module.list_entries
 
-    def note(self, path, stream, *, start):
+    def note(path, stream, *, start):
         scanned.append(path)
-        return scan(self, path, stream, start=start)
+        return scan(path, stream, start=start)
 
-    monkeypatch.setattr(Journal, "_scan", note)
+    monkeypatch.setattr(journal_module, "list_entries", note)
     journal = Journal(tmp_path, (3, 8))
     # Its own, what was cut in another number of shards, and what was written for all.
     assert [n for n in range(31) if read(journal, n)] == [3, 20, 30]
@@ -138,9 +139,9 @@ def test_whatever_is_damaged_no_entry_is_ever_another(
 def test_a_kill_while_an_entry_is_written_leaves_those_before_it(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
-        from medvision.preprocess import journal as module
+        from medvision.preprocess import entries as module
 
-        write, count = module._write_all, [0]
+        write, count = module.write_all, [0]
 
         def die(stream, piece):
             count[0] += 1
@@ -149,7 +150,7 @@ def test_a_kill_while_an_entry_is_written_leaves_those_before_it(tmp_path: Path)
                 os.kill(os.getpid(), signal.SIGKILL)
             write(stream, piece)
 
-        module._write_all = die
+        module.write_all = die
         journal = Journal(tmp_path)
         for n in range(9):
             journal.write(*build_entry(n))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from keeping import list_files, list_kept
 
 from medvision.config.preprocess import PreprocessSection
 from medvision.domain.volume import parse_shape
@@ -280,32 +281,44 @@ def test_damaged_kept_image_is_computed_again(study, tmp_path):
     assert (tmp_path / "notes").read_text().split() == ["a"]
 
 
-def list_kept(study) -> set[str]:
-    return {path.name for path in (study.folder / "kept").glob("*")}
-
-
 def test_what_only_an_earlier_plan_needs_is_cleared_once_the_store_is_whole(study):
     study.write(["a", "b"], keep_after="Spacing")
-    old = list_kept(study)
+    old = list_kept(study.folder / "kept")
     changes = {"keep_after": "Spacing", "spacing_mm": (2.0, 2.0, 4.0)}
     workshop, tasks = study.prepare(["a", "b"], **changes)
     # A shard, and a store that is not whole, leave it: others may still read it.
     compute_missing(select_shard(tasks, shard=1, n_shards=2), workshop)
-    assert old < list_kept(study) or not select_shard(tasks, shard=1, n_shards=2)
+    assert old < list_kept(study.folder / "kept") or not select_shard(tasks, shard=1, n_shards=2)
     study.write(["a", "b"], **changes)
-    assert len(list_kept(study)) == 4
+    assert len(list_kept(study.folder / "kept")) == 4
     clear_needless(tasks, workshop.recipe)
-    assert list_kept(study) == {f"{task.kept_key}.npy" for task in tasks}
-    assert not old & list_kept(study)
+    assert list_kept(study.folder / "kept") == {task.kept_key for task in tasks}
+    assert not old & list_kept(study.folder / "kept")
     assert not (study.folder / "journal").exists()
 
 
 def test_another_window_clears_nothing_that_it_starts_from(study):
     study.write(["a", "b"], keep_after="Spacing")
-    held = list_kept(study)
+    held = list_kept(study.folder / "kept")
     workshop, tasks = study.prepare(["a", "b"], keep_after="Spacing", window=(-900.0, 100.0))
     clear_needless(tasks, workshop.recipe)
-    assert list_kept(study) == held
+    assert list_kept(study.folder / "kept") == held
+
+
+@pytest.mark.slow
+def test_shards_and_workers_leave_a_file_each_and_no_file_an_image(study):
+    image_ids = [f"image-{n}" for n in range(24)]
+    for _ in range(2):
+        for number in (1, 2, 3):
+            workshop, tasks = study.prepare(image_ids, keep_after="Spacing", workers=2)
+            compute_shard(tasks, workshop, shard=number, n_shards=3)
+        shutil.rmtree(study.folder / "journal")
+    assert list_kept(study.folder / "kept") == {task.kept_key for task in tasks}
+    names = list_files(study.folder / "kept")
+    assert 3 <= len(names) <= 6
+    study.write(image_ids, keep_after="Spacing", window=(-900.0, 100.0))
+    clear_needless(tasks, workshop.recipe)
+    assert list_files(study.folder / "kept") == names
 
 
 def test_a_plan_that_keeps_nothing_clears_all_and_the_folder(study):
@@ -324,7 +337,7 @@ def test_a_file_that_another_process_writes_is_left_and_one_of_a_killed_run_is_n
     os.utime(old, (two_days_ago, two_days_ago))
     workshop, tasks = study.prepare(["a"])
     clear_needless(tasks, workshop.recipe)
-    assert list_kept(study) == {young.name}
+    assert list_files(study.folder / "kept") == [young.name]
 
 
 def test_an_image_cleared_under_a_reader_is_computed_again_to_the_same_bytes(study, tmp_path):
@@ -411,7 +424,7 @@ def test_full_disk_is_told_as_such_and_leaves_no_half_row(study, monkeypatch):
         stream.write(piece[:9])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("medvision.preprocess.journal._write_all", full)
+    monkeypatch.setattr("medvision.preprocess.entries.write_all", full)
     with pytest.raises(StorageError, match="no space left"):
         study.write(["a"])
     assert [path.read_bytes() for path in (study.folder / "journal").iterdir()] == [b""]

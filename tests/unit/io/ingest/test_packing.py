@@ -18,10 +18,11 @@ from medvision.errors import StorageError
 from medvision.io.ingest import packed, packer, store
 from medvision.io.ingest import run as run_module
 from medvision.io.ingest.jobs import Done
-from medvision.io.ingest.packer import Packer, open_alone
+from medvision.io.ingest.packer import Packer
 from medvision.io.ingest.run import convert_shard, index_folder, ingest_folder
 from medvision.io.ingest.store import Shard, Store
 from medvision.layout import Layout
+from medvision.runtime.alone import open_alone
 from medvision.runtime.files import PARTIAL_PREFIX
 from medvision.runtime.packs import INDEX, read_file
 
@@ -365,7 +366,7 @@ def kill_after(target: object, name: str, nth: int, source: Path, out: Path) -> 
 @pytest.mark.parametrize(
     ("target", "name"),
     [
-        (packer, "_write_all"),
+        (packer, "write_all"),
         (packer, "build_header"),
         (Packer, "sync"),
         (Store, "put"),
