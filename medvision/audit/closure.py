@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from medvision.audit.findings import Finding
+from medvision.domain.obeyed import choose_fields
 from medvision.domain.record import SOURCE_PREFIX, JsonValue, Record
 from medvision.layout import STEPS
 
@@ -53,9 +54,8 @@ def find_setting_faults(
         if record.version != version:
             findings.append(Finding(f"step {step}", "version", version, record.version))
         for section, held in record.parameters.items():
-            findings += _compare_section(
-                f"step {step}", section, held=held, wanted=settings.get(section)
-            )
+            wanted = _choose_obeyed(step, section, settings.get(section))
+            findings += _compare_section(f"step {step}", section, held=held, wanted=wanted)
     return findings
 
 
@@ -68,6 +68,14 @@ def _list_shortcut_steps(settings: Mapping[str, JsonValue]) -> list[str]:
         is_asked = bool(shortcuts.get("probes")) or shortcuts.get("columns", []) != []
         steps += ["shortcuts"] if is_asked or steps else []
     return steps
+
+
+def _choose_obeyed(step: str, section: str, values: JsonValue) -> JsonValue:
+    """Return what a step must have obeyed of a section."""
+    if not isinstance(values, dict):
+        return values
+    names = choose_fields(step.partition("/")[0], section, frozenset(values))
+    return {name: values[name] for name in names}
 
 
 def _compare_section(

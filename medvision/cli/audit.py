@@ -29,7 +29,6 @@ from medvision.cli._steps import list_steps
 from medvision.cli._synthetic.files import check_sources_real
 from medvision.cli.main import set_up_logging
 from medvision.config.model import Study
-from medvision.config.steps import STEP_SECTIONS
 from medvision.domain.record import JsonValue
 from medvision.errors import AuditError, ConfigError
 from medvision.io.tables import read_table
@@ -94,7 +93,7 @@ def seal(study: Study, layout: Layout, *, workflow: Path | None) -> None:
             required=[
                 name for name in list_steps(study, layout) if name not in ("audit", "publish")
             ],
-            settings=_collect_settings(study),
+            settings=study.all_settings(),
             signing_key=key.expanduser() if key else None,
             workflow=workflow,
             find_further=lambda: find_stale_record(layout.root),
@@ -230,14 +229,6 @@ def keygen(path: Path) -> None:
 
 command.add_command(seal)
 command.add_command(review)
-
-
-def _collect_settings(study: Study) -> dict[str, JsonValue]:
-    """Return every section that some step obeys, as records hold them (no paths in clear)."""
-    settings: dict[str, JsonValue] = {}
-    for step in STEP_SECTIONS:
-        settings |= study.settings(step)
-    return settings
 
 
 def _show(result: Verification) -> None:

@@ -144,7 +144,7 @@ def _read_sources(step: Step, done: tuple[str, ...]) -> "Sources":
     from medvision.report.sources import Sources
 
     layout, study = step.layout, step.study
-    settings = dict(pair for name in STEPS for pair in _list_settings(study, name))
+    settings = cast(dict[str, dict[str, JsonValue]], study.all_settings())
     return Sources(
         tables={
             **{
@@ -181,13 +181,6 @@ def _list_tables(study: Study, layout: Layout) -> list[tuple[str, tuple[str, ...
         if path.name.startswith("external-") or path.name == "cohorts.tsv"
     )
     return [*_TABLES.items(), ("evaluate", (*_EVALUATE_TABLES[study.data.task], *names))]
-
-
-def _list_settings(study: Study, step: str) -> list[tuple[str, dict[str, JsonValue]]]:
-    """Return the sections that a step obeys, free of paths."""
-    return [
-        (name, cast(dict[str, JsonValue], values)) for name, values in study.settings(step).items()
-    ]
 
 
 def _read_rejects(step: Step, done: tuple[str, ...]) -> list[Row]:

@@ -48,7 +48,6 @@ HISTORY_COLUMNS = (
     *("real_logit", "drawn_logit", "r1"),
 )
 SOURCE_COLUMNS = ("image_id", "subject", "label")
-_BY_THE_COMMAND = {"generator", "ratio", "minimum_subjects", "use", "seed"}
 
 
 @study_command(
@@ -100,10 +99,12 @@ def _synthesise(step: Step, fold: int) -> None:
 
 def describe_gan(study: Study) -> "GanSettings":
     """Return how the generator is trained, of the configuration's values."""
+    from dataclasses import fields
+
     from medvision.synthesis.settings import GanSettings
 
-    values = {n: v for n, v in dict(study.synthesise).items() if n not in _BY_THE_COMMAND}
-    return GanSettings(**values)
+    section = study.synthesise
+    return GanSettings(**{own.name: getattr(section, own.name) for own in fields(GanSettings)})
 
 
 def open_real(data: LearningData, chosen: list[Assignment]) -> "RealImages":

@@ -42,6 +42,7 @@ from medvision.config.steps import STEP_SECTIONS
 from medvision.config.synthesise import SynthesiseSection, check_synthesise
 from medvision.config.task import check_task
 from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
+from medvision.domain.obeyed import choose_fields
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
 from medvision.runtime.files import hash_bytes
@@ -133,10 +134,27 @@ class Study(Section):
         return build_study(changed)
 
     def settings(self, step: str) -> dict[str, JsonValue]:
-        """Return the sections that a step obeys, as plain JSON types."""
-        names = set(STEP_SECTIONS[step.partition("/")[0]])
-        dumped = self.model_dump(include=names)
+        """Return what a step obeys, section by section, as plain JSON types."""
+        keys = self.list_keys(step.partition("/")[0])
+        return cast(dict[str, JsonValue], _make_plain(self.model_dump(include=keys)))
+
+    def all_settings(self) -> dict[str, JsonValue]:
+        """Return every section that some step obeys, whole, as plain JSON types."""
+        names = [name for sections in STEP_SECTIONS.values() for name in sections]
+        dumped = {name: getattr(self, name).model_dump() for name in dict.fromkeys(names)}
         return cast(dict[str, JsonValue], _make_plain(dumped))
+
+    @classmethod
+    def list_keys(cls, step: str) -> dict[str, set[str]]:
+        """Return the fields of each section that a step obeys; its name is without places."""
+        sections = STEP_SECTIONS[step]
+        return {name: choose_fields(step, name, cls.list_fields(name)) for name in sections}
+
+    @classmethod
+    def list_fields(cls, section: str) -> frozenset[str]:
+        """Return the fields of a section."""
+        model = cast(type[Section], cls.model_fields[section].annotation)
+        return frozenset(model.model_fields)
 
 
 def _make_plain(value: object) -> object:

@@ -30,7 +30,7 @@ class SynthesiseSection(Section):
         "accepted",
         description="accepted trains the study's networks on the images that the gate lets through "
         "beside the real ones, where it is open; none trains them on real images alone. To be "
-        "chosen beforehand: another value draws anew.",
+        "chosen beforehand: another value trains them anew, and draws nothing again.",
     )
     seed: Seed = Field(41, description="Seed of the training and of every image drawn.")
     steps: Positive = Field(20000, description="Steps of both networks.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from children import run_snakemake
 from forgeries import refit
+from keys_read import watching_keys
 from pipeline import FEW_MAPS, TINY, Values, call, list_commands, run, write_config
 
 from medvision.layout import Layout
@@ -88,8 +89,10 @@ def test_a_study_that_draws_goes_all_the_way_to_a_bundle_that_agrees(
         "ablation": {"shares": [1.0], "seeds": [0], "folds": "first"},
     }
     config = write_config(tmp_path, drawing)
-    for arguments in list_commands(config, after="measure"):
-        run(arguments)
+    with watching_keys() as unheld:
+        for arguments in list_commands(config, after="measure"):
+            run(arguments)
+    assert unheld == set(), "a job would take the default, and outlast a change"
     layout = Layout(tmp_path / "results")
     run(["audit", "verify", str(layout.bundle)])
     folder = layout.bundle / "study" / "synthesise" / "fold-1"

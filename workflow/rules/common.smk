@@ -13,12 +13,12 @@ from medvision.config.bucket import BUCKET_CREDENTIALS, SECRETS
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import ConfigError, build_study
 from medvision.config.pacs import CREDENTIALS
+from medvision.config.parts import select_config
 from medvision.config.requests import list_asked
 from medvision.config.shortcuts import is_audited
 from medvision.config.site import read_site
-from medvision.config.steps import STEP_SECTIONS
 from medvision.config.task import PERFORMANCE_FIGURES
-from medvision.layout import STEPS, Layout
+from medvision.layout import Layout
 from medvision.runtime.lead import tell_of_run
 from medvision.runtime.workflow import find_workflow
 
@@ -205,33 +205,7 @@ def config_of(step):
 
     A change in it reruns the step and what follows; a change elsewhere does not.
     """
-    earlier = list(STEPS[: STEPS.index(step) + 1])
-    if step in ("plan", "explain"):
-        earlier = [name for name in earlier if name != "evaluate"]
-    if step == "plan":
-        # Its signature needs the key; what is planned does not.
-        earlier.append("audit")
-    if step in ("scorecard", "compare"):
-        # The study's own search, trainings and what follows are not what it stands on.
-        earlier = [*STEPS[: STEPS.index("tune")], "scorecard", step]
-    if step in ("ablate", "ablation"):
-        # Its generators and networks are its own.
-        earlier = [*STEPS[: STEPS.index("tune")], "ablate", step]
-    if step in ("control", "shortcuts"):
-        earlier = [*STEPS[: STEPS.index("evaluate")], "control", step]
-        # Controls are trained on the study's own images alone.
-        own = ("synthesise", "gate", "train")
-        earlier = [name for name in earlier if name not in own]
-    elif step not in ("synthesise", "gate") and not study.synthesise.is_taken:
-        # No network sees what may be drawn.
-        earlier = [name for name in earlier if name not in ("synthesise", "gate")]
-    sections = {"data", "output"}.union(*(STEP_SECTIONS[name] for name in earlier))
-    part = {name: config[name] for name in sorted(sections & set(config))}
-    part |= (
-        {"output": {k: v for k, v in part["output"].items() if k != "umask"}}
-        if "output" in part
-        else {}
-    )
+    part = select_config(config, study, step)
     return json.dumps(part, sort_keys=True, default=str)
 
 

@@ -17,8 +17,6 @@ rule fetch:
         **asked["fetch"].resources,
     params:
         config=config_of("fetch"),
-        # Its tables bear pseudonyms.
-        key=str(study.ingest.key or ""),
         version=__version__,
     message:
         "Fetching the images from the bucket."

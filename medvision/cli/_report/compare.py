@@ -136,6 +136,12 @@ def _read_settings(records: dict[str, Record]) -> "Settings":
     return Settings(**dict(section))
 
 
+def _join_fields(held: JsonValue, more: JsonValue) -> JsonValue:
+    """Return the fields of a section that some step obeys; no step need obey all."""
+    both = isinstance(held, dict) and isinstance(more, dict)
+    return {**held, **more} if both else more  # type: ignore[dict-item]  # asked just before
+
+
 def _describe(folder: Path, records: dict[str, Record], *, name: str) -> "StudyFacts":
     """Gather a study's settings, software and cohort."""
     from medvision.report.unlike import StudyFacts
@@ -143,7 +149,8 @@ def _describe(folder: Path, records: dict[str, Record], *, name: str) -> "StudyF
     settings: dict[str, JsonValue] = {}
     software: dict[str, str] = {}
     for record in records.values():
-        settings |= record.parameters
+        for section, values in record.parameters.items():
+            settings[section] = _join_fields(settings.get(section), values)
         software |= record.software
     report = settings.get("report")
     title = report.get("title") if isinstance(report, dict) else None

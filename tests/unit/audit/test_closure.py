@@ -1,7 +1,7 @@
 """A graph is closed, or the fault is named."""
 
 from medvision.audit.closure import find_graph_faults, find_setting_faults
-from medvision.domain.record import Record
+from medvision.domain.record import JsonValue, Record
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
@@ -59,6 +59,17 @@ def test_steps_are_those_that_are_required_no_fewer_and_no_more() -> None:
     assert len(found) == 2
     assert found[0].startswith("step ingest: ingest/record.json must be present")
     assert found[1].startswith("step cohort: cohort/record.json must be absent")
+
+
+def test_a_step_is_asked_for_the_fields_alone_that_it_obeys() -> None:
+    settings: dict[str, JsonValue] = {"synthesise": {"use": "none", "seed": 1}}
+    obeyed: dict[str, JsonValue] = {"synthesise": {"seed": 1}}
+    for step, parameters in (("synthesise/fold-0", obeyed), ("gate/fold-0", settings)):
+        held = {step: Record(step, "1", parameters, {}, {})}
+        assert find_setting_faults(held, version="1", settings=settings) == []
+    for parameters in (settings, {"synthesise": {}}):
+        held = {"synthesise/fold-0": Record("synthesise/fold-0", "1", parameters, {}, {})}
+        assert len(find_setting_faults(held, version="1", settings=settings)) == 1
 
 
 def test_settings_are_compared_by_value_and_kind() -> None:
