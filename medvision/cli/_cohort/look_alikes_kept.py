@@ -12,7 +12,7 @@ from medvision.domain.likeness.search import LookAlike
 from medvision.errors import DataError
 from medvision.runtime.files import read_json, write_json
 
-_VERSION = "1"
+_VERSION = "2"
 """Changes when a search of the same thumbnails would find something else."""
 
 

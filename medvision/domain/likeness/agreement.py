@@ -57,16 +57,26 @@ def measure_agreement(
     a, b = sample_stack(first, places) * weights, sample_stack(second, moved) * weights
     block = np.clip((places + 1) / 2 * _N_BLOCKS[n_axes], 0, _N_BLOCKS[n_axes] - 1).astype(int)
     number = block @ _N_BLOCKS[n_axes] ** np.arange(n_axes)
-    members = (number[:, None] == np.unique(number)).astype(np.float32)
-    members = members[:, members.sum(axis=0) >= _MIN_PLACES]
-    power = (a * a) @ members, (b * b) @ members
-    correlation = ((a * b) @ members) / np.sqrt(np.maximum(power[0] * power[1], 1e-9))
+    *power, shared = (_sum_blocks(product, number) for product in (a * a, b * b, a * b))
+    correlation = shared / np.sqrt(np.maximum(power[0] * power[1], 1e-9))
     # Where one of two has no detail, as in what was too bright, nothing can be compared.
-    shared = np.minimum(*power)
-    value = _read_share(correlation, np.sqrt(shared), _SHARE[n_axes])
-    value = 1 - (1 - value) * _count_less(shared, enough=_ENOUGH[n_axes])
+    least = np.minimum(*power)
+    value = _read_share(correlation, np.sqrt(least), _SHARE[n_axes])
+    value = 1 - (1 - value) * _count_less(least, enough=_ENOUGH[n_axes])
     is_copy = (overlap.mean(axis=1) >= _MIN_OVERLAP) & _is_plausible(motion)
     return np.where(is_copy, value, 0.0)
+
+
+def _sum_blocks(values: NDArray[np.float32], number: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Sum (N, P) over the places of each block that has enough of them, (N, blocks).
+
+    Each row by itself, in the order of its places. The last bits of a product with a matrix of
+    members would depend on how many rows it has.
+    """
+    order = np.argsort(number, kind="stable")
+    _, starts, sizes = np.unique(number[order], return_index=True, return_counts=True)
+    sums = np.add.reduceat(values[:, order], starts, axis=1)
+    return np.ascontiguousarray(sums[:, sizes >= _MIN_PLACES])
 
 
 def _count_less(shared: NDArray[np.float32], *, enough: float) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medvision.domain.likeness.describe import Window, describe
+from medvision.domain.likeness.describe import Window, describe, describe_windows
 from medvision.domain.likeness.detail import bring_out_coarse, fill_field, halve
 from medvision.domain.likeness.index import Points, fit_axes
 from medvision.domain.likeness.second_look import CoarseStack
@@ -50,6 +50,6 @@ def build_catalogue(thumbnails: NDArray[np.uint8], windows: list[Window]) -> Cat
     points = np.empty((len(windows), len(thumbnails), axes.matrix.shape[1]), dtype=np.float32)
     for part in parts:
         stack = described[part].astype(np.float32)
-        for number, window in enumerate(windows):
-            points[number, part] = axes.project(describe(stack, window))
+        for number, described_part in enumerate(describe_windows(stack, windows)):
+            points[number, part] = axes.project(described_part)
     return Catalogue(coarse, points.reshape(-1, points.shape[2]))

@@ -1,5 +1,6 @@
 """A short description of a thumbnail that turning, flipping and brightness do not change."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -7,7 +8,15 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from medvision.domain.likeness.sampling import Places, Stack, sample_stack, standardise
+from medvision.domain.likeness.sampling import (
+    Columns,
+    Places,
+    Stack,
+    list_columns,
+    sample_columns,
+    sample_stack,
+    standardise,
+)
 
 Descriptors = NDArray[np.float32]
 """(N, F) float32: one row per thumbnail."""
@@ -18,6 +27,8 @@ Rings = NDArray[np.float32]
 N_RINGS, N_ANGLES, _N_HARMONICS = 10, 32, 9
 _N_SHELLS, _N_DIRECTIONS, _MAX_DEGREE = 10, 128, 6
 _INNER, _OUTER = 0.1, 0.95
+
+_AT_ONCE = 128
 
 _STEPS = {2: ((0.95, 2), (0.9, 3), (0.85, 4), (0.8, 5)), 3: ((0.95, 3), (0.9, 5), (0.8, 7))}
 """Size of the parts of an original and how many lie along each axis."""
@@ -105,14 +116,34 @@ def _describe_rings(stack: Stack, window: Window) -> Descriptors:
     return weighted.reshape(len(stack), -1).astype(np.float32)
 
 
+def describe_windows(stack: Stack, windows: Sequence[Window]) -> Iterator[Descriptors]:
+    """Yield what `describe` returns for each of several windows, volumes laid out once for all.
+
+    Args:
+        stack: (N, S, S) or (N, S, S, S).
+        windows: Which parts.
+    """
+    if stack.ndim == 3:
+        yield from (describe(stack, window) for window in windows)
+        return
+    parts = [list_columns(stack[at : at + _AT_ONCE]) for at in range(0, len(stack), _AT_ONCE)]
+    for window in windows:
+        yield np.concatenate([_describe_columns(c, window, side=stack.shape[1]) for c in parts])
+
+
 def _describe_shells(stack: Stack, window: Window) -> Descriptors:
     """Describe volumes."""
+    return next(describe_windows(stack, [window]))
+
+
+def _describe_columns(columns: Columns, window: Window, *, side: int) -> Descriptors:
+    """Describe a few volumes that were laid out."""
     radii = np.linspace(0.15, _OUTER, _N_SHELLS)
     places = _place((radii[:, None, None] * _spread_directions()).reshape(-1, 3), window)
     weights = np.repeat(radii**2, _N_DIRECTIONS).astype(np.float32)
-    values = standardise(sample_stack(stack, places), weights)
+    values = standardise(sample_columns(columns, places, side=side), weights)
     share = np.sqrt(radii**2 / (radii**2).sum()).astype(np.float32)
-    shells = values.reshape(len(stack), _N_SHELLS, _N_DIRECTIONS) * share[:, None]
+    shells = values.reshape(len(values), _N_SHELLS, _N_DIRECTIONS) * share[:, None]
     parts = [shells.mean(axis=2)]
     for harmonics in _list_harmonics():
         waves = shells @ harmonics

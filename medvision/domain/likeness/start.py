@@ -1,6 +1,8 @@
 """First guesses of how two thumbnails lie to each other: turned, flipped, a part of the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations, product
 
 import numpy as np
@@ -16,6 +18,7 @@ from medvision.domain.likeness.sampling import (
 )
 
 _TURNS_DEG = (0.0, -15.0, 15.0, -30.0, 30.0, 45.0)
+_AT_ONCE = 16
 _N_FINE = 4 * N_ANGLES
 """Angles at which the correlation of rings is read, between those sampled."""
 
@@ -39,6 +42,12 @@ class Motion:
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Motion":
         """Return some of the maps."""
         return Motion(self.matrix[rows], self.shift[rows])
+
+
+def join_motions(parts: Sequence[Motion]) -> Motion:
+    """Return the maps of several as one, in order."""
+    matrix, shift = ([getattr(part, name) for part in parts] for name in ("matrix", "shift"))
+    return Motion(np.concatenate(matrix), np.concatenate(shift))
 
 
 def guess_motion(first: Stack, second: Stack, window: Window) -> tuple[Motion, NDArray[np.float64]]:
@@ -87,20 +96,33 @@ def _guess_deep(
     A cube laid another way is the same grid of places in another order, so that each thumbnail
     is read once and not once for every way.
     """
+    cubes, turns = _list_cubes(), [_turn_about_last(degrees) for degrees in _TURNS_DEG]
+    ways = np.array([cube @ turn for turn in turns for cube in cubes])
+    # A few pairs at a time, whose values in every order the processor's cache holds.
+    parts = [slice(start, start + _AT_ONCE) for start in range(0, len(first), _AT_ONCE)]
+    table = np.concatenate([_try_ways(first[part], second[part], window) for part in parts])
+    return ways[table.argmax(axis=1)], table.max(axis=1).astype(np.float64)
+
+
+def _try_ways(first: Stack, second: Stack, window: Window) -> NDArray[np.float32]:
+    """Return the correlation of a few pairs under each turn and way to lay a cube."""
     places = spread_places(_N_TRIED, 3, reach=_TRIED_REACH)
     weights = np.ones(len(places), dtype=np.float32)
     centre = np.array(window.centre, dtype=np.float32)
     held = standardise(sample_stack(second, places * np.float32(window.scale) + centre), weights)
-    cubes, turns = _list_cubes(), [_turn_about_last(degrees) for degrees in _TURNS_DEG]
-    laid = held[:, [_order_by(cube, places) for cube in cubes]]
+    laid = held[:, _list_orders()]
     scores = []
-    for turn in turns:
+    for turn in (_turn_about_last(degrees) for degrees in _TURNS_DEG):
         target = standardise(sample_stack(first, (places @ turn).astype(np.float32)), weights)
         scores.append(np.einsum("np,ncp->nc", target, laid) / len(places))
-    table = np.concatenate(scores, axis=1)
-    best = table.argmax(axis=1)
-    ways = np.array([cube @ turn for turn in turns for cube in cubes])
-    return ways[best], table.max(axis=1).astype(np.float64)
+    return np.concatenate(scores, axis=1)
+
+
+@cache
+def _list_orders() -> NDArray[np.int64]:
+    """Return the order (48, places) that each way to lay a cube gives the places."""
+    places = spread_places(_N_TRIED, 3, reach=_TRIED_REACH)
+    return np.stack([_order_by(cube, places) for cube in _list_cubes()])
 
 
 def _list_cubes() -> list[NDArray[np.float64]]:

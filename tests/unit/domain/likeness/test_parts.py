@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from medvision.domain.likeness.agreement import measure_agreement
 from medvision.domain.likeness.describe import Window, describe, list_windows
+from medvision.domain.likeness.detail import find_clear
 from medvision.domain.likeness.index import find_candidates
 from medvision.domain.likeness.register import correlate, fit_motion
 from medvision.domain.likeness.sampling import sample_stack, spread_places, standardise
@@ -129,3 +131,42 @@ def test_the_page_counts_the_parts_that_an_image_is_searched_in() -> None:
     page = Path(__file__).parents[4] / "docs" / "explanation" / "leakage.md"
     flat, deep = (len(list_windows(n_axes)) - 1 for n_axes in (2, 3))
     assert f"{flat} parts ({deep} of a volume)" in page.read_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_no_pair_is_judged_otherwise_for_what_lies_beside_it(n_axes: int) -> None:
+    """So that no way to divide the work changes a bit."""
+    first, second = (make_stack(37, n_axes=n_axes, side=24, seed=seed) for seed in (1, 2))
+    second = (0.9 * first + 0.2 * second).astype("f4")
+    clear = np.ones_like(first)
+    start = Motion(np.repeat(np.eye(n_axes)[None], 37, axis=0), np.zeros((37, n_axes)))
+    places = spread_places(15, n_axes, reach=0.9)
+
+    def judge(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        own = Motion(start.matrix[rows], start.shift[rows])
+        fitted = fit_motion(first[rows], second[rows], own, places=places, n_steps=3)
+        is_clear = clear[rows], clear[rows]
+        return fitted.matrix, measure_agreement(
+            first[rows], second[rows], fitted, is_clear=is_clear
+        )
+
+    together = judge(slice(None))
+    for size in (1, 5, 20):
+        parts = [judge(slice(at, at + size)) for at in range(0, 37, size)]
+        for whole, divided in zip(together, zip(*parts, strict=True), strict=True):
+            np.testing.assert_array_equal(np.concatenate(divided), whole)
+
+
+def test_what_may_be_clipped_is_told_as_by_looking_at_every_place() -> None:
+    stack = np.round(np.random.default_rng(4).uniform(0, 1, size=(9, 16, 16, 16)), 1).astype("f4")
+    for row, side in enumerate((0, 1, 2, 3, 5)):
+        stack[row, :side, :side, :side] = 1.0
+        stack[row, 9 : 9 + side, 4 : 4 + side, 6 : 6 + side] = 1.0
+    stack[8] = 0.5
+    is_bright = stack >= 254 / 255
+    for each, found in zip(is_bright, find_clear(stack), strict=True):
+        near = ndimage.minimum_filter(each.astype(int), 3, mode="nearest").astype(bool)
+        reach = np.ones((7, 7, 7), dtype=bool)
+        np.testing.assert_array_equal(found == 0, ndimage.binary_dilation(near, reach))
+    assert not find_clear(stack)[3].all()
+    assert find_clear(stack)[8].all()
