@@ -2,29 +2,34 @@
 
 `recall` alters each image of a source in one of many ways and counts the copies that are found,
 beside the DCT hash of the library imagehash at Hamming distances up to 8, all pairs (2D alone).
-`scale` plants copies among synthetic thumbnails of growing number.
+`scale` plants copies among synthetic thumbnails of growing number, planes or volumes, and searches
+them with one worker and with several.
 """
 
 import argparse
 import csv
 import io
+import os
 import resource
+import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import imagehash
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from medvision.domain.likeness.search import SIMILARITY, find_look_alikes
+from medvision.domain.likeness.search import SIMILARITY, find_look_alikes, search_room
 from medvision.domain.likeness.thumbnail import build_thumbnail
 from medvision.phantom.scan import draw_scan
 from medvision.phantom.subject import draw_subjects
+from medvision.runtime.npz import Rows, write_npz
+from medvision.runtime.shared_room import SharedRoom
 
 Grid = NDArray[np.float64]
 Held = tuple[Grid, tuple[float, float, float]]
@@ -179,6 +184,8 @@ TURNED = {"rotated 90°": (1, 0, 2), "laid on its side": (2, 1, 0)}
 
 def find_by_hash(images: Sequence[Held]) -> set[tuple[int, int]]:
     """Return the pairs whose DCT hashes differ in few bits, of all pairs."""
+    import imagehash  # noqa: PLC0415 - of `recall` alone
+
     pictures = [
         Image.fromarray(scale_to_8_bits(grid[:, :, 0]).astype(np.uint8)) for grid, _ in images
     ]
@@ -240,30 +247,105 @@ def draw_thumbnails(count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.concatenate(parts)
 
 
-def measure_scale(counts: Sequence[int]) -> None:
-    """Plant copies among one in a hundred synthetic thumbnails; print time and recall."""
-    print("| images | CPU s | CPU ms an image | copies found | other pairs | peak memory |")
-    print("|---|---|---|---|---|---|")
-    for count in counts:
-        rng = np.random.default_rng(1)
-        stack = draw_thumbnails(count, rng)
-        n_copies = count // 100
-        sources = rng.choice(count - n_copies, n_copies, replace=False)
-        for number, row in enumerate(sources):
-            turned = np.rot90(stack[row], number % 4)
-            stack[count - n_copies + number] = turned[::-1] if number % 8 > 3 else turned
+def plant_copies(stack: NDArray[np.uint8]) -> set[tuple[int, int]]:
+    """Overwrite the last of a hundredth of the thumbnails by altered copies; return the pairs."""
+    rng = np.random.default_rng(1)
+    first_copy = len(stack) - len(stack) // 100
+    sources = rng.choice(first_copy, len(stack) - first_copy, replace=False)
+    for number, row in enumerate(sources):
+        turned = np.rot90(stack[row], number % 4)
         # As an image of another brightness has another thumbnail.
-        stack[count - n_copies :] = (stack[count - n_copies :] * 0.8 + 20).astype(np.uint8)
-        planted = {(int(row), count - n_copies + n) for n, row in enumerate(sources)}
-        start = time.process_time()
-        found = {(p.first, p.second) for p in find_look_alikes(stack, similarity=SIMILARITY)}
-        took = time.process_time() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(
-            f"| {count} | {took:.1f} | {1000 * took / count:.1f} | {len(found & planted)} of "
-            f"{n_copies} | {len(found - planted)} | {peak:.0f} MiB |",
-            flush=True,
-        )
+        moved = turned[::-1] if number % 8 > 3 else turned
+        # Around the field of view of a volume is 0.
+        copy = np.where((moved == 0) & (stack.ndim == 4), 0, moved * 0.8 + 20)
+        stack[first_copy + number] = copy.astype(np.uint8)
+    return {(int(row), first_copy + number) for number, row in enumerate(sources)}
+
+
+def draw_phantoms(count: int) -> NDArray[np.uint8]:
+    """Draw the thumbnails of phantoms, (count, 32, 32, 32) uint8."""
+    held = load_source("phantoms", Path(), count)
+    return np.array([build_thumbnail(grid, spacing_mm=spacing) for grid, spacing in held])
+
+
+def measure_scale(counts: Sequence[int], kind: str, workers: Sequence[int]) -> None:
+    """Plant copies among thumbnails, and search them as `cohort` does; print the costs."""
+    columns = ("images", "workers", "CPU s", "CPU ms an image", "s by the clock", "copies found")
+    columns += ("other pairs", "memory, all processes", "temporary files")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for count in counts:
+        if kind == "phantoms":
+            stack = draw_phantoms(count)
+        else:
+            stack = draw_thumbnails(count, np.random.default_rng(1))
+        planted = plant_copies(stack)
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "stack.npz"
+            write_npz(archive, {"held": Rows(stack.shape, "u1", stack)})
+            del stack
+            for number in workers:
+                took = measure_search(archive, count, number, planted)
+                print(f"| {count} | {number} | {took} |", flush=True)
+
+
+def measure_search(archive: Path, count: int, workers: int, planted: set[tuple[int, int]]) -> str:
+    """Search the thumbnails of an archive; return the cells of a row of the table."""
+    before, clock = _count_cpu(), time.perf_counter()
+    with SharedRoom(archive, "held", workers=workers) as room, Watch() as watch:
+        pairs = search_room(room, np.arange(count), similarity=SIMILARITY)
+        places = Path(tempfile.gettempdir()).glob("medvision-look-alikes-*/*")
+        n_bytes = sum(path.stat().st_size for path in places)
+    cpu, clock = _count_cpu() - before, time.perf_counter() - clock
+    found = {(pair.first, pair.second) for pair in pairs}
+    return (
+        f"{cpu:.1f} | {1000 * cpu / count:.1f} | {clock:.1f} | {len(found & planted)} of "
+        f"{len(planted)} | {len(found - planted)} | {watch.peak / 2**20:.0f} MiB | "
+        f"{n_bytes / 2**20:.0f} MiB"
+    )
+
+
+def _count_cpu() -> float:
+    """Return the CPU seconds of this process and of those that it started and that ended."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in usage)
+
+
+class Watch:
+    """Most memory of this process and its children together, without pages of mapped files.
+
+    Those the system drops where it needs the space. Linux alone says so.
+    """
+
+    def __enter__(self) -> "Watch":
+        self.peak = 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(0.1):
+            self.peak = max(self.peak, sum(map(_read_memory, list_family())))
+
+
+def list_family() -> list[Path]:
+    """Return what the system says of this process and its children."""
+    own = os.getpid()
+    children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+    return [Path(f"/proc/{number}/status") for number in (own, *children)]
+
+
+def _read_memory(status: Path) -> int:
+    """Return the bytes that a process has of its own; 0 where it is gone."""
+    try:
+        lines = status.read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
 
 def main() -> None:
@@ -274,9 +356,11 @@ def main() -> None:
     parser.add_argument("--sources", nargs="+", default=["phantoms"])
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--counts", nargs="+", type=int, default=[1000, 10_000])
+    parser.add_argument("--kind", choices=("planes", "phantoms"), default="planes")
+    parser.add_argument("--workers", nargs="+", type=int, default=[1])
     arguments = parser.parse_args()
     if arguments.what == "scale":
-        measure_scale(arguments.counts)
+        measure_scale(arguments.counts, arguments.kind, arguments.workers)
         return
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")

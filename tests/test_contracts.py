@@ -66,7 +66,7 @@ BY_THE_COMMAND = {
     "ingest": {"accept", "shards", "bids", "reidentification", "blank_regions"},
     "preprocess": {"shards"},
     "pretrain": {"images", "subjects"},
-    "cohort": {"near_duplicates", "similarity"},
+    "cohort": {"near_duplicates", "similarity", "workers"},
     "tune": {"objective", "workers"},
     "synthesise": {"generator", "ratio", "minimum_subjects", "use", "seed"},
     "gate": {"extractor", "repeats", "neighbours", "explained", "real_networks"},

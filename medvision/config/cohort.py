@@ -68,6 +68,9 @@ class CohortSection(Section):
     similarity: Fraction = Field(
         0.9, description="Agreement of detail from which two images count as one, altered."
     )
+    workers: Positive = Field(
+        1, description="Processes that look for altered copies; their number changes no result."
+    )
 
     @model_validator(mode="after")
     def _check_scheme(self) -> Self:

@@ -53,7 +53,7 @@ REQUESTS: dict[str, Request] = {
     "ingest": Request(4000, 240, "ingest.workers"),
     "measure_shard": Request(4000, 240, "ingest.workers"),
     "measure": Request(4000, 240, "ingest.workers"),
-    "cohort": Request(4000, 60),
+    "cohort": Request(4000, 60, "cohort.workers"),
     "preprocess_shard": Request(8000, 240, "preprocess.workers"),
     "preprocess": Request(8000, 240, "preprocess.workers"),
     "pretrain": Request(8000, 240, "compute.threads", uses_gpu=True),

@@ -123,3 +123,18 @@ def test_other_folds_need_no_new_search_and_other_limits_do(cohort: Run, folder:
     assert words in call("cohort", folder).output
     assert layout.leakage.read_bytes() == first
     assert words in call("cohort", folder, "cohort.similarity=0.85").output
+
+
+@pytest.mark.slow
+def test_no_number_of_workers_changes_a_byte(cohort: Run, folder: Path) -> None:
+    root = Layout(folder / "results").root / "cohort"
+    found = []
+    for workers in (1, 2):
+        assert cohort(f"cohort.workers={workers}").exit_code == 0
+        files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+        found.append({path.name: path.read_bytes() for path in files if path.suffix != ".log"})
+    first, second = found
+    assert first.keys() == second.keys()
+    assert any(name.startswith("kept-look-alikes") for name in first)
+    differing = {name for name in first if first[name] != second[name]}
+    assert differing <= {"record.json"}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from medvision.cli._run import Step
@@ -15,6 +14,7 @@ from medvision.domain.splits.leakage import LeakagePair, NearPair
 from medvision.io.tables import write_table
 
 if TYPE_CHECKING:
+    from medvision.domain.likeness.room import Room
     from medvision.domain.likeness.search import LookAlike
 
 _log = logging.getLogger(__name__)
@@ -39,19 +39,22 @@ def find_near_pairs(step: Step, images: Sequence[CohortImage]) -> list[NearPair]
     if step.study.cohort.near_duplicates == "off":
         return []
     held = {image.image_id for image in images}
-    with np.load(step.read(step.layout.thumbnails), allow_pickle=False) as stored:
-        return [pair for dims in ("2d", "3d") for pair in _search(step, stored, dims, held=held)]
+    archive = step.read(step.layout.thumbnails)
+    return [pair for dims in ("2d", "3d") for pair in _search(step, archive, dims, held=held)]
 
 
-def _search(step: Step, stored: NpzFile, dims: str, *, held: set[str]) -> list[NearPair]:
+def _search(step: Step, archive: Path, dims: str, *, held: set[str]) -> list[NearPair]:
     """Search the thumbnails of one kind, unless these were searched before."""
-    names = stored[f"image_id_{dims}"].tolist()
-    rows = [row for row, name in enumerate(names) if name in held]
+    from medvision.runtime.npz import read_npz_names
+    from medvision.runtime.shared_room import SharedRoom
+
+    names = read_npz_names(archive, f"image_id_{dims}")
+    rows = np.array([row for row, name in enumerate(names) if name in held], dtype=np.int64)
     if len(rows) < 2:
         return []
-    thumbnails = stored[f"thumbnail_{dims}"][rows]
-    path = step.layout.look_alikes(dims)
-    found = _find_look_alikes(thumbnails, similarity=step.study.cohort.similarity, path=path)
+    section, path = step.study.cohort, step.layout.look_alikes(dims)
+    with SharedRoom(archive, f"thumbnail_{dims}", workers=section.workers) as room:
+        found = _find_look_alikes(room, rows, similarity=section.similarity, path=path)
     return [
         NearPair(
             names[rows[item.first]], names[rows[item.second]], item.similarity, item.alteration
@@ -61,20 +64,20 @@ def _search(step: Step, stored: NpzFile, dims: str, *, held: set[str]) -> list[N
 
 
 def _find_look_alikes(
-    thumbnails: NDArray[np.uint8], *, similarity: float, path: Path
+    room: "Room", rows: NDArray[np.int64], *, similarity: float, path: Path
 ) -> list["LookAlike"]:
     """Return the look-alikes among thumbnails: those kept of an earlier run, or found now.
 
     The search is the one slow part of building a cohort, and it knows no label and no fold.
     """
     from medvision.cli._cohort.look_alikes_kept import keep, name_search, recall
-    from medvision.domain.likeness.search import find_look_alikes
+    from medvision.domain.likeness.search import search_room
 
-    key = name_search(thumbnails, similarity=similarity)
+    key = name_search(room.arrays.thumbnails, rows, similarity=similarity)
     found = recall(path, key)
     if found is None:
-        _log.info("looking for altered copies among %d images", len(thumbnails))
-        found = find_look_alikes(thumbnails, similarity=similarity)
+        _log.info("looking for altered copies among %d images", len(rows))
+        found = search_room(room, rows, similarity=similarity)
         keep(path, key, found)
     return found
 

@@ -16,16 +16,20 @@ _VERSION = "2"
 """Changes when a search of the same thumbnails would find something else."""
 
 
-def name_search(thumbnails: NDArray[np.uint8], *, similarity: float) -> str:
+def name_search(
+    thumbnails: NDArray[np.uint8], rows: NDArray[np.int64], *, similarity: float
+) -> str:
     """Return what a search depends on as one digest, hexadecimal.
 
     Args:
-        thumbnails: (N, 64, 64) or (N, 32, 32, 32) uint8.
+        thumbnails: (N, 64, 64) or (N, 32, 32, 32) uint8; read row by row.
+        rows: Which of them are searched.
         similarity: Least agreement of detail that was asked for.
     """
     digest = sha256(f"{_VERSION} {__version__} {np.__version__} {similarity}".encode())
-    digest.update(f" {thumbnails.shape} ".encode())
-    digest.update(thumbnails.tobytes())
+    digest.update(f" {(len(rows), *thumbnails.shape[1:])} ".encode())
+    for row in rows:
+        digest.update(thumbnails[row].tobytes())
     return digest.hexdigest()
 
 

@@ -1,20 +1,22 @@
 """An index of descriptors: the nearest of many without looking at all pairs."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medvision.domain.likeness.describe import Descriptors
+from medvision.domain.likeness.room import Arrays, Room
 
 Points = NDArray[np.float32]
 """(N, axes) float32: descriptors on their principal axes."""
 
 N_TABLES = 40
 _N_AXES = 32
-_CHUNK = 128
+_QUERIES, _CHUNK = 256, 128
 _ROWS = 65_536
-_FITTED = 20_000
+FITTED = 20_000
 _SEED = 20260101
 
 
@@ -44,16 +46,15 @@ class Candidates:
 
 
 def fit_axes(descriptors: Descriptors) -> Axes:
-    """Find the axes along which descriptors differ, on evenly taken rows.
+    """Find the axes along which descriptors differ.
 
     Axes of small spread are given more weight, those of large spread less: what all images of
     a cohort share tells no two of them apart.
 
     Args:
-        descriptors: (N, F) of whole images.
+        descriptors: (N, F) of whole images; where there are many, of some 20,000 evenly taken.
     """
-    step = max(1, len(descriptors) // _FITTED)
-    rows = descriptors[::step].astype(np.float64)
+    rows = descriptors.astype(np.float64)
     centred = rows - rows.mean(axis=0)
     spread, vectors = np.linalg.eigh(centred.T @ centred / len(rows))
     kept = np.sqrt(np.maximum(spread[::-1][:_N_AXES], 0))
@@ -62,7 +63,7 @@ def fit_axes(descriptors: Descriptors) -> Axes:
     return Axes(matrix.astype(np.float32))
 
 
-def find_candidates(points: Points, *, n_images: int, n_nearest: int, reach: int) -> Candidates:
+def find_candidates(room: Room, *, n_nearest: int, reach: int) -> Candidates:
     """Find, for each whole image, the views of other images that are nearest to it.
 
     Each of several tables sorts all views by a perceptual hash (the signs of a few random
@@ -71,8 +72,7 @@ def find_candidates(points: Points, *, n_images: int, n_nearest: int, reach: int
     n log n, whatever the data; a neighbour that lies apart in every table is missed.
 
     Args:
-        points: (views × images, axes), all images of the first view, which is whole, come first.
-        n_images: Number of images.
+        room: Has points; gets neighbours.
         n_nearest: Most images held against one query.
         reach: Neighbours looked at on either side of a query in each table.
 
@@ -83,56 +83,79 @@ def find_candidates(points: Points, *, n_images: int, n_nearest: int, reach: int
         Sign projections: Charikar 2002, doi:10.1145/509907.509965. Neighbours in sorted
         random projections: own choice, after Indyk and Motwani 1998, doi:10.1145/276698.276876.
     """
+    n_views, n_images, n_axes = room.arrays.points.shape
     rng = np.random.default_rng(_SEED)
-    found = np.concatenate(
-        [_look_up(points, rng, n_images=n_images, reach=reach) for _ in range(N_TABLES)], axis=1
-    )
-    parts = [
-        _keep_nearest(points, found, slice(start, start + _CHUNK), n_images, n_nearest)
-        for start in range(0, n_images, _CHUNK)
+    n_bits = int(np.clip(np.log2(n_views * n_images) - 5, 1, 23))
+    tables = [
+        (number, rng.normal(size=(n_axes, n_bits + 1)).astype(np.float32))
+        for number in range(N_TABLES)
     ]
+    room.make("neighbours", (N_TABLES, n_images, 2 * reach))
+    for _ in room.spread(partial(_look_up, reach=reach), tables):
+        pass
+    nearest = partial(_list_nearest, n_nearest=n_nearest)
+    parts = list(room.spread(nearest, range(0, n_images, _QUERIES)))
     query, point = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Candidates(query, point % n_images, point // n_images)
 
 
-def _look_up(
-    points: Points, rng: np.random.Generator, *, n_images: int, reach: int
-) -> NDArray[np.int32]:
-    """Sort one table; return the neighbours (images, 2 × reach) of each whole image in it."""
-    n_bits = int(np.clip(np.log2(len(points)) - 5, 1, 23))
-    normals = rng.normal(size=(points.shape[1], n_bits + 1)).astype(np.float32)
-    middle = np.median(points[:n_images] @ normals[:, :n_bits], axis=0)
-    projected = [
-        _hash(points[start : start + _ROWS], normals, middle)
-        for start in range(0, len(points), _ROWS)
-    ]
-    code, last = (np.concatenate(column) for column in zip(*projected, strict=True))
-    width = float(np.ptp(last)) or 1.0
-    order = np.argsort(code + 0.999 * (last - last.min()) / width, kind="stable").astype(np.int32)
-    rank = np.empty(len(points), dtype=np.int32)
-    rank[order] = np.arange(len(points), dtype=np.int32)
+def _look_up(arrays: Arrays, table: tuple[int, NDArray[np.float32]], *, reach: int) -> None:
+    """Sort one table, and fill in the neighbours of each whole image in it."""
+    number, normals = table
+    n_images = arrays.points.shape[1]
+    points = arrays.points.reshape(-1, arrays.points.shape[2])
+    middle = np.median(points[:n_images] @ normals[:, :-1], axis=0)
+    keys, lasts = np.empty(len(points)), np.empty(len(points), dtype=np.float32)
+    parts = [slice(start, start + _ROWS) for start in range(0, len(points), _ROWS)]
+    for part in parts:
+        keys[part], lasts[part] = _hash(points[part], normals, middle)
+    lowest = np.float64(lasts.min())
+    width = float(lasts.max() - lowest) or 1.0
+    for part in parts:
+        keys[part] += 0.999 * (lasts[part].astype(np.float64) - lowest) / width
+    del lasts
+    order = np.argsort(keys, kind="stable").astype(np.int32)
+    del keys
+    is_whole = order < n_images
+    rank = np.empty(n_images, dtype=np.int64)
+    rank[order[is_whole]] = np.flatnonzero(is_whole)
     steps = np.concatenate([np.arange(-reach, 0), np.arange(1, reach + 1)])
-    at = np.clip(rank[:n_images, None] + steps, 0, len(points) - 1)
-    neighbours: NDArray[np.int32] = order[at]
-    return neighbours
+    for start in range(0, n_images, _ROWS):
+        at = np.clip(rank[start : start + _ROWS, None] + steps, 0, len(points) - 1)
+        arrays.neighbours[number, start : start + _ROWS] = order[at]
 
 
 def _hash(
     points: Points, normals: NDArray[np.float32], middle: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the hash of each of some points, and where it lies along one more direction."""
     projected = points @ normals
     bits = projected[:, :-1] > middle
     code = bits.astype(np.float32) @ np.exp2(np.arange(len(middle), dtype=np.float32))
-    return code.astype(np.float64), projected[:, -1].astype(np.float64)
+    return code.astype(np.float64), projected[:, -1]
+
+
+def _list_nearest(
+    arrays: Arrays, start: int, *, n_nearest: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the nearest points of some queries: (query, point) in order of both."""
+    end = min(start + _QUERIES, arrays.points.shape[1])
+    parts = [
+        _keep_nearest(arrays, np.arange(at, min(at + _CHUNK, end)), n_nearest)
+        for at in range(start, end, _CHUNK)
+    ]
+    query, point = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return query, point
 
 
 def _keep_nearest(
-    points: Points, found: NDArray[np.int32], rows: slice, n_images: int, n_nearest: int
+    arrays: Arrays, queries: NDArray[np.int64], n_nearest: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keep the nearest view of each neighbour of some queries, and of those the nearest."""
-    queries = np.arange(n_images)[rows]
-    point = np.sort(found[rows].astype(np.int64), axis=1)
+    """Keep the nearest view of each neighbour of a few queries, and of those the nearest."""
+    n_images = arrays.points.shape[1]
+    points = arrays.points.reshape(-1, arrays.points.shape[2])
+    found = arrays.neighbours[:, queries].transpose(1, 0, 2).reshape(len(queries), -1)
+    point = np.sort(found.astype(np.int64), axis=1)
     away = points[point] - points[queries][:, None]
     distance = np.einsum("qpa,qpa->qp", away, away)
     distance[point % n_images == queries[:, None]] = np.inf

@@ -1,7 +1,8 @@
 """The second look at candidates: guess, fit coarse detail, fit fine detail, measure agreement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +12,16 @@ from medvision.domain.likeness.describe import Window
 from medvision.domain.likeness.detail import bring_out_fine, fill_field, find_clear
 from medvision.domain.likeness.index import Candidates
 from medvision.domain.likeness.register import correlate, fit_motion
+from medvision.domain.likeness.room import Arrays, CoarseStack, Room
 from medvision.domain.likeness.sampling import Stack, spread_places
 from medvision.domain.likeness.start import Motion, guess_motion
-
-CoarseStack = NDArray[np.float16]
-"""(N, S, S) or (N, S, S, S) float16: coarse detail of each thumbnail."""
 
 _MIN_GUESS = {2: 0.6, 3: 0.5}
 _MIN_COARSE = {2: 0.8, 3: 0.8}
 _COARSE_PLACES, _FINE_PLACES = {2: 21, 3: 11}, {2: 41, 3: 19}
 _REACH = 0.95
 _COARSE_STEPS, _FINE_STEPS = 6, 6
-_CHUNK, _BATCH = 1024, 256
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,18 @@ class Seen:
     motion: Motion
     agreement: NDArray[np.float64]
 
+    def take(self, rows: NDArray[np.bool_]) -> "Seen":
+        """Return some of the pairs."""
+        return Seen(self.pairs.take(rows), self.motion.take(rows), self.agreement[rows])
+
 
 def choose_likely(
-    coarse: CoarseStack, candidates: Candidates, windows: list[Window], *, n_kept: int
+    room: Room, candidates: Candidates, windows: Sequence[Window], *, n_kept: int
 ) -> Candidates:
     """Keep the candidates of each query that a first guess already lays well over it.
 
     Args:
-        coarse: Coarse detail of all thumbnails.
+        room: Has the coarse detail of all thumbnails.
         candidates: Pairs from the index.
         windows: What each view shows.
         n_kept: Most pairs of one query.
@@ -55,45 +58,60 @@ def choose_likely(
         The likely pairs by view; whole against whole, one pair once.
     """
     guess = np.zeros(len(candidates.query))
-    for number, rows in _list_batches(candidates, _CHUNK):
-        _, guess[rows] = guess_motion(*_load(coarse, candidates.take(rows)), windows[number])
+    batches = list(_list_batches(candidates))
+    found = room.spread(
+        partial(_guess, windows=windows), (candidates.take(rows) for rows in batches)
+    )
+    for rows, correlation in zip(batches, found, strict=True):
+        guess[rows] = correlation
     order = np.lexsort((candidates.image, -guess, candidates.query))
     ordered = candidates.query[order]
     rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    chosen = order[(rank < n_kept) & (guess[order] >= _MIN_GUESS[coarse.ndim - 1])]
+    chosen = order[(rank < n_kept) & (guess[order] >= _MIN_GUESS[room.arrays.coarse.ndim - 1])]
     return _drop_mirrored(candidates.take(np.sort(chosen)))
 
 
 def look_again(
-    thumbnails: NDArray[np.uint8],
-    coarse: CoarseStack,
-    candidates: Candidates,
-    windows: list[Window],
+    room: Room, candidates: Candidates, windows: Sequence[Window], *, similarity: float
 ) -> Iterator[Seen]:
-    """Lay candidates over each other, and measure how far the likely ones agree.
+    """Lay candidates over each other, and find those that agree.
 
     Args:
-        thumbnails: All thumbnails, uint8.
-        coarse: Their coarse detail.
+        room: Has all thumbnails, which of them are compared, and their coarse detail.
         candidates: Pairs of them.
         windows: What each view shows.
+        similarity: Least agreement.
 
     Yields:
-        What was looked at, in batches.
+        What agrees, in batches.
     """
-    for number, rows in _list_batches(candidates, _CHUNK):
-        pairs, motion = _settle(coarse, candidates.take(rows), windows[number])
-        for start in range(0, len(pairs.query), _BATCH):
-            part = np.arange(start, min(start + _BATCH, len(pairs.query)))
-            yield _refine(thumbnails, pairs.take(part), motion.take(part))
+    work = partial(_look, windows=windows, similarity=similarity)
+    batches = (candidates.take(rows) for rows in _list_batches(candidates))
+    yield from (seen for seen in room.spread(work, batches) if seen is not None)
 
 
-def _list_batches(candidates: Candidates, size: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield the views and the rows of their candidates, some at a time."""
-    for number in np.unique(candidates.view).tolist():
-        rows = np.flatnonzero(candidates.view == number)
-        for start in range(0, len(rows), size):
-            yield number, rows[start : start + size]
+def _guess(arrays: Arrays, pairs: Candidates, *, windows: Sequence[Window]) -> NDArray[np.float64]:
+    """Return the correlation of pairs of one view at a first guess how they lie."""
+    return guess_motion(*_load(arrays.coarse, pairs), windows[pairs.view[0]])[1]
+
+
+def _look(
+    arrays: Arrays, pairs: Candidates, *, windows: Sequence[Window], similarity: float
+) -> Seen | None:
+    """Lay pairs of one view over each other; return those that agree, if any may."""
+    likely, motion = _settle(arrays.coarse, pairs, windows[pairs.view[0]])
+    if not likely.query.size:
+        return None
+    seen = _refine(arrays, likely, motion)
+    return seen.take(seen.agreement >= similarity)
+
+
+def _list_batches(candidates: Candidates) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of candidates of one view, some at a time."""
+    order = np.argsort(candidates.view, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(candidates.view[order])) + 1):
+        for start in range(0, len(rows), _BATCH):
+            yield rows[start : start + _BATCH]
 
 
 def _drop_mirrored(candidates: Candidates) -> Candidates:
@@ -125,11 +143,11 @@ def _settle(coarse: CoarseStack, pairs: Candidates, window: Window) -> tuple[Can
     return pairs.take(is_likely), motion.take(is_likely)
 
 
-def _refine(thumbnails: NDArray[np.uint8], pairs: Candidates, motion: Motion) -> Seen:
+def _refine(arrays: Arrays, pairs: Candidates, motion: Motion) -> Seen:
     """Fit fine detail, and measure how far it agrees."""
-    n_axes = thumbnails.ndim - 1
+    n_axes = arrays.thumbnails.ndim - 1
     rows, place = np.unique(np.stack([pairs.query, pairs.image]), return_inverse=True)
-    filled = fill_field(thumbnails[rows])
+    filled = fill_field(arrays.thumbnails[arrays.rows[rows]])
     detail, clear = bring_out_fine(filled), find_clear(filled)
     one, other = detail[place[0]], detail[place[1]]
     places = spread_places(_FINE_PLACES[n_axes], n_axes, reach=_REACH)

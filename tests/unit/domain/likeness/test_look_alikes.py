@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from look_alikes import ALTERATIONS, make_images, turn
 
+from medvision.domain.likeness.catalogue import build_catalogue
 from medvision.domain.likeness.describe import describe, list_windows
+from medvision.domain.likeness.index import Candidates
+from medvision.domain.likeness.room import OwnRoom
 from medvision.domain.likeness.search import SIMILARITY, find_look_alikes
+from medvision.domain.likeness.second_look import look_again
 from medvision.domain.likeness.thumbnail import build_thumbnail
 
 N = 40
@@ -73,6 +77,17 @@ def test_the_order_of_the_images_does_not_matter() -> None:
     mixed = find_look_alikes(stack[order], similarity=SIMILARITY)
     back = {tuple(sorted((int(order[p.first]), int(order[p.second])))) for p in mixed}
     assert back == plain == {(0, 12), (5, 13)}
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_pairs_of_which_none_is_likely_end_the_second_look(n_axes: int) -> None:
+    shape = {2: (2, 64, 64), 3: (2, 32, 32, 32)}[n_axes]
+    noise = np.random.default_rng(3).integers(1, 256, size=shape, dtype=np.uint8)
+    room = OwnRoom(thumbnails=noise, rows=np.arange(2))
+    windows = list_windows(n_axes)
+    build_catalogue(room, windows)
+    pair = Candidates(*(np.array([n]) for n in (0, 1, 0)))
+    assert list(look_again(room, pair, windows, similarity=0.3)) == []
 
 
 def test_images_without_contrast_look_like_nothing() -> None:

@@ -11,6 +11,7 @@ from medvision.domain.likeness.describe import Window, describe, list_windows
 from medvision.domain.likeness.detail import find_clear
 from medvision.domain.likeness.index import find_candidates
 from medvision.domain.likeness.register import correlate, fit_motion
+from medvision.domain.likeness.room import OwnRoom
 from medvision.domain.likeness.sampling import sample_stack, spread_places, standardise
 from medvision.domain.likeness.start import Motion, guess_motion
 
@@ -116,7 +117,8 @@ def test_the_index_finds_nearly_all_that_looking_at_all_pairs_finds() -> None:
     originals = rng.normal(size=(1500, 24)).astype("f4")
     copies = originals[:300] + rng.normal(scale=0.15, size=(300, 24)).astype("f4")
     points = np.concatenate([originals, copies])
-    found = find_candidates(points, n_images=1800, n_nearest=4, reach=8)
+    room = OwnRoom(points=points[np.newaxis])
+    found = find_candidates(room, n_nearest=4, reach=8)
     held = set(zip(found.query.tolist(), found.image.tolist(), strict=True))
     distance = ((points[1500:, None] - points[None]) ** 2).sum(axis=2)
     distance[np.arange(300), np.arange(1500, 1800)] = np.inf
@@ -170,3 +172,31 @@ def test_what_may_be_clipped_is_told_as_by_looking_at_every_place() -> None:
         np.testing.assert_array_equal(found == 0, ndimage.binary_dilation(near, reach))
     assert not find_clear(stack)[3].all()
     assert find_clear(stack)[8].all()
+
+
+def test_agreement_is_what_blocks_correlate_one_by_one() -> None:
+    first = make_stack(6, n_axes=2, side=64, seed=1)
+    second = (
+        first + np.linspace(0, 1.5, 6)[:, None, None] * make_stack(6, n_axes=2, side=64)
+    ).astype("f4")
+    clear = np.ones_like(first)
+    still = Motion(np.repeat(np.eye(2)[None], 6, axis=0), np.zeros((6, 2)))
+    found = measure_agreement(first, second, still, is_clear=(clear, clear))
+    places = spread_places(41, 2, reach=0.9)
+    blocks = [tuple(int((x + 1) / 2 * 6) for x in place) for place in places]
+    for a, b, value in zip(
+        sample_stack(first, places), sample_stack(second, places), found, strict=True
+    ):
+        seen = []
+        for block in sorted(set(blocks)):
+            at = [n for n, own in enumerate(blocks) if own == block]
+            if len(at) >= 8:
+                power = [float((x[at].astype(float) ** 2).sum()) for x in (a, b)]
+                shared = float((a[at].astype(float) * b[at]).sum())
+                seen.append((shared / np.sqrt(power[0] * power[1]), min(power)))
+        seen.sort()
+        below = np.cumsum([weight**0.5 for _, weight in seen])
+        worst = seen[int(np.argmax(below >= 0.1 * below[-1]))][0]
+        power = np.array([weight for _, weight in seen])
+        spread = power.sum() ** 2 / (power**2).sum() / len(power)
+        assert value == pytest.approx(1 - (1 - worst) * max(1, (0.7 / spread) ** 2), abs=1e-4)
