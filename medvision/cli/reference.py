@@ -32,7 +32,8 @@ def _render_help(name: str) -> str:
         raise LookupError(name)
     context = click.Context(command, info_name=name, parent=parent, terminal_width=92)
     texts = [command.get_help(context)]
-    for below, inner in getattr(command, "commands", {}).items():
+    shown = {n: each for n, each in getattr(command, "commands", {}).items() if not each.hidden}
+    for below, inner in shown.items():
         inner_context = click.Context(inner, info_name=below, parent=context, terminal_width=92)
         texts.append(inner.get_help(inner_context))
     return "\n\n".join(texts)

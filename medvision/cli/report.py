@@ -9,12 +9,12 @@ import click
 
 from medvision import __version__
 from medvision.cli._report.cases import build_views, write_layers
-from medvision.cli._report.compare import compare
 from medvision.cli._report.generators import (
     list_generators,
     read_generator_histories,
     read_generator_sheets,
 )
+from medvision.cli._report.side_by_side import old_name, side_by_side
 from medvision.cli._report.study_record import write_study_record
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
@@ -115,7 +115,7 @@ command = click.Group(
     params=_write.params,
     help=_write.help,
     invoke_without_command=True,
-    commands=[compare],
+    commands=[side_by_side, old_name],
 )
 
 

@@ -1,8 +1,9 @@
-"""`medvision report compare`: two studies side by side, paired on the subjects both tested."""
+"""`medvision report side-by-side`: two studies, paired on the subjects both tested."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -28,12 +29,12 @@ where no test image is shared.
 
 \b
 Example:
-  medvision report compare results ../other/results --output comparison
+  medvision report side-by-side results ../other/results --output comparison
 """
 _DEPTHS = ("*/record.json", "*/*/*/record.json")
 
 
-@click.command("compare", help=_HELP)
+@click.command("side-by-side", help=_HELP)
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option(
@@ -45,7 +46,7 @@ _DEPTHS = ("*/record.json", "*/*/*/record.json")
     help="Folder of comparison.html and comparison.json.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Show warnings and errors only.")
-def compare(a: Path, b: Path, *, output: Path, quiet: bool) -> None:
+def side_by_side(a: Path, b: Path, *, output: Path, quiet: bool) -> None:
     """Read two studies, compare them, and write the page."""
     from medvision.domain.evaluation.pairing import compare_studies
     from medvision.report.comparing import build_comparison
@@ -74,6 +75,26 @@ def compare(a: Path, b: Path, *, output: Path, quiet: bool) -> None:
     write_json(output / "comparison.json", to_json(asdict(facts)))
     if not quiet:
         click.echo("\n".join([f"Comparison: {output / 'comparison.html'}", *facts.sentences]))
+
+
+def _run_by_old_name(**options: object) -> None:
+    """Name the new name, and do the same."""
+    click.echo(
+        "notice: `medvision report compare` is called `medvision report side-by-side` now; the old "
+        "name works as before. `medvision compare` compares starting weights.",
+        err=True,
+    )
+    cast(Callable[..., None], side_by_side.callback)(**options)
+
+
+old_name = click.Command(
+    "compare",
+    params=side_by_side.params,
+    callback=_run_by_old_name,
+    hidden=True,
+    help="Old name of `medvision report side-by-side`.",
+)
+"""Kept for scripts that know it."""
 
 
 def _read_records(folder: Path) -> dict[str, Record]:

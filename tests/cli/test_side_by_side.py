@@ -1,4 +1,4 @@
-"""Claims on `medvision report compare`, on copies of a whole tiny run."""
+"""Claims on `medvision report side-by-side`, on copies of a whole tiny run."""
 
 import json
 import re
@@ -26,7 +26,22 @@ def pair(tiny_study: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def compare(a: Path, b: Path, output: Path) -> Result:
-    return CliRunner().invoke(main, ["report", "compare", str(a), str(b), "--output", str(output)])
+    return CliRunner().invoke(
+        main, ["report", "side-by-side", str(a), str(b), "--output", str(output)]
+    )
+
+
+def test_the_old_name_does_the_same_and_names_the_new_one(tmp_path: Path) -> None:
+    words = [str(tmp_path / "a"), str(tmp_path / "b")]
+    old, new = (
+        CliRunner().invoke(main, ["report", name, *words]) for name in ("compare", "side-by-side")
+    )
+    assert old.exit_code == new.exit_code != 0
+    assert "is called `medvision report side-by-side` now" in old.output
+    assert old.output.endswith(new.output)
+    assert (
+        "compare" not in CliRunner().invoke(main, ["report", "-h"]).output.partition("Commands")[2]
+    )
 
 
 def rewrite(folder: Path, step: str, name: str, change) -> None:
