@@ -25,9 +25,9 @@ test-fast: .venv/tested ## Run the tests that take seconds
 # They mostly wait: each of two workers takes whole files, on a SLURM of its own. What fails is met once
 # more, alone: a real scheduler on a busy machine is late at times. A fault of ours fails twice.
 test-cluster: .venv/tested ## Run the tests on a real SLURM, started on this machine
-	@command -v slurmctld >/dev/null || [ -x /usr/sbin/slurmctld ] || [ "$$(id -u)" != 0 ] \
+	@[ -x /usr/sbin/slurmctld ] && [ -x /usr/sbin/slurmdbd ] && [ -x /usr/sbin/mariadbd ] || [ "$$(id -u)" != 0 ] \
 	  || { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	  --no-install-recommends slurm-wlm munge >/dev/null; } || true
+	  --no-install-recommends slurm-wlm munge slurmdbd mariadb-server >/dev/null; } || true
 	$(BIN)/pytest -m cluster -n 2 --dist loadfile tests/cluster || $(BIN)/pytest -m cluster --last-failed tests/cluster
 
 lint: .venv/linted ## Run the linters and the type check

@@ -27,7 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster_is_possible() -> None:
+    """Skip what needs SLURM where it, or Snakemake's plugin for it, is not installed."""
     if missing := list_missing():
         pytest.skip(
             f"{', '.join(missing)} not found: apt-get install --no-install-recommends slurm-wlm "
@@ -35,6 +36,10 @@ def cluster() -> Iterator[Cluster]:
         )
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("snakemake-executor-plugin-slurm is not installed: pip install '.[cluster]'")
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_is_possible: None) -> Iterator[Cluster]:
     # A run of the tests that is terminated still takes the cluster down.
     before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))
     # Sockets have short names, so pytest's own folder lies too deep.

@@ -14,12 +14,15 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CLIENTS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr")
+CLIENTS = (
+    *("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo"),
+    *("sacct", "sacctmgr", "sshare"),
+)
 SERVERS = ("munged", "slurmctld", "slurmd")
 NODES = ("n1", "n2", "n3")
 PARTITIONS = """\
@@ -62,10 +65,20 @@ def wait_for(condition: Callable[[], bool], *, seconds: float, what: str) -> Non
 
 @dataclass
 class Cluster:
-    """A running SLURM: its folder, its programs, and what a person at it would do."""
+    """A running SLURM: its folder, its programs, and what a person at it would do.
+
+    Args:
+        folder: Where all of it lies.
+        ports: Program or node to the port at which it listens.
+        inside: Words before each program, which bring it to where the cluster's network is.
+        others: Programs beside SLURM's own three, and how they are called.
+        children: What runs.
+    """
 
     folder: Path
     ports: dict[str, int]
+    inside: Sequence[str] = ()
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
     children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -111,21 +124,26 @@ class Cluster:
         return dict(w.split("=", 1) for w in words if "=" in w)
 
     def start(self, name: str) -> None:
-        """Start munge, the controller, or a node."""
-        sbin = find_program(name if name in SERVERS else "slurmd")
-        assert sbin is not None
-        word = {"munged": self._munge_options, "slurmctld": lambda: ["-D"]}
-        options = word.get(name, lambda: ["-D", "-N", name])()
+        """Start munge, the controller, a node, or one of the others."""
         log = (self.folder / "log" / f"{name}.out").open("ab")
         # The kernel ends the program with the tests, however these end.
         self.children[name] = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", sbin, *options],
+            [*self.inside, "setpriv", "--pdeathsig", "KILL", *self._find_words(name)],
             env={**self.environment, "SLURM_CONF": str(self.folder / "slurm.conf")},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
         log.close()
+
+    def _find_words(self, name: str) -> list[str]:
+        """How a program is called."""
+        if name in self.others:
+            return list(self.others[name])
+        sbin = find_program(name if name in SERVERS else "slurmd")
+        assert sbin is not None
+        word = {"munged": self._munge_options, "slurmctld": lambda: ["-D"]}
+        return [sbin, *word.get(name, lambda: ["-D", "-N", name])()]
 
     def _munge_options(self) -> list[str]:
         place = self.folder / "munge"
@@ -161,7 +179,7 @@ class Cluster:
         with suppress(RuntimeError, subprocess.TimeoutExpired):
             self.call("scancel", "-u", user_name())
             wait_for(lambda: not self.list_jobs(), seconds=20, what="an empty queue")
-        for name in [*NODES, "slurmctld", "munged"]:
+        for name in [*NODES, "slurmctld", *reversed(self.others), "munged"]:
             child = self.children.pop(name, None)
             if child is not None:
                 child.terminate()
@@ -217,8 +235,13 @@ def kill_all(is_meant: Callable[[int], bool]) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def write_configuration(cluster: Cluster) -> None:
-    """Write the keys, the configuration, and the scripts through which clients find it."""
+def write_configuration(cluster: Cluster, settings: Mapping[str, object]) -> None:
+    """Write the keys, the configuration, and the scripts through which clients find it.
+
+    Args:
+        cluster: What it is of.
+        settings: Lines of slurm.conf that take the place of those of the same name.
+    """
     folder, host = cluster.folder, socket.gethostname().partition(".")[0]
     for name in ("bin", "log", "munge", "spool", "state"):
         (folder / name).mkdir()
@@ -270,6 +293,7 @@ HealthCheckInterval=0
 JobRequeue=1
 GresTypes=gpu
 """
+    lines = "".join(f"{line}\n" for line in change_settings(lines.splitlines(), settings))
     for node in NODES:
         gres = " Gres=gpu:fake:2" if node == "n1" else ""
         lines += (
@@ -283,20 +307,48 @@ GresTypes=gpu
     for name in CLIENTS:
         script = folder / "bin" / name
         script.write_text(
-            f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {find_program(name)} "$@"\n'
+            f"#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {' '.join(cluster.inside)} "
+            f'{find_program(name)} "$@"\n'
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+
+def change_settings(lines: Sequence[str], settings: Mapping[str, object]) -> list[str]:
+    """Lines with other values, and those that were not there at the end."""
+    kept = [line for line in lines if line.partition("=")[0] not in settings]
+    return [*kept, *(f"{name}={value}" for name, value in settings.items())]
+
+
+def choose_ports() -> dict[str, int]:
+    """A port for each program that listens."""
+    names = ("slurmctld", *NODES)
+    return dict(zip(names, take_ports(len(names)), strict=True))
 
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
     """Start a cluster in a new folder; afterwards nothing of it runs."""
-    names = ("slurmctld", *NODES)
-    cluster = Cluster(folder, dict(zip(names, take_ports(len(names)), strict=True)))
-    write_configuration(cluster)
+    with run_all(Cluster(folder, choose_ports()), {}) as cluster:
+        yield cluster
+
+
+@contextmanager
+def run_all(
+    cluster: Cluster, settings: Mapping[str, object], before: Callable[[], None] = lambda: None
+) -> Iterator[Cluster]:
+    """Start a cluster's programs; afterwards none of them runs.
+
+    Args:
+        cluster: What is started.
+        settings: Lines of slurm.conf that are this cluster's own.
+        before: What is done between munge's start and the controller's.
+    """
+    folder = cluster.folder
+    write_configuration(cluster, settings)
     try:
         cluster.start("munged")
         wait_for((folder / "munge" / "socket").exists, seconds=20, what="munge")
+        before()
         for name in ("slurmctld", *NODES):
             cluster.start(name)
         cluster.wait_idle()
