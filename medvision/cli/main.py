@@ -2,8 +2,10 @@
 
 import importlib
 import logging
+import select
 import sys
 import traceback
+from typing import TextIO
 
 import click
 
@@ -79,9 +81,22 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit):
             raise
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
+                # Whoever reads has seen enough, as `head` has: click ends quietly.
+                raise
             traceback.print_exc()
             click.echo("error: this is a defect of medvision; please report it.", err=True)
             raise SystemExit(UNKNOWN_ERROR_EXIT_CODE) from error
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Tell whether a stream is a pipe whose reader has gone."""
+    try:
+        poll = select.poll()
+        poll.register(stream, 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,9 @@
 """Every command shares its options, its errors, and the way in which a step is recorded."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -321,6 +323,27 @@ def test_an_unknown_error_shows_its_traceback_and_exits_with_70(
     assert "Traceback" in result.output
     assert "ZeroDivisionError: planted" in result.output
     assert "please report it" in result.output
+
+
+@pytest.mark.parametrize("word", ["--help", "config", "doctor", "status"])
+def test_a_command_whose_reader_has_seen_enough_ends_quietly(word: str, tmp_path: Path) -> None:
+    end, start = os.pipe()
+    os.close(end)
+    done = subprocess.run(
+        [sys.executable, "-m", "medvision", word],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=start,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(start)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_another_pipe_that_broke_is_an_error_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, BrokenPipeError("planted"))
+    assert run("status").exit_code == errors.UNKNOWN_ERROR_EXIT_CODE
 
 
 def test_an_unknown_command_is_refused() -> None:
