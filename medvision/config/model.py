@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, cast
 
-import yaml
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
@@ -36,12 +35,14 @@ from medvision.config.sections import (
     ReportSection,
     Section,
     TrainSection,
+    say_rule,
 )
 from medvision.config.shortcuts import ShortcutsSection
 from medvision.config.steps import STEP_SECTIONS
 from medvision.config.synthesise import SynthesiseSection, check_synthesise
 from medvision.config.task import check_task
 from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
+from medvision.config.yaml_text import parse_yaml
 from medvision.domain.obeyed import choose_fields
 from medvision.domain.record import JsonValue
 from medvision.errors import ConfigError
@@ -203,12 +204,7 @@ def _read_source(source: str | Path | None) -> dict[str, object]:
     text = str(source)
     is_json = text.lstrip().startswith("{")
     try:
-        values = json.loads(text) if is_json else yaml.safe_load(_read_text(Path(text)))
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"{Path(text).name}: file must be readable YAML, got {_describe_yaml(error)}.",
-            "indent with spaces, put a space after each colon, close every bracket and quote.",
-        ) from error
+        values = json.loads(text) if is_json else _read_yaml(Path(text))
     except ValueError as error:
         raise ConfigError(f"config: text must be readable JSON, got {error}.") from error
     if values is None:
@@ -219,6 +215,11 @@ def _read_source(source: str | Path | None) -> dict[str, object]:
             "write `section:` lines with `  field: value` lines below them, as config/config.yaml.",
         )
     return values
+
+
+def _read_yaml(path: Path) -> object:
+    """Return what a configuration file holds."""
+    return parse_yaml(_read_text(path), where=f"{path.name}: file")
 
 
 def _read_text(path: Path) -> str:
@@ -239,13 +240,6 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
-def _describe_yaml(error: yaml.YAMLError) -> str:
-    """Return a fault of YAML in one line, with its place."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "no YAML"
-    return f"{problem} at line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)
-
-
 def _apply_override(values: dict[str, object], text: str) -> None:
     """Set `section.field=value` in place (the dict is this module's own)."""
     key, equals, value = text.partition("=")
@@ -255,10 +249,7 @@ def _apply_override(values: dict[str, object], text: str) -> None:
     held = values.setdefault(section, {})
     if not isinstance(held, dict):
         raise ConfigError(f"--set {section}: section must hold fields, got {held}.")
-    try:
-        held[field] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: value must be YAML, got {value}.") from error
+    held[field] = parse_yaml(value, where=f"--set {key}: value")
 
 
 def _describe(detail: ErrorDetails) -> str:
@@ -271,8 +262,7 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] in ("model_type", "dict_type", "model_attributes_type"):
         found = "nothing" if detail["input"] is None else repr(detail["input"])
         return f"{where}: section must hold fields, `name: value`, got {found}."
-    rule = detail["msg"].removeprefix("Input should be ")
-    return f"{where}: value must be {rule}, got {detail['input']!r}."
+    return f"{where}: value must {say_rule(detail['msg'])}, got {detail['input']!r}."
 
 
 def _did_you_mean(detail: ErrorDetails) -> str:

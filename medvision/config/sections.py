@@ -28,6 +28,17 @@ class Section(BaseModel):
         return "off" if value is False and "off" in get_args(field.annotation) else value
 
 
+def say_rule(message: str) -> str:
+    """Return what pydantic says that a value should be or have, to follow "must".
+
+    Args:
+        message: Such as "Input should be greater than 0" or "Tuple should have at least 1 item
+            after validation, not 0".
+    """
+    _, should, rule = message.partition(" should ")
+    return rule.partition(" after validation")[0] if should else f"be valid: {message}"
+
+
 class DataSection(Section):
     """What goes in: images and the table of labels."""
 

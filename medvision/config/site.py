@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from medvision.config.sections import Positive, Section
+from medvision.config.sections import Positive, Section, say_rule
+from medvision.config.yaml_text import parse_yaml
 from medvision.errors import ConfigError
 
 _HINT = "compare with the examples in config/sites, or run `medvision doctor --profile slurm`."
@@ -151,14 +151,15 @@ def read_site(path: Path | None) -> Site | None:
     if path is None:
         return None
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found = getattr(error, "strerror", None) or getattr(error, "problem", None) or "no YAML"
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        found = getattr(error, "strerror", None) or "another encoding than UTF-8"
         raise ConfigError(
             f"{path}: site file must be readable YAML, got {str(found).lower()}.",
             f"cluster.site is relative to the working directory, {Path.cwd()}; examples are in "
             "config/sites.",
         ) from error
+    values = parse_yaml(text, where=f"{path.name}: site file")
     if not isinstance(values, dict):
         raise ConfigError(
             f"{path.name}: site file must hold keys, got {type(values).__name__}.", _HINT
@@ -188,5 +189,4 @@ def _list_faults(name: str, error: ValidationError) -> Iterator[str]:
         elif detail["type"] == "value_error":
             yield f"{place}{detail['msg'].removeprefix('Value error, ')}."
         else:
-            rule = detail["msg"].removeprefix("Input should be ")
-            yield f"{place}value must be {rule}, got {detail['input']!r}."
+            yield f"{place}value must {say_rule(detail['msg'])}, got {detail['input']!r}."

@@ -24,6 +24,16 @@ CASES = {
         ("cannot start any token at line 3, column 1",),
         "indent with spaces",
     ),
+    "section twice": (
+        "train: {epochs: 3}\ndata: {kind: phantom}\ntrain: {batch_size: 2}\n",
+        ("config.yaml: file must be readable YAML, got the key train a second time at line 3",),
+        "keep one of the two",
+    ),
+    "number to base 60": (
+        "train: {epochs: 1:30}\n",
+        ("got 1:30, which YAML reads as a number to base 60, at line 1, column 17.",),
+        "put quotes round what is a text",
+    ),
     "words": ("just words", ("file must hold sections, got a str",), "write `section:` lines"),
     "list": ("- train\n", ("file must hold sections, got a list",), "write `section:` lines"),
     "unknown key": (

@@ -35,7 +35,7 @@ def test_no_file_is_no_site() -> None:
     [
         ("acount: x\npartitions: [{name: a}]", ["site.yaml: acount: key must be one of account"]),
         ("account: x", ["partitions: value must be given"]),
-        ("partitions: []", ["partitions", "at least 1"]),
+        ("partitions: []", ["site.yaml: partitions: value must have at least 1 item, got []."]),
         (
             "partitions: [{name: a b}]",
             ["partitions.0.name", "as the scheduler spells it, got 'a b'"],
@@ -44,7 +44,6 @@ def test_no_file_is_no_site() -> None:
         ("partitions: [{name: a, gpu_type: v100}]", ["partition a: gpus must be 1 or more"]),
         ("partitions: [{name: a, mem_mb: 0}]", ["partitions.0.mem_mb", "got 0"]),
         ("partitions: [{name: a, gpu: 1}]", ["partitions.0.gpu: key must be one of name, runtime"]),
-        ("partitions: [", ["site file must be readable YAML"]),
         ("- a", ["must hold keys, got list"]),
         ("", ["must hold keys, got NoneType"]),
     ],
@@ -55,6 +54,45 @@ def test_a_fault_says_where_and_what_must_be(text: str, words: list[str], tmp_pa
     for word in words:
         assert word in caught.value.message
     assert "config/sites" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "hint"),
+    [
+        ("partitions: [", "site file must be readable YAML", "close every bracket"),
+        (
+            "account: a\npartitions: [{name: p}]\naccount: b",
+            "got the key account a second time at line 3, column 1.",
+            "keep one",
+        ),
+        (
+            "partitions: [{name: p, runtime: 60, runtime: 90}]",
+            "got the key runtime a second time at line 1, column 37.",
+            "keep one",
+        ),
+        (
+            "partitions: [{name: p, runtime: 2:00:00}]",
+            "got 2:00:00, which YAML reads as a number to base 60, at line 1, column 33.",
+            "in minutes",
+        ),
+        ("partitions: [{name: p, runtime: 48:00}]", "got 48:00, which", "in minutes"),
+        ("partitions: [{name: p, runtime: 1:30.5}]", "got 1:30.5, which", "in minutes"),
+    ],
+)
+def test_what_yaml_would_take_for_another_is_refused(
+    text: str, words: str, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_site(write(tmp_path, text))
+    assert words in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_merged_keys_and_numbers_are_read_as_yaml_says(tmp_path: Path) -> None:
+    text = "partitions: [&a {name: a, cpus: 4, mem_mb: 1_000}, {<<: *a, name: b}]"
+    site = read_site(write(tmp_path, text))
+    assert site is not None
+    assert [(p.name, p.cpus, p.mem_mb) for p in site.partitions] == [("a", 4, 1000), ("b", 4, 1000)]
 
 
 def test_a_partition_with_a_fault_is_told_once(tmp_path: Path) -> None:
