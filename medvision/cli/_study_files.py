@@ -50,7 +50,10 @@ SNAKEFILE = """\
 from medvision.runtime.workflow import find_workflow
 
 
-configfile: "config/config.yaml"
+# Another file is named by `snakemake --configfile FILE`, and then stands alone.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
 
 
 include: str(find_workflow())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from medvision.cli._run import CONFIG_HELP, find_config, find_layout
+from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config, find_layout
 from medvision.cli.main import set_up_logging
 from medvision.config.model import load_study
 from medvision.errors import ClusterError, ConfigError
@@ -17,7 +17,7 @@ from medvision.runtime.access import obeying_umask
 _CANCEL_S = 600
 _SNAKEMAKE = {"ignore_unknown_options": True}
 # Snakemake takes its long options shortened, too.
-_ELSEWHERE = re.compile(r"--(configf|dir)[a-z]*(=.*)?|-d.*")
+_ELSEWHERE = re.compile(r"--(configf|dir)[a-z]*(=.*)?|-[dC].*")
 _READING = re.compile(
     r"-[Fkp]*n[Fkpq]*|-[DSl]|--dryrun|--dry(-[a-z]*)?|--list(-[a-z-]*)?"
     r"|--(dag|rulegraph|filegraph|d3dag|summary|detailed-summary|lint)(=.*)?"
@@ -29,7 +29,7 @@ def command() -> None:
     """Both know a study's jobs by their names' prefix, a number drawn at random."""
 
 
-_config = click.option("--config", metavar="FILE", help=CONFIG_HELP)
+_FILE_HELP = "YAML file, as a path; when omitted config/config.yaml."
 
 
 @command.command(
@@ -42,7 +42,7 @@ _config = click.option("--config", metavar="FILE", help=CONFIG_HELP)
     "own.\n\n"
     "\b\nExample:\n  medvision cluster run --config config/config.yaml",
 )
-@_config
+@click.option("--config", metavar="FILE", help=_FILE_HELP)
 @click.option(
     "--profile",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -80,6 +80,7 @@ def run(
 
     set_up_logging(quiet=False)
     _check_arguments(arguments)
+    _check_config(config)
     study = load_study(find_config(config))
     logs = find_layout(study).root / "logs"
     words = _build_command(config, profile, arguments)
@@ -103,7 +104,7 @@ def run(
     help="End a run and cancel its jobs, from whatever machine shares the output folder; of a "
     "killed run, cancel the jobs that it left.\n\n\b\nExample:\n  medvision cluster cancel",
 )
-@_config
+@click.option("--config", metavar="FILE", help=CONFIG_HELP)
 def cancel(*, config: str | None) -> None:
     """Ask the leader to end, then cancel what is left by name."""
     from medvision.runtime.lead import ask_to_cancel, is_led, read_prefix
@@ -134,6 +135,19 @@ def _check_arguments(arguments: tuple[str, ...]) -> None:
         raise ConfigError(
             f"cluster run: study and folder must be named to medvision alone, got {word}.",
             "name the configuration with --config FILE, and start in the folder to work in.",
+        )
+
+
+def _check_config(config: str | None) -> None:
+    """Refuse what Snakemake could not read, and what would have it read another study."""
+    place = DEFAULT_CONFIG if config is None else Path(config)
+    is_text = str(place).lstrip().startswith("{")
+    if is_text or not place.is_file():
+        named = "--config" if is_text else place
+        raise ConfigError(
+            f"cluster run: {named}: configuration must be a file that is there, got none.",
+            "name it with --config FILE, and start in the study's folder; a workflow that takes "
+            "this one as a module is run by `snakemake --workflow-profile`.",
         )
 
 

@@ -15,6 +15,7 @@ from medvision.cli._refusals import check_accepted
 from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config
 from medvision.config.model import Study, load_study
 from medvision.errors import ConfigError
+from medvision.runtime.workflow import find_workflow
 
 _RUN = {
     None: ("snakemake --cores all", "--configfile"),
@@ -86,6 +87,8 @@ def _say_run(profile: str | None, config: str | None) -> str:
     command, option = _RUN[profile]
     is_default = config is None or Path(config) == DEFAULT_CONFIG
     is_text = config is not None and config.lstrip().startswith("{")
+    if profile is None and not any(Path(n).is_file() for n in ("Snakefile", "workflow/Snakefile")):
+        command += f" --snakefile {shlex.quote(str(find_workflow()))}"
     return command if is_default or is_text else f"{command} {option} {shlex.quote(str(config))}"
 
 

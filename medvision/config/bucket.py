@@ -16,7 +16,12 @@ BUCKET_CREDENTIALS = (
 )
 """Variables that only `medvision fetch` and `medvision publish` read."""
 
-SECRETS = (*CREDENTIALS, *BUCKET_CREDENTIALS)
+TRACKING_CREDENTIALS = tuple(
+    f"MLFLOW_TRACKING_{word}" for word in ("USERNAME", "PASSWORD", "TOKEN")
+)
+"""Variables that only a training reads which MLflow shows (`train.mlflow`)."""
+
+SECRETS = (*CREDENTIALS, *BUCKET_CREDENTIALS, *TRACKING_CREDENTIALS)
 """All variables that no other command is handed."""
 
 _ADDRESS = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")

@@ -92,6 +92,14 @@ class OutputSection(Section):
         "nobody else, '007' lets the group write too. A change computes nothing again.",
     )
 
+    @field_validator("path")
+    @classmethod
+    def _check_name(cls, value: Path) -> Path:
+        """A brace is a wildcard in Snakemake."""
+        if any(letter in str(value) for letter in "{}\n"):
+            raise ValueError(f"output.path must have no brace or line break, got {value}")
+        return value
+
     @field_validator("umask", mode="before")
     @classmethod
     def _check_quoted(cls, value: object) -> object:

@@ -48,7 +48,9 @@ def test_what_is_only_looked_at_is_not_led_and_clears_nothing_away(study: Path, 
     assert json.loads(held)["is_open"]
 
 
-@pytest.mark.parametrize("word", ["--configfile", "--configfiles", "-d", "--directory=there"])
+@pytest.mark.parametrize(
+    "word", ["--configfile", "--configfiles", "-d", "--directory=there", "-C", "-Ca=1"]
+)
 def test_another_study_or_folder_than_the_one_that_is_led_is_refused(
     study: Path, word: str
 ) -> None:
@@ -56,6 +58,24 @@ def test_another_study_or_folder_than_the_one_that_is_led_is_refused(
     assert f"named to medvision alone, got {word}" in " ".join(result.output.split())
     assert not (study / "said").exists()
     assert not (study / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ([], "config/config.yaml"),
+        (["--config", "gone.yaml"], "gone.yaml"),
+        (["--config", '{"phantom": {}}'], "--config"),
+    ],
+)
+def test_a_configuration_that_snakemake_could_not_read_is_refused(
+    study: Path, config: list[str], place: str
+) -> None:
+    result = CliRunner().invoke(main, ["cluster", "run", *config])
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2, said
+    assert f"{place}: configuration must be a file that is there" in said
+    assert not (study / "said").exists()
 
 
 def test_the_folders_of_a_led_run_obey_the_studys_umask(study: Path) -> None:

@@ -13,6 +13,7 @@ from medvision.cli._doctor import machine as _check_machine
 from medvision.cli._doctor import study as _check_study
 from medvision.cli.main import main
 from medvision.config.model import build_study
+from medvision.runtime.workflow import find_workflow
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -61,7 +62,8 @@ def assert_fails(result, name, *words):
     assert "→" in result.output
 
 
-def test_healthy_study_is_ready(study):
+def test_healthy_study_is_ready(study, tmp_path):
+    (tmp_path / "Snakefile").touch()
     result = doctor(study)
     assert result.exit_code == 0, result.output
     ready = "Ready to run: snakemake --cores all --configfile config.yaml"
@@ -85,6 +87,11 @@ def test_config_of_the_working_directory_is_found(study, tmp_path):
     (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(study))
     result = CliRunner().invoke(main, ["doctor"])
     assert find_line(result, "Config")[1] == "config/config.yaml"
+
+
+def test_the_workflow_is_named_where_the_folder_has_none(study):
+    ready = doctor(study).output.rstrip().splitlines()[-1]
+    assert ready.endswith(f"--snakefile {find_workflow()} --configfile config.yaml")
 
 
 def test_broken_config_fails_and_the_machine_is_still_checked(study):

@@ -4,7 +4,7 @@ notes, logs and metadata."""
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from dicoms import Plan, make_volume, write_series
 from fake_slurm import CALLS, read_calls, with_path, write_command, write_refusing_cluster
 from pipeline import TINY, write_config
 
+from medvision.config.bucket import TRACKING_CREDENTIALS
 from medvision.config.pacs import CREDENTIALS
 from medvision.io.pacs import access
 
@@ -119,11 +120,13 @@ def test_credentials_reach_the_pull_and_no_other_command(tmp_path: Path) -> None
     assert [line for line in seen if TOKEN in line] == seen[:1]
 
 
-def on_cluster(folder: Path, target: str, *more: str) -> subprocess.CompletedProcess[str]:
+def on_cluster(
+    folder: Path, target: str, *more: str, names: Sequence[str] = CREDENTIALS
+) -> subprocess.CompletedProcess[str]:
     """Run on a cluster that refuses every job, with credentials in the environment."""
     pytest.importorskip("snakemake_executor_plugin_slurm", reason="the extra `cluster` is missing")
     write_refusing_cluster(folder / "bin")
-    environment = {**with_path(folder / "bin"), **dict.fromkeys(CREDENTIALS, TOKEN)}
+    environment = {**with_path(folder / "bin"), **dict.fromkeys(names, TOKEN)}
     options = ("--workflow-profile", str(CHECKOUT / "workflow/profiles/slurm"), "--retries", "0")
     return snakemake(folder, *options, *more, "--until", target, environment=environment)
 
@@ -192,6 +195,46 @@ def test_an_old_pull_that_is_due_again_is_not_queued_with_credentials_set(tmp_pa
     assert on_cluster(tmp_path, "pull", "--touch", record).returncode == 0
     on_cluster(tmp_path, "ingest")
     assert_nothing_handed(tmp_path)
+
+
+TRACKED = {"train": {"epochs": 1, "mlflow": "https://mlflow.invalid"}, "model": {"weights": "none"}}
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_credentials_of_mlflow_reach_a_training_that_it_shows_alone(
+    tmp_path: Path, tracked: bool
+) -> None:
+    values = {"train": {"epochs": 1}, "model": {"weights": "none"}} | (TRACKED if tracked else {})
+    write_config(tmp_path, {**TINY, "pretrain": {}, **values})
+    results = tmp_path / "results"
+    read = ("preprocess/meta.json", "preprocess/record.json", "cohort/folds.tsv")
+    for path in map(results.joinpath, read):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    script = f'echo "$1 ${{{TRACKING_CREDENTIALS[2]}:-none}}" >> {tmp_path}/seen'
+    write_command(tmp_path / "bin", "medvision", script)
+    environment = {**with_path(tmp_path / "bin"), **dict.fromkeys(TRACKING_CREDENTIALS, TOKEN)}
+    target = str(results / "train/scratch/fold-0/record.json")
+    options = ("--allowed-rules", "train", "--", target)
+    snakemake(tmp_path, "--cores", "1", "--latency-wait", "0", *options, environment=environment)
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert seen[0] == f"train {TOKEN if tracked else 'none'}"
+    assert f"status {TOKEN}" not in seen
+
+
+@pytest.mark.parametrize("values", [TRACKED, {}])
+def test_no_job_of_a_cluster_is_handed_credentials_of_mlflow(
+    tmp_path: Path, values: dict[str, dict[str, object]]
+) -> None:
+    write_config(tmp_path, {**TINY, "pretrain": {}, "model": {"weights": "none"}, **values})
+    done = on_cluster(tmp_path, "train" if values else "phantom", names=TRACKING_CREDENTIALS)
+    assert TOKEN not in done.stdout + done.stderr
+    if values:
+        assert "step train is due, got values" in done.stderr
+        assert "~/.mlflow/credentials" in done.stderr
+        assert read_calls(tmp_path / "bin") == []
+    else:
+        assert_nothing_handed(tmp_path)
 
 
 def test_a_run_that_nobody_leads_is_seen_by_a_leader(tmp_path: Path) -> None:

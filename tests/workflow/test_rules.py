@@ -42,6 +42,15 @@ def test_a_rule_asks_for_what_the_table_says(rule: str) -> None:
     assert resources.count("\n") == 1, "its own figures would hide those of the table"
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_what_a_shell_is_handed_is_quoted(rule: str) -> None:
+    """A folder may have a space, or worse."""
+    handed = re.findall(r"\{(\w[\w.]*)(:q)?\}", RULES[rule].partition("    shell:")[2])
+    paths = {(name, quote) for name, quote in handed if not name.startswith(("wildc", "resources"))}
+    assert {("log", ":q"), ("params.config", ":q")} <= paths
+    assert {quote for _, quote in paths} == {":q"}
+
+
 @pytest.fixture
 def wildcards(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
     """Each rule's wildcards, as Snakemake itself reads the workflow."""

@@ -1,7 +1,9 @@
 """The workflow when something goes wrong or changes: plain words, a lock, and no needless work."""
 
+import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from children import run_snakemake
 from pipeline import TINY, run, write_config
 
@@ -63,6 +66,35 @@ def test_a_bad_key_ends_in_one_line_and_a_hint(
     assert lines[-1].startswith("hint: ")
     assert "Traceback" not in done.stderr
     assert "common.smk" not in done.stderr
+
+
+def test_a_named_configuration_is_not_laid_over_the_folders_own(tmp_path: Path) -> None:
+    """The commands that look at a run read the named file alone."""
+    own = {"phantom": {"subjects": 30, "seed": 5}, "output": {"path": "first"}}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(own))
+    (tmp_path / "config.yaml").write_text("phantom: {seed: 6}\n")
+    done = snakemake(tmp_path, "-n", "--printshellcmds", "--until", "phantom")
+    (command,) = re.findall(r"medvision phantom --config (.*?) > ", done.stdout, re.DOTALL)
+    assert json.loads(shlex.split(command)[0]) == {"phantom": {"seed": 6}}
+    assert "results/phantom" in done.stdout
+    assert "first" not in done.stdout
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a b; touch c $HOME (d) 'e' \"f\" é"
+    done = snakemake(configure(folder, {**TINY, "output": {}}), "--until", "phantom")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "results" / "logs" / "phantom.log").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_a_brace_in_the_output_folder_is_refused_in_words(tmp_path: Path) -> None:
+    """Snakemake would take it for a wildcard."""
+    (tmp_path / "config.yaml").write_text("output: {path: 'res{1}'}\n")
+    done = snakemake(tmp_path, "-n")
+    assert done.returncode == 2
+    assert "output.path must have no brace or line break, got res{1}" in done.stderr
 
 
 def test_numbers_in_a_section_given_on_the_command_line_are_numbers(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ rule ablate:
         " {wildcards.fold}."
     shell:
         "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision ablate --share {wildcards.share} --fold {wildcards.fold}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule ablation:
@@ -58,4 +58,4 @@ rule ablation:
     message:
         "Saying what synthetic images added."
     shell:
-        "medvision ablation --config {params.config:q} > {log} 2>&1"
+        "medvision ablation --config {params.config:q} > {log:q} 2>&1"

@@ -23,4 +23,4 @@ rule audit:
         "Closing the record of the run and sealing the bundle."
     shell:
         "medvision audit seal --config {params.config:q}"
-        " --workflow {params.workflow:q} > {log} 2>&1"
+        " --workflow {params.workflow:q} > {log:q} 2>&1"

@@ -33,4 +33,4 @@ rule cohort:
     message:
         "Joining labels, judging quality, looking for leakage, splitting subjects into folds."
     shell:
-        "medvision cohort --config {params.config:q} > {log} 2>&1"
+        "medvision cohort --config {params.config:q} > {log:q} 2>&1"

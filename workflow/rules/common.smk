@@ -9,7 +9,11 @@ from snakemake.utils import validate
 
 from medvision import __version__
 from medvision.config.ablation import is_ablated
-from medvision.config.bucket import BUCKET_CREDENTIALS, SECRETS
+from medvision.config.bucket import (
+    BUCKET_CREDENTIALS,
+    SECRETS,
+    TRACKING_CREDENTIALS,
+)
 from medvision.config.control import CONTROLLED_FOLD
 from medvision.config.model import ConfigError, build_study
 from medvision.config.pacs import CREDENTIALS
@@ -113,21 +117,33 @@ if Path(".snakemake").is_dir() and Path(".snakemake").stat().st_uid == os.getuid
 # Open for as long as this process lives: nobody takes its lock away. Its jobs say nothing.
 told = tell_of_run(Path()) if workflow.is_main_process else None
 
-# Credentials of a PACS are for `pull` alone, those of AWS for `fetch` and `publish`, and a scheduler hands
-# the environment to all jobs: `hand_over` gives them back where jobs run beside this process, where every
-# command but `pacs_medvision` and `bucket_medvision` is started without them, and each of these without
-# the other's.
+# What each step that speaks to a server may read: a PACS, a bucket, MLflow.
+CREDENTIALS_OF = {
+    "pull": CREDENTIALS,
+    "fetch": BUCKET_CREDENTIALS,
+    "publish": BUCKET_CREDENTIALS,
+    "train": TRACKING_CREDENTIALS if study.train.mlflow else (),
+}
+
+# No other step is for them, and a scheduler hands the environment to all jobs: `hand_over` gives
+# them back where jobs run beside this process, and there every command is started without those that
+# are not its own.
 credentials = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
-unset_pacs = " ".join(f"-u {name}" for name in CREDENTIALS)
-unset_bucket = " ".join(f"-u {name}" for name in BUCKET_CREDENTIALS)
+
+
+def start_without(*kept):
+    """The start of a command whose environment holds no credentials but those that are named."""
+    return "env " + " ".join(f"-u {name}" for name in SECRETS if name not in kept)
+
 
 # Without an activated environment `medvision` is found beside the running Python.
 shell.prefix(
     f'PATH="$PATH:{Path(sys.executable).parent}"; '
     # Snakemake itself takes one pair of each braces away.
-    f'pacs_medvision() {{{{ env {unset_bucket} medvision "$@"; }}}}; '
-    f'bucket_medvision() {{{{ env {unset_pacs} medvision "$@"; }}}}; '
-    f'medvision() {{{{ env {unset_pacs} {unset_bucket} medvision "$@"; }}}}; '
+    f'pacs_medvision() {{{{ {start_without(*CREDENTIALS)} medvision "$@"; }}}}; '
+    f'bucket_medvision() {{{{ {start_without(*BUCKET_CREDENTIALS)} medvision "$@"; }}}}; '
+    f'tracked_medvision() {{{{ {start_without(*CREDENTIALS_OF["train"])} medvision "$@"; }}}}; '
+    f'medvision() {{{{ {start_without()} medvision "$@"; }}}}; '
 )
 
 
@@ -440,21 +456,22 @@ BY_HAND = {
     "pull": "run `medvision pull` by itself first; the workflow then goes on from what it wrote.",
     "fetch": "run `medvision fetch` by itself first, or keep them in ~/.aws, where the job finds them.",
     "publish": "leave publish.target out and run `medvision publish` in the end, or keep them in ~/.aws, where the job finds them.",
+    "train": "keep them in ~/.mlflow/credentials, where the job finds them.",
 }
 
 
 def credentials_of(step):
     """The variables that a step is given, as far as they are set."""
-    names = CREDENTIALS if step == "pull" else BUCKET_CREDENTIALS
-    return {name: credentials[name] for name in names if name in credentials}
+    return {
+        name: credentials[name] for name in CREDENTIALS_OF[step] if name in credentials
+    }
 
 
-def refuse_queued(step, *, is_old=False):
+def refuse_queued(step, state):
     """Stop where a step's job would be queued without the credentials that are set."""
-    state = "due again" if is_old else "not done"
     message = f"{', '.join(credentials_of(step))}: variables must be unset where jobs are queued and step {step} is {state}, got values."
     hint = BY_HAND[step]
-    if is_old and step != "publish":
+    if state == "due again":
         hint += f" Where it is still called due, say that it is done: medvision cluster run --touch {layout.record(step)}"
     stop(ConfigError(message, hint))
 
@@ -464,20 +481,19 @@ def hand_over(step):
     held = credentials_of(step)
     if workflow.local_exec:
         os.environ.update(held)
-    elif held and not layout.record(step).exists():
-        refuse_queued(step)
+    elif held and step != "train" and not layout.record(step).exists():
+        refuse_queued(step, "not done")
 
 
 def check_queued():
-    """Stop before any job where a step whose record is old would be queued without credentials.
+    """Stop before any job where a step that is due would be queued without its credentials.
 
     Which steps are due is known once the jobs are planned, so for this there is no earlier place.
     """
     if not workflow.local_exec:
         due = {job.rule.name for job in workflow.dag.needrun_jobs()}
-        for step in BY_HAND:
-            if step in due and credentials_of(step):
-                refuse_queued(step, is_old=True)
+        for step in due.intersection(filter(credentials_of, BY_HAND)):
+            refuse_queued(step, "due again" if step in ("pull", "fetch") else "due")
 
 
 def asked_studies(wildcards):
@@ -489,8 +505,8 @@ def asked_studies(wildcards):
     return [study.pacs.studies] if study.pacs.studies else []
 
 
-def bucket_access(step):
-    """No input of a step that speaks to a bucket, but its credentials."""
+def access_of(step):
+    """No input of a step that speaks to a server, but its credentials."""
 
     def find(wildcards):
         hand_over(step)

@@ -25,4 +25,4 @@ rule control:
         "Training the control {wildcards.control}: it must fail if nothing leaks."
     shell:
         "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision control --arm {wildcards.control} --fold 0"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"

@@ -28,4 +28,4 @@ rule evaluate:
     message:
         "Computing statistics with intervals on held-out subjects."
     shell:
-        "medvision evaluate --config {params.config:q} > {log} 2>&1"
+        "medvision evaluate --config {params.config:q} > {log:q} 2>&1"

@@ -31,4 +31,4 @@ rule explain:
     message:
         "Attributing test predictions and checking the attributions."
     shell:
-        "medvision explain --config {params.config:q} > {log} 2>&1"
+        "medvision explain --config {params.config:q} > {log:q} 2>&1"

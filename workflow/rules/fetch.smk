@@ -2,7 +2,7 @@
 # is missing, and with them what a resumed fetch goes on from and the reasons.
 rule fetch:
     input:
-        bucket_access("fetch"),
+        access_of("fetch"),
     output:
         listing=layout.table("fetch", "archive"),
         record=layout.record("fetch"),
@@ -21,4 +21,4 @@ rule fetch:
     message:
         "Fetching the images from the bucket."
     shell:
-        "bucket_medvision fetch --config {params.config:q} > {log} 2>&1"
+        "bucket_medvision fetch --config {params.config:q} > {log:q} 2>&1"

@@ -29,4 +29,4 @@ rule gate:
         "Judging the synthetic images of fold {wildcards.fold}."
     shell:
         "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision gate --fold {wildcards.fold}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"

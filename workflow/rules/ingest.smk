@@ -19,7 +19,7 @@ rule phantom:
     message:
         "Writing the embedded cohort with known answers."
     shell:
-        "medvision phantom --config {params.config:q} > {log} 2>&1"
+        "medvision phantom --config {params.config:q} > {log:q} 2>&1"
 
 
 # Index, outcomes and images are no outputs here: Snakemake would delete them before a rerun, and
@@ -44,7 +44,7 @@ rule ingest_index:
     message:
         "Looking at the files."
     shell:
-        "medvision ingest --index-only --config {params.config:q} > {log} 2>&1"
+        "medvision ingest --index-only --config {params.config:q} > {log:q} 2>&1"
 
 
 rule ingest_shard:
@@ -68,7 +68,7 @@ rule ingest_shard:
         "Reading and de-identifying part {wildcards.shard} of {wildcards.shards} of the images."
     shell:
         "medvision ingest --shard {wildcards.shard}/{wildcards.shards}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule ingest:
@@ -100,4 +100,4 @@ rule ingest:
     message:
         "Reading, checking and de-identifying the images."
     shell:
-        "medvision ingest --defer-refusals --config {params.config:q} > {log} 2>&1"
+        "medvision ingest --defer-refusals --config {params.config:q} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ rule measure_shard:
         "Measuring part {wildcards.shard} of {wildcards.shards} of the images."
     shell:
         "medvision measure --shard {wildcards.shard}/{wildcards.shards}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule measure:
@@ -50,4 +50,4 @@ rule measure:
     message:
         "Measuring the quality of the images."
     shell:
-        "medvision measure --config {params.config:q} > {log} 2>&1"
+        "medvision measure --config {params.config:q} > {log:q} 2>&1"

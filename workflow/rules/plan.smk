@@ -20,4 +20,4 @@ rule plan:
     message:
         "Writing down which predictions will be explained, and how they are judged."
     shell:
-        "medvision plan --config {params.config:q} > {log} 2>&1"
+        "medvision plan --config {params.config:q} > {log:q} 2>&1"

@@ -23,7 +23,7 @@ rule preprocess_shard:
         "Computing part {wildcards.shard} of {wildcards.shards} of the arrays."
     shell:
         "medvision preprocess --shard {wildcards.shard}/{wildcards.shards}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule preprocess:
@@ -51,4 +51,4 @@ rule preprocess:
     message:
         "Computing the arrays that networks are trained on."
     shell:
-        "medvision preprocess --config {params.config:q} > {log} 2>&1"
+        "medvision preprocess --config {params.config:q} > {log:q} 2>&1"

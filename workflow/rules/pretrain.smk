@@ -21,4 +21,4 @@ rule pretrain:
     message:
         "Training starting weights on the source task, or on images without labels."
     shell:
-        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision pretrain --config {params.config:q} > {log} 2>&1"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision pretrain --config {params.config:q} > {log:q} 2>&1"

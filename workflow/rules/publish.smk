@@ -1,6 +1,6 @@
 rule publish:
     input:
-        bucket_access("publish"),
+        access_of("publish"),
         layout.bundle / "manifest.json",
         layout.record("audit"),
     output:
@@ -20,4 +20,4 @@ rule publish:
     message:
         "Putting the sealed bundle into the bucket."
     shell:
-        "bucket_medvision publish --config {params.config:q} > {log} 2>&1"
+        "bucket_medvision publish --config {params.config:q} > {log:q} 2>&1"

@@ -21,4 +21,4 @@ rule pull:
     message:
         "Fetching the studies from the PACS."
     shell:
-        "pacs_medvision pull --config {params.config:q} > {log} 2>&1"
+        "pacs_medvision pull --config {params.config:q} > {log:q} 2>&1"

@@ -48,4 +48,4 @@ rule report:
     message:
         "Writing the report."
     shell:
-        "medvision report --config {params.config:q} > {log} 2>&1"
+        "medvision report --config {params.config:q} > {log:q} 2>&1"

@@ -27,7 +27,7 @@ rule scorecard_start:
         "Training {wildcards.start} on shares of the subjects of fold {wildcards.fold}."
     shell:
         "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision scorecard --arm {wildcards.start} --fold {wildcards.fold}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule compare:
@@ -57,7 +57,7 @@ rule compare:
     message:
         "Comparing the starts of the scorecard with none at all."
     shell:
-        "medvision compare --config {params.config:q} > {log} 2>&1"
+        "medvision compare --config {params.config:q} > {log:q} 2>&1"
 
 
 rule scorecard:

@@ -36,4 +36,4 @@ rule shortcuts:
     message:
         "Asking whether the label shows in headers, background or border alone."
     shell:
-        "medvision shortcuts --config {params.config:q} > {log} 2>&1"
+        "medvision shortcuts --config {params.config:q} > {log:q} 2>&1"

@@ -27,4 +27,4 @@ rule synthesise:
         "Training the generator of fold {wildcards.fold} and drawing its images."
     shell:
         "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision synthesise --fold {wildcards.fold}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"

@@ -1,5 +1,6 @@
 rule train:
     input:
+        access_of("train"),
         layout.array_meta,
         layout.folds,
         layout.record("preprocess"),
@@ -24,8 +25,8 @@ rule train:
     message:
         "Training {wildcards.arm}, fold {wildcards.fold}."
     shell:
-        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} medvision train --arm {wildcards.arm} --fold {wildcards.fold}"
-        " --config {params.config:q} > {log} 2>&1"
+        "MEDVISION_TIME_LIMIT_MIN={resources.runtime} tracked_medvision train --arm {wildcards.arm} --fold {wildcards.fold}"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule predict_fold:
@@ -55,7 +56,7 @@ rule predict_fold:
         "Predicting validation and test images with {wildcards.arm}, fold {wildcards.fold}."
     shell:
         "medvision predict --arm {wildcards.arm} --fold {wildcards.fold}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule predict:
@@ -83,4 +84,4 @@ rule predict:
     message:
         "Gathering the predictions of all arms and folds."
     shell:
-        "medvision predict --config {params.config:q} > {log} 2>&1"
+        "medvision predict --config {params.config:q} > {log:q} 2>&1"

@@ -24,7 +24,7 @@ rule tune_worker:
         "Searching hyper-parameters of {wildcards.arm}, part {wildcards.part}, job {wildcards.worker}."
     shell:
         "medvision tune --arm {wildcards.arm} --part {wildcards.part} --worker {wildcards.worker}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule tune:
@@ -54,4 +54,4 @@ rule tune:
         "Choosing hyper-parameters of {wildcards.arm}, part {wildcards.part}."
     shell:
         "medvision tune --arm {wildcards.arm} --part {wildcards.part}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
