@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from medvision.cli._buckets import open_named
 from medvision.cli._inputs import find_key
 from medvision.cli._run import open_step, study_command
-from medvision.config.bucket import split_address
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
-from medvision.errors import ConfigError, DataError
+from medvision.errors import DataError
 from medvision.layout import Layout
 from medvision.runtime.progress import say_size
 
@@ -33,22 +33,10 @@ if TYPE_CHECKING:
 def command(study: Study, layout: Layout, *, prune: bool) -> None:
     """Fetch the cohort and write its tables."""
     from medvision.io.bucket.archive import Archive
-    from medvision.io.bucket.client import open_bucket
     from medvision.io.bucket.fetch import fetch_objects, write_results
     from medvision.io.deidentify import Pseudonymiser, read_or_create_key
 
-    if not study.fetch.source:
-        raise ConfigError(
-            "fetch.source: bucket and prefix must be given, got none.",
-            "set section fetch; see docs/how-to/use-a-bucket.md.",
-        )
-    bucket = open_bucket(
-        "fetch.source",
-        *split_address(study.fetch.source),
-        endpoint=study.fetch.endpoint,
-        connections=study.fetch.connections,
-        family=DataError,
-    )
+    bucket = open_named(study.fetch, study.fetch.source, family=DataError)
     root = layout.step("fetch")
     with open_step("fetch", study) as step:
         names = Pseudonymiser(read_or_create_key(find_key(study, layout)))

@@ -5,11 +5,11 @@ import click
 from medvision.audit.inventory import take_inventory
 from medvision.audit.manifest import MANIFEST
 from medvision.audit.verify import verify_bundle
+from medvision.cli._buckets import open_named
 from medvision.cli._run import open_step, read_record, study_command
-from medvision.config.bucket import split_address
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
-from medvision.errors import AuditError, ConfigError, StorageError
+from medvision.errors import AuditError, StorageError
 from medvision.io.tables import read_table
 from medvision.layout import Layout
 
@@ -24,21 +24,9 @@ from medvision.layout import Layout
 )
 def command(study: Study, layout: Layout) -> None:
     """Verify the bundle and send it."""
-    from medvision.io.bucket.client import open_bucket
     from medvision.io.bucket.publish import publish_folder
 
-    if not study.publish.target:
-        raise ConfigError(
-            "publish.target: bucket and prefix must be given, got none.",
-            "set section publish; see docs/how-to/use-a-bucket.md.",
-        )
-    bucket = open_bucket(
-        "publish.target",
-        *split_address(study.publish.target),
-        endpoint=study.publish.endpoint,
-        connections=study.publish.connections,
-        family=StorageError,
-    )
+    bucket = open_named(study.publish, study.publish.target, family=StorageError)
     with open_step("publish", study, upstream=("audit",)) as step:
         digest = _check_bundle(layout)
         done = publish_folder(
