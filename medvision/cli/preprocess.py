@@ -19,7 +19,7 @@ from medvision.cli._inputs import parse_shard
 from medvision.cli._plugin_check import check_extensions
 from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._store_tables import write_tables
+from medvision.cli._store_tables import write_shards, write_tables
 from medvision.config.model import Study
 from medvision.config.preprocess import PreprocessSection
 from medvision.domain.record import JsonValue
@@ -102,9 +102,9 @@ def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
 def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     """Write the shards and their tables; what is left of other runs goes."""
     from medvision.preprocess.execute import build_executor
-    from medvision.preprocess.store import check_classes_left, clear_needless, write_store
+    from medvision.preprocess.store import check_classes_left, clear_needless
 
-    layout, total = step.layout, study.preprocess.shards
+    layout = step.layout
     images = choose_images(study, layout, rows=rows)
     for row in rows:
         # Whoever computed a row held its image to this digest: not all are read once more here.
@@ -114,25 +114,12 @@ def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:
     declare_plugins(step)
     step.facts |= describe_passed_by(workshop.recipe)
     step.facts["executor"] = build_executor(workshop.recipe.plan).kind
-    shards = layout.array_shards(total)
-    result = write_store(
-        tasks, workshop, find_shard=lambda number: step.write(shards[number - 1]), n_shards=total
-    )
+    result = write_shards(step, layout, tasks=tasks, workshop=workshop)
     result = replace(result, rejections=(*images.rejections, *result.rejections))
     check_classes_left({row["image_id"]: _list_shown(study, row) for row in rows}, result)
-    displays = list_displays(images, workshop.recipe.plan)
-    for image_id in displays:
-        step.read(layout.sidecar(image_id))
-    write_tables(
-        step,
-        result,
-        spatial_dims=images.spatial_dims,
-        steps=steps,
-        inverted=images.inverted,
-        displays=displays,
-    )
+    write_tables(step, result, images=images, plan=workshop.recipe.plan, steps=steps)
     clear_needless(tasks, workshop.recipe)
-    for path in _list_others(layout, shards):
+    for path in _list_others(layout, layout.array_shards(study.preprocess.shards)):
         path.unlink(missing_ok=True)
 
 
@@ -239,18 +226,3 @@ def _list_tasks(images: Images, recipe: "Recipe") -> list["Task"]:
         # An image with a window of its own is not kept half-way.
         tasks += build_tasks(sources, own, keep_after=None if is_shown else recipe.keep_after)
     return sorted(tasks, key=lambda task: task.image_id)
-
-
-def list_displays(images: Images, plan: "Plan") -> dict[str, str]:
-    """Return the windows and tables by which images are scaled, in words.
-
-    Args:
-        images: Those of a store.
-        plan: What they went through; empty where it goes by no header.
-    """
-    from medvision.preprocess.voi import has_voi_step
-
-    if not has_voi_step(plan):
-        return {}
-    found = {image_id: images.find_display(image_id) for image_id in sorted(images.shown)}
-    return {image_id: str(held.voi) for image_id, held in found.items() if held}

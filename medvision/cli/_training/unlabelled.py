@@ -8,8 +8,8 @@ import numpy as np
 
 from medvision.cli._images import Images, choose_images, is_colour, is_external, read_cohort
 from medvision.cli._run import Step
-from medvision.cli._store_tables import write_tables
-from medvision.cli.preprocess import list_displays, prepare_store
+from medvision.cli._store_tables import write_shards, write_tables
+from medvision.cli.preprocess import prepare_store
 from medvision.config.model import Study
 from medvision.domain.split import FOLD_COLUMNS
 from medvision.domain.splits.untested import check_untested, find_tested
@@ -152,8 +152,6 @@ def _store_layout(layout: Layout) -> Layout:
 
 def _write_store(step: Step, used: list[Row], *, like: Images) -> set[str]:
     """Write the arrays and their tables, and return which images they hold."""
-    from medvision.preprocess.store import write_store
-
     study, layout, own = step.study, step.layout, _store_layout(step.layout)
     images = choose_images(study, layout, rows=used)
     workshop, tasks, steps = prepare_store(study, layout, images=images, like=like)
@@ -164,26 +162,9 @@ def _write_store(step: Step, used: list[Row], *, like: Images) -> set[str]:
     )
     for name in images.kept:
         step.read(layout.image(name))
-    total = study.preprocess.shards
-    shards = own.array_shards(total)
-    result = write_store(
-        tasks,
-        replace(workshop, recipe=recipe),
-        find_shard=lambda number: step.write(shards[number - 1]),
-        n_shards=total,
-    )
-    displays = list_displays(images, recipe.plan)
-    for name in displays:
-        step.read(layout.sidecar(name))
+    result = write_shards(step, own, tasks=tasks, workshop=replace(workshop, recipe=recipe))
     # The same step, whose tables go where its own store lies.
-    write_tables(
-        replace(step, layout=own),
-        result,
-        spatial_dims=images.spatial_dims,
-        steps=steps,
-        inverted=images.inverted,
-        displays=displays,
-    )
+    write_tables(replace(step, layout=own), result, images=images, plan=recipe.plan, steps=steps)
     return {stored.row.image_id for stored in result.rows}
 
 
