@@ -25,6 +25,7 @@ from medvision.domain.evaluation.subgroups import Variables
 from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
 from medvision.domain.resampling.settings import Settings
+from medvision.io.tables import Cell
 
 ERROR_COLUMNS = ("arm", "image_id", "subject", "value", "predicted", "error")
 _OF_FINDING = (
@@ -117,18 +118,12 @@ def _join_findings(result: FindingsEvaluation, confidence: float, n_resamples: i
     facts: dict[str, JsonValue] = {
         "task": "multilabel",
         "classes": list(result.classes.names),
-        "n_images": result.counts.n_images,
-        "n_subjects": result.counts.n_subjects,
-        "n_clusters": result.counts.n_clusters,
         "n_unknown": dict(result.n_unknown),
         "n_folds": first.n_folds,
         "n_repeats": first.n_repeats,
         "n_inner": first.n_inner,
         "seeds": list(first.seeds),
-        "confidence": confidence,
-        "n_resamples": n_resamples,
-        "arms": _describe_arms(result),
-        "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
+        **_describe_whole(result, confidence, n_resamples),
         "findings": {
             name: describe_evaluation(held, confidence=confidence, n_resamples=n_resamples)
             for name, held in result.findings.items()
@@ -150,8 +145,31 @@ def _join_findings(result: FindingsEvaluation, confidence: float, n_resamples: i
 def _join_values(result: ValueEvaluation, confidence: float, n_resamples: int) -> Evaluated:
     """Return the statistics of a value, and each test image's error."""
     name = result.classes.names[0]
+    facts: dict[str, JsonValue] = {
+        "task": "regression",
+        "value": name,
+        "n_folds": result.n_folds,
+        "n_repeats": len({place.repeat for place in result.places}),
+        "n_inner": len({place.inner for place in result.places}),
+        "seeds": [*sorted({place.seed for place in result.places} - {ALL_SEEDS})],
+        **_describe_whole(result, confidence, n_resamples),
+        "sentences": _build_sentences(
+            result,
+            names={"mae": f"mean absolute error of {name}", "r2": "R²"},
+            confidence=confidence,
+        ),
+    }
+    return Evaluated(
+        facts,
+        _list_estimates(result) | {"errors": (_list_errors(result), ERROR_COLUMNS)},
+        (Figures("", result.estimates, result.drawn),),
+    )
+
+
+def _list_errors(result: ValueEvaluation) -> list[Mapping[str, Cell]]:
+    """Return each test image's value, what was predicted, and how far it is off."""
     images = list(zip(result.image_ids, result.subjects, strict=True))
-    rows = [
+    return [
         {
             "arm": arm,
             "image_id": image_id,
@@ -163,31 +181,21 @@ def _join_values(result: ValueEvaluation, confidence: float, n_resamples: int) -
         for arm, points in result.points.items()
         for (image_id, subject), (true, predicted) in zip(images, points.tolist(), strict=True)
     ]
-    facts: dict[str, JsonValue] = {
-        "task": "regression",
-        "value": name,
+
+
+def _describe_whole(
+    result: FindingsEvaluation | ValueEvaluation, confidence: float, n_resamples: int
+) -> dict[str, JsonValue]:
+    """Return what metrics.json holds of every task but one: counts, settings, arms and gaps."""
+    return {
         "n_images": result.counts.n_images,
         "n_subjects": result.counts.n_subjects,
         "n_clusters": result.counts.n_clusters,
-        "n_folds": result.n_folds,
-        "n_repeats": len({place.repeat for place in result.places}),
-        "n_inner": len({place.inner for place in result.places}),
-        "seeds": [*sorted({place.seed for place in result.places} - {ALL_SEEDS})],
         "confidence": confidence,
         "n_resamples": n_resamples,
         "arms": _describe_arms(result),
         "comparison": [cast(JsonValue, asdict(item)) for item in result.differences],
-        "sentences": _build_sentences(
-            result,
-            names={"mae": f"mean absolute error of {name}", "r2": "R²"},
-            confidence=confidence,
-        ),
     }
-    return Evaluated(
-        facts,
-        _list_estimates(result) | {"errors": (rows, ERROR_COLUMNS)},
-        (Figures("", result.estimates, result.drawn),),
-    )
 
 
 def _list_estimates(result: FindingsEvaluation | ValueEvaluation) -> dict[str, Table]:
