@@ -10,12 +10,12 @@ from medvision.cli._ablation.tally import Tally, tally_images
 from medvision.cli._ablation.text import build_sentences
 from medvision.cli._cohort.summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._scorecard.shares import check_shares
 from medvision.cli._steps import list_ablations
 from medvision.cli.ablate import check_asked
 from medvision.config.model import Study
 from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
-from medvision.domain.scorecard.subsets import check_nested, check_train_only
 from medvision.domain.split import build_assignments
 from medvision.domain.synthesis.ablation import Ablation, Effect, compute_ablation
 from medvision.errors import CohortError
@@ -117,10 +117,7 @@ def _check_subsets(read: Read, tables: Tables) -> None:
         place.setdefault(float(row["fraction"]), []).append(row["subject"])
     assignments = build_assignments(read_table(read("cohort/folds.tsv")))
     for (fold, _), held in shares.items():
-        check_nested(held, fold=fold)
-        own = [item for item in assignments if item.fold == fold]
-        for subjects in held.values():
-            check_train_only(subjects, own)
+        check_shares(held, assignments, fold=fold)
     for row in tables["trainings"]:
         fold, fraction = int(row["fold"]), float(row["fraction"])
         n_listed = len(shares.get((fold, int(row["seed"])), {}).get(fraction, []))

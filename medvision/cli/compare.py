@@ -7,6 +7,7 @@ from typing import cast
 
 from medvision.cli._cohort.summary import read_classes
 from medvision.cli._run import Step, open_step, study_command
+from medvision.cli._scorecard.shares import check_shares
 from medvision.cli._scorecard.tables import SIMILARITY_COLUMNS, build_cells
 from medvision.cli._scorecard.text import brief_saving, build_sentences, say_saving
 from medvision.cli._steps import list_scorecards
@@ -16,7 +17,6 @@ from medvision.config.scorecard import SCRATCH
 from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
 from medvision.domain.scorecard.compare import Scorecard, compute_scorecard
-from medvision.domain.scorecard.subsets import check_nested, check_train_only
 from medvision.domain.split import build_assignments
 from medvision.errors import CohortError
 from medvision.io.tables import Cell, Row, read_table, write_table
@@ -123,11 +123,8 @@ def _check_subsets(read: Read, steps: Sequence[str], trainings: Sequence[Row]) -
                 f"{step}: train subsets must be those of every arm, got others than the first.",
                 "run `medvision scorecard` again for this fold, for all arms.",
             )
-        own = [item for item in assignments if item.fold == fold]
         for shares in subsets.values():
-            check_nested(shares, fold=fold)
-            for subjects in shares.values():
-                check_train_only(subjects, own)
+            check_shares(shares, assignments, fold=fold)
     for row in trainings:
         listed = seen[int(row["fold"])][int(row["seed"])][float(row["fraction"])]
         if int(row["n_subjects"]) != len(listed):

@@ -7,7 +7,13 @@ from medvision.cli._run import Step
 from medvision.cli._scorecard.fit import Table
 from medvision.cli._scorecard.tables import SUBSET_COLUMNS
 from medvision.cli._training.learning import LearningData
-from medvision.domain.scorecard.subsets import Subset, check_train_only, choose_subsets
+from medvision.domain.scorecard.subsets import (
+    Subset,
+    check_nested,
+    check_train_only,
+    choose_subsets,
+)
+from medvision.domain.split import Assignment
 from medvision.errors import ConfigError
 from medvision.io.tables import Cell, write_table
 
@@ -64,6 +70,25 @@ def choose_shares(
         for subset in result[seed]:
             check_train_only(subset.subjects, own)
     return result
+
+
+def check_shares(
+    shares: Mapping[float, Sequence[str]], assignments: Sequence[Assignment], *, fold: int
+) -> None:
+    """Check once more, from files, that shares are nested and hold train subjects alone.
+
+    Args:
+        shares: Share to its subjects, of one seed.
+        assignments: Of all folds.
+        fold: The one that was trained on.
+
+    Raises:
+        CohortError: A share is not within a larger one, or holds a subject of another split.
+    """
+    check_nested(shares, fold=fold)
+    own = [item for item in assignments if item.fold == fold]
+    for subjects in shares.values():
+        check_train_only(subjects, own)
 
 
 def write_trainings(
