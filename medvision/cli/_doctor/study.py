@@ -45,17 +45,14 @@ _PRETRAINED = {
 
 def check_study(study: Study) -> Iterator[Finding]:
     """Yield what the study stands on."""
-    files: list[Path] = []
+    made = _say_made(study)
+    folder = None if made else study.data.path
+    files = [] if folder is None else _list_files(folder)
+    if made:
+        yield Finding("Images", "ok", made)
+    if folder is not None:
+        yield _check_images(folder, files, kind=study.data.kind)
     rows: list[LabelRow] = []
-    if study.data.kind == "phantom":
-        yield Finding("Images", "ok", f"{study.phantom.subjects} subjects are generated")
-    elif study.pacs.protocol != "none":
-        yield Finding("Images", "ok", f"pulled by {study.pacs.protocol}")
-    elif study.fetch.source:
-        yield Finding("Images", "ok", "fetched from a bucket")
-    elif study.data.path is not None:
-        files = _list_files(study.data.path)
-        yield _check_images(study.data.path, files, kind=study.data.kind)
     if study.data.labels is not None:
         finding, rows = _check_labels(study, study.data.labels)
         yield finding
@@ -72,11 +69,24 @@ def check_study(study: Study) -> Iterator[Finding]:
     yield from _check_keys(study)
     if (study.fetch.source or study.publish.target) and find_spec("boto3") is None:
         yield Finding("Bucket", "fail", "boto3 is not installed", "pip install 'medvision[s3]'.")
+    yield from _check_room(study, files, n_images=len(rows) or study.phantom.subjects)
+
+
+def _say_made(study: Study) -> str:
+    """Say how images come that lie in no folder of the user's; "" where they do."""
+    if study.data.kind == "phantom":
+        return f"{study.phantom.subjects} subjects are generated"
+    if study.pacs.protocol != "none":
+        return f"pulled by {study.pacs.protocol}"
+    return "fetched from a bucket" if study.fetch.source else ""
+
+
+def _check_room(study: Study, files: list[Path], *, n_images: int) -> Iterator[Finding]:
+    """Look whether results can be written, and have room."""
     writable = _check_writable(study.output.path)
     yield writable
     if writable.status == "ok":
         folder = _find_existing(study.output.path)
-        n_images = len(rows) or study.phantom.subjects
         yield check_disk(study, files, folder=folder, n_images=n_images)
 
 
