@@ -34,13 +34,13 @@ from medvision.config.sections import (
     PhantomSection,
     ReportSection,
     Section,
-    TrainSection,
     say_rule,
 )
 from medvision.config.shortcuts import ShortcutsSection
 from medvision.config.steps import STEP_SECTIONS
 from medvision.config.synthesise import SynthesiseSection, check_synthesise
 from medvision.config.task import check_task
+from medvision.config.train import TrainSection
 from medvision.config.tune import SEARCHED_SECTIONS, TuneSection, check_space
 from medvision.config.yaml_text import parse_yaml
 from medvision.domain.obeyed import choose_fields

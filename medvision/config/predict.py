@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from medvision.config.sections import AugmentSection, Fraction, Positive, Section, TrainSection
+from medvision.config.sections import AugmentSection, Fraction, Positive, Section
+from medvision.config.train import TrainSection
 from medvision.config.tune import TuneSection
 
 

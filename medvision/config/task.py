@@ -5,7 +5,8 @@ from typing import Protocol
 from medvision.config.explain import ExplainSection
 from medvision.config.predict import PredictSection
 from medvision.config.scorecard import ScorecardSection
-from medvision.config.sections import DataSection, TrainSection
+from medvision.config.sections import DataSection
+from medvision.config.train import TrainSection
 from medvision.config.tune import TuneSection
 from medvision.domain.labels.rows import Task
 
