@@ -14,8 +14,8 @@ from medvision.cli.main import main
 from medvision.runtime.workflow import find_workflow
 
 NODES = """\
-cpu|up|1-00:00:00|128000|32|(null)|intel|1-infinite|n1
-gpu|up|2-00:00:00|256000|64|gpu:a100:4(S:0-1)|big|1-infinite|g1
+cpu|up|1-00:00:00|128000|32|(null)|intel|1-infinite|n1|idle
+gpu|up|2-00:00:00|256000|64|gpu:a100:4(S:0-1)|big|1-infinite|g1|mixed
 """
 SITE = {
     "account": "radiology",
@@ -125,6 +125,73 @@ def test_a_partition_that_is_down_fails(cluster: Path) -> None:
     assert_found(check(), "fail", "Partition", "cpu: it is down")
 
 
+def test_a_partition_whose_nodes_are_all_shut_fails_and_says_why(cluster: Path) -> None:
+    write_answer(cluster, "sinfo", NODES.replace("n1|idle", "n1|drained"))
+    assert_found(check(), "fail", "Nodes", "cpu: 0 of 1 take jobs (1 drained)")
+
+
+def test_nodes_that_are_shut_are_counted_and_warned_of_where_the_rest_is_not_enough(
+    cluster: Path,
+) -> None:
+    first, second = NODES.splitlines()
+    shut = first.replace("n1|idle", "n2|down*")
+    write_answer(cluster, "sinfo", f"{first}\n{shut}\n{second}\n")
+    assert_found(check(), "ok", "Nodes", "cpu: 1 of 2 take jobs (1 down*)")
+    less = first.replace("|32|", "|8|")
+    write_answer(cluster, "sinfo", f"{less}\n{shut}\n{second}\n")
+    assert_found(check(), "warn", "Nodes", "cpu: 1 of 2", "cpus is 32 in the site file")
+
+
+PARTITIONS = """\
+PartitionName=cpu AllowGroups=ALL QoS=N/A MaxCPUsPerNode=UNLIMITED MaxMemPerNode=UNLIMITED
+PartitionName=gpu AllowGroups=ALL QoS=N/A MaxCPUsPerNode=UNLIMITED MaxMemPerNode=UNLIMITED
+"""
+
+
+def write_scontrol(cluster: Path, partitions: str, settings: str = ACCOUNTED) -> None:
+    answers = f"*partition*) printf '%s' '{partitions}';; *) printf '%s' '{settings}';;"
+    script = f'case "$*" in {answers} esac'
+    write_command(cluster, "scontrol", script)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("MaxMemPerNode=UNLIMITED", "MaxMemPerNode=64000", ("mem_mb is 128000", "64000 MB")),
+        ("MaxMemPerNode=UNLIMITED", "MaxMemPerCPU=2000", ("mem_mb is 128000", "64000 MB")),
+        ("MaxCPUsPerNode=UNLIMITED", "MaxCPUsPerNode=16", ("cpus is 32", "16 CPUs")),
+    ],
+)
+def test_what_a_partition_lets_a_job_have_is_held_against_the_site(
+    cluster: Path, old: str, new: str, words: tuple[str, ...]
+) -> None:
+    write_scontrol(cluster, PARTITIONS)
+    assert check().exit_code == 0
+    write_scontrol(cluster, PARTITIONS.replace(old, new, 1))
+    assert_found(check(), "fail", "Partition", *words)
+
+
+def test_the_whole_clusters_cap_binds_where_a_partition_has_none(cluster: Path) -> None:
+    write_scontrol(cluster, PARTITIONS, f"{ACCOUNTED}MaxMemPerNode           = 64000\n")
+    assert_found(check(), "fail", "Partition", "cpu: mem_mb is 128000", "64000 MB")
+
+
+def test_a_quality_of_service_must_be_there_and_let_a_job_have_what_the_site_says(
+    cluster: Path,
+) -> None:
+    known = "normal||\nshort|12:00:00|cpu=16,mem=500G\n"
+    script = f"case \"$*\" in *qos*) printf '%s' '{known}';; *) echo radiology;; esac"
+    write_command(cluster, "sacctmgr", script)
+    assert check({**SITE, "qos": "normal"}).exit_code == 0
+    result = check({**SITE, "qos": "short"})
+    assert_found(result, "fail", "runtime is 1440 in the site file, qos short lets a job have 720")
+    assert_found(result, "fail", "cpus is 32 in the site file, qos short lets a job have 16 CPUs")
+    assert_found(check({**SITE, "qos": "long"}), "fail", "qos long is not there", "normal, short")
+    # A partition may have one of its own.
+    write_scontrol(cluster, PARTITIONS.replace("QoS=N/A", "QoS=short", 1))
+    assert_found(check(), "fail", "cpu: runtime is 1440 in the site file, the cluster has 720")
+
+
 @pytest.mark.parametrize(
     ("number", "changes", "words"),
     [
@@ -138,6 +205,8 @@ def test_a_partition_that_is_down_fails(cluster: Path) -> None:
             "of type h100 in the site file, nodes have 0 (its GPUs are of a100)",
         ),
         (1, {"constraint": "huge"}, "no node has the feature huge"),
+        (1, {"constraint": "no-such-feature"}, "no node has the feature no-such-feature"),
+        (1, {"constraint": "big&huge"}, "no node has the feature big&huge"),
     ],
 )
 def test_a_promise_that_the_cluster_does_not_keep_fails(
@@ -235,6 +304,13 @@ def test_the_clusters_own_limit_counts_where_the_site_names_none(cluster: Path) 
 def test_more_cores_than_the_profile_lets_a_job_have_fail(cluster: Path) -> None:
     result = check(config={"preprocess": {"workers": 20}})
     assert_found(result, "fail", "Cores", "preprocess", "more than 16")
+
+
+def test_nodes_below_the_profiles_bound_are_told_since_a_group_may_ask_for_it(
+    cluster: Path,
+) -> None:
+    assert "a group of jobs" not in check().output
+    assert_found(check(with_partition(0, cpus=4)), "ok", "Cores", "ask for 16 CPUs", "have 4")
 
 
 def test_a_bad_site_file_fails_in_its_own_words(cluster: Path) -> None:

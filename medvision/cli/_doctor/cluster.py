@@ -3,12 +3,14 @@
 import importlib.metadata
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
-from medvision.cli._doctor.findings import Finding
+from medvision.cli._doctor.caps import cap_nodes, find_qos_faults
+from medvision.cli._doctor.findings import Finding, Status
 from medvision.cli._doctor.mounts import check_mounts
 from medvision.cli._doctor.requests import check_requests
 from medvision.cli._doctor.shards import check_shards
@@ -17,6 +19,7 @@ from medvision.cli._doctor.slurm import (
     ask,
     count_gpus,
     list_own,
+    narrow,
     read_accounts,
     read_default_partition,
     read_nodes,
@@ -53,13 +56,14 @@ def check_cluster(study: Study, site_file: Path | None) -> Iterator[Finding]:
     if nodes is None:
         yield _tell_unasked()
     else:
+        nodes = cap_nodes(nodes)
         yield from _check_commands()
         yield from _check_status()
     if site is not None:
         yield from _check_site(study, site, nodes)
     elif nodes is not None and finding.status != "fail":
         yield _check_default()
-    yield from _check_profile(study)
+    yield from _check_profile(study, site, nodes or ())
     yield from check_shards(study)
     yield from check_mounts(study, site)
     if study.pacs.protocol != "none":
@@ -145,10 +149,13 @@ def _check_partition(partition: Partition, site: Site, nodes: Sequence[Node]) ->
         yield Finding("Partition", "fail", f"{', '.join(absent)} is not there", hint)
         return
     own = list_own(partition, nodes)
+    yield from _check_states(partition, own)
     faults = [*_find_faults(partition, own), *_find_gpu_faults(partition, own)]
-    constraint = partition.constraint or site.constraint
-    # Only a plain name is looked for: an expression is the scheduler's to judge.
-    if constraint and constraint.isidentifier() and not any(constraint in n.features for n in own):
+    faults += find_qos_faults(partition, site)
+    # Only plain names are looked for: another expression is the scheduler's to judge.
+    constraint = partition.constraint or site.constraint or ""
+    wanted = set(filter(None, constraint.split("&")))
+    if not set(constraint) & set("|*()[]") and not any(wanted <= n.features for n in own):
         faults.append(f"no node has the feature {constraint}")
     for fault in faults:
         yield Finding("Partition", "fail", f"{partition.name}: {fault}", "correct the site file.")
@@ -156,6 +163,24 @@ def _check_partition(partition: Partition, site: Site, nodes: Sequence[Node]) ->
         gpus = max((count_gpus(node, None) for node in own), default=0)
         told = f", {gpus} GPUs a node" if gpus else ""
         yield Finding("Partition", "ok", f"{partition.name}: {len(own)} nodes{told}")
+
+
+def _check_states(partition: Partition, own: Sequence[Node]) -> Iterator[Finding]:
+    """Yield how many nodes take jobs, where not all do, and whether they are enough."""
+    able = [node for node in own if node.takes_jobs]
+    if len(able) == len(own):
+        return
+    states = Counter(node.state for node in own if not node.takes_jobs)
+    told = ", ".join(f"{number} {state}" for state, number in states.most_common())
+    found = f"{partition.name}: {len(able)} of {len(own)} take jobs ({told})"
+    if not able:
+        hint = "every job there would wait for one to come back; `sinfo -R` says why they are shut."
+        yield Finding("Nodes", "fail", found, hint)
+        return
+    lacks = [*_find_faults(partition, able), *_find_gpu_faults(partition, able)]
+    hint = "a job that needs more waits for a node to come back; `sinfo -R` says why it is shut."
+    status: Status = "warn" if lacks else "ok"
+    yield Finding("Nodes", status, "; ".join([found, *lacks]), hint if lacks else "")
 
 
 def _find_faults(partition: Partition, own: Sequence[Node]) -> Iterator[str]:
@@ -227,8 +252,8 @@ def _check_status() -> Iterator[Finding]:
         yield Finding("Status", "ok", f"{asked}, by accounting")
 
 
-def _check_profile(study: Study) -> Iterator[Finding]:
-    """Yield the rules whose cores the profile's bound would cut."""
+def _check_profile(study: Study, site: Site | None, nodes: Sequence[Node]) -> Iterator[Finding]:
+    """Yield the rules whose cores the profile's bound would cut, and nodes that are below it."""
     bound = int(str(read_profile()["cores"]))
     wide = [
         rule
@@ -238,6 +263,12 @@ def _check_profile(study: Study) -> Iterator[Finding]:
     if wide:
         hint = "pass --cores with as many as your nodes have."
         yield Finding("Cores", "fail", f"{', '.join(wide)} ask for more than {bound}", hint)
+    held = [narrow(partition, nodes).cpus for partition in (site.partitions if site else ())]
+    least = min((cpus for cpus in held if cpus), default=bound)
+    if least < bound:
+        found = f"a group of jobs may ask for {bound} CPUs, some nodes have {least}"
+        hint = f"where you group jobs (--groups), pass --cores {least}: more would wait for ever."
+        yield Finding("Cores", "ok", found, hint)
 
 
 def _check_environment(names: Sequence[str], hint: str) -> Iterator[Finding]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from medvision.config.site import Need, Partition
 
 _QUERY_S = 30
-_NODE_FORMAT = "%R|%a|%l|%m|%c|%G|%f|%s|%N"
+_NODE_FORMAT = "%R|%a|%l|%m|%c|%G|%f|%s|%N|%T"
+# Of sinfo(1), NODE STATE CODES: those that are given no new job, and the mark of a silent node.
+_SHUT = re.compile(r"(down|drain|fail|inval|future|unk|error|blocked|perfctrs).*|.*\*.*")
 _GPUS = re.compile(r"^gpu:(?:(?P<type>[^:]+):)?(?P<count>\d+)$")
 
 
@@ -25,6 +27,7 @@ class Node:
             of no type.
         gpus: Type to number of GPUs; the type is empty where none is said.
         features: What a constraint may name.
+        state: As sinfo says, such as idle, mixed or drained.
     """
 
     partition: str
@@ -32,6 +35,12 @@ class Node:
     limits: Partition
     gpus: Mapping[str, int]
     features: frozenset[str]
+    state: str
+
+    @property
+    def takes_jobs(self) -> bool:
+        """Whether it is given new jobs, now or when those that it has are done."""
+        return _SHUT.fullmatch(self.state) is None
 
 
 def ask(command: Sequence[str], *, timeout_s: float = _QUERY_S) -> str | None:
@@ -120,7 +129,7 @@ def _parse_nodes(said: str) -> Iterator[Node]:
         fields = [field.strip() for field in line.split("|")]
         if len(fields) != _NODE_FORMAT.count("|") + 1:
             continue
-        name, state, limit, memory, cpus, gres, features, size, _ = fields
+        name, state, limit, memory, cpus, gres, features, size, _, at = fields
         gpus = _parse_gpus(gres)
         # Not checked: another's names are as they are.
         limits = Partition.model_construct(
@@ -132,7 +141,8 @@ def _parse_nodes(said: str) -> Iterator[Node]:
             # Least and most, or one number for both.
             nodes=_parse_number(size.rpartition("-")[2]),
         )
-        yield Node(name, state == "up", limits, gpus, frozenset(features.split(",")) - {"(null)"})
+        held = frozenset(features.split(",")) - {"(null)"}
+        yield Node(name, state == "up", limits, gpus, held, at.lower())
 
 
 def _parse_number(text: str) -> int | None:

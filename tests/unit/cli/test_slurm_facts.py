@@ -6,9 +6,9 @@ from medvision.cli._doctor.slurm import _parse_nodes, count_gpus, narrow, parse_
 from medvision.config.site import Partition
 
 SAID = """\
-cpu|up|1-00:00:00|128000|32|(null)|intel,avx512|1-infinite|n1
-gpu|up|infinite|256000+|64+|gpu:a100:4(S:0-1),tmp:100G|a100|2-16|g1
-gpu|drain|infinite|256000|64|gpu:a100:2,gpu:1g.5gb:7|(null)|1-infinite|g2
+cpu|up|1-00:00:00|128000|32|(null)|intel,avx512|1-infinite|n1|idle
+gpu|up|infinite|256000+|64+|gpu:a100:4(S:0-1),tmp:100G|a100|2-16|g1|mixed
+gpu|drain|infinite|256000|64|gpu:a100:2,gpu:1g.5gb:7|(null)|1-infinite|g2|drained*
 a line of another shape
 """
 
@@ -45,6 +45,22 @@ def test_nodes_are_read_with_their_limits_gpus_and_features() -> None:
     assert second.gpus == {"a100": 2, "1g.5gb": 7}
     assert second.features == frozenset()
     assert not second.is_up
+    assert [node.takes_jobs for node in (cpu, first, second)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("state", "takes_jobs"),
+    [
+        *(
+            (name, True)
+            for name in ("idle", "mixed-", "allocated+", "idle~", "completing", "reserved")
+        ),
+        *((name, False) for name in ("down", "down*", "drained", "draining@", "idle*", "failing")),
+    ],
+)
+def test_a_node_is_given_new_jobs_by_its_state(state: str, takes_jobs: bool) -> None:
+    (node,) = _parse_nodes(SAID.splitlines()[0].replace("idle", state))
+    assert node.takes_jobs == takes_jobs
 
 
 def test_gpus_are_counted_by_type_or_all_together() -> None:
