@@ -95,7 +95,11 @@ def run(
         care = Care(patience_s=60 * patience, orphans=orphans)
         code = lead_run(named, lead, care=care)
     if code:
-        click.echo(f"hint: the jobs' logs lie in {logs} and .snakemake/slurm_logs.", err=True)
+        click.echo(
+            "hint: `medvision status` names the jobs that failed and the command that shows their "
+            f"logs ({logs}, .snakemake/slurm_logs); the same command goes on with what is left.",
+            err=True,
+        )
     sys.exit(code)
 
 

@@ -166,7 +166,7 @@ def _list_errors(standings: Sequence[Standing]) -> list[str]:
         clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.at_s))
         lines += [
             f"  {item.job.name}, {clock}: {item.error}",
-            f"    more: tail -n 50 {shlex.quote(str(item.job.log))}",
+            f"    more: tail -n 50 {shlex.join(map(str, item.logs))}",
         ]
     if (folder := _SNAKEMAKE / "slurm_logs").is_dir() and failed:
         lines.append(f"  What SLURM itself said: {folder}")

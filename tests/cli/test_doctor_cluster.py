@@ -83,13 +83,19 @@ def test_a_healthy_cluster_is_ready(cluster: Path) -> None:
     ready = "Ready to run: medvision cluster run --config config.yaml"
     assert result.output.rstrip().endswith(ready)
     for words in (
-        ("Partition", "gpu: 1 nodes, 4 GPUs a node"),
+        ("Partition", "gpu: 1 node, 4 GPUs a node"),
         ("Account", "radiology"),
         ("Status", "squeue; jobs are remembered for 300 s"),
-        ("Requests", "1 GPUs"),
+        ("Requests", "1 GPU"),
         ("Shared", "output, working, Python folder on nfs4"),
     ):
         assert_found(result, "ok", *words)
+
+
+def test_a_partition_of_unlike_nodes_promises_gpus_of_some_alone(cluster: Path) -> None:
+    also = NODES.splitlines()[-1].replace("gpu|up", "cpu|up")
+    write_answer(cluster, "sinfo", f"{NODES}{also}\n")
+    assert_found(check(), "ok", "Partition", "cpu: 2 nodes, up to 4 GPUs a node")
 
 
 def test_the_login_nodes_own_cores_and_gpu_are_not_judged(cluster: Path) -> None:
@@ -278,27 +284,36 @@ def test_a_training_without_any_gpu_on_the_site_fails(cluster: Path) -> None:
     site = {"partitions": SITE["partitions"][:1]}  # type: ignore[index]
     assert check(site).exit_code == 0
     result = check(site, config={"compute": {"device": "cuda"}})
-    assert_found(result, "fail", "Requests", "train needs a GPU, the site has none")
+    assert_found(
+        result,
+        "fail",
+        "Requests",
+        "train, predict_fold, explain, control: a GPU, the site has none",
+    )
 
 
 def test_more_cores_than_any_node_has_fail(cluster: Path) -> None:
     site = with_partition(0, cpus=4)
     result = check(site, config={"ingest": {"workers": 8}})
-    assert_found(result, "fail", "Requests", "ingest, attempt 1: 8 CPUs of 4 in cpu")
+    assert_found(
+        result, "fail", "Requests", "ingest, measure: 8 CPUs at attempt 1, partition cpu has 4 CPUs"
+    )
 
 
 def test_a_first_attempt_that_is_cut_warns_and_a_cut_retry_is_told(cluster: Path) -> None:
     result = check(with_partition(1, runtime=1000))
-    assert_found(result, "warn", "Requests", "train, attempt 1: 1440 minutes of 1000 in gpu")
-    assert_found(
-        check(), "ok", "Requests", "train, attempt 3: 4320 minutes of 2880 in gpu", "retry"
-    )
+    said = "train, control: 1440 minutes at attempt 1, partition gpu has 1000 minutes"
+    assert_found(result, "warn", "Requests", said)
+    assert result.output.count("may end before its work") == 1
+    said = "train, control: 4320 minutes at attempt 3, partition gpu has 2880 minutes; a retry"
+    assert_found(check(), "ok", "Requests", said)
 
 
 def test_the_clusters_own_limit_counts_where_the_site_names_none(cluster: Path) -> None:
     write_answer(cluster, "sinfo", NODES.replace("2-00:00:00", "10:00:00"))
     site = {"partitions": [{"name": "cpu"}, {"name": "gpu", "gpus": 4}]}
-    assert_found(check(site), "warn", "Requests", "train, attempt 1: 1440 minutes of 600 in gpu")
+    said = "train, control: 1440 minutes at attempt 1, partition gpu has 600 minutes"
+    assert_found(check(site), "warn", "Requests", said)
 
 
 def test_more_cores_than_the_profile_lets_a_job_have_fail(cluster: Path) -> None:
@@ -453,16 +468,21 @@ def test_a_team_of_more_nodes_than_have_its_gpus_never_starts(cluster: Path) -> 
     less = NODES.splitlines()[-1].replace("g1", "g2").replace("a100:4", "a100:2")
     write_answer(cluster, "sinfo", f"{NODES}{less}\n")
     found = check(config=with_team(2, 4))
-    assert_found(found, "fail", "Requests", "train, attempt 1: 2 nodes of 1 in gpu")
+    assert_found(found, "fail", "Requests", "train: 2 nodes at attempt 1, partition gpu has 1 node")
     assert check(config=with_team(2, 2)).exit_code == 0
 
 
 def test_a_team_of_more_gpus_than_a_node_has_never_starts(cluster: Path) -> None:
     found = check(config=with_team(1, 6))
-    assert_found(found, "fail", "Requests", "6 GPUs of 4 in gpu")
+    assert_found(found, "fail", "Requests", "6 GPUs at attempt 1, partition gpu has 4 GPUs")
 
 
 def test_a_partition_whose_jobs_are_of_one_node_holds_no_team_of_two(cluster: Path) -> None:
     two = NODES + NODES.splitlines()[-1].replace("g1", "g2") + "\n"
     write_answer(cluster, "sinfo", two.replace("big|1-infinite", "big|1"))
-    assert_found(check(config=with_team(2, 1)), "fail", "Requests", "2 nodes of 1 in gpu")
+    assert_found(
+        check(config=with_team(2, 1)),
+        "fail",
+        "Requests",
+        "2 nodes at attempt 1, partition gpu has 1 node",
+    )

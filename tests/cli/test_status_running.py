@@ -138,15 +138,17 @@ def test_a_job_that_ended_well_and_whose_outputs_are_gone_is_left_to_do(folder: 
     assert stand(folder, "measure").state == "left"
 
 
-def write_leader(folder: Path, log: Path, *, at_s: float, message: str) -> None:
-    """What Snakemake writes of a failed job into its own log."""
+def write_leader(
+    folder: Path, log: Path, *, at_s: float, message: str, further: str = "", rule: str = "measure"
+) -> None:
+    """What Snakemake writes of a failed job into its own log; of a queued one SLURM's log too."""
     clock = time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(at_s))
     lines = [
-        *("Execute 1 jobs...", f"[{clock}]", "Error in rule measure:", f"    message: {message}"),
+        *("Execute 1 jobs...", f"[{clock}]", f"Error in rule {rule}:", f"    message: {message}"),
         *(
             "    jobid: 7",
             "    output: a, b",
-            f"    log: {log} (check log file(s) for error details)",
+            f"    log: {log}{further} (check log file(s) for error details)",
         ),
     ]
     name = f"{folder}/.snakemake/log/2026-01-01T000000.0.snakemake.log"
@@ -167,6 +169,28 @@ def test_a_job_that_the_scheduler_killed_has_its_reason_until_it_is_tried_again(
     assert stand(folder, "measure").error.startswith("ended without a word")
     os.utime(log, (at_s + 5, at_s + 5))
     assert stand(folder, "measure").state == "at work"
+
+
+def test_a_queued_job_that_was_killed_before_it_spoke_shows_what_slurm_said(folder: Path) -> None:
+    lock(folder)
+    log = write_log(folder, "measure", "reading: started")
+    at_s = log.stat().st_mtime
+    message = "SLURM-job '40' failed, SLURM status is: 'FAILED'. Detailed reason unavailable"
+    said = folder / ".snakemake" / "slurm_logs" / "rule_measure" / "40.log"
+    write_text(said, "slurmstepd: error: Exceeded job memory limit\n")
+    write_leader(folder, log, at_s=at_s, message=message, further=f", {said}")
+    output = say(folder)
+    assert re.search(r"measure +1 +\? +✗ failed", output)
+    assert "SLURM-job '40' failed, SLURM status is: 'FAILED'" in output
+    assert f"more: tail -n 50 {log} {said}" in output
+    write_text(log, "error: measure: x must be y.\n")
+    write_leader(folder, log, at_s=log.stat().st_mtime, message=message, further=f", {said}")
+    assert f"more: tail -n 50 {log}\n" in say(folder)
+    # Killed while it started: Snakemake leaves an empty log, or none.
+    for spoil in (lambda: write_text(log, ""), log.unlink):
+        spoil()
+        assert stand(folder, "measure").state == "failed"
+        assert f"more: tail -n 50 {said}\n" in say(folder)
 
 
 def test_shards_are_counted_and_so_is_what_they_refused(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from medvision.cli._doctor.caps import cap_nodes, find_qos_faults
-from medvision.cli._doctor.findings import Finding, Status
+from medvision.cli._doctor.findings import Finding, Status, say_count
 from medvision.cli._doctor.mounts import check_mounts
 from medvision.cli._doctor.requests import check_requests
 from medvision.cli._doctor.shards import check_shards
@@ -160,9 +160,17 @@ def _check_partition(partition: Partition, site: Site, nodes: Sequence[Node]) ->
     for fault in faults:
         yield Finding("Partition", "fail", f"{partition.name}: {fault}", "correct the site file.")
     if not faults:
-        gpus = max((count_gpus(node, None) for node in own), default=0)
-        told = f", {gpus} GPUs a node" if gpus else ""
-        yield Finding("Partition", "ok", f"{partition.name}: {len(own)} nodes{told}")
+        held = f"{say_count(len(own), 'nodes')}{_say_gpus(own)}"
+        yield Finding("Partition", "ok", f"{partition.name}: {held}")
+
+
+def _say_gpus(own: Sequence[Node]) -> str:
+    """Say how many GPUs a partition's nodes have, where some have any."""
+    gpus = {count_gpus(node, None) for node in own}
+    if not any(gpus):
+        return ""
+    bound = "up to " if len(gpus) > 1 else ""
+    return f", {bound}{say_count(max(gpus), 'GPUs')} a node"
 
 
 def _check_states(partition: Partition, own: Sequence[Node]) -> Iterator[Finding]:

@@ -21,3 +21,16 @@ class Finding:
     status: Status
     found: str
     hint: str = ""
+
+
+def say_count(number: int, unit: str) -> str:
+    """Say how many there are of something.
+
+    Args:
+        number: How many.
+        unit: Of what, in the plural; one that ends in another letter than s has none.
+
+    Returns:
+        Such as 1 node, 3 nodes, 1 MB.
+    """
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"

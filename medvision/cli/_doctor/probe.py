@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from medvision.cli._doctor.findings import Finding
+from medvision.cli._doctor.findings import Finding, say_count
 from medvision.cli._doctor.slurm import ask
 from medvision.config.bucket import SECRETS
 from medvision.config.model import Study
@@ -104,5 +104,5 @@ def _judge(name: str, said: str, *, partition: Partition | None, site: Site | No
         return Finding(
             "Probe", "fail", f"{name}: {node} {', and '.join(faults)}", "mend the node or the site."
         )
-    told_gpus = f", {n_gpus} GPUs" if n_gpus else ""
+    told_gpus = f", {say_count(n_gpus, 'GPUs')}" if n_gpus else ""
     return Finding("Probe", "ok", f"{name}: {node} sees output folder and Python{told_gpus}")

@@ -1,8 +1,9 @@
 """Whether a cluster can give what the rules of a study ask for, retries included."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from medvision.cli._doctor.findings import Finding
+from medvision.cli._doctor.findings import Finding, say_count
 from medvision.cli._doctor.slurm import Node, limit_nodes, narrow
 from medvision.config.model import Study
 from medvision.config.requests import ATTEMPTS, compute_need, list_rules
@@ -19,6 +20,18 @@ _CUT = ("mem_mb", "runtime")
 """What is cut down to the partition's limit; a job that asks for more of the rest never starts."""
 
 
+@dataclass(frozen=True)
+class _Lack:
+    """What jobs ask for at an attempt, and their partition has not: (kind, asked, limit) of each.
+
+    Without a partition they ask for a GPU where there is none.
+    """
+
+    attempt: int
+    partition: str | None
+    excess: tuple[tuple[str, int, int], ...] = ()
+
+
 def check_requests(study: Study, site: Site, nodes: Sequence[Node]) -> Iterator[Finding]:
     """Yield what jobs will not get, at their first attempt and at each retry.
 
@@ -28,15 +41,22 @@ def check_requests(study: Study, site: Site, nodes: Sequence[Node]) -> Iterator[
         nodes: All nodes of the cluster; none where it does not answer.
     """
     rules = list_rules(study)
-    faults = [fault for rule in rules for fault in _check_rule(rule, study, site, nodes)]
+    lacking: dict[_Lack, list[str]] = {}
+    for rule in rules:
+        lack = _find_lack(rule, study, site, nodes)
+        if lack is not None:
+            lacking.setdefault(lack, []).append(rule)
+    faults = [_tell(lack, ", ".join(own)) for lack, own in lacking.items()]
     yield from faults
     if not any(fault.status == "fail" for fault in faults):
         first = [compute_need(rule, study, site=site, attempt=1) for rule in rules]
-        yield Finding("Requests", "ok", f"{len(rules)} rules, up to {_name_most(first)}")
+        yield Finding(
+            "Requests", "ok", f"{say_count(len(rules), 'rules')}, up to {_name_most(first)}"
+        )
 
 
-def _check_rule(rule: str, study: Study, site: Site, nodes: Sequence[Node]) -> Iterator[Finding]:
-    """Yield the first attempt of a rule's jobs that is not given what it asks for."""
+def _find_lack(rule: str, study: Study, site: Site, nodes: Sequence[Node]) -> _Lack | None:
+    """Return what the first attempt of a rule's jobs lacks that is not given all it asks for."""
     for attempt in range(1, ATTEMPTS + 1):
         need = compute_need(rule, study, site=site, attempt=attempt)
         partitions = [
@@ -45,35 +65,35 @@ def _check_rule(rule: str, study: Study, site: Site, nodes: Sequence[Node]) -> I
         ]
         partition = choose_partition(partitions, need)
         if partition is None:
-            hint = "add a partition with gpus to the site file, or set compute.device to cpu."
-            yield Finding("Requests", "fail", f"{rule} needs a GPU, the site has none", hint)
-            return
+            return _Lack(attempt, None)
         excess = find_excess(partition, need)
         if excess:
-            yield _tell(rule, attempt, excess=excess, partition=partition.name)
-            return
+            return _Lack(attempt, partition.name, tuple(excess))
+    return None
 
 
-def _tell(
-    rule: str, attempt: int, *, excess: Sequence[tuple[str, int, int]], partition: str
-) -> Finding:
-    """Say what a job asks for beyond its partition, and what comes of it."""
-    said = ", ".join(f"{asked} {_UNITS[name]} of {limit}" for name, asked, limit in excess)
-    found = f"{rule}, attempt {attempt}: {said} in {partition}"
-    if any(name not in _CUT for name, _, _ in excess):
+def _tell(lack: _Lack, rules: str) -> Finding:
+    """Say what the jobs of some rules ask for beyond their partition, and what comes of it."""
+    if lack.partition is None:
+        hint = "add a partition with gpus to the site file, or set compute.device to cpu."
+        return Finding("Requests", "fail", f"{rules}: a GPU, the site has none", hint)
+    asked = ", ".join(say_count(number, _UNITS[name]) for name, number, _ in lack.excess)
+    had = ", ".join(say_count(limit, _UNITS[name]) for name, _, limit in lack.excess)
+    found = f"{rules}: {asked} at attempt {lack.attempt}, partition {lack.partition} has {had}"
+    if any(name not in _CUT for name, _, _ in lack.excess):
         hint = "such a job never starts: lower threads or workers, or processes_per_node or nodes."
         return Finding("Requests", "fail", found, hint)
-    if attempt == 1:
+    if lack.attempt == 1:
         hint = (
-            f"it is given the limit, and may end before its work: name a roomier partition, or "
-            f"say what it needs by --set-resources {rule}:mem_mb=... {rule}:runtime=..."
+            "each is given what the partition has, and may end before its work: name a roomier "
+            "partition, or say what is enough by --set-resources RULE:mem_mb=... RULE:runtime=..."
         )
         return Finding("Requests", "warn", found, hint)
-    return Finding("Requests", "ok", f"{found}; a retry is given the limit")
+    return Finding("Requests", "ok", f"{found}; a retry is given what there is")
 
 
 def _name_most(needs: Sequence[Need]) -> str:
     """Say the most that is asked for of each kind."""
     most = {name: max(getattr(need, name) for need in needs) for name in _UNITS}
     told = {name: number for name, number in most.items() if number > (name == "nodes")}
-    return ", ".join(f"{number} {_UNITS[name]}" for name, number in told.items())
+    return ", ".join(say_count(number, _UNITS[name]) for name, number in told.items())

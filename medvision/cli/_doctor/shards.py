@@ -17,6 +17,7 @@ MOST_STARTUP = 0.05
 """Largest share of a job's work that its start may be."""
 
 _MOST_SHARDS = 1000
+_MANY = 2
 _BENCHMARKS = {
     "ingest": ("ingest", "ingest-index", "ingest-shard-*"),
     "measure": ("measure", "measure-shard-*"),
@@ -97,7 +98,8 @@ def _judge_shards(stage: str, shards: int, *, work_s: float, n_jobs: int, source
     if shards <= most:
         return Finding("Shards", "ok", found)
     share = STARTUP_S * n_jobs * shards / work_s if work_s else 1.0
-    hint = f"starting {n_jobs * shards} jobs is {share:.0%} of the work: set {stage}.shards lower."
+    told = f"{share:.0%} of" if share < _MANY else f"{share:.0f} times"
+    hint = f"starting {n_jobs * shards} jobs is {told} the work: set {stage}.shards lower."
     return Finding("Shards", "warn", found, hint)
 
 

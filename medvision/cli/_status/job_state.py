@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medvision import __version__
 from medvision.cli._status.jobs import Job
-from medvision.cli._status.last_run import LastRun, read_tail
+from medvision.cli._status.last_run import Failure, LastRun, read_tail
 from medvision.config.model import Study
 from medvision.domain.record import JsonValue
 from medvision.errors import DataError
@@ -31,13 +31,16 @@ class Standing:
         job: Which.
         state: done, unreadable, other version, other settings, failed, at work or left.
         error: Why it failed, in one line; "" where it did not.
-        at_s: When its log was last written to, seconds since 1970; 0 where there is none.
+        at_s: When its log was last written to, seconds since 1970; where there is none, when it
+            failed, or 0.
+        logs: Where more is said of its failure.
     """
 
     job: Job
     state: str
     error: str = ""
     at_s: float = 0.0
+    logs: tuple[Path, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -60,12 +63,17 @@ def judge_job(job: Job, study: Study, layout: Layout, *, last_run: LastRun) -> S
         state = judge_step(study, layout, step=job.step)
     if state != "missing":
         return Standing(job, state)
-    at_s = _read_time(job.log)
+    failure = last_run.failures.get(str(job.log))
+    # One that was killed as it started may have failed without a log.
+    at_s = _read_time(job.log) or (failure.at_s if failure else 0.0)
     # One that ended well once, and whose outputs are gone, has yet to begin.
     if not at_s or _read_time(job.benchmark) >= at_s:
         return Standing(job, "left")
-    error = _find_error(job, last_run, at_s=at_s)
-    return Standing(job, "failed" if error else "at work", error, at_s)
+    if failure is not None and failure.at_s + _CLOCK_S < at_s:
+        failure = None
+    error = _find_error(job, failure, is_over=last_run.is_over)
+    logs = _list_logs(job, failure, has_spoken=error.startswith("error: "))
+    return Standing(job, "failed" if error else "at work", error, at_s, logs)
 
 
 def judge_step(study: Study, layout: Layout, *, step: str) -> str:
@@ -107,7 +115,13 @@ def _read_time(path: Path) -> float:
         return 0.0
 
 
-def _find_error(job: Job, last_run: LastRun, *, at_s: float) -> str:
+def _list_logs(job: Job, failure: Failure | None, *, has_spoken: bool) -> tuple[Path, ...]:
+    """Return its log and, where it did not speak itself, what the scheduler kept: none is empty."""
+    logs = (job.log, *(failure.further if failure and not has_spoken else ()))
+    return tuple(log for log in logs if log.is_file() and log.stat().st_size) or (job.log,)
+
+
+def _find_error(job: Job, failure: Failure | None, *, is_over: bool) -> str:
     """Return why a job failed, "" for one that is at work.
 
     Of an error that is none of this project's own the kind alone is told: its text may name a file
@@ -120,7 +134,6 @@ def _find_error(job: Job, last_run: LastRun, *, at_s: float) -> str:
     if _TRACEBACK in lines:
         kinds = [found[1] for line in lines if (found := re.match(r"([A-Za-z_.]+):( |$)", line))]
         return f"error: {kinds[-1] if kinds else 'unknown'}, which is told in full in the log"
-    failure = last_run.failures.get(str(job.log))
-    if failure is not None and failure.at_s + _CLOCK_S >= at_s:
+    if failure is not None:
         return failure.reason or _SILENT
-    return _SILENT if last_run.is_over else ""
+    return _SILENT if is_over else ""

@@ -23,10 +23,12 @@ class Failure:
     Args:
         at_s: When, seconds since 1970.
         reason: What the scheduler said, "" where it said nothing.
+        further: Logs besides the job's own: of a queued job, what SLURM kept of it.
     """
 
     at_s: float
     reason: str
+    further: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,4 +101,5 @@ def _list_failures(lines: list[str]) -> Iterator[tuple[str, Failure]]:
         elif is_error and (said := _SENTENCE.match(line)):
             reason = "" if said[1] == "None" else said[1]
         elif is_error and (found := _LOG.match(line)):
-            yield found[1], Failure(at_s, reason)
+            own, *further = found[1].split(", ")
+            yield own, Failure(at_s, reason, tuple(map(Path, further)))

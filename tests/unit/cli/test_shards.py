@@ -73,6 +73,10 @@ def test_too_many_shards_warn_and_say_what_they_cost(tmp_path: Path) -> None:
     assert first.status == "warn"
     assert "worth up to 2" in first.found
     assert "starting 16 jobs is 20% of the work" in first.hint
+    study = make_study(tmp_path / "small", ingest={"shards": 8})
+    write_run(Layout(tmp_path / "small" / "results"), n_images=4, cpu_s={"ingest": 1.9})
+    first, *_ = check_shards(study)
+    assert "starting 16 jobs is 41 times the work" in first.hint
 
 
 def test_a_shard_that_outlasts_its_time_warns(tmp_path: Path) -> None:
