@@ -2,8 +2,8 @@
 
 The same archive of synthetic CT is ingested both ways, in turns, and all that was written is read
 again: hashed, as an audit does, and decoded, as preprocessing does. So are masks of one ball each,
-as the cohort writes them. The ratio of the medians is the figure; that both leave the same images
-and masks is checked.
+as the cohort writes them. Last, all images are brought to lie the other way. The ratio of the
+medians is the figure; that both leave the same images and masks is checked.
 
     python benchmarks/packs.py [--series 60] [--slices 40] [--size 128] [--rounds 3] [--folder DIR]
 """
@@ -31,7 +31,7 @@ from medvision.runtime.files import hash_file, write_bytes
 from medvision.runtime.packing import writing_pack
 
 KINDS = ("files", "packs")
-STAGES = ("ingest", "nothing new", "hash", "decode", "write masks", "read masks")
+STAGES = ("ingest", "nothing new", "hash", "decode", "write masks", "read masks", "turn over")
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         seconds: dict[str, dict[str, list[float]]] = {
             kind: {stage: [] for stage in STAGES} for kind in KINDS
         }
-        written = {}
+        written, counts = {}, {}
         for _ in range(arguments.rounds):
             for kind in KINDS:
                 out = Path(name, kind)
@@ -59,9 +59,10 @@ def main() -> None:
                 written[kind] = measure(
                     source, out, kind=kind, shape=shape, seconds=seconds[kind]
                 ).written
+                counts[kind] = count_files(Layout(out))
+                seconds[kind]["turn over"].append(turn_over(source, out, kind=kind))
         if written["files"] != written["packs"]:
             raise SystemExit("images must be the same both ways, got others.")
-        counts = {kind: count_files(Layout(Path(name, kind))) for kind in KINDS}
     print(f"{arguments.series} series; files left: {counts['files']}, packs: {counts['packs']}")
     print("| stage | files, CPU ms a series | packs | ratio |\n|---|---|---|---|")
     for stage in STAGES:
@@ -110,11 +111,20 @@ def measure(
         lambda: write_masks(list_masks(), mask, kind=kind),
         lambda: read_masks(list_masks(), mask),
     )
-    for stage, step in zip(STAGES, steps, strict=True):
+    for stage, step in zip(STAGES[:-1], steps, strict=True):
         start = time.process_time()
         step()
         seconds[stage].append(time.process_time() - start)
     return found[0]
+
+
+def turn_over(source: Path, out: Path, *, kind: str) -> float:
+    """Ingest once more with the other kind of places; return the CPU seconds."""
+    other = build_settings(out, "files" if kind == "packs" else "packs")
+    start = time.process_time()
+    if ingest_folder(source, Layout(out), settings=other).n_done:
+        raise SystemExit("images must be moved, got some converted again.")
+    return time.process_time() - start
 
 
 def write_masks(paths: list[Path], mask: NDArray[np.uint8], *, kind: str) -> None:

@@ -1,5 +1,6 @@
 """What goes into a bundle, what is only referred to, and the words that go with it."""
 
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from medvision.audit.graph import is_record_path
@@ -7,6 +8,7 @@ from medvision.audit.graph import is_record_path
 _COPIED_SUFFIXES = {".html", ".json", ".md", ".png", ".safetensors", ".svg", ".tsv"}
 _LEFT_OUT_FOLDERS = {"grids", "phantom", "secret", "tensorboard"}
 _MAPS = ("explain/maps/", "explain/controls/")
+_SIDECARS = "ingest/images/"
 
 README_TEXT = """\
 MEDVISION AUDIT BUNDLE
@@ -19,8 +21,9 @@ What this is
   trained weights, the predictions, the statistics, the attribution maps and the report.
 
   manifest.json   every file of this bundle with its size and sha256, then the files that were
-                  left out (images, arrays, masks, raw data), also with size and sha256, and one
-                  root digest that stands for all of it
+                  left out (images, arrays, masks, raw data, and what is known of images that
+                  were not explained), also with size and sha256, and one root digest that stands
+                  for all of it
   signature.json  a signature of manifest.json, if the run was signed
   graph.json      the steps, what each read and what each wrote
   config.json     the settings in force; paths of the user's machine are replaced by digests
@@ -47,6 +50,25 @@ Privacy
   hold attributes such as age, sex and site, and figures show images: hand the bundle to those only
   who may see such data.
 """
+
+
+def choose_copied(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Return what tells whether a file of a study goes into its bundle.
+
+    As `is_copied`, but that of the images' sidecars, one an image, only those go in that an
+    auditor needs without the images: of images that were explained.
+
+    Args:
+        paths: All files of the study.
+    """
+    parts = [PurePosixPath(path).parts for path in paths if path.startswith(_MAPS[0])]
+    explained = {names[2] for names in parts}
+
+    def tell(path: str) -> bool:
+        is_left_out = path.startswith(_SIDECARS) and PurePosixPath(path).stem not in explained
+        return is_copied(path) and not is_left_out
+
+    return tell
 
 
 def is_copied(path: str) -> bool:

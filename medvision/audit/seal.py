@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medvision.audit.canonical import write_canonical
 from medvision.audit.closure import find_graph_faults, find_setting_faults
-from medvision.audit.contents import README_TEXT, is_copied
+from medvision.audit.contents import README_TEXT, choose_copied
 from medvision.audit.crate import CRATE, build_crate
 from medvision.audit.findings import Finding, raise_findings
 from medvision.audit.graph import RECORD, build_graph, find_record_paths, parse_record
@@ -108,7 +108,8 @@ def seal_bundle(
             _copy(path, folder / name)
         files = _fill(folder, layout.root, entries=entries, texts=texts)
         files += [_hash(folder, name) for name in sources]
-        left_out = [entry for path, entry in entries.items() if not is_copied(path)]
+        copied = choose_copied(entries)
+        left_out = [entry for path, entry in entries.items() if not copied(path)]
         crate = build_crate(version, files=files, referenced=left_out, records=records)
         write_bytes(folder / CRATE, crate)
         files.append(_hash(folder, CRATE))
@@ -168,7 +169,7 @@ def _fill(
     texts: Mapping[str, bytes],
 ) -> list[Entry]:
     """Copy what belongs into the bundle, and return what lies there."""
-    copied = sorted(path for path in entries if is_copied(path))
+    copied = sorted(filter(choose_copied(entries), entries))
     for path in copied:
         _copy(root / path, folder / STUDY / path)
     for name, content in texts.items():

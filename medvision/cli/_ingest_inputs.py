@@ -46,7 +46,7 @@ def build_settings(study: Study, layout: Layout) -> "IngestSettings":
         conversion=ConversionSettings(
             **{item.name: held[item.name] for item in fields(ConversionSettings)}
         ),
-        images=section.images,
+        images=section.image_kind,
         kinds=frozenset(_KINDS[study.data.kind]),
         masks=_find_masks(study, layout),
     )

@@ -55,10 +55,10 @@ class IngestSection(Section):
     shards: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Jobs among which the workflow divides the series, also to measure them."
     )
-    images: Literal["files", "packs"] = Field(
-        "files",
-        description="How images and sidecars are kept: as files by name, or, where files are "
-        "short, in one uncompressed ZIP a shard.",
+    images: Literal["auto", "files", "packs"] = Field(
+        "auto",
+        description="How images, sidecars and masks are kept: as files by name, or, where files "
+        "are short, in one uncompressed ZIP a shard; auto: in ZIPs where shards is above 1.",
     )
     compression: Literal["none", "fast", "small"] = Field(
         "fast", description="Of the images written; none writes .nii, the others .nii.gz."
@@ -77,6 +77,13 @@ class IngestSection(Section):
         description="Write secret/reidentification.tsv, which undoes the pseudonyms: keep it, do "
         "not hand it on.",
     )
+
+    @property
+    def image_kind(self) -> Literal["files", "packs"]:
+        """How images are kept: who has many shards is short of files, who has one opens them."""
+        if self.images == "auto":
+            return "packs" if self.shards > 1 else "files"
+        return self.images
 
     @property
     def image_suffix(self) -> str:

@@ -70,6 +70,15 @@ def open_file(path: Path) -> BinaryIO:
         member = find_member(path)
         if member is None:
             raise
+    return open_member(member)
+
+
+def open_member(member: Member) -> BinaryIO:
+    """Open a member of a pack for reading, whether or not an index names it; raises as `open_file`.
+
+    Args:
+        member: Where it lies.
+    """
     return cast(BinaryIO, _MemberStream(member))
 
 

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 from children import run_snakemake
+from click.testing import CliRunner
 from dicoms import Plan, make_volume, write_series
 from pipeline import TINY, digest_tree, write_config
+
+from medvision.cli.main import main
+from medvision.runtime.files import hash_file
+from medvision.runtime.packs import INDEX
 
 Values = Mapping[str, Mapping[str, object]]
 
@@ -54,7 +59,43 @@ def test_shards_leave_the_bytes_of_one_rule(divided: Path, tiny_study: Path) -> 
     expected = digest_tree(tiny_study / "ingest")
     # The record names the number of shards.
     assert found.pop("record.json") != expected.pop("record.json")
-    assert found == expected
+    # Where there are several, images lie in packs: their names and bytes are the same.
+    folder = divided / "results" / "ingest"
+    names = [*(f"images/pack-{n}-of-3.zip" for n in (1, 2, 3)), f"images/{INDEX}"]
+    assert [name for name in found if name.startswith("images/")] == names
+    images = [name for name in expected if name.startswith("images/")]
+    held = {name: digest for name, digest in found.items() if name not in names}
+    assert held | {name: hash_file(folder / name) for name in images} == expected
+
+
+@pytest.mark.slow
+def test_a_study_that_is_divided_later_is_brought_into_packs_and_back(
+    tmp_path: Path, tiny_study: Path
+) -> None:
+    """`ingest.images: auto`: the rules see the change, and no series is converted again."""
+    folder = configure(tmp_path, with_shards(1))
+    assert snakemake(folder, "--until", "ingest").returncode == 0
+    images = tmp_path / "results" / "ingest" / "images"
+    names = sorted(path.name for path in images.iterdir())
+    digests = {name: hash_file(images / name) for name in names}
+    assert len(names) > 20
+    configure(folder, with_shards(3))
+    done = snakemake(folder, "--until", "ingest")
+    assert done.returncode == 0, done.stderr
+    packs = [*(f"pack-{n}-of-3.zip" for n in (1, 2, 3)), INDEX]
+    assert sorted(path.name for path in images.iterdir()) == packs
+    assert {name: hash_file(images / name) for name in names} == digests
+    logs = [path.read_text() for path in (tmp_path / "results/logs").glob("ingest-shard-*.log")]
+    assert sum(": 0 of " in text for text in logs) == 3
+    # A step that stands on the undivided ingestion says so.
+    config = ["--config", str(folder / "config.yaml"), "--set", "ingest.shards=1"]
+    stale = CliRunner().invoke(main, ["measure", *config])
+    assert stale.exit_code == 12
+    assert "medvision ingest" in stale.output
+    configure(folder, with_shards(1))
+    done = snakemake(folder, "--until", "ingest")
+    assert done.returncode == 0, done.stderr
+    assert {path.name: hash_file(path) for path in images.iterdir()} == digests
 
 
 @pytest.mark.slow
@@ -67,8 +108,9 @@ def test_a_divided_ingestion_that_is_done_has_nothing_to_run(divided: Path) -> N
 @pytest.mark.slow
 def test_a_rerun_keeps_index_and_images_and_reads_nothing_again(divided: Path) -> None:
     results = divided / "results"
-    times = {path: path.stat().st_mtime_ns for path in (results / "ingest" / "images").iterdir()}
-    assert times
+    packs = (results / "ingest" / "images").glob("*.zip")
+    times = {path: path.stat().st_mtime_ns for path in packs}
+    assert len(times) == 3
     done = snakemake(divided, "--until", "ingest", "--forcerun", "ingest_index")
     assert done.returncode == 0, done.stderr
     assert list_jobs(done) == {"ingest_index": 1, "ingest_shard": 3, "ingest": 1}

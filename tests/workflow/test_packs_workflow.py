@@ -1,15 +1,17 @@
 """A study whose images lie in packs: the same results as with a file each, from a few files."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import pytest
 from click.testing import CliRunner
-from pipeline import TINY, digest_tree, run_all, write_config
+from pipeline import TINY, digest_tree, run, run_all, write_config
 
 from medvision.cli.main import main
+from medvision.io.tables import read_table
 from medvision.runtime.packs import INDEX, is_pack
 
 # What tells the settings, or has digests of files that do.
@@ -38,6 +40,68 @@ def test_packs_leave_two_files_in_place_of_two_an_image(packed: Path, tiny_study
     assert len(list((tiny_study / "ingest/images").iterdir())) > 20
     assert sorted(path.name for path in (packed / "cohort/masks").iterdir()) == names
     assert len(list((tiny_study / "cohort/masks").iterdir())) > 3
+
+
+@pytest.mark.slow
+def test_no_stage_names_a_file_after_each_image(packed: Path) -> None:
+    rows = read_table(packed / "ingest/manifest.tsv")
+    explained = {row["image_id"] for row in read_table(packed / "explain/selection.tsv")}
+    paths = [str(path.relative_to(packed)) for path in packed.rglob("*")]
+    ids = [row["image_id"] for row in rows]
+    named = {(path.partition("/")[0], one) for path in paths for one in ids if one in path}
+    assert {stage for stage, _ in named} <= {"explain", "report", "audit"}
+    assert {image for _, image in named} <= explained
+    assert len(explained) < len(rows) / 4
+
+
+def count_files(results: Path) -> dict[str, int]:
+    """The files of each stage."""
+    paths = [path.relative_to(results) for path in results.rglob("*") if path.is_file()]
+    return dict(Counter(path.parts[0] for path in paths))
+
+
+def divide(folder: Path, n_subjects: int) -> tuple[dict[str, int], dict[str, int], int]:
+    """Run a study to its arrays in three shards, as the rules do.
+
+    Returns:
+        (files while each stage is divided, files at the end, images).
+    """
+    values = {
+        **TINY,
+        "phantom": {**TINY["phantom"], "subjects": n_subjects},
+        "ingest": {**TINY["ingest"], "shards": 3},
+        "preprocess": {**TINY["preprocess"], "shards": 3, "keep_after": "Spacing", "workers": 1},
+    }
+    config = ["--config", str(write_config(folder, values))]
+    results = folder / "results"
+    meanwhile: dict[str, int] = {}
+    run(["phantom", *config])
+    run(["ingest", "--index-only", *config])
+    for stage in ("ingest", "measure", "cohort", "preprocess"):
+        for number in (1, 2, 3) if stage != "cohort" else ():
+            run([stage, "--shard", f"{number}/3", *config])
+        meanwhile[stage] = count_files(results).get(stage, 0)
+        run([stage, *config])
+    return meanwhile, count_files(results), len(read_table(results / "ingest/manifest.tsv"))
+
+
+@pytest.mark.slow
+def test_three_shards_leave_a_few_files_a_stage_whatever_the_number_of_images(
+    tmp_path: Path,
+) -> None:
+    found = [divide(tmp_path / str(n), n) for n in (12, 36)]
+    (few_meanwhile, few, n_few), (many_meanwhile, many, n_many) = found
+    assert n_many > n_few + 20
+    for results in (tmp_path / "12/results", tmp_path / "36/results"):
+        assert len(list((results / "ingest/images").iterdir())) == 3 + 1
+        assert len(list((results / "cohort/masks").iterdir())) == 1 + 1
+        assert len(list((results / "preprocess/kept").iterdir())) == 3
+    # The archive is as the hospital's: a file a slice.
+    assert few.pop("phantom") < many.pop("phantom")
+    assert many == few
+    assert many_meanwhile == few_meanwhile
+    for stage, count in many.items():
+        assert count <= 6 * 3, stage
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from medvision.io.ingest.jobs import Done
+from medvision.io.ingest.moving import move_out
 from medvision.io.ingest.packer import Packer
 from medvision.io.ingest.places import Places
 from medvision.io.ingest.store import Store
@@ -24,10 +26,12 @@ class Dock:
     Args:
         layout: Where images are written.
         take: Brings what a job wrote to where it shall lie, and says where that is.
+        move: Writes images that lie the other way to where they shall lie, and says as much.
     """
 
     layout: Layout
     take: Callable[[Done], Done]
+    move: Callable[[Done], Done]
 
 
 @contextmanager
@@ -46,7 +50,7 @@ def open_dock(
         StorageError: The output cannot be written.
     """
     if places.kind == "files":
-        yield Dock(layout, lambda done: done)
+        yield Dock(layout, lambda done: done, partial(_move_out, places.images))
         return
     with storage_faults(layout.ingest_spool / _PREFIX):
         layout.ingest_spool.mkdir(parents=True, exist_ok=True)
@@ -61,7 +65,11 @@ def open_dock(
     packer = Packer(places.images, str(store.shard), find_end)
     store.prepare = packer.sync
     try:
-        yield Dock(own, lambda done: packer.take(done, own.images))
+        yield Dock(
+            own,
+            lambda done: packer.take(done, own.images),
+            lambda done: packer.copy(done, places.images),
+        )
     finally:
         try:
             # Also of a run that fails: while the pack can be brought to the disk, and before
@@ -70,6 +78,11 @@ def open_dock(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             packer.close()
+
+
+def _move_out(images: Path, done: Done) -> Done:
+    """Write the images of a job as files by themselves."""
+    return replace(done, written=tuple(move_out(images, item) for item in done.written))
 
 
 def clear_docks(layout: Layout) -> None:

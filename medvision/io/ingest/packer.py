@@ -47,12 +47,20 @@ class Packer:
         Raises:
             StorageError: The pack cannot be written, its disk is full, or fails.
         """
+        taken = self.copy(done, staged)
+        with disk_faults(staged / self._name):
+            for item in done.written:
+                (staged / item.name).unlink()
+        return taken
+
+    def copy(self, done: Done, folder: Path) -> Done:
+        """Put the images of a job into the pack, and leave them where they are; else as `take`."""
         if not done.written:
             return done
         stream = self._open()
         with disk_faults(self._images / self._name):
             return replace(
-                done, written=tuple(self._append(stream, item, staged) for item in done.written)
+                done, written=tuple(self._append(stream, item, folder) for item in done.written)
             )
 
     def sync(self) -> None:
@@ -89,9 +97,9 @@ class Packer:
                     self._stream.truncate(self._end)
         return self._stream
 
-    def _append(self, stream: BinaryIO, item: Written, staged: Path) -> Written:
-        """Write one file behind the others, and remove it where it lay."""
-        path = staged / item.name
+    def _append(self, stream: BinaryIO, item: Written, folder: Path) -> Written:
+        """Write one file behind the others."""
+        path = folder / item.name
         entry = Entry(item.name, self._end, item.n_bytes, 0)
         stream.seek(entry.start)
         crc = _copy(path, stream)
@@ -101,7 +109,6 @@ class Packer:
         stream.seek(entry.offset)
         stream.write(build_header(entry._replace(crc=crc)))
         self._end = entry.end
-        path.unlink()
         return item._replace(mtime_ns=0, pack=self._name, offset=entry.offset, crc=crc)
 
 

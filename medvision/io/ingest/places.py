@@ -28,12 +28,18 @@ class Places:
 
     def are_in_place(self, written: tuple[Written, ...]) -> bool:
         """Say whether the files of a job are as it wrote them, and as they shall lie."""
-        if not all(self._is_in_place(item) for item in written):
+        if any((self.kind == "packs") != bool(item.pack) for item in written):
+            return False
+        if not self.are_there(written):
             return False
         for item in written:
             if item.pack:
                 self.ends[item.pack] = max(self.ends.get(item.pack, 0), item.entry.end)
         return True
+
+    def are_there(self, written: tuple[Written, ...]) -> bool:
+        """Say whether the files of a job are as it wrote them, whichever way they lie."""
+        return all(self._is_there(item) for item in written)
 
     def close(self) -> None:
         """Let go of the packs that were looked at."""
@@ -42,10 +48,8 @@ class Places:
                 stream.close()
         self._open.clear()
 
-    def _is_in_place(self, item: Written) -> bool:
+    def _is_there(self, item: Written) -> bool:
         """Say whether a file is as it was written."""
-        if (self.kind == "packs") != bool(item.pack):
-            return False
         if item.pack:
             stream = self._open_pack(item.pack)
             return stream is not None and holds(stream, item.entry)

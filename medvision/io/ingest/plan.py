@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from medvision.io.bids.facts import list_companions
 from medvision.io.ingest.index import Index, JobStamp
@@ -17,6 +17,9 @@ from medvision.io.ingest.store import Shard, Store
 _SEVERAL = "~"
 """Begins the batch of a job whose files lie in several archives: it stands alone."""
 
+
+State = Literal["done", "misplaced", "due"]
+"""Nothing to do; its images lie as files and shall lie in packs, or the reverse; to be done."""
 
 _SHARED = """
 CREATE TEMP TABLE shared AS SELECT DISTINCT series FROM files AS own
@@ -65,15 +68,16 @@ def plan_jobs(
     connection.execute("DROP TABLE IF EXISTS temp.shared")
     connection.execute(
         "CREATE TEMP TABLE planned (job TEXT PRIMARY KEY, batch TEXT, fingerprint TEXT, "
-        "is_shared INTEGER, is_due INTEGER) WITHOUT ROWID"
+        "is_shared INTEGER, is_due INTEGER, is_misplaced INTEGER) WITHOUT ROWID"
     )
     connection.execute(_SHARED, store.shard.bounds)
     connection.execute("BEGIN")
     n_due = n_all = 0
     for planned in _list_planned(index, store.shard, source=source, settings=settings):
-        is_due = _is_due(planned, store, places)
-        connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?, ?)", (*planned, is_due))
-        n_due += is_due
+        state = _find_state(planned, store, places)
+        marks = state == "due", state == "misplaced"
+        connection.execute("INSERT INTO planned VALUES (?, ?, ?, ?, ?, ?)", (*planned, *marks))
+        n_due += state == "due"
         n_all += 1
     connection.execute("COMMIT")
     places.close()
@@ -124,15 +128,14 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _is_due(planned: Planned, store: Store, places: Places) -> bool:
-    """Say whether a job must be done; where it need not be, its outcome stands in the store."""
-    held = store.find(planned.key, planned.fingerprint)
-    if held is None or held.fingerprint != planned.fingerprint:
-        return True
-    if not places.are_in_place(held.written):
-        return True
-    store.put(planned.key, held)
-    return False
+def _find_state(planned: Planned, store: Store, places: Places) -> State:
+    """Say what is to be done of a job; where that is nothing, its outcome stands in the store."""
+    known = list(store.list_held(planned.key, planned.fingerprint))
+    for held in known:
+        if places.are_in_place(held.written):
+            store.put(planned.key, held)
+            return "done"
+    return "misplaced" if any(places.are_there(held.written) for held in known) else "due"
 
 
 def look_again(index: Index, store: Store, *, places: Places) -> None:
@@ -143,10 +146,9 @@ def look_again(index: Index, store: Store, *, places: Places) -> None:
         store: Of the same shard; what the other process has kept stands there.
         places: Where images lie; what was learnt of them stays learnt.
     """
-    query = "SELECT job, fingerprint FROM planned WHERE is_due"
+    query = "SELECT job, fingerprint FROM planned WHERE is_due OR is_misplaced"
     for job, fingerprint in index.connection.execute(query):
-        held = store.find(job, fingerprint)
-        if held is not None and held.fingerprint == fingerprint:
+        for held in store.list_held(job, fingerprint):
             places.are_in_place(held.written)
     places.close()
 

@@ -20,6 +20,7 @@ from medvision.io.ingest.gather import (
 )
 from medvision.io.ingest.index import Index, open_complete_index, open_index
 from medvision.io.ingest.jobs import do_job, give_up
+from medvision.io.ingest.moving import move_misplaced
 from medvision.io.ingest.places import Places
 from medvision.io.ingest.plan import has_codec, list_due, look_again, plan_jobs
 from medvision.io.ingest.pool import map_in_order
@@ -207,6 +208,7 @@ def _convert_due(
     n_due, n_all = plan_jobs(index, store, source=scanner.source, settings=digest, places=places)
     look = partial(look_again, index, store, places=places)
     with open_dock(places, store, layout=layout, look_again=look) as dock:
+        n_due += move_misplaced(index, store, places, move=dock.move)
         spool = Spool(layout.ingest_spool / str(store.shard), scanner, index)
         workshop = Workshop(
             scanner.source, dock.layout, scanner.names, settings.conversion, spool.reader

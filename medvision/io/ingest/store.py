@@ -86,16 +86,16 @@ class Store:
         for other in self._others.values():
             other.close()
 
-    def find(self, job: str, fingerprint: str) -> Held | None:
-        """Return what is known of a job, of this fingerprint if possible; None where nothing is."""
-        held = _find(self._connection, job)
-        if held is not None and held.fingerprint == fingerprint:
-            return held
-        for shard, other in self._others.items():
-            found = _find(other, job) if shard.holds(job) else None
-            if found is not None and found.fingerprint == fingerprint:
-                return found
-        return held
+    def list_held(self, job: str, fingerprint: str) -> Iterator[Held]:
+        """Yield what is known of a job under its fingerprint, this shard's own first.
+
+        Runs that were divided in other ways may have done it too, and later: that their files lie
+        elsewhere, or are gone, tells nothing of those of the others.
+        """
+        for shard, connection in ((self.shard, self._connection), *self._others.items()):
+            held = _find(connection, job) if shard.holds(job) else None
+            if held is not None and held.fingerprint == fingerprint:
+                yield held
 
     def put(self, job: str, held: Held) -> None:
         """Keep an outcome; its images must be in place."""

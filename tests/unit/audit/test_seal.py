@@ -7,7 +7,7 @@ import pytest
 from forgeries import flip
 from studies import IMAGES, configure, seal_study, write_cohort, write_explain, write_report
 
-from medvision.audit.contents import is_copied
+from medvision.audit.contents import choose_copied, is_copied
 from medvision.audit.manifest import parse_manifest
 from medvision.errors import AuditError, ConfigError
 from medvision.layout import Layout
@@ -75,6 +75,18 @@ def test_pixels_and_secrets_are_referred_to_and_never_copied(sealed: Path) -> No
 )
 def test_only_known_kinds_of_files_are_copied(path: str, copied: bool) -> None:
     assert is_copied(path) is copied
+
+
+def test_of_sidecars_only_those_of_explained_images_are_copied() -> None:
+    files = [
+        *(f"ingest/images/{name}{end}" for name in "ab" for end in (".json", ".nii.gz")),
+        *("explain/maps/b/occlusion.nii.gz", "explain/summary.json", "cohort/summary.json"),
+    ]
+    assert list(filter(choose_copied(files), files)) == [
+        *("ingest/images/b.json", "explain/maps/b/occlusion.nii.gz"),
+        *("explain/summary.json", "cohort/summary.json"),
+    ]
+    assert not choose_copied([])("ingest/images/a.json")
 
 
 def test_the_record_of_the_audit_holds_the_root_digest(sealed: Path) -> None:

@@ -115,3 +115,22 @@ def test_every_default_is_written_as_it_is_read() -> None:
     # A record holds what was read; a seal holds it against what the configuration says.
     written = Study().model_dump_json()
     assert Study.model_validate_json(written).model_dump_json() == written
+
+
+@pytest.mark.parametrize(
+    ("images", "shards", "kind"),
+    [
+        *(("auto", 1, "files"), ("auto", 2, "packs"), ("auto", 1000, "packs")),
+        *(
+            ("files", 1, "files"),
+            ("files", 9, "files"),
+            ("packs", 1, "packs"),
+            ("packs", 9, "packs"),
+        ),
+    ],
+)
+def test_images_are_in_packs_where_ingestion_is_divided_unless_it_is_said(
+    images: str, shards: int, kind: str
+) -> None:
+    assert build_study({"ingest": {"images": images, "shards": shards}}).ingest.image_kind == kind
+    assert build_study({"ingest": {"shards": shards}}).ingest.images == "auto"

@@ -15,7 +15,7 @@ from dicoms import Plan, make_volume, write_series
 from ingesting import Ingested, build_settings, ingest, snapshot
 
 from medvision.errors import StorageError
-from medvision.io.ingest import packed, packer, store
+from medvision.io.ingest import moving, packed, packer, store
 from medvision.io.ingest import run as run_module
 from medvision.io.ingest.jobs import Done
 from medvision.io.ingest.packer import Packer
@@ -176,15 +176,84 @@ def test_another_number_of_shards_converts_nothing_again(tmp_path: Path) -> None
     assert ingest_folder(source, layout, settings=settings).n_done == 0
 
 
-def test_from_files_to_packs_and_back_nothing_of_the_other_is_left(tmp_path: Path) -> None:
+def test_from_files_to_packs_and_back_nothing_is_converted_again_nor_left(
+    tmp_path: Path, done: list[str]
+) -> None:
     source = write_archive(tmp_path / "in")
     files = ingest(source, tmp_path / "out")
     expected, names = snapshot(files.layout.step("ingest")), list_files(files)
     packed = pack(source, tmp_path / "out")
     assert list_files(packed) == ["pack-1-of-1.zip", INDEX]
     assert look(packed) == expected
+    assert len(read_zips(packed)) == 2 * len(packed.manifest)
     assert list_files(ingest(source, tmp_path / "out")) == names
     assert snapshot(files.layout.step("ingest")) == expected
+    assert len(done) == 4
+
+
+def divide(source: Path, out: Path, *, total: int, images: str) -> Ingested:
+    """Ingest in parts, as the workflow does; none of them converts anything."""
+    settings, layout = build_settings(out, images=images), Layout(out)
+    index_folder(source, layout, settings=settings)
+    for number in range(1, total + 1):
+        shard = Shard(number, total)
+        assert convert_shard(source, layout, settings=settings, shard=shard)[0] == 0
+    return Ingested(layout, ingest_folder(source, layout, settings=settings))
+
+
+def test_from_one_shard_by_name_to_three_in_packs_and_back_nothing_is_converted_again(
+    tmp_path: Path, done: list[str]
+) -> None:
+    source, out = write_archive(tmp_path / "in", range(9)), tmp_path / "out"
+    files = ingest(source, out)
+    expected = snapshot(files.layout.step("ingest"))
+    packed = divide(source, out, total=3, images="packs")
+    assert list_files(packed) == [*(f"pack-{n}-of-3.zip" for n in (1, 2, 3)), INDEX]
+    assert look(packed) == expected
+    assert packed.summary.n_done == 0
+    ingest(source, out)
+    assert snapshot(files.layout.step("ingest")) == expected
+    assert len(done) == 9
+
+
+@pytest.mark.parametrize("kind", ["files", "packs"])
+def test_what_a_shard_has_made_anew_is_not_converted_again_where_shards_are_gathered(
+    tmp_path: Path, done: list[str], kind: str
+) -> None:
+    """The gathering knows of an earlier one, whose image is gone since."""
+    source, out = write_archive(tmp_path / "in", range(6)), tmp_path / "out"
+    first = ingest(source, out, images=kind)
+    expected = look(first)
+    next(first.layout.images.glob("*.nii.gz" if kind == "files" else "*.zip")).unlink()
+    settings = build_settings(out, images=kind)
+    done.clear()
+    made = [
+        convert_shard(source, first.layout, settings=settings, shard=Shard(number, 3))[0]
+        for number in (1, 2, 3)
+    ]
+    again = Ingested(first.layout, ingest_folder(source, first.layout, settings=settings))
+    assert sum(made) == len(done) == (1 if kind == "files" else 5)
+    assert again.summary.n_done == 0
+    assert look(again) == expected
+
+
+@pytest.mark.parametrize("kind", ["files", "packs"])
+def test_what_was_damaged_unseen_is_converted_again_where_it_shall_be_moved(
+    tmp_path: Path, done: list[str], kind: str
+) -> None:
+    """A byte of a content is another: neither size and time of a file nor a header tells."""
+    source, out = write_archive(tmp_path / "in"), tmp_path / "out"
+    first, other = ingest(source, out, images=kind), {"files": "packs", "packs": "files"}[kind]
+    expected = look(first)
+    path = next(first.layout.images.glob("*.nii.gz" if kind == "files" else "*.zip"))
+    content, status = bytearray(path.read_bytes()), path.stat()
+    content[200] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    done.clear()
+    again = ingest(source, out, images=other)
+    assert (len(done), again.summary.n_done) == (1, 1)
+    assert look(again) == expected
 
 
 # Damage.
@@ -341,7 +410,9 @@ def test_a_run_that_fails_keeps_only_what_is_on_the_disk(
 # Killed, and two at once.
 
 
-def kill_after(target: object, name: str, nth: int, source: Path, out: Path) -> bool:
+def kill_after(
+    target: object, name: str, nth: int, source: Path, out: Path, *, images: str = "packs"
+) -> bool:
     """Ingest in a child that dies before the nth call of a function; say whether it died."""
     child = os.fork()
     if child == 0:
@@ -355,7 +426,7 @@ def kill_after(target: object, name: str, nth: int, source: Path, out: Path) -> 
 
         setattr(target, name, die)
         store._COMMIT_S = 0
-        pack(source, out)
+        ingest(source, out, images=images)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
@@ -414,6 +485,62 @@ def test_a_kill_while_subjects_are_added_leaves_the_earlier_ones(
     again = pack(source, tmp_path / "out")
     assert len(done) < 4
     assert look(again) == look(pack(source, tmp_path / "fresh"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "name", "kinds"),
+    [
+        (packer, "write_all", ("files", "packs")),
+        (Packer, "sync", ("files", "packs")),
+        (Store, "put", ("files", "packs")),
+        (moving, "writing", ("packs", "files")),
+        (Store, "put", ("packs", "files")),
+    ],
+)
+def test_a_kill_while_images_are_moved_loses_none(
+    tmp_path: Path,
+    done: list[str],
+    target: object,
+    name: str,
+    kinds: tuple[str, str],
+) -> None:
+    source, out = write_archive(tmp_path / "in"), tmp_path / "out"
+    expected = look(ingest(source, out, images=kinds[0]))
+    done.clear()
+    assert kill_after(target, name, 3, source, out, images=kinds[1])
+    again = ingest(source, out, images=kinds[1])
+    assert done == []
+    assert look(again) == expected
+    assert (list_files(again) == ["pack-1-of-1.zip", INDEX]) == (kinds[1] == "packs")
+
+
+def test_a_late_second_process_that_moves_cuts_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: list[str]
+) -> None:
+    """The first plans, a second moves the whole shard, and only then the first moves anything."""
+    source, layout = write_archive(tmp_path / "in"), Layout(tmp_path / "out")
+    expected = look(ingest(source, tmp_path / "out"))
+    settings = build_settings(tmp_path / "out", images="packs")
+    index_folder(source, layout, settings=settings)
+    path, move = layout.images / "pack-1-of-1.zip", run_module.move_misplaced
+    other: list[bytes] = []
+
+    def come_late(*values, **named):
+        if not other:
+            other.append(b"")
+            convert_shard(source, layout, settings=settings, shard=Shard(1, 1))
+            other[0] = path.read_bytes()
+        return move(*values, **named)
+
+    monkeypatch.setattr(run_module, "move_misplaced", come_late)
+    convert_shard(source, layout, settings=settings, shard=Shard(1, 1))
+    monkeypatch.undo()
+    assert other[0]
+    assert path.read_bytes() == other[0]
+    result = Ingested(layout, ingest_folder(source, layout, settings=settings))
+    assert look(result) == expected
+    assert read_zips(result).keys() == {name for name, _ in result.summary.written}
 
 
 def test_a_pack_that_another_process_writes_to_is_left_to_it(tmp_path: Path) -> None:
