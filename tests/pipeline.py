@@ -3,7 +3,9 @@
 import itertools
 import json
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -13,6 +15,7 @@ from medvision.cli.main import main
 from medvision.config.ablation import is_ablated
 from medvision.config.model import build_study
 from medvision.config.shortcuts import is_audited
+from medvision.runtime.packs import INDEX, is_pack
 
 Values = dict[str, dict[str, object]]
 
@@ -116,12 +119,29 @@ def digest_tree(
         *("tensorboard", "logs", "benchmarks", "index.sqlite", "shards", "kept.sqlite"),
     ),
 ) -> dict[str, str]:
-    """Return path to sha256 for every file that equal runs must leave equal."""
+    """Return path to sha256 for every file that equal runs must leave equal.
+
+    In place of packs stand their members: where in which pack they lie may differ.
+    """
     from medvision.runtime.files import hash_file
 
     files = [path for path in root.rglob("*") if path.is_file()]
+    for index in [path for path in files if path.name == INDEX]:
+        files = [path for path in files if path.parent != index.parent or is_own(path)]
+        files += [index.with_name(name) for name in list_members(index)]
     kept = [path for path in files if not set(leave_out) & set(path.relative_to(root).parts)]
     return {str(path.relative_to(root)): hash_file(path) for path in sorted(kept)}
+
+
+def is_own(path: Path) -> bool:
+    """Tell a file by itself from a pack and from the index of packs."""
+    return path.name != INDEX and not is_pack(path.name)
+
+
+def list_members(index: Path) -> list[str]:
+    """The names of all members of the packs beside an index."""
+    with closing(sqlite3.connect(index)) as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM members")]
 
 
 def kill_at_write(arguments: list[str], *, nth: int) -> bool:
