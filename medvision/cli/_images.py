@@ -1,7 +1,8 @@
 """The cohort's images as preprocessing takes them: which fit together, and how each is read."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +13,7 @@ from medvision.domain.labels.rows import EXTERNAL
 from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatVolume, parse_shape
 from medvision.errors import StaleOutputError
-from medvision.io.tables import Row, read_table
+from medvision.io.tables import Row, read_columns, read_table
 from medvision.layout import Layout
 from medvision.runtime.files import hash_file, read_json
 from medvision.runtime.packs import say_remedy
@@ -150,30 +151,54 @@ def choose_images(study: Study, layout: Layout, *, rows: list[Row]) -> Images:
         shapes, dimensions=study.data.dimensions, uncounted=external
     )
     kept = _leave_out(shapes, others)
+    manifest = _read_manifest(layout)
     channels, other_channels = choose_channels(
-        {name: is_colour(layout, name) for name in kept}, uncounted=external
+        {name: _has_colour(layout, name, manifest) for name in kept}, uncounted=external
     )
-    manifest = read_table(layout.manifest, required=("image_id", "flags"))
     record = read_record(layout, "ingest")
     kept = _leave_out(kept, other_channels)
-    held = set(kept)
     return Images(
         layout=layout,
         kept=tuple(kept),
-        modality={
-            row["image_id"]: row.get("modality", "unknown")
-            for row in manifest
-            if row["image_id"] in held
-        },
+        modality={name: manifest.modality[name] for name in kept if name in manifest.modality},
         digests=record.writes if record else {},
-        inverted=frozenset(
-            row["image_id"] for row in manifest if INVERTED in row["flags"].split(",")
-        ),
-        shown=frozenset(row["image_id"] for row in manifest if row.get("voi")) & held,
+        inverted=frozenset(manifest.inverted),
+        shown=frozenset(kept) & manifest.shown,
         spatial_dims=spatial_dims,
         channels=channels,
         rejections=(*others, *other_channels),
     )
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What the manifest says of images that concerns their arrays."""
+
+    modality: dict[str, str] = field(default_factory=dict)
+    n_channels: dict[str, str] = field(default_factory=dict)
+    inverted: set[str] = field(default_factory=set)
+    shown: set[str] = field(default_factory=set)
+
+
+def _read_manifest(layout: Layout) -> _Manifest:
+    """Read the manifest, of which no row is held: a shard reads it for all images."""
+    manifest = _Manifest()
+    optional = ("modality", "voi", "n_channels")
+    for row in read_columns(layout.manifest, ("image_id", "flags"), optional=optional):
+        name = row["image_id"]
+        manifest.modality[name] = sys.intern(row["modality"] or "unknown")
+        manifest.n_channels[name] = sys.intern(row["n_channels"])
+        if INVERTED in row["flags"].split(","):
+            manifest.inverted.add(name)
+        if row["voi"]:
+            manifest.shown.add(name)
+    return manifest
+
+
+def _has_colour(layout: Layout, image_id: str, manifest: _Manifest) -> bool:
+    """Tell whether an image is coloured; its file is opened only where the manifest is older."""
+    said = manifest.n_channels.get(image_id)
+    return said == "3" if said else is_colour(layout, image_id)
 
 
 def is_external(row: Row) -> bool:

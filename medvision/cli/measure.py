@@ -10,7 +10,7 @@ import click
 from medvision.cli._inputs import parse_shard
 from medvision.cli._run import Step, check_upstream, open_step, study_command
 from medvision.config.model import Study
-from medvision.io.tables import Cell, Row, read_table, write_table
+from medvision.io.tables import Cell, Row, read_columns, write_table
 from medvision.layout import Layout
 
 if TYPE_CHECKING:
@@ -77,11 +77,7 @@ def _measure_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
 
     check_upstream(layout, study, earlier="ingest")
     number, total = part
-    items = [
-        item
-        for item in _list_items(layout, layout.manifest)
-        if int(item.key[:_KEY_DIGITS], 16) % total == number - 1
-    ]
+    items = _list_items(layout, layout.manifest, part=part)
     known = find_kept(_find_kept_file(layout))
     new = [item for item in items if item.key not in known]
     folder = _find_shards(layout)
@@ -100,10 +96,12 @@ def _find_shards(layout: Layout) -> Path:
     return layout.step("measure") / "shards"
 
 
-def _list_items(layout: Layout, manifest: Path) -> list["Item"]:
-    """Return all images as they are measured, sorted."""
-    rows = read_table(manifest, required=_REQUIRED)
-    return [_build_item(row, layout) for row in sorted(rows, key=lambda row: row["image_id"])]
+def _list_items(layout: Layout, manifest: Path, *, part: tuple[int, int] = (1, 1)) -> list["Item"]:
+    """Return the images of a part as they are measured, sorted; rows of others are not held."""
+    number, total = part
+    items = (_build_item(row, layout) for row in read_columns(manifest, _REQUIRED))
+    chosen = (item for item in items if int(item.key[:_KEY_DIGITS], 16) % total == number - 1)
+    return sorted(chosen, key=lambda item: item.image_id)
 
 
 def _build_item(row: Row, layout: Layout) -> "Item":

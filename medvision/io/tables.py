@@ -52,6 +52,45 @@ def read_table(path: Path, *, required: Sequence[str] = ()) -> list[Row]:
     ]
 
 
+def read_columns(
+    path: Path, required: Sequence[str], *, optional: Sequence[str] = ()
+) -> Iterator[Row]:
+    """Yield some columns of a TSV that a step wrote, row by row: none is held.
+
+    Args:
+        path: As `write_table` writes it.
+        required: Columns that must be there.
+        optional: Columns that are "" where they are not there.
+
+    Yields:
+        One dict per line, column to stripped text.
+
+    Raises:
+        DataError: The file cannot be read, is no table, or lacks a column.
+    """
+    with _open_table(path) as stream:
+        lines = _list_lines(stream, where=path.name)
+        header = [name.strip() for name in next(lines, [])]
+        _check_header(header, required, where=path.name)
+        at = [(name, header.index(name)) for name in (*required, *optional) if name in header]
+        absent = {name: "" for name in optional if name not in header}
+        for number, line in enumerate(lines, _FIRST_LINE):
+            if len(line) != len(header):
+                _read_row(header, line, where=f"{path.name} line {number}")
+            yield {**absent, **{name: line[place].strip() for name, place in at}}
+
+
+def _list_lines(stream: TextIO, *, where: str) -> Iterator[list[str]]:
+    """Yield the lines of a TSV as cells; empty lines are dropped."""
+    try:
+        yield from (line for line in csv.reader(stream, delimiter="\t") if line)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{where}: table must be as its step wrote it, got a line that cannot be read.",
+            "run its step again.",
+        ) from error
+
+
 def _read_text(path: Path) -> str:
     """Return a table's text, or say in plain words why there is none."""
     try:

@@ -25,7 +25,8 @@ def choose_channels(
     Returns:
         (channels, rejections): 1 or 3; one rejection per image of the smaller group.
     """
-    counted = [colour for image_id, colour in colours.items() if image_id not in set(uncounted)]
+    silent = set(uncounted)
+    counted = [colour for image_id, colour in colours.items() if image_id not in silent]
     is_coloured = 2 * sum(counted) > len(counted)
     words = ("grey", "colour") if is_coloured else ("colour", "grey")
     detail = f"a {words[0]} image in a cohort of mostly {words[1]} ones"

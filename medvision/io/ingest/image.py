@@ -16,7 +16,17 @@ from medvision.runtime.files import hash_fast, write_json
 
 MANIFEST_COLUMNS = (
     *("image_id", "subject", "subject_key", "study", "series", "source", "modality", "role"),
-    *("part", "axis", "n_volumes", "volume", "shape", "spacing_mm", "orientation", "units"),
+    *(
+        "part",
+        "axis",
+        "n_volumes",
+        "volume",
+        "shape",
+        "n_channels",
+        "spacing_mm",
+        "orientation",
+        "units",
+    ),
     *(
         "geometry",
         "n_files",
@@ -144,6 +154,7 @@ def _build_row(image: Image, shrunk: Shrunk) -> dict[str, str]:
         "n_volumes": str(image.n_volumes),
         "volume": image.volume,
         "shape": format_shape(_find_shape(image)),
+        "n_channels": "3" if image.is_colour else "1",
         "spacing_mm": "x".join(f"{size:.6g}" for size in compute_spacing_mm(image.affine)),
         "orientation": compute_orientation(image.affine),
         "units": image.units,

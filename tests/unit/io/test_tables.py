@@ -13,6 +13,7 @@ from medvision.errors import DataError
 from medvision.io.tables import (
     format_cell,
     join_tables,
+    read_columns,
     read_table,
     write_packed_table,
     write_table,
@@ -203,3 +204,34 @@ def test_a_part_of_another_kind_leaves_the_old_table(text: str | None, tmp_path:
     with pytest.raises(DataError):
         join_tables(tmp_path / "joined.tsv", [tmp_path / "a.tsv", tmp_path / "b.tsv"])
     assert (tmp_path / "joined.tsv").read_text() == "old"
+
+
+@given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS).filter(any), max_size=5))
+def test_columns_read_one_by_one_are_those_of_the_table(
+    rows: list[tuple[str, str, str]], folder: Path
+) -> None:
+    path = folder / "columns.tsv"
+    write_table(path, [dict(zip("abc", row, strict=True)) for row in rows], columns=tuple("abc"))
+    expected = [{"c": row["c"], "a": row["a"], "d": ""} for row in read_table(path)]
+    assert list(read_columns(path, ("c", "a"), optional=("d",))) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "columns must include a"),
+        (b"b\tc\n1\t2\n", "columns must include a"),
+        (b"a\tb\n1\n", "line 2: row must have 2 cells, got 1"),
+        (b"a\tb\n1\t\xff\n", "must be as its step wrote it"),
+        (b"a\tb\n1\t" + b"x" * 200_000 + b"\n", "must be as its step wrote it"),
+        (None, "must be a readable file"),
+    ],
+    ids=["empty", "other", "short", "binary", "huge", "absent"],
+)
+def test_columns_of_a_bad_table_are_refused_in_words(
+    content: bytes | None, words: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"^t\.tsv.*{words}"):
+        list(read_columns(tmp_path / "t.tsv", ("a",)))
