@@ -8,6 +8,7 @@ import click
 
 from medvision.cli._ingest_inputs import build_settings, check_archive, find_listing
 from medvision.cli._inputs import find_source, parse_shard
+from medvision.cli._marks import write_mark
 from medvision.cli._plugin_check import check_extensions
 from medvision.cli._refusals import check_accepted, check_refusals
 from medvision.cli._run import Step, open_step, study_command
@@ -52,7 +53,7 @@ def command(
     source = find_source(study, layout)
     if index_only or shard is not None:
         part = None if shard is None else parse_shard(shard)
-        _do_part(source, layout, settings=settings, part=part)
+        _do_part(study, source, settings=settings, part=part)
         return
     _ingest(study, layout, source=source, settings=settings)
     if not defer_refusals:
@@ -60,22 +61,23 @@ def command(
 
 
 def _do_part(
-    source: Path, layout: Layout, *, settings: "IngestSettings", part: tuple[int, int] | None
+    study: Study, source: Path, *, settings: "IngestSettings", part: tuple[int, int] | None
 ) -> None:
     """Bring the index up to date, or convert one shard of it, and leave a mark."""
     from medvision.io.ingest.run import convert_shard, count_refused_files, index_folder
     from medvision.io.ingest.store import Shard
-    from medvision.runtime.files import write_json
 
+    layout = Layout(study.output.path)
     if part is None:
         n_files = index_folder(source, layout, settings=settings)
-        write_json(layout.ingest_shard("index"), {"files": n_files})
+        write_mark(layout.ingest_shard("index"), {"files": n_files}, study=study, step="ingest")
         click.echo(f"ingest: {n_files} files indexed", err=True)
         return
     shard = Shard(*part)
     n_done, n_all = convert_shard(source, layout, settings=settings, shard=shard)
     refused: dict[str, JsonValue] = {**count_refused_files(layout, shard)}
-    write_json(layout.ingest_shard(str(shard)), {"jobs": n_all, "refused": refused})
+    facts: dict[str, JsonValue] = {"jobs": n_all, "refused": refused}
+    write_mark(layout.ingest_shard(str(shard)), facts, study=study, step="ingest")
     click.echo(f"ingest: shard {shard}: {n_done} of {n_all} series and files converted", err=True)
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from medvision.cli._inputs import parse_shard
+from medvision.cli._marks import write_mark
 from medvision.cli._run import Step, check_upstream, open_step, study_command
 from medvision.config.model import Study
+from medvision.domain.record import JsonValue
 from medvision.io.tables import Cell, Row, read_columns, write_table
 from medvision.layout import Layout
 
@@ -73,7 +75,6 @@ def _measure(step: Step) -> None:
 def _measure_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> None:
     """Measure what is new of a shard's images, keep it beside the others', and leave a mark."""
     from medvision.cli._measures_kept import Kept, find_kept
-    from medvision.runtime.files import write_json
 
     check_upstream(layout, study, earlier="ingest")
     number, total = part
@@ -83,7 +84,8 @@ def _measure_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
     folder = _find_shards(layout)
     with Kept(folder / f"{number}-of-{total}.sqlite") as kept:
         _measure_new(new, kept, workers=study.ingest.workers)
-    write_json(folder / f"{number}-of-{total}.json", {"images": len(items), "new": len(new)})
+    facts: dict[str, JsonValue] = {"images": len(items), "new": len(new)}
+    write_mark(folder / f"{number}-of-{total}.json", facts, study=study, step="measure")
 
 
 def _find_kept_file(layout: Layout) -> Path:

@@ -16,6 +16,7 @@ from medvision.cli._extensions import (
 )
 from medvision.cli._images import INVERTED, Images, choose_images, is_external, read_cohort
 from medvision.cli._inputs import parse_shard
+from medvision.cli._marks import write_mark
 from medvision.cli._plugin_check import check_extensions
 from medvision.cli._preview import list_candidates, write_previews
 from medvision.cli._run import Step, open_step, study_command
@@ -26,7 +27,6 @@ from medvision.domain.record import JsonValue
 from medvision.domain.splits.kinds import list_present
 from medvision.io.tables import Row
 from medvision.layout import Layout
-from medvision.runtime.files import write_json
 
 if TYPE_CHECKING:
     from medvision.preprocess.keys import Task
@@ -96,7 +96,8 @@ def _compute_part(study: Study, layout: Layout, *, part: tuple[int, int]) -> Non
     images = choose_images(study, layout, rows=read_cohort(layout))
     workshop, tasks, _ = prepare_store(study, layout, images=images)
     chosen = compute_shard(tasks, workshop, shard=number, n_shards=total)
-    write_json(layout.array_folder("shards") / f"{number}-of-{total}.json", {"images": len(chosen)})
+    mark = layout.array_folder("shards") / f"{number}-of-{total}.json"
+    write_mark(mark, {"images": len(chosen)}, study=study, step="preprocess")
 
 
 def _write_store(study: Study, step: Step, *, rows: list[Row]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from medvision.cli._marks import write_mark
 from medvision.cli._run import Step, check_upstream, open_step, study_command
 from medvision.cli._searches import (
     chosen_path,
@@ -85,7 +86,8 @@ def _help(step: Step, *, arm: str, part: int, worker: int) -> None:
     trials = _prepare(step, arm=arm, part=part, worker=worker)
     n_run = run_search(trials.search, trials.run, waits=False)
     _log.info("tune: %d trials run by worker %d", n_run, worker)
-    write_json(mark_path(step.layout, step.name, worker=worker), {"trials": n_run})
+    mark = mark_path(step.layout, step.name, worker=worker)
+    write_mark(mark, {"trials": n_run}, study=step.study, step=step.name)
 
 
 def _search(step: Step, *, arm: str, part: int) -> None:

@@ -19,6 +19,7 @@ from snakemake.persistence.db import LockORM
 from sqlmodel import Session, create_engine, delete
 from studies import configure, write_study
 
+from medvision.cli._marks import write_mark
 from medvision.cli._status.job_state import Standing, judge_job
 from medvision.cli._status.jobs import Job, list_jobs
 from medvision.cli._status.last_run import read_last_run
@@ -196,14 +197,23 @@ def test_a_queued_job_that_was_killed_before_it_spoke_shows_what_slurm_said(fold
 def test_shards_are_counted_and_so_is_what_they_refused(folder: Path) -> None:
     layout = Layout(folder / "results")
     lock(folder)
-    write_json(layout.ingest_shard("index"), {"files": 9})
-    for number, refused in ((1, {"missing-slice": 2}), (2, {"missing-slice": 1, "truncated": 4})):
-        write_json(layout.ingest_shard(f"{number}-of-4"), {"jobs": 3, "refused": refused})
+    study = configure(folder / "results", *DIVIDED)
+    write_mark(layout.ingest_shard("index"), {"files": 9}, study=study, step="ingest")
+    told = ({"missing-slice": 2}, {"missing-slice": 1, "truncated": 4})
+    for number, refused in enumerate(told, start=1):
+        mark = layout.ingest_shard(f"{number}-of-4")
+        write_mark(mark, {"jobs": 3, "refused": {**refused}}, study=study, step="ingest")
     write_log(folder, "ingest-shard-3-of-4", "converting: started")
     output = say(folder, *DIVIDED)
     # Index and two shards are done, one is at work; a shard and what gathers all are left.
     assert re.search(r"ingest +3 +1 +2 +\? +… at work", output)
     assert "Refused so far: 7 files (4 truncated, 3 missing-slice), 0 images." in output
+    # A shard of other settings must be done again.
+    again = say(folder, *DIVIDED, "ingest.gaps=resample")
+    assert re.search(r"ingest +1 +5 +\? +! other settings", again)
+    assert re.search(r"ingest +3 +1 +2 ", say(folder, *DIVIDED, "train.epochs=7"))
+    write_text(layout.ingest_shard("1-of-4"), "{")
+    assert re.search(r"ingest +2 +1 +3 +\? +! unreadable", say(folder, *DIVIDED))
 
 
 def test_logs_and_benchmarks_are_those_of_the_rules(tmp_path: Path, checkout: Path) -> None:

@@ -1,6 +1,7 @@
 """How far a job is, from its record, its log and what Snakemake wrote down of the run."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +58,7 @@ def judge_job(job: Job, study: Study, layout: Layout, *, last_run: LastRun) -> S
         layout: Its output folder.
         last_run: What Snakemake wrote down.
     """
-    if job.is_part:
-        state = "done" if job.mark.is_file() else "missing"
-    else:
-        state = judge_step(study, layout, step=job.step)
+    state = _judge_part(job, study) if job.is_part else judge_step(study, layout, step=job.step)
     if state != "missing":
         return Standing(job, state)
     failure = last_run.failures.get(str(job.log))
@@ -90,12 +88,27 @@ def judge_step(study: Study, layout: Layout, *, step: str) -> str:
     path = layout.record(step)
     if not path.is_file():
         return "missing"
-    record = read_held(path)
-    if not record:
+    return _judge_held(read_held(path), study, step=step)
+
+
+def _judge_part(job: Job, study: Study) -> str:
+    """Return a part's state, as a step's; its mark says what the record of its step will."""
+    if not job.mark.is_file():
+        return "missing"
+    held = read_held(job.mark)
+    # A mark of before they held settings says no more than that the part is done.
+    if held and "version" not in held:
+        return "done"
+    return _judge_held(held, study, step=job.step)
+
+
+def _judge_held(held: Mapping[str, JsonValue], study: Study, *, step: str) -> str:
+    """Return the state of what is done, by what its record or mark holds."""
+    if not held:
         return "unreadable"
-    if record.get("version") != __version__:
+    if held.get("version") != __version__:
         return "other version"
-    return "done" if record.get("parameters") == study.settings(step) else "other settings"
+    return "done" if held.get("parameters") == study.settings(step) else "other settings"
 
 
 def read_held(path: Path) -> dict[str, JsonValue]:
