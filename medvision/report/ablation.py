@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from medvision.domain.record import JsonValue
+from medvision.report.numbers import as_number
 from medvision.report.sources import JsonObject, Sources
 from medvision.report.words import say_count
 
@@ -168,12 +169,6 @@ def _list(held: JsonObject, name: str) -> Sequence[JsonObject]:
     return cast(Sequence[JsonObject], held[name])
 
 
-def _number(row: JsonObject, name: str) -> float | None:
-    """Return a number; None where there is none."""
-    value = row.get(name)
-    return float(value) if isinstance(value, int | float) else None
-
-
 def _float(row: JsonObject, name: str) -> float:
     """Return a number that is always there."""
     return float(cast(float, row[name]))
@@ -192,9 +187,9 @@ def _build_row(row: JsonObject) -> VariantRow:
         fraction=_float(row, "fraction"),
         n_subjects=_float(row, "n_subjects"),
         auc=_float(row, "auc"),
-        low=_number(row, "low"),
-        high=_number(row, "high"),
-        sd_over_seeds=_number(row, "sd_over_seeds"),
+        low=as_number(row.get("low")),
+        high=as_number(row.get("high")),
+        sd_over_seeds=as_number(row.get("sd_over_seeds")),
     )
 
 
@@ -205,9 +200,9 @@ def _build_effect(row: JsonObject) -> EffectRow:
         to=WORDS[str(row["to"])],
         fraction=_float(row, "fraction"),
         difference=_float(row, "difference"),
-        low=_number(row, "low"),
-        high=_number(row, "high"),
-        p_holm=_number(row, "p_holm"),
+        low=as_number(row.get("low")),
+        high=as_number(row.get("high")),
+        p_holm=as_number(row.get("p_holm")),
         n_seeds_ahead=_int(row, "n_seeds_ahead"),
         verdict=_VERDICTS[str(row["verdict"])],
     )

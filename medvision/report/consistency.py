@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from medvision.domain.record import JsonValue
+from medvision.report.numbers import as_number
 from medvision.report.sources import JsonObject, Sources
 from medvision.report.words import METHODS, is_control, join_words, say, say_number
 
@@ -148,7 +149,7 @@ def describe_consistency(sources: Sources, cite: Callable[[str], str]) -> str:
     """
     followed = _count(sources.setting("explain", "cascade_images"))
     steady = _count(sources.setting("explain", "stability_images"))
-    noise = _number(sources.setting("explain", "stability_noise")) or 0.0
+    noise = as_number(sources.setting("explain", "stability_noise")) or 0.0
     text = ""
     if followed:
         text += (
@@ -175,15 +176,10 @@ def _count(value: JsonValue) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _number(value: JsonValue) -> float | None:
-    """Return a number; None for anything else."""
-    return float(value) if isinstance(value, int | float) else None
-
-
 def _build_figure(value: JsonValue) -> Figure:
     """Return a mean with its interval."""
     held = _open(value)
-    mean, low, high = (_number(held.get(name)) for name in ("mean", "low", "high"))
+    mean, low, high = (as_number(held.get(name)) for name in ("mean", "low", "high"))
     return Figure(mean, low, high, _count(held.get("n_subjects")))
 
 

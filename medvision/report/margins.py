@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from medvision.domain.record import JsonValue
+from medvision.report.numbers import as_number
 from medvision.report.sources import JsonObject, Sources
 from medvision.report.words import CHECKS, METHODS, is_control, say
 
@@ -91,18 +91,13 @@ def _build_row(check: str, method: str, values: JsonObject) -> MarginRow:
         unit=unit,
         n=int(cast(int, values["n"])),
         **_read(values, ("statistic", "low", "high", "chance", "edge_map", "centre_prior")),
-        margin=_number(values["edge_margin"]),
-        margin_low=_number(values["edge_margin_low"]),
-        margin_high=_number(values["edge_margin_high"]),
+        margin=as_number(values["edge_margin"]),
+        margin_low=as_number(values["edge_margin_low"]),
+        margin_high=as_number(values["edge_margin_high"]),
         margin_unit=margin_unit,
     )
 
 
 def _read(values: JsonObject, names: Sequence[str]) -> dict[str, float | None]:
     """Return some figures by their names."""
-    return {name: _number(values[name]) for name in names}
-
-
-def _number(value: JsonValue) -> float | None:
-    """Return a number; None where there is none."""
-    return float(value) if isinstance(value, int | float) else None
+    return {name: as_number(values[name]) for name in names}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from medvision.domain.record import JsonValue
+from medvision.report.numbers import as_number
 from medvision.report.sources import JsonObject, Sources
 from medvision.report.words import ARMS, say, say_count
 
@@ -216,22 +217,16 @@ def _build_row(
         fraction=float(cast(float, score["fraction"])),
         n_subjects=float(cast(float, score["n_subjects"])),
         auc=float(cast(float, score["auc"])),
-        low=_number(score, "low"),
-        high=_number(score, "high"),
-        sd_over_seeds=_number(score, "sd_over_seeds"),
-        difference=_number(advantage, "difference"),
-        difference_low=_number(advantage, "low"),
-        difference_high=_number(advantage, "high"),
-        p_holm=_number(advantage, "p_holm"),
+        low=as_number(score.get("low")),
+        high=as_number(score.get("high")),
+        sd_over_seeds=as_number(score.get("sd_over_seeds")),
+        difference=as_number(advantage.get("difference")),
+        difference_low=as_number(advantage.get("low")),
+        difference_high=as_number(advantage.get("high")),
+        p_holm=as_number(advantage.get("p_holm")),
         verdict=_VERDICTS.get(str(advantage.get("verdict")), ""),
         needed=str(saving.get("brief", "")),
     )
-
-
-def _number(row: JsonObject, name: str) -> float | None:
-    """Return a number; None where there is none."""
-    value = row.get(name)
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _build_similarity(value: JsonValue, words: Mapping[str, str]) -> SimilarityRow:
@@ -243,10 +238,10 @@ def _build_similarity(value: JsonValue, words: Mapping[str, str]) -> SimilarityR
         words=words[str(row["arm"])],
         block=int(cast(int, row["block"])),
         layer=str(row["layer"]),
-        cka=_number(row, "cka"),
-        least=_number(row, "cka_least"),
-        most=_number(row, "cka_most"),
-        debiased=_number(row, "cka_debiased"),
+        cka=as_number(row.get("cka")),
+        least=as_number(row.get("cka_least")),
+        most=as_number(row.get("cka_most")),
+        debiased=as_number(row.get("cka_debiased")),
         n_networks=int(cast(int, row["n_networks"])),
         n_images=str(least) if least == most else f"{least} to {most}",
     )
