@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SNAKEMAKE = Path(".snakemake")
 _MOST_ERRORS = 5
+_REFUSED = "more: medvision doctor --profile slurm, which holds the site file to the cluster"
 _COLUMNS = ("done", "failed", "at work", "left")
 
 
@@ -164,10 +165,8 @@ def _list_errors(standings: Sequence[Standing]) -> list[str]:
     lines = [f"Failed: {len(failed)} jobs." if len(failed) != 1 else "Failed: 1 job."]
     for item in failed[:_MOST_ERRORS]:
         clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(item.at_s))
-        lines += [
-            f"  {item.job.name}, {clock}: {item.error}",
-            f"    more: tail -n 50 {shlex.join(map(str, item.logs))}",
-        ]
+        more = f"more: tail -n 50 {shlex.join(map(str, item.logs))}" if item.logs else _REFUSED
+        lines += [f"  {item.job.name}, {clock}: {item.error}", f"    {more}"]
     if (folder := _SNAKEMAKE / "slurm_logs").is_dir() and failed:
         lines.append(f"  What SLURM itself said: {folder}")
     return lines if failed else []
@@ -175,5 +174,15 @@ def _list_errors(standings: Sequence[Standing]) -> list[str]:
 
 def _say_next(standings: Sequence[Standing]) -> str:
     """Return which job is done next."""
-    following = [item.job.step for item in standings if item.is_open]
-    return f"Next: {following[0]}." if following else "All stages are done."
+    following = [item for item in standings if item.is_open]
+    if not following:
+        return "All stages are done."
+    first = following[0]
+    if first.state != "left" or standings[-1].is_open:
+        return f"Next: {first.job.step}."
+    # Snakemake asks only for the last, and takes what lies between for temporary.
+    (*_, gathering) = (item.job for item in standings if item.job.step == first.job.step)
+    return (
+        f"Next: {first.job.step}. The last stage is done, so Snakemake would do nothing: add "
+        f"--forcerun {shlex.quote(str(gathering.mark))} to its command."
+    )

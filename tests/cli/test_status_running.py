@@ -194,6 +194,77 @@ def test_a_queued_job_that_was_killed_before_it_spoke_shows_what_slurm_said(fold
         assert f"more: tail -n 50 {said}\n" in say(folder)
 
 
+REFUSAL = """\
+SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: nope
+sbatch: error: see /home/doe/why.txt, account/partition is not yours
+sbatch: error: Batch job submission failed: Invalid partition name specified'.
+    sbatch call:
+        sbatch --output /home/doe/.snakemake/slurm_logs/%j.log"""
+
+
+@pytest.mark.parametrize("has_log", [False, True])
+def test_a_job_that_slurm_refused_has_failed_in_slurms_words(
+    folder: Path,
+    has_log: bool,
+) -> None:
+    lock(folder)
+    log = write_log(folder, "cohort", "error: cohort: of an earlier attempt.")
+    at_s = log.stat().st_mtime + 9
+    if not has_log:
+        log.unlink()
+    write_leader(folder, log, at_s=at_s, message=REFUSAL)
+    found = stand(folder, "cohort")
+    assert found.state == "failed"
+    assert found.error == (
+        "SLURM refused it: invalid partition specified: nope; see … account/partition is not "
+        "yours; Batch job submission failed: Invalid partition name specified"
+    )
+    output = say(folder)
+    assert "doe" not in output
+    assert "more: medvision doctor --profile slurm" in output
+    assert f"tail -n 50 {log}" not in output
+
+
+def test_a_job_that_is_done_again_and_refused_has_failed(folder: Path) -> None:
+    lock(folder)
+    study, layout = configure(folder / "results"), Layout(folder / "results")
+    log = write_log(folder, "measure", "measure: done")
+    end_s = log.stat().st_mtime
+    write_benchmark(find_job(study, layout, "measure"), seconds=3, end_s=end_s)
+    # Of the run before the one that ended well.
+    write_leader(folder, log, at_s=end_s - 60, message=REFUSAL)
+    assert stand(folder, "measure").state == "left"
+    write_leader(folder, log, at_s=end_s + 60, message=REFUSAL)
+    found = stand(folder, "measure")
+    assert (found.state, found.at_s) == ("failed", pytest.approx(end_s + 60, abs=1))
+    assert "Failed: 1 job." in say(folder)
+
+
+def test_a_job_of_other_settings_that_is_refused_has_failed_until_it_is_done(
+    folder: Path,
+) -> None:
+    write_study(folder / "results")
+    layout = Layout(folder / "results")
+    log = folder / "results" / "logs" / "evaluate.log"
+    at_s = layout.record("evaluate").stat().st_mtime + 60
+    write_leader(folder, log, at_s=at_s, message=REFUSAL)
+    assert stand(folder, "evaluate", "evaluate.n_resamples=500").state == "failed"
+    os.utime(layout.record("evaluate"), (at_s + 5, at_s + 5))
+    assert stand(folder, "evaluate").state == "done"
+
+
+def test_a_lost_record_below_what_is_done_comes_with_what_has_it_made_again(folder: Path) -> None:
+    write_study(folder / "results")
+    layout = Layout(folder / "results")
+    layout.record("evaluate").unlink()
+    # The bundle is not there: Snakemake finds by itself what it needs.
+    assert say(folder).endswith("Next: evaluate.\n")
+    held = read_json(layout.record("report"))
+    study = configure(folder / "results")
+    write_json(layout.record("audit"), {**held, "parameters": study.settings("audit")})
+    assert f"add --forcerun {layout.record('evaluate')} to its command." in say(folder)
+
+
 def test_shards_are_counted_and_so_is_what_they_refused(folder: Path) -> None:
     layout = Layout(folder / "results")
     lock(folder)

@@ -34,7 +34,7 @@ class Standing:
         error: Why it failed, in one line; "" where it did not.
         at_s: When its log was last written to, seconds since 1970; where there is none, when it
             failed, or 0.
-        logs: Where more is said of its failure.
+        logs: Where more is said of its failure; none of a job that was never taken.
     """
 
     job: Job
@@ -59,19 +59,25 @@ def judge_job(job: Job, study: Study, layout: Layout, *, last_run: LastRun) -> S
         last_run: What Snakemake wrote down.
     """
     state = _judge_part(job, study) if job.is_part else judge_step(study, layout, step=job.step)
-    if state != "missing":
+    failure = _find_failure(job, last_run)
+    if state != "missing" and failure is None:
         return Standing(job, state)
-    failure = last_run.failures.get(str(job.log))
-    # One that was killed as it started may have failed without a log.
-    at_s = _read_time(job.log) or (failure.at_s if failure else 0.0)
+    log_s = _read_time(job.log)
     # One that ended well once, and whose outputs are gone, has yet to begin.
-    if not at_s or _read_time(job.benchmark) >= at_s:
+    if failure is None and (not log_s or _read_time(job.benchmark) >= log_s):
         return Standing(job, "left")
-    if failure is not None and failure.at_s + _CLOCK_S < at_s:
-        failure = None
+    # One that was refused, or killed as it started, may have failed without a log.
+    at_s = max(log_s, failure.at_s if failure else 0.0)
     error = _find_error(job, failure, is_over=last_run.is_over)
     logs = _list_logs(job, failure, has_spoken=error.startswith("error: "))
     return Standing(job, "failed" if error else "at work", error, at_s, logs)
+
+
+def _find_failure(job: Job, last_run: LastRun) -> Failure | None:
+    """Return how a job failed last, where it has neither begun nor ended well since."""
+    failure = last_run.failures.get(str(job.log))
+    since_s = max(_read_time(path) for path in (job.log, job.benchmark, job.mark))
+    return failure if failure is not None and failure.at_s + _CLOCK_S >= since_s else None
 
 
 def judge_step(study: Study, layout: Layout, *, step: str) -> str:
@@ -129,7 +135,12 @@ def _read_time(path: Path) -> float:
 
 
 def _list_logs(job: Job, failure: Failure | None, *, has_spoken: bool) -> tuple[Path, ...]:
-    """Return its log and, where it did not speak itself, what the scheduler kept: none is empty."""
+    """Return its log and, where it did not speak itself, what the scheduler kept: none is empty.
+
+    Of a job that was refused there is none.
+    """
+    if failure is not None and failure.is_refusal:
+        return ()
     logs = (job.log, *(failure.further if failure and not has_spoken else ()))
     return tuple(log for log in logs if log.is_file() and log.stat().st_size) or (job.log,)
 
@@ -140,6 +151,9 @@ def _find_error(job: Job, failure: Failure | None, *, is_over: bool) -> str:
     Of an error that is none of this project's own the kind alone is told: its text may name a file
     as the hospital does.
     """
+    if failure is not None and failure.is_refusal:
+        # Its log, where there is one, is of an earlier time.
+        return failure.reason
     lines = read_tail(job.log, n_bytes=_LOG_BYTES)
     said = [line for line in lines[-_LAST_LINES:] if line.startswith("error: ")]
     if said:

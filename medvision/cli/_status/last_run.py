@@ -1,5 +1,6 @@
 """What Snakemake wrote down of a run in its own folder: whether one goes on, which jobs failed."""
 
+import itertools
 import os
 import re
 import sqlite3
@@ -13,6 +14,10 @@ _TAIL_BYTES = 4 << 20
 _CLOCK = "%a %b %d %H:%M:%S %Y"
 _TIME = re.compile(r"\[([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\]")
 _LOG = re.compile(r" +log: (.+?) \(check log file")
+_REFUSED = re.compile(r" +message: SLURM sbatch failed\. The error message was '(.*)")
+_SBATCH = re.compile(r"^(sbatch: )?(error: )?")
+_PLACE = re.compile(r"(?<![\w/])[~.]{0,2}/\S+")
+_MOST_SAID = 300
 _SENTENCE = re.compile(r" +message: (.+?)(?:\. |\.?$)")
 
 
@@ -23,12 +28,14 @@ class Failure:
     Args:
         at_s: When, seconds since 1970.
         reason: What the scheduler said, "" where it said nothing.
+        is_refusal: The scheduler did not take the job: nothing of it ran.
         further: Logs besides the job's own: of a queued job, what SLURM kept of it.
     """
 
     at_s: float
     reason: str
     further: tuple[Path, ...] = ()
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +99,34 @@ def read_tail(path: Path, *, n_bytes: int = _TAIL_BYTES) -> list[str]:
 
 def _list_failures(lines: list[str]) -> Iterator[tuple[str, Failure]]:
     """Yield the log of each job that failed, and how, in the order of their failing."""
-    at_s, reason, is_error = 0.0, "", False
-    for line in lines:
+    at_s, reason, is_error, is_refusal = 0.0, "", False, False
+    for number, line in enumerate(lines):
         if clock := _TIME.fullmatch(line):
             at_s, is_error = time.mktime(time.strptime(clock[1], _CLOCK)), False
         elif line.startswith("Error in "):
-            reason, is_error = "", True
+            reason, is_error, is_refusal = "", True, False
+        elif is_error and _REFUSED.match(line):
+            reason, is_refusal = _say_refusal(lines[number:]), True
         elif is_error and (said := _SENTENCE.match(line)):
-            reason = "" if said[1] == "None" else said[1]
+            reason = "" if said[1] == "None" else _leave_out_places(said[1])
         elif is_error and (found := _LOG.match(line)):
             own, *further = found[1].split(", ")
-            yield own, Failure(at_s, reason, tuple(map(Path, further)))
+            yield own, Failure(at_s, reason, tuple(map(Path, further)), is_refusal)
+
+
+def _say_refusal(lines: list[str]) -> str:
+    """Return what sbatch printed as it refused a job, in one line.
+
+    It is quoted over several lines, and the call follows, which names folders of a user.
+    """
+    first = _REFUSED.match(lines[0])
+    rest = itertools.takewhile(lambda line: not line.startswith(" "), lines[1:])
+    said = [*(first.groups() if first else ()), *rest]
+    told = "; ".join(filter(None, (_SBATCH.sub("", line.strip()) for line in said)))
+    told = _leave_out_places(told.removesuffix("'."))
+    return f"SLURM refused it: {told}"
+
+
+def _leave_out_places(text: str) -> str:
+    """Return what a scheduler said without a path in it, and no longer than a line may be."""
+    return _PLACE.sub("…", text)[:_MOST_SAID]
