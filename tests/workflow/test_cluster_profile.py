@@ -48,12 +48,29 @@ def option(call: list[str], name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
-    """The calls for the first job of a run, which fails each time."""
+def refused_run(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
+    """A run whose first job is refused each time, and the calls for it."""
     done, calls = submit(tmp_path_factory.mktemp("refused"), TINY, "--until", "phantom")
     assert done.returncode != 0
     assert calls, done.stdout + done.stderr
-    return calls
+    return done, calls
+
+
+@pytest.fixture(scope="module")
+def refused(
+    refused_run: tuple[subprocess.CompletedProcess[str], list[list[str]]],
+) -> list[list[str]]:
+    """The calls for the first job of a run, which fails each time."""
+    return refused_run[1]
+
+
+@pytest.mark.slow
+def test_the_end_of_a_run_says_what_slurm_said_as_it_refused(
+    refused_run: tuple[subprocess.CompletedProcess[str], list[list[str]]],
+) -> None:
+    assert "SLURM refused it: refused\n" in refused_run[0].stdout
 
 
 @pytest.mark.slow
