@@ -45,11 +45,6 @@ class Layout:
         return self.root / "phantom" / "labels.csv"
 
     @property
-    def phantom_truth(self) -> Path:
-        """What is known of the phantom: its nodules, its faults and the verdicts they must get."""
-        return self.root / "phantom" / "truth.json"
-
-    @property
     def phantom_key(self) -> Path:
         """The phantom's published secret of the pseudonyms."""
         return self.root / "phantom" / "pseudonym.key"
@@ -273,6 +268,10 @@ class Layout:
     def attribution(self, image_id: str, method: str) -> Path:
         """Return one method's map of one image."""
         return self.maps / image_id / f"{method}.nii.gz"
+
+    def explain_step(self, number: int | str, total: int | str) -> str:
+        """Return the step name under which a share of the explanations is recorded."""
+        return f"explain/shard-{number}-of-{total}"
 
     @property
     def report_html(self) -> Path:

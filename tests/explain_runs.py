@@ -8,14 +8,15 @@ from explain_nets import SIDE, Detector, make_lesion_image
 
 from medvision.config.explain import ExplainSection
 from medvision.domain.labels.rows import Classes
+from medvision.explain.bench import Hands
 from medvision.explain.case import CaseImage, Trained
-from medvision.explain.study import explain_predictions
+from medvision.explain.study import WHOLE, conclude, draw_brief, explain_share
 
 CLASSES = ("benign", "nodule")
 TENSOR_AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 FLIPPED = np.diag([-1.0, 1.0, 1.0, 1.0])
 FLIPPED[0, 3] = SIDE - 1
-TAKEN = set(signature(explain_predictions).parameters)
+TAKEN = set(signature(draw_brief).parameters)
 SETTINGS = {
     **{name: value for name, value in ExplainSection() if name in TAKEN},
     "images": 6,
@@ -28,6 +29,17 @@ SETTINGS = {
     "stability_images": 0,
     "cascade_images": 0,
 }
+
+
+def explain_predictions(
+    predictions, classes, *, load_image, load_network, save_map, parts=1, **settings
+):
+    """Explain in as many shares as parts, each by itself, and put them together."""
+    brief = draw_brief(predictions, classes, **settings)
+    is_exclusive = classes.task != "multilabel"
+    hands = Hands(load_image, load_network, save_map, torch.device("cpu"), is_exclusive)
+    shares = [(k, parts) for k in range(1, parts + 1)] if parts > 1 else [WHOLE]
+    return conclude(brief, [explain_share(brief, hands=hands, share=share) for share in shares])
 
 
 def make_predictions(n_subjects=12):
@@ -69,7 +81,7 @@ def load_image(case, *, spatial_dims=3):
     )
 
 
-def explain(network=None, *, spatial_dims=3, load=load_image, **changes):
+def explain(network=None, *, spatial_dims=3, load=load_image, parts=1, **changes):
     network = network or Detector(spatial_dims)
     maps, loaded = {}, []
 
@@ -87,7 +99,7 @@ def explain(network=None, *, spatial_dims=3, load=load_image, **changes):
         load_image=lambda case: load(case, spatial_dims=spatial_dims),
         load_network=load_network,
         save_map=save_map,
-        device=torch.device("cpu"),
+        parts=parts,
         **{**SETTINGS, **changes},
     )
     return outcome, maps, loaded

@@ -17,6 +17,7 @@ _WITHIN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("synthesise", "gate"), ("/fold-*",)),
     **dict.fromkeys(("train", "scorecard", "control", "ablate"), ("/*/fold-*",)),
     "predict": ("/*/fold-*", ""),
+    "explain": ("/shard-*", ""),
 }
 """Where a stage's records lie below its folder; those that are gathered before the one of all."""
 _KEYS = {field.name for field in dataclasses.fields(Record)}

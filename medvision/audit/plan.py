@@ -156,13 +156,16 @@ def _spell(row: Mapping[str, object]) -> dict[str, str]:
 
 def _find_order_faults(records: Mapping[str, Record]) -> list[Finding]:
     """Check that explain read the plan, and the plan nothing that came of explaining."""
-    reads = {name: records[name].reads if name in records else {} for name in ("plan", "explain")}
-    findings = []
-    if PLAN not in reads["explain"]:
-        findings.append(Finding("step explain", PLAN, "among its reads", "none"))
+    # Each share of the explanations, and what gathers them.
+    explained = {"explain", *(name for name in records if name.startswith("explain/"))}
+    findings = [
+        Finding(f"step {name}", PLAN, "among its reads", "none")
+        for name in sorted(explained)
+        if name not in records or PLAN not in records[name].reads
+    ]
     findings += [
         Finding("step plan", path, "not read: the plan comes first", "a read")
-        for path in reads["plan"]
+        for path in (records["plan"].reads if "plan" in records else {})
         if path.startswith(("explain/", "report/"))
     ]
     return findings

@@ -11,6 +11,7 @@ def name_command(step: str) -> str:
     if command == "ablate":
         arm = f" --share {places[0].removeprefix('share-')}"
     kind, _, number = places[-1].partition("-") if places else ("", "", "")
+    number = number.replace("-of-", "/")
     options = f"{arm} --{kind} {number}" if places else ""
     return f"medvision {command}{options}"
 

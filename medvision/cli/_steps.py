@@ -39,6 +39,7 @@ def list_steps(study: Study, layout: Layout) -> tuple[str, ...]:
             *(layout.fold_step(arm, fold, stage="predict") for arm in study.arms for fold in folds),
             "predict",
         ],
+        "explain": [*list_explained(study), "explain"],
         "scorecard": list_scorecards(study, layout),
         "control": list_controls(study, layout),
         "ablate": list_ablations(study, layout),
@@ -120,6 +121,18 @@ def list_predicted(study: Study, layout: Layout) -> tuple[str, ...]:
         for arm in study.arms
         for fold in list_folds(layout)
     )
+
+
+def list_explained(study: Study) -> tuple[str, ...]:
+    """Return the steps that explain a share of the images each; none where one job does all.
+
+    Args:
+        study: The configuration in force.
+    """
+    total = study.explain.shards
+    layout = Layout(study.output.path)
+    numbers = range(1, total + 1) if total > 1 else ()
+    return tuple(layout.explain_step(number, total) for number in numbers)
 
 
 def list_folds(layout: Layout) -> list[int]:

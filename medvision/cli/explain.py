@@ -1,152 +1,141 @@
 """`medvision explain`: attribute a recorded selection of test predictions, and check the maps."""
 
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medvision.cli._cohort.summary import read_classes
-from medvision.cli._explained.case_images import load_case_image
-from medvision.cli._explained.influence import COLUMNS, Influences, find_influences
+import click
+
+from medvision.cli._explained.desk import CONTROLS, MAPS
+from medvision.cli._explained.influence import COLUMNS, Influences, join_influences
 from medvision.cli._explained.peaks import COLUMNS as PEAK_COLUMNS
-from medvision.cli._explained.peaks import find_peak
-from medvision.cli._explained.planning import check_plan
-from medvision.cli._run import Step, open_step, study_command
-from medvision.cli._steps import list_trained
-from medvision.cli._training.learning import LearningData, prepare_device, read_learning_data
-from medvision.cli.predict import PREDICTION_COLUMNS
+from medvision.cli._explained.shares import (
+    KEPT,
+    Piece,
+    compute_piece,
+    gather_pieces,
+    read_brief,
+    write_piece,
+)
+from medvision.cli._inputs import parse_shard
+from medvision.cli._run import Step, check_upstream, open_step, study_command
+from medvision.cli._steps import list_explained, list_trained
+from medvision.cli._up_to_date import is_up_to_date
 from medvision.config.model import Study
-from medvision.domain.geometry import Affine
-from medvision.domain.synthesis.synthetic import check_real
-from medvision.domain.volume import FloatGrid
-from medvision.io.tables import Cell, read_table, write_table
+from medvision.errors import ConfigError
+from medvision.io.tables import Cell, write_table
 from medvision.layout import Layout
-from medvision.runtime.arrays import ArrayStore
 from medvision.runtime.files import write_json
-from medvision.runtime.machine import describe_machine
 
 if TYPE_CHECKING:
-    import torch
-
-    from medvision.explain.case import Case, CaseImage, Trained
     from medvision.explain.study import Outcome
 
-
-CONTROLS = "controls"
-"""Folder of the controls' maps, below that of the step."""
+_WHOLE = (1, 1)
 
 
 @study_command(
     "explain",
     help="Attribute the planned test predictions with Captum, return the maps to the "
-    "source images' geometry, and check them.",
+    "source images' geometry, and check them. What is up to date of a share is not computed again.",
     example="medvision explain --set explain.images=4",
 )
-def command(study: Study, layout: Layout) -> None:
-    """Explain test images with the models that never saw them."""
-    upstream = ("ingest", "cohort", "preprocess", "predict", "plan", *list_trained(study, layout))
-    with open_step("explain", study, upstream=upstream) as step:
-        _explain(study, step)
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Explain the K-th of N shares of the images, N being explain.shards; a run without "
+    "gathers all.",
+)
+def command(study: Study, layout: Layout, *, shard: str | None) -> None:
+    """Explain a share of the images, or what is left to do, and gather all."""
+    if shard is not None:
+        _explain_part(study, layout, share=_check_share(study, shard))
+        return
+    parts = list_explained(study)
+    if parts:
+        # First of all: what is missing is said before hours are spent on a share.
+        for earlier in _list_upstream(study, layout):
+            check_upstream(layout, study, earlier=earlier)
+        _explain_missing(study, layout)
+    with open_step("explain", study, upstream=(*_list_upstream(study, layout), *parts)) as step:
+        _explain(step, parts)
 
 
-def _explain(study: Study, step: Step) -> None:
-    """Introduce predictions, images and networks to the methods, and write what they give."""
-    from medvision.explain.study import explain_predictions
+def _check_share(study: Study, shard: str) -> tuple[int, int]:
+    """Return the share that is asked for, which must be one of the study's."""
+    share, total = parse_shard(shard), study.explain.shards
+    if share[1] != total or total == 1:
+        rule = f"be K/{total}, as explain.shards says" if total > 1 else "be left out"
+        raise ConfigError(
+            f"--shard: value must {rule}, got {shard}.",
+            "set explain.shards to the number of shares.",
+        )
+    return share
+
+
+def _list_upstream(study: Study, layout: Layout) -> tuple[str, ...]:
+    """Return the steps that every share stands on."""
+    return ("ingest", "cohort", "preprocess", "predict", "plan", *list_trained(study, layout))
+
+
+def _explain_missing(study: Study, layout: Layout) -> None:
+    """Explain the shares that are not up to date."""
+    upstream, total = _list_upstream(study, layout), study.explain.shards
+    for number, name in enumerate(list_explained(study), 1):
+        if not is_up_to_date(layout, study, name, upstream=upstream):
+            _explain_part(study, layout, share=(number, total))
+
+
+def _explain_part(study: Study, layout: Layout, *, share: tuple[int, int]) -> None:
+    """Explain a share of the images, and keep what was found until all are gathered."""
+    name = layout.explain_step(*share)
+    with open_step(name, study, upstream=_list_upstream(study, layout)) as step:
+        brief = read_brief(step)
+        _clear_maps(layout.step(name))
+        piece = compute_piece(step, brief, share=share)
+        write_piece(step.write(layout.step(name) / KEPT), piece)
+        step.facts["n_images"] = len(piece.share.finished)
+
+
+def _explain(step: Step, parts: Sequence[str]) -> None:
+    """Put together what the shares found, or do everything here, and write it."""
+    from medvision.explain.study import conclude
 
     layout = step.layout
-    check_plan(step)
-    # Maps of an earlier selection would be files that no record accounts for.
-    for folder in (layout.maps, layout.step("explain") / CONTROLS):
-        shutil.rmtree(folder, ignore_errors=True)
-    step.seed = study.explain.seed
-    device = prepare_device(step)
-    data = read_learning_data(step)
-    desk = _open_desk(step, data)
-    values = dict(study.explain)
-    del values["influence"], values["influence_images"]
-    predictions = read_table(step.read(layout.predictions), required=PREDICTION_COLUMNS)
-    check_real(predictions, where="predict/predictions.tsv")
-    outcome = explain_predictions(
-        predictions,
-        read_classes(step.read(layout.cohort_summary)),
-        load_image=desk.load_image,
-        load_network=desk.load_network,
-        save_map=desk.save_map,
-        save_control=desk.save_control,
-        device=device,
-        **values,
-    )
-    order = [row["image_id"] for row in outcome.selection]
-    peaks = sorted(desk.peaks, key=lambda row: order.index(row["image_id"]))
-    influences = _find_influences(step, data, outcome, device=device)
-    _write(step, outcome, influences, peaks=peaks)
+    brief = read_brief(step)
+    _clear_maps(layout.step("explain"))
+    for folder in _list_others(layout, parts):
+        shutil.rmtree(folder)
+    pieces = gather_pieces(step, parts) if parts else [compute_piece(step, brief, share=_WHOLE)]
+    outcome = conclude(brief, [piece.share for piece in pieces])
+    order = [case.image_id for case in brief.selection.cases]
+    _write(step, outcome, _join_influences(pieces, order), peaks=_join_peaks(pieces, order))
 
 
-def _find_influences(
-    step: Step, data: LearningData, outcome: "Outcome", *, device: "torch.device"
-) -> Influences:
-    """Look for the train images that stand beside each explained one."""
-    from medvision.explain.network import reference_precision
-
-    places = {
-        str(row["image_id"]): (str(row["arm"]), int(str(row["fold"])), int(str(row["seed"])))
-        for row in outcome.selection
-    }
-    with reference_precision():
-        return find_influences(step, data, places, device=device)
+def _clear_maps(folder: Path) -> None:
+    """Remove the maps of an earlier selection, which would be files that no record accounts for."""
+    for name in (MAPS, CONTROLS):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class _Desk:
-    """Where the methods get images and networks, and hand in maps."""
-
-    step: Step
-    store: ArrayStore
-    masked: frozenset[str]
-    placed: frozenset[str]
-    peaks: "list[dict[str, Cell]]" = field(default_factory=list)
-
-    def load_image(self, case: "Case") -> "CaseImage":
-        """Return an image's array, its geometry, and its mask where there is one."""
-        return load_case_image(self.step, self.store, case.image_id, masked=self.masked)
-
-    def load_network(self, case: "Case") -> "Trained":
-        """Return the network of the case's fold and seed."""
-        from medvision.explain.case import Trained
-        from medvision.learn.backbones import build_backbone, gradcam_layer
-        from medvision.runtime.checkpoint import load_model
-
-        path = self.step.layout.model(case.arm, case.fold, seed=case.seed)
-        network, meta = load_model(self.step.read(path), build=build_backbone)
-        return Trained(network, meta.classes, gradcam_layer(meta.backbone))
-
-    def save_map(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
-        """Write a map with the source's affine, note its peak, and return the file's digest."""
-        from medvision.io.nifti.write import write_nifti
-
-        self.peaks.extend(find_peak(self.step, image_id, method, grid=grid, affine=affine))
-        path = self.step.write(self.step.layout.attribution(image_id, method))
-        return write_nifti(path, grid, affine=affine, is_placed=image_id in self.placed)
-
-    def save_control(self, image_id: str, method: str, *, grid: FloatGrid, affine: Affine) -> str:
-        """Write the map of a control beside those of the methods, to be looked at."""
-        from medvision.io.nifti.write import write_nifti
-
-        path = self.step.layout.step("explain") / CONTROLS / image_id / f"{method}.nii.gz"
-        is_placed = image_id in self.placed
-        return write_nifti(self.step.write(path), grid, affine=affine, is_placed=is_placed)
+def _list_others(layout: Layout, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield the folders of shares of another division."""
+    kept = {layout.step(name) for name in parts}
+    for folder in sorted(layout.step("explain").glob("shard-*-of-*")):
+        if folder not in kept:
+            yield folder
 
 
-def _open_desk(step: Step, data: LearningData) -> _Desk:
-    """Read which images have masks, and which have a place in space."""
-    layout = step.layout
-    cohort = read_table(step.read(layout.cohort), required=("image_id", "mask"))
-    manifest = read_table(step.read(layout.manifest), required=("image_id", "geometry"))
-    return _Desk(
-        step=step,
-        store=data.store,
-        masked=frozenset(row["image_id"] for row in cohort if row["mask"]),
-        placed=frozenset(row["image_id"] for row in manifest if row["geometry"] == "full"),
-    )
+def _join_peaks(pieces: Sequence[Piece], order: Sequence[str]) -> list[dict[str, Cell]]:
+    """Return all peaks in the order of the selection."""
+    places = {image_id: place for place, image_id in enumerate(order)}
+    peaks = [row for piece in pieces for row in piece.peaks]
+    return sorted(peaks, key=lambda row: places[str(row["image_id"])])
+
+
+def _join_influences(pieces: Sequence[Piece], order: Sequence[str]) -> Influences:
+    """Return the train images beside all cases, in the order of the selection."""
+    return join_influences([piece.influences for piece in pieces], order)
 
 
 def _write(
@@ -176,4 +165,4 @@ def _write(
         write_table(step.write(path), rows, columns=columns)
     told = influences.summarise(step.study.explain.influence)
     write_json(step.write(layout.explain_summary), outcome.summary | {"influence": told})
-    step.facts |= outcome.facts | {"machine": describe_machine()}
+    step.facts |= outcome.facts

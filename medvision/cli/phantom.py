@@ -25,7 +25,7 @@ def command(study: Study, layout: Layout) -> None:
             [{"file": name, "digest": digest} for name, digest in truth.archive_digests.items()],
             columns=LISTING_COLUMNS,
         )
-        for path in (layout.phantom_labels, layout.phantom_truth):
+        for path in (layout.phantom_labels, layout.step("phantom") / "truth.json"):
             step.write(path)
         step.write(layout.phantom_key)
         for row in truth.rows:

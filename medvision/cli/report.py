@@ -18,7 +18,13 @@ from medvision.cli._report.side_by_side import old_name, side_by_side
 from medvision.cli._report.study_record import write_study_record
 from medvision.cli._run import Step, open_step, read_record, study_command
 from medvision.cli._searches import chosen_path, list_searches
-from medvision.cli._steps import list_folds, list_predicted, list_scorecards, list_trained
+from medvision.cli._steps import (
+    list_explained,
+    list_folds,
+    list_predicted,
+    list_scorecards,
+    list_trained,
+)
 from medvision.config.ablation import is_ablated
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
@@ -126,6 +132,7 @@ def _list_done(study: Study, layout: Layout) -> tuple[str, ...]:
     trained = (*(list_searches(study, layout) if has_folds else ()), *trained)
     trained += list_generators(study, layout) if has_folds else ()
     trained += list_predicted(study, layout) if has_folds else ()
+    trained += list_explained(study)
     scorecard = (
         *list_scorecards(study, layout),
         *(("compare",) if study.scorecard.sources else ()),

@@ -38,6 +38,11 @@ class ExplainSection(Section):
         "with the reason.",
     )
     images: Positive = Field(12, description="Number of test images explained.")
+    shards: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1,
+        description="Number of jobs among which the images are divided, each with a GPU of its "
+        "own where there are some. It changes no result.",
+    )
     finding: str | None = Field(
         None,
         description="Finding that is explained, in multilabel; when omitted the most probable one "

@@ -86,6 +86,9 @@ def _list_besides(study: Study, step: str) -> Iterator[tuple[str, frozenset[str]
     if step == "plan":
         # Its signature needs the key; what is planned does not.
         yield "audit", Study.list_fields("audit")
+    if step in ("explain", "report", "audit"):
+        # Which steps there are; no result depends on it.
+        yield "explain", frozenset({"shards"})
     if step in ("pull", "fetch"):
         # Their tables bear pseudonyms.
         yield "ingest", frozenset({"key"})

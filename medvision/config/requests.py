@@ -66,6 +66,7 @@ REQUESTS: dict[str, Request] = {
     "predict": Request(2000, 30),
     "evaluate": Request(4000, 60),
     "plan": Request(2000, 15),
+    "explain_shard": Request(8000, 240, "compute.threads", uses_gpu=True),
     "explain": Request(8000, 240, "compute.threads", uses_gpu=True),
     "scorecard_start": Request(16000, 1440, "compute.threads", uses_gpu=True),
     "compare": Request(4000, 60),
@@ -145,6 +146,7 @@ def list_rules(study: Study) -> list[str]:
         *(() if study.tune.trials else ("tune", "tune_worker")),
         *(() if study.tune.workers > 1 else ("tune_worker",)),
         *(() if study.synthesise.is_on else ("synthesise", "gate")),
+        *(() if study.explain.shards > 1 else ("explain_shard",)),
         *(() if study.scorecard.sources else ("scorecard_start", "compare")),
         *(() if study.control.trainings else ("control",)),
         *(() if is_audited(study.shortcuts, study.control) else ("shortcuts",)),
@@ -163,7 +165,9 @@ def wants_gpu(rule: str, study: Study, *, site: Site | None) -> bool:
     """
     wanted = study.compute.device
     is_wanted = wanted == "cuda" or (wanted == "auto" and site is not None and site.has_gpus)
-    return REQUESTS[rule].uses_gpu and is_wanted
+    # What gathers shares computes no map.
+    is_gathering = rule == "explain" and study.explain.shards > 1
+    return REQUESTS[rule].uses_gpu and is_wanted and not is_gathering
 
 
 def place(

@@ -16,8 +16,11 @@ UNHEEDED_FIELDS: dict[tuple[str, str], frozenset[str]] = {
         {
             *("methods", "images", "finding", "target", "influence", "influence_images"),
             *("stability_images", "stability_networks", "stability_noise", "cascade_images"),
+            "shards",
         }
     ),
+    # By how many jobs the work is done is no setting of it: a signed plan stays what it is.
+    **dict.fromkeys((("plan", "explain"), ("explain", "explain")), frozenset({"shards"})),
 }
 """Step and section to the fields that it does not obey, where it obeys most."""
 

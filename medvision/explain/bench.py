@@ -1,6 +1,6 @@
 """Explaining case by case: each before the network of the fold that never saw it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from medvision.domain.record import JsonValue
 from medvision.domain.volume import FloatGrid
 from medvision.errors import ExplanationError
 from medvision.explain.applicability import find_refusals
-from medvision.explain.case import Case, CaseImage, Trained
+from medvision.explain.case import Case, CaseImage, Model, Trained, find_openers, name_model
 from medvision.explain.checks import DEPTHS
 from medvision.explain.localisation import compute_lesion_diameters_mm
 from medvision.explain.names import is_control
@@ -31,6 +31,8 @@ from medvision.runtime.progress import track
 
 LoadImage = Callable[[Case], CaseImage]
 LoadNetwork = Callable[[Case], Trained]
+Facts = dict[str, JsonValue]
+"""What is said of a network: its copy's certificate and state, what was rewritten or is hidden."""
 
 
 class SaveMap(Protocol):
@@ -91,14 +93,17 @@ def explain_cases(
     *,
     hands: Hands,
     plan: Plan,
+    openers: Mapping[Model, Case] | None = None,
     description: str = "explaining test images",
-) -> tuple[list[Finished], list[JsonValue]]:
+) -> tuple[list[Finished], list[Facts]]:
     """Explain cases model by model, so that each network is loaded once.
 
     Args:
         cases: The selected cases.
         hands: How images and networks are got, and maps written.
         plan: Methods and parameters.
+        openers: Network to the case on whose image its copy is made; its first one of these where
+            none is given.
         description: What the progress display says.
 
     Returns:
@@ -109,44 +114,39 @@ def explain_cases(
         ExplanationError: A network's state changed while it was explained, or its copy has other
             logits on an image.
     """
-    by_model = sorted(cases, key=_name_model)
+    by_model = sorted(cases, key=name_model)
+    first = find_openers(by_model) | dict(openers or {})
     finished: dict[str, Finished] = {}
-    facts: dict[_Model, dict[str, JsonValue]] = {}
-    certificates: dict[_Model, float] = {}
+    facts: dict[Model, Facts] = {}
+    certificates: dict[Model, float] = {}
     bench: _Bench | None = None
     for case in track(by_model, description, total=len(by_model)):
-        image = hands.load_image(case)
-        if bench is None or bench.model != _name_model(case):
-            bench = _open_bench(case, image, hands=hands, plan=plan)
+        image, opener = hands.load_image(case), first[name_model(case)]
+        is_opener = case.image_id == opener.image_id
+        if bench is None or bench.model != name_model(case):
+            shown = image if is_opener else hands.load_image(opener)
+            bench = _open_bench(opener, shown, hands=hands, plan=plan)
             facts[bench.model] = _describe(bench)
             certificates[bench.model] = bench.proof.certificate
-        else:
+        if not is_opener:
             certificate = _certify(bench, image)
             certificates[bench.model] = max(certificates[bench.model], certificate)
         finished[case.image_id] = _finish(case, image, bench=bench, hands=hands, plan=plan)
-    told: list[JsonValue] = [
+    told: list[Facts] = [
         facts[model] | {"certificate": certificates[model]} for model in sorted(facts)
     ]
     return [finished[case.image_id] for case in cases], told
-
-
-_Model = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
 class _Bench:
     """One fold's network as trained, its canonical copy and its randomised twins."""
 
-    model: _Model
+    model: Model
     trained: Trained
     canonical: Canonical
     proof: Proof
     networks: Networks
-
-
-def _name_model(case: Case) -> _Model:
-    """Return what tells one model from another."""
-    return case.arm, case.fold, case.seed
 
 
 def _open_bench(case: Case, image: CaseImage, *, hands: Hands, plan: Plan) -> _Bench:
@@ -167,7 +167,7 @@ def _open_bench(case: Case, image: CaseImage, *, hands: Hands, plan: Plan) -> _B
         refused=find_refusals(canonical.network, proof, methods=plan.methods),
         is_exclusive=hands.is_exclusive,
     )
-    return _Bench(_name_model(case), trained, canonical, proof, networks)
+    return _Bench(name_model(case), trained, canonical, proof, networks)
 
 
 def _to_batch(image: CaseImage, device: torch.device) -> Tensor:
@@ -175,7 +175,7 @@ def _to_batch(image: CaseImage, device: torch.device) -> Tensor:
     return torch.tensor(image.array, dtype=torch.float32, device=device)[None]
 
 
-def _describe(bench: _Bench) -> dict[str, JsonValue]:
+def _describe(bench: _Bench) -> Facts:
     """Return what the record says of a network."""
     arm, fold, seed = bench.model
     return {

@@ -1,5 +1,6 @@
 """What the caller hands over for one explained image: who it is, its pixels, its network."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,34 @@ class Case:
     predicted: str
     target: str
     rule: str
+
+
+Model = tuple[str, int, int]
+"""Arm, fold and seed: what tells one network from another."""
+
+
+def name_model(case: Case) -> Model:
+    """Return which network a case is explained with.
+
+    Args:
+        case: The case.
+    """
+    return case.arm, case.fold, case.seed
+
+
+def find_openers(cases: Iterable[Case]) -> dict[Model, Case]:
+    """Return of each network the first case that it is shown.
+
+    The copy of a network is made and held against it on that case's image, so that jobs which
+    share the cases of a network have to take the same one.
+
+    Args:
+        cases: All cases, in their order.
+    """
+    openers: dict[Model, Case] = {}
+    for case in cases:
+        openers.setdefault(name_model(case), case)
+    return openers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from medvision.domain.volume import FloatGrid
 from medvision.explain.agreement import compare_controls, compare_images, compare_methods
 from medvision.explain.bench import Hands
 from medvision.explain.cascade import Stage, cascade
-from medvision.explain.case import Case
+from medvision.explain.case import Case, Model, find_openers, name_model
 from medvision.explain.consistency_rows import CascadePoint, Consistency
 from medvision.explain.likeness import Likeness, measure_likeness
 from medvision.explain.names import EDGE
@@ -33,6 +33,75 @@ class _Work:
     plan: Plan
     bounds: Bounds
     task: Task
+
+
+def look_again(
+    cases: Sequence[Explained],
+    *,
+    visits: Sequence[Visit],
+    openers: Mapping[Model, Case],
+    hands: Hands,
+    plan: Plan,
+    bounds: Bounds,
+    task: Task,
+) -> Consistency:
+    """Make the maps of some images again and say how alike they are, each image by itself.
+
+    Args:
+        cases: Explained cases: those of one job, or that an audit looks at.
+        visits: Who is shown to whom, of all cases.
+        openers: Network to the case on whose image its copy is made.
+        hands: How images and networks are got.
+        plan: Methods and parameters.
+        bounds: How many images are looked at again, and by how many networks.
+        task: Kind of the prediction.
+
+    Returns:
+        The rows of these cases, in no order yet, without those that need two images.
+
+    Raises:
+        ExplanationError: The copy of a network has other logits than the network.
+    """
+    held = {done.case.image_id: done for done in cases}
+    work = _Work(held, hands, plan, bounds, task)
+    own = [visit for visit in visits if visit.case.image_id in held]
+    groups = [list(group) for _, group in groupby(own, key=lambda visit: name_model(visit.case))]
+    points: list[CascadePoint] = []
+    rows: list[Likeness] = []
+    for group in track(groups, "looking at images again", total=len(groups)):
+        room = open_room(openers[name_model(group[0].case)], hands=hands, plan=plan)
+        for visit in group:
+            rows += _compare(visit, room=room, work=work)
+        points += _follow_cascade(group, room=room, work=work)
+    if bounds.stability_images:
+        rows += compare_methods(cases)
+    return Consistency(points, rows)
+
+
+def gather_consistency(
+    found: Sequence[Consistency],
+    *,
+    cases: Sequence[Explained],
+    selection: Sequence[Case],
+    rings: Mapping[str, Sequence[str]],
+    bounds: Bounds,
+) -> Consistency:
+    """Put together what was found of each image, and hold each against the next one.
+
+    Args:
+        found: As `look_again` returns it, of one job after the other.
+        cases: Explained cases of all of them.
+        selection: All cases, in their order.
+        rings: Method to the images of the selection that it has a map of, in their order.
+        bounds: How many images are looked at again.
+
+    Returns:
+        Cascade and stability, each in the order of the selection.
+    """
+    rows = [row for each in found for row in each.likenesses]
+    if bounds.stability_images:
+        rows += compare_images(cases, rings)
+    return _sort(selection, [point for each in found for point in each.cascade], rows)
 
 
 def measure_consistency(
@@ -64,26 +133,20 @@ def measure_consistency(
     Raises:
         ExplanationError: The copy of a network has other logits than the network.
     """
-    held = {done.case.image_id: done for done in cases}
-    work = _Work(held, hands, plan, bounds, task)
+    held = {done.case.image_id for done in cases}
     planned = plan_visits(selection, predictions, bounds=bounds)
+    # The images of other cases may not be at hand.
     visits = [visit for visit in planned if visit.case.image_id in held]
-    groups = [list(group) for _, group in groupby(visits, key=_name_model)]
-    points: list[CascadePoint] = []
-    rows: list[Likeness] = []
-    for group in track(groups, "looking at images again", total=len(groups)):
-        room = open_room(group[0].case, hands=hands, plan=plan)
-        for visit in group:
-            rows += _compare(visit, room=room, work=work)
-        points += _follow_cascade(group, room=room, work=work)
-    if bounds.stability_images:
-        rows += compare_methods(cases) + compare_images(cases, rings)
-    return _sort(selection, points, rows)
-
-
-def _name_model(visit: Visit) -> tuple[str, int, int]:
-    """Return what tells one network from another."""
-    return visit.case.arm, visit.case.fold, visit.case.seed
+    found = look_again(
+        cases,
+        visits=visits,
+        openers=find_openers(visit.case for visit in visits),
+        hands=hands,
+        plan=plan,
+        bounds=bounds,
+        task=task,
+    )
+    return gather_consistency([found], cases=cases, selection=selection, rings=rings, bounds=bounds)
 
 
 def _sort(

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-
 from medvision.domain.labels.rows import Classes
 from medvision.domain.record import JsonValue
 from medvision.explain.agreement import list_rings
 from medvision.explain.baseline import Baseline, BlurVoxels
-from medvision.explain.bench import Finished, Hands, LoadImage, LoadNetwork, SaveMap, explain_cases
+from medvision.explain.bench import Facts, Finished, Hands, explain_cases
+from medvision.explain.case import find_openers
 from medvision.explain.checked import gather_checks
-from medvision.explain.consistency import measure_consistency
+from medvision.explain.consistency import gather_consistency, look_again
 from medvision.explain.consistency_rows import Consistency
 from medvision.explain.consistency_summary import summarise_consistency
 from medvision.explain.methods import Settings, Triple
@@ -26,8 +25,43 @@ from medvision.explain.tables import (
     list_selection,
     list_verdicts,
 )
-from medvision.explain.visits import Bounds
+from medvision.explain.visits import Bounds, plan_visits
 from medvision.explain.work import Plan
+
+WHOLE = (1, 1)
+"""The share of one job that does everything."""
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What is explained and how: the same for every job that does a share of it.
+
+    Args:
+        selection: The cases and how they were drawn.
+        predictions: Rows with arm, fold, seed, split and image_id: which networks there are.
+        plan: Methods and parameters.
+        bounds: How much is looked at again.
+    """
+
+    selection: Selection
+    predictions: Sequence[Prediction]
+    plan: Plan
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a job found of its share of the cases.
+
+    Args:
+        finished: The share's cases, in the order of the selection; their maps are written.
+        networks: Of each network that they were shown to, what the record says.
+        consistency: The rows of these cases, without those that need two images.
+    """
+
+    finished: list[Finished]
+    networks: list[Facts]
+    consistency: Consistency
 
 
 @dataclass(frozen=True)
@@ -44,14 +78,10 @@ class Outcome:
     facts: dict[str, JsonValue]
 
 
-def explain_predictions(
+def draw_brief(
     predictions: Sequence[Prediction],
     classes: Classes,
     *,
-    load_image: LoadImage,
-    load_network: LoadNetwork,
-    save_map: SaveMap,
-    device: torch.device,
     methods: tuple[str, ...],
     images: int,
     finding: str | None,
@@ -74,18 +104,13 @@ def explain_predictions(
     stability_networks: int,
     stability_noise: float,
     cascade_images: int,
-    save_control: SaveMap | None = None,
-) -> Outcome:
-    """Select test predictions, attribute them, and check the attributions.
+) -> Brief:
+    """Select test predictions, and say how they are attributed and checked.
 
     Args:
         predictions: Rows with arm, fold, seed, split, image_id, subject, label, predicted and
             probability_<class>; of values label and predicted alone.
         classes: Classes, and the positive one of two; findings; or the value's name.
-        load_image: Gives a case's array and geometry.
-        load_network: Gives the network of the fold that tested the case.
-        save_map: Writes a map on the source's grid and returns its digest.
-        device: Where the networks work.
         methods: Names of the methods.
         images: Number of test images explained.
         finding: The finding to explain; None explains the most probable one of each image.
@@ -108,13 +133,9 @@ def explain_predictions(
         stability_networks: Other seeds, and other folds, that each is shown to.
         stability_noise: Standard deviation of the noise, as a share of the image's range.
         cascade_images: Images whose maps are followed through cascading randomisation.
-        save_control: Writes the map of a control, likewise; None writes none.
-
-    Returns:
-        Tables, summary and facts; maps have been handed to `save_map`.
 
     Raises:
-        ExplanationError: Nothing to explain, or a method does not apply.
+        ExplanationError: There is no test prediction, or no such finding or class.
 
     Source:
         Each method and each check names its own.
@@ -136,16 +157,71 @@ def explain_predictions(
         shap_draws=shap_draws,
     )
     plan = Plan(methods, settings, seed, random_orders, deletion_steps)
-    is_exclusive = classes.task != "multilabel"
-    hands = Hands(load_image, load_network, save_map, device, is_exclusive, save_control)
     bounds = Bounds(stability_images, stability_networks, stability_noise, cascade_images)
+    return Brief(selection, predictions, plan, bounds)
+
+
+def explain_share(brief: Brief, *, hands: Hands, share: tuple[int, int] = WHOLE) -> Share:
+    """Attribute every n-th of the selected predictions, and check what needs no other one.
+
+    Nothing that a case gives depends on which cases the same job explains: its draws are seeded
+    by its image, and the copy of a network is made on the image of the network's first case,
+    whoever explains that.
+
+    Args:
+        brief: What is explained and how.
+        hands: How images and networks are got, and maps written.
+        share: (k, n): the k-th case and every n-th after it. The first ones, which alone are
+            looked at again and cost the most, so go to different jobs.
+
+    Raises:
+        ExplanationError: A network changed while it was explained, or its copy has other logits.
+    """
+    number, total = share
+    cases = brief.selection.cases
+    visits = plan_visits(cases, brief.predictions, bounds=brief.bounds)
     with reference_precision():
-        finished, networks = explain_cases(selection.cases, hands=hands, plan=plan)
-        consistency = _measure_consistency(
-            finished, predictions, selection=selection, hands=hands, plan=plan, bounds=bounds
+        finished, networks = explain_cases(
+            cases[number - 1 :: total], hands=hands, plan=brief.plan, openers=find_openers(cases)
         )
-    checks = gather_checks(finished, seed=seed)
-    told = summarise_consistency(consistency, bounds=bounds, methods=methods, seed=seed)
+        consistency = look_again(
+            [done.explained for done in finished],
+            visits=visits,
+            openers=find_openers(visit.case for visit in visits),
+            hands=hands,
+            plan=brief.plan,
+            bounds=brief.bounds,
+            task=brief.selection.task,
+        )
+    return Share(finished, networks, consistency)
+
+
+def conclude(brief: Brief, shares: Sequence[Share]) -> Outcome:
+    """Hold the cases of all shares against one another, and tell what came of them.
+
+    Args:
+        brief: What is explained and how.
+        shares: Of all cases.
+
+    Returns:
+        Tables, summary and facts, the same however the cases were shared.
+    """
+    selection, plan = brief.selection, brief.plan
+    held = {done.explained.case.image_id: done for share in shares for done in share.finished}
+    finished = [held[case.image_id] for case in selection.cases]
+    explained = [done.explained for done in finished]
+    networks = _join_networks(shares)
+    checks = gather_checks(finished, seed=plan.seed)
+    consistency = gather_consistency(
+        [share.consistency for share in shares],
+        cases=explained,
+        selection=selection.cases,
+        rings=list_rings(explained),
+        bounds=brief.bounds,
+    )
+    told = summarise_consistency(
+        consistency, bounds=brief.bounds, methods=plan.methods, seed=plan.seed
+    )
     return Outcome(
         selection=list_selection(selection.cases),
         attributions=list_attributions(finished, checks),
@@ -159,24 +235,13 @@ def explain_predictions(
     )
 
 
-def _measure_consistency(
-    finished: Sequence[Finished],
-    predictions: Sequence[Prediction],
-    *,
-    selection: Selection,
-    hands: Hands,
-    plan: Plan,
-    bounds: Bounds,
-) -> Consistency:
-    """Measure how consistent the maps of the explained cases are."""
-    explained = [done.explained for done in finished]
-    return measure_consistency(
-        explained,
-        selection=selection.cases,
-        rings=list_rings(explained),
-        predictions=predictions,
-        hands=hands,
-        plan=plan,
-        bounds=bounds,
-        task=selection.task,
-    )
+def _join_networks(shares: Sequence[Share]) -> list[JsonValue]:
+    """Return what is said of each network, with the largest certificate that a job saw."""
+    joined: dict[tuple[str, ...], Facts] = {}
+    for facts in (facts for share in shares for facts in share.networks):
+        place = tuple(str(facts[name]) for name in ("arm", "fold", "seed"))
+        before = joined.get(place, facts)
+        certificates = (float(str(each["certificate"])) for each in (before, facts))
+        joined[place] = facts | {"certificate": max(certificates)}
+    ordered = sorted(joined, key=lambda place: (place[0], int(place[1]), int(place[2])))
+    return [joined[place] for place in ordered]

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -131,6 +132,23 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
 def is_exposed(path: Path) -> bool:
     """Tell whether others than its owner may do anything with a file: a secret must have 0600."""
     return bool(path.stat().st_mode & 0o077)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the disk cannot link.
+
+    Args:
+        source: A file that is never changed in place.
+        target: Its second name, whose folder must exist; what is there is replaced.
+
+    Raises:
+        StorageError: The folder cannot be written, or its disk is full.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        with writing(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def write_text(path: Path, text: str) -> None:

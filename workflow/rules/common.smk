@@ -443,6 +443,19 @@ def preprocess_marks():
     ]
 
 
+def explained_file(name, number="{shard}", total="{shards}"):
+    """A file of a share of the explanations."""
+    return layout.step(layout.explain_step(number, total)) / name
+
+
+def explained_shares():
+    """What the shares write among which explaining is divided, where it is."""
+    total = study.explain.shards
+    numbers = range(1, total + 1) if total > 1 else ()
+    names = ("cases.npz", "record.json")
+    return [explained_file(name, number, total) for number in numbers for name in names]
+
+
 def plugin_files():
     """The user's plug-ins in the working folder: a module's file, all files of a package."""
     tops = {

@@ -1,5 +1,35 @@
+# The maps of a share are no outputs here: its record stands for them.
+rule explain_shard:
+    input:
+        layout.predictions,
+        layout.record("predict"),
+        layout.step("plan") / "plan.json",
+        layout.record("plan"),
+    output:
+        cases=explained_file("cases.npz"),
+        record=explained_file("record.json"),
+    log:
+        log_of("explain/shard-{shard}-of-{shards}"),
+    benchmark:
+        benchmark_of("explain-shard-{shard}-of-{shards}")
+    conda:
+        "../envs/medvision.yaml"
+    threads: asked["explain_shard"].threads
+    resources:
+        **asked["explain_shard"].resources,
+    params:
+        config=config_of("explain"),
+        version=__version__,
+    message:
+        "Attributing and checking part {wildcards.shard} of {wildcards.shards} of the test predictions."
+    shell:
+        "medvision explain --shard {wildcards.shard}/{wildcards.shards}"
+        " --config {params.config:q} > {log} 2>&1"
+
+
 rule explain:
     input:
+        explained_shares(),
         layout.predictions,
         layout.record("predict"),
         layout.step("plan") / "plan.json",

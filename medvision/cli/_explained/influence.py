@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +76,35 @@ class Influences:
         return {"subjects": n_most, "networks": self.networks, "limits": limits}
 
 
+def join_influences(found: Sequence[Influences], order: Sequence[str]) -> Influences:
+    """Put together what several jobs found, each of networks of its own.
+
+    Args:
+        found: Of each job.
+        order: Explained images in the order of the selection.
+    """
+    rows = [row for each in found for row in each.rows]
+    places = {image_id: place for place, image_id in enumerate(order)}
+    networks = [network for each in found for network in each.networks]
+    return Influences(
+        sorted(rows, key=lambda row: places[str(row["image_id"])]),
+        sorted(networks, key=_read_place),
+    )
+
+
+def _read_place(network: JsonValue) -> tuple[str, int, int]:
+    """Return arm, fold and seed of what is said of a network."""
+    held = cast(Mapping[str, JsonValue], network)
+    return str(held["arm"]), int(str(held["fold"])), int(str(held["seed"]))
+
+
 def find_influences(
-    step: Step, data: LearningData, places: dict[str, Place], *, device: "torch.device"
+    step: Step,
+    data: LearningData,
+    places: dict[str, Place],
+    *,
+    device: "torch.device",
+    share: tuple[int, int] = (1, 1),
 ) -> Influences:
     """Look among each network's own train images, and nowhere else.
 
@@ -86,11 +113,16 @@ def find_influences(
         data: Images and folds.
         places: Explained image to (arm, fold, seed) of the network that explains it.
         device: Where to compute.
+        share: (k, n): the k-th network and every n-th after it, each with all of its images: they
+            are shown to it in batches, on which the last digits depend.
 
     Returns:
         Rows by image in the order of `places`, kind and rank.
     """
     layout = step.layout
+    number, total = share
+    held = sorted(set(places.values()))[number - 1 :: total]
+    places = {name: place for name, place in places.items() if place in held}
 
     def find(place: Place, name: str) -> "Path | None":
         path = layout.seed(place[0], place[1], seed=place[2]) / name

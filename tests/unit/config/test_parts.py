@@ -36,6 +36,7 @@ AFTER_TRAINING = {"predict", "evaluate", "plan", "explain", "shortcuts"} | LATE
         ),
         ("explain.images", {"plan", "explain"} | LATE),
         ("explain.influence", {"plan", "explain"} | LATE),
+        ("explain.shards", {"explain", "report", "audit"}),
         ("explain.baseline", {"gate", "train"} | AFTER_TRAINING),
         ("gate.explained", {"gate", "train"} | AFTER_TRAINING),
         ("gate.level", {"gate", "train", "ablate", "ablation"} | AFTER_TRAINING),

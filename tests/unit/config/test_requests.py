@@ -14,6 +14,7 @@ from medvision.config.requests import (
     REQUESTS,
     compute_need,
     list_asked,
+    list_rules,
     place,
     wants_gpu,
 )
@@ -197,3 +198,12 @@ def test_a_team_goes_to_the_partition_that_lets_a_job_have_its_nodes() -> None:
     site = Site(partitions=(small, GPU.model_copy(update=ROOMY)))
     assert ask("train", with_team(1, 4), site)["slurm_partition"] == "small"
     assert ask("train", with_team(2, 4), site)["slurm_partition"] == "gpu"
+
+
+def test_each_share_of_the_explanations_has_a_gpu_and_what_gathers_them_none() -> None:
+    study = build_study({"compute": {"device": "cuda"}, "explain": {"shards": 2}})
+    assert ask("explain_shard", study, SITE)["gpu"] == 1
+    assert "gpu" not in ask("explain", study, SITE)
+    assert ask("explain", build_study({"compute": {"device": "cuda"}}), SITE)["gpu"] == 1
+    assert "explain_shard" in list_rules(study)
+    assert "explain_shard" not in list_rules(Study())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explain_runs import SETTINGS
+from explain_runs import SETTINGS, explain_predictions
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
@@ -11,7 +11,6 @@ from medvision.domain.labels.rows import Classes
 from medvision.explain import one
 from medvision.explain.case import CaseImage, Trained
 from medvision.explain.names import EDGE, RANDOM, name_other_class, name_randomised
-from medvision.explain.study import explain_predictions
 
 SIDE = 24
 CLASSES = ("dark", "bright")
@@ -107,7 +106,6 @@ def run(network, *, spatial_dims=3, marked=True):
         load_image=load,
         load_network=lambda _: Trained(network, CLASSES, "cells"),
         save_map=forget_map,
-        device=torch.device("cpu"),
         **{
             **SETTINGS,
             "images": N_IMAGES,

@@ -293,3 +293,14 @@ def test_where_every_method_is_refused_the_step_still_ends_and_says_so():
     assert outcome.attributions == []
     assert {row["verdict"] for row in pick(outcome, method="deeplift")} == {"NOT APPLICABLE"}
     assert outcome.summary["methods"]["deeplift"]["refused"][0]["n_images"] == 2
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_shares_put_together_are_the_whole_to_the_last_digit(parts):
+    changes = {"stability_images": 2, "cascade_images": 1, "images": 5, "methods": ("smoothgrad",)}
+    whole, maps, _ = explain(**changes)
+    shared, others, _ = explain(parts=parts, **changes)
+    assert shared == whole
+    assert maps.keys() == others.keys()
+    for key, (grid, _) in maps.items():
+        np.testing.assert_array_equal(grid, others[key][0])
