@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config, find_layout
+from medvision.cli._status.last_run import read_last_run
 from medvision.cli.main import set_up_logging
 from medvision.config.model import load_study
 from medvision.errors import ClusterError, ConfigError
@@ -93,13 +94,10 @@ def run(
     ):
         named = [*words, "--slurm-jobname-prefix", lead.prefix]
         care = Care(patience_s=60 * patience, orphans=orphans)
+        start_s = time.time()
         code = lead_run(named, lead, care=care)
     if code:
-        click.echo(
-            "hint: `medvision status` names the jobs that failed and the command that shows their "
-            f"logs ({logs}, .snakemake/slurm_logs); the same command goes on with what is left.",
-            err=True,
-        )
+        click.echo(f"hint: {_say_why(logs, since_s=start_s)}", err=True)
     sys.exit(code)
 
 
@@ -153,6 +151,18 @@ def _check_config(config: str | None) -> None:
             "name it with --config FILE, and start in the study's folder; a workflow that takes "
             "this one as a module is run by `snakemake --workflow-profile`.",
         )
+
+
+def _say_why(logs: Path, *, since_s: float) -> str:
+    """Return where it is told why a run failed: by its jobs, or by Snakemake where none failed."""
+    failures = read_last_run(Path(".snakemake")).failures.values()
+    # Snakemake writes its times in whole seconds.
+    if not any(failure.at_s >= since_s - 1 for failure in failures):
+        return "no job failed: what stands above is why Snakemake ended."
+    return (
+        "`medvision status` names the jobs that failed and the command that shows their "
+        f"logs ({logs}, .snakemake/slurm_logs); the same command goes on with what is left."
+    )
 
 
 def _build_command(

@@ -78,6 +78,36 @@ def test_a_configuration_that_snakemake_could_not_read_is_refused(
     assert not (study / "said").exists()
 
 
+FAILED = """
+import pathlib, sys, time
+log = pathlib.Path(".snakemake/log/2026-01-01T000000.0.snakemake.log")
+log.parent.mkdir(parents=True, exist_ok=True)
+clock = time.strftime("[%a %b %d %H:%M:%S %Y]", time.localtime(time.time() - float(sys.argv[1])))
+log.write_text(clock + "\\nError in rule x:\\n    log: x.log (check log file for more)\\n")
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("child", "words"),
+    [
+        (["import sys; sys.exit(2)"], "no job failed: what stands above is why Snakemake ended"),
+        ([FAILED, "3600"], "no job failed"),
+        ([FAILED, "0"], "`medvision status` names the jobs that failed"),
+    ],
+    ids=["no run", "run before", "run"],
+)
+def test_the_logs_of_jobs_are_named_only_where_jobs_of_this_run_failed(
+    study: Path, monkeypatch: pytest.MonkeyPatch, child: list[str], words: str
+) -> None:
+    monkeypatch.setattr(
+        "medvision.cli.cluster._build_command", lambda *_: [sys.executable, "-c", *child]
+    )
+    result = lead()
+    assert result.exit_code != 0
+    assert words in result.output
+
+
 def test_the_folders_of_a_led_run_obey_the_studys_umask(study: Path) -> None:
     before = os.umask(0o022)
     try:
