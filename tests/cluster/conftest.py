@@ -20,7 +20,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in own:
         item.add_marker(pytest.mark.cluster)
         # What is shared is started by the first test that asks for it: minutes on a busy machine.
-        item.add_marker(pytest.mark.timeout(1500))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1500))
     if "cluster" not in config.option.markexpr:
         items[:] = [item for item in items if item not in own]
         config.hook.pytest_deselected(items=own)

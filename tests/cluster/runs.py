@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,12 @@ from cluster.slurm import Cluster
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
+SITE = {
+    "partitions": [
+        {"name": "cpu", "runtime": 60, "mem_mb": 8000, "cpus": 4},
+        {"name": "gpu", "runtime": 60, "mem_mb": 8000, "cpus": 4, "gpus": 2, "gpu_type": "fake"},
+    ]
+}
 # The profile that ships, with looks at the queue as often as only a test may have them.
 QUICK = (
     *("--latency-wait", "10", "--seconds-between-status-checks", "1"),
@@ -83,7 +90,7 @@ class Run:
         given = ["--config", "study.yaml", *options]
         return [sys.executable, "-m", "medvision", "cluster", name, *given]
 
-    def finish(self, seconds: float = 150) -> int:
+    def finish(self, seconds: float = 300) -> int:
         """Wait for its end; return the exit code."""
         assert self.process is not None
         try:
@@ -129,12 +136,16 @@ class Run:
 
         A process holds its part by a lock, which needs no clock. Of jobs, SLURM's own times tell;
         those of one number are not compared, since a job that was requeued, or of which a killed
-        controller forgot that it had begun, begins anew under its number.
+        controller forgot that it had begun, begins anew under its number. Nor are those of a number
+        that a controller which forgot them altogether gave out again, to another part.
         """
         ended = {row["JobId"]: row for row in self.cluster.list_ended()}
+        begun = dict.fromkeys(self.list_seen("starts"))
+        given = Counter(job for _, job in begun)
         spans = [
             (part, job, *(read_time(ended[job][name]) for name in ("StartTime", "EndTime")))
-            for part, job in dict.fromkeys(self.list_seen("starts"))
+            for part, job in begun
+            if given[job] == 1
         ]
         return self.list_seen("overlaps") + [
             (one[1], other[1])
@@ -142,6 +153,25 @@ class Run:
             for other in spans[i + 1 :]
             if one[0] == other[0] and one[2] < other[3] and other[2] < one[3]
         ]
+
+
+def call(cluster: Cluster, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a module of Python in a folder as a user of the cluster would."""
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env={**cluster.environment, "PYTHONPATH": str(CHECKOUT), "COLUMNS": "300"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def list_jobs(cluster: Cluster, folder: Path) -> dict[str, dict[str, str]]:
+    """Return number to what SLURM says of each job of a folder that it still remembers."""
+    lines = cluster.call("scontrol", "show", "job", "-o").splitlines()
+    jobs = [dict(w.split("=", 1) for w in line.split() if "=" in w) for line in lines]
+    return {job["JobId"]: job for job in jobs if job.get("WorkDir") == str(folder)}
 
 
 def read_time(text: str) -> float:

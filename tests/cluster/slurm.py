@@ -298,7 +298,7 @@ GresTypes=gpu
         gres = " Gres=gpu:fake:2" if node == "n1" else ""
         lines += (
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 "
-            f"Port={cluster.ports[node]} CPUs=4 RealMemory=8000 State=UNKNOWN{gres}\n"
+            f"Port={cluster.ports[node]} CPUs=4 RealMemory=16000 State=UNKNOWN{gres}\n"
         )
     (folder / "slurm.conf").write_text(lines + PARTITIONS)
     # Any device serves as a GPU where no cgroup guards it.

@@ -20,14 +20,10 @@ from cluster.accounting import (
     start_slurmdbd,
 )
 from cluster.act import describe
-from cluster.runs import CHECKOUT, QUICK, Run
+from cluster.runs import CHECKOUT, QUICK, SITE, Run
 from cluster.slurm import Cluster, wait_for
 from pipeline import TINY, write_config
 
-PARTITIONS = [
-    {"name": "cpu", "runtime": 60, "mem_mb": 8000, "cpus": 4},
-    {"name": "gpu", "runtime": 60, "mem_mb": 8000, "cpus": 4, "gpus": 2, "gpu_type": "fake"},
-]
 # As the profile ships, and where a site keeps jobs in squeue for too short a time.
 STATUS = {"squeue": (), "sacct": ("--slurm-status-command", "sacct")}
 AWAY_S = 40
@@ -89,7 +85,7 @@ def study(accounted: Cluster, folder: Path) -> Iterator["subprocess.Popen[str]"]
 def configure(folder: Path, account: str) -> None:
     """Write a tiny study whose site file names an account."""
     folder.mkdir()
-    site = {"account": account, "partitions": PARTITIONS}
+    site = {"account": account, **SITE}
     (folder / "site.yaml").write_text(yaml.safe_dump(site))
     ingest = {"workers": 1, "shards": 2}
     write_config(folder, {**TINY, "ingest": ingest, "cluster": {"site": str(folder / "site.yaml")}})
@@ -183,7 +179,7 @@ def test_a_job_that_is_lost_with_its_node_is_done_on_another(
     accounted: Cluster, tmp_path: Path
 ) -> None:
     run = Run(accounted, tmp_path / "run", pause=8).start(*STATUS["sacct"])
-    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=60, what=f"2 starts\n{run.log}")
+    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=180, what=f"2 starts\n{run.log}")
     jobs = {job for _, job in run.list_seen("starts")}
     node = accounted.show(min(jobs))["NodeList"]
     accounted.kill(node)

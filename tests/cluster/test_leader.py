@@ -26,7 +26,9 @@ def together(undisturbed: Run, five_faults: Run) -> None:
 
 def wait_for_start(run: Run, n: int = 1) -> None:
     wait_for(
-        lambda: len(run.list_seen("starts")) >= n, seconds=60, what=f"start of {n} parts\n{run.log}"
+        lambda: len(run.list_seen("starts")) >= n,
+        seconds=180,
+        what=f"start of {n} parts\n{run.log}",
     )
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from cluster.runs import HERE, Run
 from cluster.slurm import NODES, Cluster, wait_for
 
@@ -29,8 +30,8 @@ def test_two_processes_at_one_part_would_be_noticed(cluster: Cluster, tmp_path: 
     first = subprocess.Popen([*words, "60"], cwd=tmp_path)
     run = Run(cluster, tmp_path)
     try:
-        wait_for(lambda: bool(run.list_seen("starts")), seconds=60, what="start")
-        wait_for((tmp_path / "out.txt").exists, seconds=60, what="half a file")
+        wait_for(lambda: bool(run.list_seen("starts")), seconds=180, what="start")
+        wait_for((tmp_path / "out.txt").exists, seconds=180, what="half a file")
         subprocess.run([*words, "0"], cwd=tmp_path, check=True)
     finally:
         first.kill()
@@ -40,10 +41,24 @@ def test_two_processes_at_one_part_would_be_noticed(cluster: Cluster, tmp_path: 
     assert len(run.list_seen("overlaps")) == 1, "a killed process holds nothing"
 
 
+def test_a_number_that_a_controller_gave_out_again_is_of_two_jobs(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One that lost its state began to count anew: each part ran under both numbers.
+    starts = ("1 starts 0 43", "2 starts 0 44", "2 starts 9 43", "1 starts 9 44", "1 starts 9 45")
+    (tmp_path / "seen.txt").write_text("\n".join(starts))
+    span = {"StartTime": "2026-01-01T00:00:00", "EndTime": "2026-01-01T00:00:09"}
+    ended = [{"JobId": job, **span} for job in ("43", "44", "45", "46")]
+    monkeypatch.setattr(Cluster, "list_ended", lambda _: ended)
+    assert Run(cluster, tmp_path).list_overlaps() == []
+    (tmp_path / "seen.txt").write_text("\n".join((*starts, "1 starts 12 46")))
+    assert Run(cluster, tmp_path).list_overlaps() == [("45", "46")]
+
+
 def test_a_job_that_slurm_requeues_is_not_at_work_twice(undisturbed: Run, start: type[Run]) -> None:
     run = start(pause=6)
     run.start()
-    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=90, what=f"2 starts\n{run.log}")
+    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=180, what=f"2 starts\n{run.log}")
     job = run.list_seen("starts")[0][1]
     run.cluster.call("scontrol", "requeue", job)
     assert run.finish(240) == 0, run.log
@@ -55,7 +70,7 @@ def test_a_job_that_slurm_requeues_is_not_at_work_twice(undisturbed: Run, start:
 def test_what_ran_on_a_lost_node_runs_elsewhere(undisturbed: Run, start: type[Run]) -> None:
     run = start(pause=8)
     run.start()
-    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=60, what=f"2 starts\n{run.log}")
+    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=180, what=f"2 starts\n{run.log}")
     jobs = {job for _, job in run.list_seen("starts")}
     node = run.cluster.show(min(jobs))["NodeList"]
     run.cluster.kill(node)
@@ -88,7 +103,7 @@ def test_an_outage_of_the_controller_is_outlived(undisturbed: Run, start: type[R
     # without accounting never answers: until the watchdog comes.
     run = start(pause=4)
     run.start("--patience", "0.7", "--max-status-checks-per-second", "0.2")
-    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=60, what=f"2 starts\n{run.log}")
+    wait_for(lambda: len(run.list_seen("starts")) == 2, seconds=180, what=f"2 starts\n{run.log}")
     run.cluster.kill("slurmctld")
     time.sleep(20)
     run.cluster.start("slurmctld")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster.runs import CHECKOUT, QUICK
+from cluster.runs import CHECKOUT, QUICK, list_jobs
 from cluster.slurm import Cluster, wait_for
 from pipeline import TINY, list_commands, run, write_config
 
@@ -78,13 +78,6 @@ def read_said(folder: Path) -> str:
     return "".join(path.read_text() for path in logs)
 
 
-def list_jobs(cluster: Cluster, folder: Path) -> list[dict[str, str]]:
-    """Return what SLURM says of each job of a folder."""
-    lines = cluster.call("scontrol", "show", "job", "-o").splitlines()
-    jobs = [dict(w.split("=", 1) for w in line.split() if "=" in w) for line in lines]
-    return [job for job in jobs if job.get("WorkDir") == str(folder)]
-
-
 def digest(layout: Layout) -> dict[str, str]:
     """Return the digest of each file of the network."""
     folder = layout.seed("scratch", 0, seed=0)
@@ -115,13 +108,13 @@ def test_two_nodes_that_are_warned_go_on_to_train_what_two_processes_by_hand_do(
         ) as run_by_hand,
     ):
         wait_for(lambda: log.is_file() and "epoch 2:" in log.read_text(), seconds=200, what="start")
-        (job,) = list_jobs(cluster, folders[0])
+        (job,) = list_jobs(cluster, folders[0]).values()
         # As --signal=USR1@60 and preemption do: the steps on both nodes.
         cluster.call("scancel", "--signal=USR1", job["JobId"])
         assert run_by_hand.wait(200) == 0, read_said(folders[1])
         assert run_by_rule.wait(200) == 0, read_said(folders[0])
     assert "resuming after epoch" in log.read_text()
-    jobs = list_jobs(cluster, folders[0])
+    jobs = list(list_jobs(cluster, folders[0]).values())
     assert [job["JobState"] for job in jobs] == ["FAILED", "COMPLETED"]
     for job in jobs:
         assert (job["NumNodes"], job["NumTasks"], job["CPUs/Task"]) == ("2", "2", "1")
