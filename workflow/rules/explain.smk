@@ -24,7 +24,7 @@ rule explain_shard:
         "Attributing and checking part {wildcards.shard} of {wildcards.shards} of the test predictions."
     shell:
         "medvision explain --shard {wildcards.shard}/{wildcards.shards}"
-        " --config {params.config:q} > {log} 2>&1"
+        " --config {params.config:q} > {log:q} 2>&1"
 
 
 rule explain:
