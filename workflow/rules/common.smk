@@ -22,6 +22,7 @@ from medvision.config.requests import list_asked
 from medvision.config.shortcuts import is_audited
 from medvision.config.site import read_site
 from medvision.config.task import PERFORMANCE_FIGURES
+from medvision.config.yaml_text import parse_yaml
 from medvision.layout import Layout
 from medvision.runtime.lead import tell_of_run
 from medvision.runtime.workflow import find_workflow
@@ -35,7 +36,14 @@ def stop(error):
 
 def check_config(values):
     """The checked study and site; a wrong key ends here."""
+    # Snakemake takes the last of two keys; another workflow's own file is its own affair.
+    is_module = getattr(workflow.modifier, "parent_modifier", None) is not None
+    own = () if is_module else map(Path, workflow.configfiles)
     try:
+        for path in own:
+            if path.suffix in (".yaml", ".yml"):
+                text = path.read_text(encoding="utf-8")
+                parse_yaml(text, where=f"{path.name}: file")
         checked = build_study(values)
         return checked, read_site(checked.cluster.site)
     except ConfigError as error:
