@@ -20,6 +20,7 @@ from medvision.runtime.files import (
     disk_faults,
     hash_bytes,
     hash_file,
+    link_file,
     read_json,
     storage_faults,
     write_bytes,
@@ -207,3 +208,22 @@ def test_a_digest_is_the_sha256_of_all_bytes(n_bytes: int, tmp_path: Path) -> No
 def test_text_is_written_as_given_whatever_the_system(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "ä\r\nb\n")
     assert (tmp_path / "a").read_bytes() == "ä\r\nb\n".encode()
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_file_has_a_second_name_or_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_link: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not can_link:
+        monkeypatch.setattr(os, "link", refuse)
+    source, target = tmp_path / "one", tmp_path / "other"
+    source.write_bytes(b"voxels")
+    for _ in range(2):
+        link_file(source, target)
+        assert target.read_bytes() == b"voxels"
+        target.unlink() if can_link else target.write_bytes(b"of before")
+    left = {"one"} if can_link else {"one", "other"}
+    assert {path.name for path in tmp_path.iterdir()} == left
