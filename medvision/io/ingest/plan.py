@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -162,7 +162,7 @@ def has_codec(connection: sqlite3.Connection) -> bool:
     return connection.execute(query).fetchone() is not None
 
 
-def list_due(index: Index, *, prepare: Callable[[str], None]) -> Iterator[Job]:
+def list_due(index: Index, *, prepare: Callable[[str], None]) -> Generator[Job, None, None]:
     """Yield the jobs to be done, those of one archive together.
 
     Args:

@@ -215,11 +215,9 @@ def _convert_due(
         )
         # A codec is native code, which broken pixels may crash: it then takes only its process.
         is_apart = has_codec(index.connection) or (settings.workers > 1 and n_due >= _MANY_JOBS)
+        due = list_due(index, prepare=spool.fill)
         results = map_in_order(
-            partial(do_job, workshop=workshop),
-            list_due(index, prepare=spool.fill),
-            workers=settings.workers,
-            is_apart=is_apart,
+            partial(do_job, workshop=workshop), due, workers=settings.workers, is_apart=is_apart
         )
         batch = ""
         try:
@@ -230,6 +228,8 @@ def _convert_due(
                 taken = dock.take(done or give_up(job, workshop))
                 store.put(job.key, hold(taken, job.fingerprint))
         finally:
+            # What is still being asked of the index would lock it beyond its closing.
+            due.close()
             spool.clear()
     return n_due, n_all
 
