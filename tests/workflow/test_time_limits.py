@@ -15,5 +15,6 @@ def test_every_command_that_heeds_sigterm_is_told_its_time_limit_by_its_rule() -
     names = [path.relative_to(commands).with_suffix("").as_posix() for path in paths]
     heeding = {PARTS.get(name, name) for name in names}
     rules = "".join(path.read_text() for path in (CHECKOUT / "workflow").rglob("*.smk"))
-    told = re.findall(r"MEDVISION_TIME_LIMIT_MIN=\{resources.runtime\} medvision (\w+)", rules)
+    start = r"MEDVISION_TIME_LIMIT_MIN=\{resources.runtime\} (?:tracked_)?medvision (\w+)"
+    told = re.findall(start, rules)
     assert {"train", "pretrain"} <= heeding == set(told)

@@ -202,6 +202,15 @@ def test_the_lock_is_not_taken_from_another_study_of_the_working_folder(slurm: P
     assert not any("--unlock" in line for line in read_said(slurm))
 
 
+@pytest.fixture
+def not_under_nohup() -> Iterator[None]:
+    """Let a lost terminal be heeded, however these tests were started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("not_under_nohup")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_becomes_the_one_at_which_snakemake_cancels(
     slurm: Path, in_a_moment: Callable[..., None], name: str
