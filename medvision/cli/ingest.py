@@ -53,7 +53,7 @@ def command(
     source = find_source(study, layout)
     if index_only or shard is not None:
         part = None if shard is None else parse_shard(shard)
-        _do_part(study, source, settings=settings, part=part)
+        _do_part(study, layout, source, settings=settings, part=part)
         return
     _ingest(study, layout, source=source, settings=settings)
     if not defer_refusals:
@@ -61,13 +61,17 @@ def command(
 
 
 def _do_part(
-    study: Study, source: Path, *, settings: "IngestSettings", part: tuple[int, int] | None
+    study: Study,
+    layout: Layout,
+    source: Path,
+    *,
+    settings: "IngestSettings",
+    part: tuple[int, int] | None,
 ) -> None:
     """Bring the index up to date, or convert one shard of it, and leave a mark."""
     from medvision.io.ingest.run import convert_shard, count_refused_files, index_folder
     from medvision.io.ingest.store import Shard
 
-    layout = Layout(study.output.path)
     if part is None:
         n_files = index_folder(source, layout, settings=settings)
         write_mark(layout.ingest_shard("index"), {"files": n_files}, study=study, step="ingest")

@@ -159,13 +159,15 @@ def test_the_workflow_lets_ingestion_end_in_spite_of_refused_files(tmp_path):
     assert run("ingest", "--defer-refusals", *flags).exit_code == 0
 
 
-def test_parts_of_the_work_leave_what_one_run_leaves(tmp_path):
+@pytest.mark.parametrize("compression", ["fast", "none"])
+def test_parts_of_the_work_leave_what_one_run_leaves(tmp_path, compression):
+    kept = f"ingest.compression={compression}"
     for n in range(5):
         plan = Plan(make_volume(seed=n), subject=f"P-{n}", study=f"1.3.{n}", series=f"1.2.{n}")
         write_series(tmp_path / "in", plan)
-    ingest(tmp_path / "in", tmp_path / "whole")
+    ingest(tmp_path / "in", tmp_path / "whole", kept)
     key = tmp_path / "whole" / "secret" / "pseudonym.key"
-    flags = list_flags(tmp_path / "in", tmp_path / "out", f"ingest.key={key}")
+    flags = list_flags(tmp_path / "in", tmp_path / "out", f"ingest.key={key}", kept)
     assert "25 files indexed" in run("ingest", "--index-only", *flags).output
     outputs = [run("ingest", "--shard", f"{n}/2", *flags).output for n in (1, 2)]
     done = [int(re.search(r"shard \S+: (\d+) of", output)[1]) for output in outputs]
