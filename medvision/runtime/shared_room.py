@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from medvision.domain.likeness.room import DTYPES, Arrays
 from medvision.errors import ConfigError
@@ -30,7 +31,9 @@ _AHEAD = 3
 class SharedRoom:
     """A room (`domain.likeness.room`) whose arrays lie in a temporary folder, gone at the end.
 
-    The system keeps of them in memory what there is room for, once for all processes.
+    The system keeps of them in memory what there is room for, once for all processes. Each
+    multiplies matrices by one thread: by more the last bits differ, and processes of several
+    threads wait for one another.
 
     Args:
         archive: File of `write_npz` that holds the thumbnails.
@@ -46,6 +49,7 @@ class SharedRoom:
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "SharedRoom":
+        self._limits = _keep_to_one_thread()
         return self
 
     def __exit__(
@@ -57,6 +61,7 @@ class SharedRoom:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._temporary.cleanup()
+        self._limits.restore_original_limits()
 
     def make(self, name: str, shape: tuple[int, ...]) -> None:
         """Make an array.
@@ -134,6 +139,11 @@ def _open_arrays(folder: Path, archive: Path, name: str) -> Arrays:
     return Arrays(open_array)
 
 
+def _keep_to_one_thread() -> threadpool_limits:
+    """Have this process multiply matrices by one thread, whatever the environment asks for."""
+    return threadpool_limits(1, user_api="blas")
+
+
 def _name_file(folder: Path, name: str) -> Path:
     """Return where an array lies."""
     return folder / f"{name}.npy"
@@ -145,6 +155,7 @@ _rooms: list[Arrays] = []
 
 def _move_in(folder: Path, archive: Path, name: str) -> None:
     """Open the arrays in a worker."""
+    _keep_to_one_thread()
     _rooms[:] = [_open_arrays(folder, archive, name)]
 
 

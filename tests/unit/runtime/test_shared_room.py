@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from look_alikes import make_images, turn
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from medvision.domain.likeness.room import Arrays, OwnRoom
 from medvision.domain.likeness.search import find_look_alikes, search_room
@@ -40,6 +41,41 @@ def make_stack(n_axes: int) -> np.ndarray:
 def write_stack(path: Path, stack: np.ndarray) -> Path:
     write_npz(path, {"held": Rows(stack.shape, "u1", stack)})
     return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_threads_the_environment_asks_for_changes_no_bit(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake asks for as many as the rule has cores."""
+    noise = np.random.default_rng(4).random((300, 64, 64))
+    for axis in (1, 2):
+        noise = (noise + np.roll(noise, 1, axis) + np.roll(noise, 2, axis)) / 3
+    stack = (noise * 255).astype(np.uint8)
+    archive = write_stack(tmp_path / "stack.npz", stack)
+    seen = []
+    for threads in (1, 2):
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", str(threads))
+        monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+        with (
+            threadpool_limits(threads, user_api="blas"),
+            SharedRoom(archive, "held", workers=workers) as room,
+        ):
+            search_room(room, np.arange(len(stack)), similarity=0.9)
+            seen.append(np.array(room.arrays.points))
+    np.testing.assert_array_equal(*seen)
+
+
+def test_a_room_gives_back_the_threads_that_it_took(tmp_path: Path) -> None:
+    archive = write_stack(tmp_path / "stack.npz", make_stack(2))
+    with threadpool_limits(2, user_api="blas"):
+        with SharedRoom(archive, "held", workers=1):
+            assert {pool["num_threads"] for pool in list_pools()} == {1}
+        assert {pool["num_threads"] for pool in list_pools()} == {2}
+
+
+def list_pools() -> list[dict[str, int]]:
+    return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 @pytest.mark.slow
