@@ -1,8 +1,9 @@
 """The section of fine-tuning: seeds, loss, optimiser, and when to stop."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from medvision.config.sections import Fraction, Positive, PositiveFloat, Section, Seed
 
@@ -103,3 +104,19 @@ class TrainSection(Section):
     mlflow: str | None = Field(
         None, description="Folder or tracking URI where MLflow shows the training; none if omitted."
     )
+
+    @property
+    def is_shown_by_server(self) -> bool:
+        """Whether MLflow shows the training on a server, which may ask who writes to it."""
+        return self.mlflow is not None and "://" in self.mlflow
+
+    @field_validator("mlflow")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        """Refuse a password where jobs' command lines and Snakemake's notes would hold it."""
+        parts = urlsplit(value or "")
+        if parts.username or parts.password:
+            raise ValueError(
+                "train.mlflow must hold no user or password; set them in the environment"
+            )
+        return value

@@ -34,6 +34,7 @@ from medvision.preprocess.voi import (
     has_voi_step,
 )
 from medvision.runtime.files import hash_fast
+from medvision.runtime.workers import end_with_parent
 
 
 class Bench:
@@ -239,6 +240,7 @@ _benches: list[Bench] = []
 
 def _set_up(recipe: Recipe) -> None:
     """Build a worker's bench."""
+    end_with_parent()
     _benches[:] = [Bench(recipe)]
 
 

@@ -20,6 +20,7 @@ from medvision.domain.likeness.room import DTYPES, Arrays
 from medvision.errors import ConfigError
 from medvision.runtime.files import storage_faults
 from medvision.runtime.npz import map_npz_array
+from medvision.runtime.workers import end_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -155,6 +156,7 @@ _rooms: list[Arrays] = []
 
 def _move_in(folder: Path, archive: Path, name: str) -> None:
     """Open the arrays in a worker."""
+    end_with_parent()
     _keep_to_one_thread()
     _rooms[:] = [_open_arrays(folder, archive, name)]
 

@@ -196,7 +196,7 @@ def test_a_queued_job_that_was_killed_before_it_spoke_shows_what_slurm_said(fold
 
 REFUSAL = """\
 SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: nope
-sbatch: error: see /home/doe/why.txt, account/partition is not yours
+sbatch: error: see /home/doe jane/why.txt, account/partition is not yours
 sbatch: error: Batch job submission failed: Invalid partition name specified'.
     sbatch call:
         sbatch --output /home/doe/.snakemake/slurm_logs/%j.log"""
@@ -216,11 +216,12 @@ def test_a_job_that_slurm_refused_has_failed_in_slurms_words(
     found = stand(folder, "cohort")
     assert found.state == "failed"
     assert found.error == (
-        "SLURM refused it: invalid partition specified: nope; see … account/partition is not "
+        "SLURM refused it: invalid partition specified: nope; see …, account/partition is not "
         "yours; Batch job submission failed: Invalid partition name specified"
     )
     output = say(folder)
     assert "doe" not in output
+    assert "jane" not in output
     assert "more: medvision doctor --profile slurm" in output
     assert f"tail -n 50 {log}" not in output
 

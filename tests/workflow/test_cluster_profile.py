@@ -132,14 +132,16 @@ def test_no_rule_has_retries_of_its_own() -> None:
         assert "retries" not in path.read_text(), path.name
 
 
-def test_a_key_that_stands_twice_ends_in_words_before_any_job(tmp_path: Path) -> None:
-    config = write_config(tmp_path, TINY)
-    config.write_text(config.read_text() + "train: {epochs: 9}\n")
+@pytest.mark.parametrize("name", ["config.yaml", "config.json"])
+def test_a_key_that_stands_twice_ends_in_words_before_any_job(tmp_path: Path, name: str) -> None:
+    text = write_config(tmp_path, TINY).read_text() + "train: {epochs: 9}\n"
+    config = tmp_path / name
+    config.write_text(text if name.endswith("yaml") else '{"train": {}, "train": {"epochs": 9}}')
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(CHECKOUT / "Snakefile"), "-n"]
     command += ["--directory", str(tmp_path), "--configfile", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "config.yaml: file must be readable YAML, got the key train a second time" in done.stderr
+    assert f"{name}: file must be readable YAML, got the key train a second time" in done.stderr
 
 
 def test_a_bad_site_file_ends_in_words_before_any_job(tmp_path: Path) -> None:

@@ -41,9 +41,8 @@ def check_config(values):
     own = () if is_module else map(Path, workflow.configfiles)
     try:
         for path in own:
-            if path.suffix in (".yaml", ".yml"):
-                text = path.read_text(encoding="utf-8")
-                parse_yaml(text, where=f"{path.name}: file")
+            # JSON is YAML, too.
+            parse_yaml(path.read_text(encoding="utf-8"), where=f"{path.name}: file")
         checked = build_study(values)
         return checked, read_site(checked.cluster.site)
     except ConfigError as error:
@@ -130,7 +129,7 @@ CREDENTIALS_OF = {
     "pull": CREDENTIALS,
     "fetch": BUCKET_CREDENTIALS,
     "publish": BUCKET_CREDENTIALS,
-    "train": TRACKING_CREDENTIALS if study.train.mlflow else (),
+    "train": TRACKING_CREDENTIALS if study.train.is_shown_by_server else (),
 }
 
 # No other step is for them, and a scheduler hands the environment to all jobs: `hand_over` gives

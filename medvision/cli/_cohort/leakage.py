@@ -47,13 +47,17 @@ def _search(step: Step, archive: Path, dims: str, *, held: set[str]) -> list[Nea
     """Search the thumbnails of one kind, unless these were searched before."""
     from medvision.runtime.npz import read_npz_names
     from medvision.runtime.shared_room import SharedRoom
+    from medvision.runtime.workers import clearing_up
 
     names = read_npz_names(archive, f"image_id_{dims}")
     rows = np.array([row for row, name in enumerate(names) if name in held], dtype=np.int64)
     if len(rows) < 2:
         return []
     section, path = step.study.cohort, step.layout.look_alikes(dims)
-    with SharedRoom(archive, f"thumbnail_{dims}", workers=section.workers) as room:
+    with (
+        clearing_up(),
+        SharedRoom(archive, f"thumbnail_{dims}", workers=section.workers) as room,
+    ):
         found = _find_look_alikes(room, rows, similarity=section.similarity, path=path)
     return [
         NearPair(

@@ -16,7 +16,9 @@ _TIME = re.compile(r"\[([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})\]")
 _LOG = re.compile(r" +log: (.+?) \(check log file")
 _REFUSED = re.compile(r" +message: SLURM sbatch failed\. The error message was '(.*)")
 _SBATCH = re.compile(r"^(sbatch: )?(error: )?")
-_PLACE = re.compile(r"(?<![\w/])[~.]{0,2}/\S+")
+# A folder's name may have spaces: what follows it in the sentence goes with it.
+_PLACE = re.compile(r"(?<![\w/])[~.]{0,2}/[^:;,'\"]+")
+_NEXT_LOG = re.compile(r", (?=[^,]*slurm_logs)")
 _MOST_SAID = 300
 _SENTENCE = re.compile(r" +message: (.+?)(?:\. |\.?$)")
 
@@ -110,7 +112,7 @@ def _list_failures(lines: list[str]) -> Iterator[tuple[str, Failure]]:
         elif is_error and (said := _SENTENCE.match(line)):
             reason = "" if said[1] == "None" else _leave_out_places(said[1])
         elif is_error and (found := _LOG.match(line)):
-            own, *further = found[1].split(", ")
+            own, *further = _NEXT_LOG.split(found[1])
             yield own, Failure(at_s, reason, tuple(map(Path, further)), is_refusal)
 
 

@@ -42,7 +42,8 @@ def move_misplaced(
     connection, damaged, n_moved = index.connection, [], 0
     (total,) = connection.execute("SELECT COUNT(*) FROM planned WHERE is_misplaced").fetchone()
     query = "SELECT job, fingerprint FROM planned WHERE is_misplaced ORDER BY job"
-    for job, fingerprint in track(connection.execute(query), "moving images", total=total):
+    rows = connection.execute(query)
+    for job, fingerprint in track(rows, "moving images", total=total) if total else rows:
         known = list(store.list_held(job, fingerprint))
         # Another process at this shard may have done it since.
         held = next((one for one in known if places.are_in_place(one.written)), None)

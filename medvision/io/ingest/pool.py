@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from medvision.errors import ConfigError
+from medvision.runtime.workers import end_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -141,7 +142,8 @@ def _finish(result: Result | None) -> Future[Result | None]:
 def _start(workers: int) -> ProcessPoolExecutor:
     """Return processes to be started when they are needed."""
     # Spawned, not forked: the parent may hold threads, and macOS allows nothing else.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
 
 
 def _run_alone(function: Callable[[Item], Result], item: Item) -> Result | None:

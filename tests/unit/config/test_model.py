@@ -23,6 +23,12 @@ def test_config_yaml_holds_only_what_differs_or_must_be_seen(checkout: Path) -> 
     assert load_study(checkout / "config" / "config.yaml") == Study()
 
 
+def test_a_password_of_mlflow_is_no_setting() -> None:
+    with pytest.raises(ConfigError, match=r"train.mlflow must hold no user or password") as caught:
+        build_study({"train": {"mlflow": "https://me:canary-5Fz@mlflow.invalid"}})
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
