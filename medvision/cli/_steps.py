@@ -3,6 +3,7 @@
 from medvision.cli._searches import list_searches
 from medvision.config.ablation import is_ablated, name_share
 from medvision.config.control import CONTROLLED_FOLD
+from medvision.config.division import number_jobs
 from medvision.config.model import Study
 from medvision.config.shortcuts import is_audited
 from medvision.domain.synthesis.synthetic import name_gate, name_step
@@ -131,8 +132,7 @@ def list_explained(study: Study) -> tuple[str, ...]:
     """
     total = study.explain.shards
     layout = Layout(study.output.path)
-    numbers = range(1, total + 1) if total > 1 else ()
-    return tuple(layout.explain_step(number, total) for number in numbers)
+    return tuple(layout.explain_step(number, total) for number in number_jobs(total))
 
 
 def list_folds(layout: Layout) -> list[int]:

@@ -11,7 +11,7 @@ import click
 from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config, find_layout
 from medvision.cli._status.last_run import read_last_run
 from medvision.cli.main import set_up_logging
-from medvision.config.model import load_study
+from medvision.config.model import is_json, load_study
 from medvision.errors import ClusterError, ConfigError
 from medvision.runtime.access import obeying_umask
 
@@ -143,7 +143,7 @@ def _check_arguments(arguments: tuple[str, ...]) -> None:
 def _check_config(config: str | None) -> None:
     """Refuse what Snakemake could not read, and what would have it read another study."""
     place = DEFAULT_CONFIG if config is None else Path(config)
-    is_text = str(place).lstrip().startswith("{")
+    is_text = is_json(str(place))
     if is_text or not place.is_file():
         named = "--config" if is_text else place
         raise ConfigError(
@@ -169,7 +169,7 @@ def _build_command(
     config: str | None, profile: Path | None, arguments: tuple[str, ...]
 ) -> list[str]:
     """Return Snakemake's command line; the profile is always named, none is found by chance."""
-    from medvision.runtime.workflow import find_workflow
+    from medvision.runtime.workflow import find_workflow, has_snakefile
 
     workflow = find_workflow()
     chosen = profile or workflow.parent / "profiles" / "slurm"
@@ -178,6 +178,6 @@ def _build_command(
     words += [] if config is None else ["--configfile", config]
     words += ["--workflow-profile", str(chosen.resolve())]
     is_named = {"-s", "--snakefile"} & {word.partition("=")[0] for word in arguments}
-    if not is_named and not any(Path(n).is_file() for n in ("Snakefile", "workflow/Snakefile")):
+    if not is_named and not has_snakefile():
         words += ["--snakefile", str(workflow)]
     return [*words, *arguments]

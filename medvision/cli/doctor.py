@@ -13,9 +13,9 @@ from medvision.cli._doctor.probe import probe_nodes
 from medvision.cli._doctor.study import check_study
 from medvision.cli._refusals import check_accepted
 from medvision.cli._run import CONFIG_HELP, DEFAULT_CONFIG, find_config
-from medvision.config.model import Study, load_study
+from medvision.config.model import Study, is_json, load_study
 from medvision.errors import ConfigError
-from medvision.runtime.workflow import find_workflow
+from medvision.runtime.workflow import find_workflow, has_snakefile
 
 _RUN = {
     None: ("snakemake --cores all", "--configfile"),
@@ -86,8 +86,8 @@ def _say_run(profile: str | None, config: str | None) -> str:
     """Return the command that runs what was checked; a configuration given as text has no name."""
     command, option = _RUN[profile]
     is_default = config is None or Path(config) == DEFAULT_CONFIG
-    is_text = config is not None and config.lstrip().startswith("{")
-    if profile is None and not any(Path(n).is_file() for n in ("Snakefile", "workflow/Snakefile")):
+    is_text = config is not None and is_json(config)
+    if profile is None and not has_snakefile():
         command += f" --snakefile {shlex.quote(str(find_workflow()))}"
     return command if is_default or is_text else f"{command} {option} {shlex.quote(str(config))}"
 
@@ -133,7 +133,7 @@ def _name_source(config: str | None) -> str:
     """Return what the configuration was read from."""
     if config is None:
         return "the defaults"
-    return "as given on the command line" if config.lstrip().startswith("{") else config
+    return "as given on the command line" if is_json(config) else config
 
 
 def _show(findings: Sequence[Finding]) -> None:

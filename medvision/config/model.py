@@ -197,14 +197,18 @@ def build_study(values: Mapping[str, object]) -> Study:
         raise ConfigError("\n".join(_describe(detail) for detail in error.errors())) from error
 
 
+def is_json(config: str) -> bool:
+    """Tell whether a configuration is given as text, and not as a file's path."""
+    return config.lstrip().startswith("{")
+
+
 def _read_source(source: str | Path | None) -> dict[str, object]:
     """Return the plain values of a file or of JSON text."""
     if source is None:
         return {}
     text = str(source)
-    is_json = text.lstrip().startswith("{")
     try:
-        values = json.loads(text) if is_json else _read_yaml(Path(text))
+        values = json.loads(text) if is_json(text) else _read_yaml(Path(text))
     except ValueError as error:
         raise ConfigError(f"config: text must be readable JSON, got {error}.") from error
     if values is None:

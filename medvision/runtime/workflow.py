@@ -15,3 +15,8 @@ def find_workflow() -> Path:
         if snakefile.is_file():
             return snakefile
     raise FileNotFoundError("workflow/Snakefile is not part of this installation.")
+
+
+def has_snakefile() -> bool:
+    """Tell whether Snakemake finds a workflow in the working folder by itself."""
+    return any(Path(name).is_file() for name in ("Snakefile", "workflow/Snakefile"))

@@ -15,6 +15,7 @@ from medvision.config.bucket import (
     TRACKING_CREDENTIALS,
 )
 from medvision.config.control import CONTROLLED_FOLD
+from medvision.config.division import number_jobs
 from medvision.config.model import ConfigError, build_study
 from medvision.config.pacs import CREDENTIALS
 from medvision.config.parts import select_config
@@ -264,10 +265,9 @@ def search_file(name, arm="{arm}", part="{part}"):
 
 def search_marks(wildcards):
     """The marks of the jobs that share a search, where several do."""
-    total = study.tune.workers
-    numbers = range(1, total + 1) if total > 1 else ()
     return [
-        search_file(f"workers/{n}.json", wildcards.arm, wildcards.part) for n in numbers
+        search_file(f"workers/{n}.json", wildcards.arm, wildcards.part)
+        for n in number_jobs(study.tune.workers)
     ]
 
 
@@ -428,25 +428,24 @@ def raw_archive():
 def ingest_marks():
     """The parts among which ingestion is divided, where it is."""
     total = study.ingest.shards
-    numbers = range(1, total + 1) if total > 1 else ()
-    return [layout.ingest_shard(f"{number}-of-{total}") for number in numbers]
+    return [
+        layout.ingest_shard(f"{number}-of-{total}") for number in number_jobs(total)
+    ]
 
 
 def measure_marks():
     """The parts among which measuring is divided, as ingestion is."""
     total = study.ingest.shards
-    numbers = range(1, total + 1) if total > 1 else ()
     folder = layout.step("measure") / "shards"
-    return [folder / f"{number}-of-{total}.json" for number in numbers]
+    return [folder / f"{number}-of-{total}.json" for number in number_jobs(total)]
 
 
 def preprocess_marks():
     """The parts among which preprocessing is divided, where it is."""
     total = study.preprocess.shards
-    numbers = range(1, total + 1) if total > 1 else ()
     return [
         layout.array_folder("shards") / f"{number}-of-{total}.json"
-        for number in numbers
+        for number in number_jobs(total)
     ]
 
 
@@ -458,9 +457,12 @@ def explained_file(name, number="{shard}", total="{shards}"):
 def explained_shares():
     """What the shares write among which explaining is divided, where it is."""
     total = study.explain.shards
-    numbers = range(1, total + 1) if total > 1 else ()
     names = ("cases.npz", "record.json")
-    return [explained_file(name, number, total) for number in numbers for name in names]
+    return [
+        explained_file(name, number, total)
+        for number in number_jobs(total)
+        for name in names
+    ]
 
 
 def plugin_files():

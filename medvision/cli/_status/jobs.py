@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medvision.cli._searches import list_searches
 from medvision.cli._steps import list_steps
+from medvision.config.division import number_jobs
 from medvision.config.model import Study
 from medvision.layout import Layout
 
@@ -63,11 +64,10 @@ def list_jobs(study: Study, layout: Layout) -> tuple[Job, ...]:
 
 def _list_workers(study: Study, layout: Layout, step: str, name: str) -> list[Job]:
     """Return the jobs that share a search, where several do."""
-    total = study.tune.workers
     folder = layout.step(step) / "workers"
     return [
         _make(layout, f"{name}-worker-{n}", step, mark=folder / f"{n}.json", is_part=True)
-        for n in (range(1, total + 1) if total > 1 else ())
+        for n in number_jobs(study.tune.workers)
     ]
 
 
